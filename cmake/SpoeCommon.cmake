@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+# What every target of this project shares: language level, warnings, sanitizers.
+
+add_library(spoe_common INTERFACE)
+target_compile_features(spoe_common INTERFACE c_std_17)
+target_compile_definitions(spoe_common INTERFACE _GNU_SOURCE)
+target_compile_options(spoe_common INTERFACE
+    -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+    -Wcast-qual -Wwrite-strings -Wformat=2 -fno-strict-aliasing -fstack-protector-strong
+    $<$<BOOL:${SPOE_WERROR}>:-Werror>)
+target_link_options(spoe_common INTERFACE LINKER:--as-needed LINKER:-z,relro LINKER:-z,now)
+if(SPOE_SANITIZE)
+    target_compile_options(spoe_common INTERFACE
+        -fsanitize=${SPOE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    target_link_options(spoe_common INTERFACE -fsanitize=${SPOE_SANITIZE})
+endif()
+
+# A static, position-independent library of one layer: spoe_add_layer(NAME SOURCES... )
+# The include root is the folder above, so that includes read "layer/file.h".
+function(spoe_add_layer name)
+    add_library(${name} STATIC ${ARGN})
+    set_target_properties(${name} PROPERTIES
+        POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden C_EXTENSIONS ON)
+    target_link_libraries(${name} PUBLIC spoe_common spoe::sdk)
+endfunction()

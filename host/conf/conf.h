@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/conf/conf.h - one resolution of options for the host and for every plugin.
+ *
+ * Sources, in order of preference: command line, environment, file, default. Each is added once;
+ * then conf_resolve() turns a table of struct spoe_option into settings, section by section
+ * ("host", or a plugin's id); then conf_check_unknown() names what nobody asked for. Errors are
+ * collected, each with its origin ("host.conf:12", "environment OTLP_TLS", "command line"), so
+ * that one run reports them all. Nothing here logs. Threads: [main].
+ */
+#ifndef HOST_CONF_CONF_H
+#define HOST_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <spoe/plugin.h>
+
+struct conf;
+struct conf_section; /* the settings of one table of options */
+
+#define CONF_LINE_MAX 198u   /* bytes of a line in the file: Debian's libinih cuts at 200 */
+#define CONF_OPTIONS_MAX 256u
+#define CONF_ERRORS_MAX 64u  /* kept; further ones are only counted */
+
+/** @return NULL out of memory. */
+struct conf *conf_create(void);
+void conf_destroy(struct conf *conf);
+
+/** Add `section.key=value` from the command line. A malformed text is a collected error. */
+void conf_add_set(struct conf *conf, const char *assignment);
+/** Add one of the host's own options from the command line (`--listen X` is ("listen", "X")). */
+void conf_add_host_option(struct conf *conf, const char *key, const char *value);
+/** Read an INI file. A missing file, a bad line, a duplicate key are collected errors. */
+void conf_add_file(struct conf *conf, const char *path);
+
+/**
+ * Resolve one table.
+ *
+ * @param section  [borrow] "host" or a plugin's id
+ * @param options  [const] ends with NULL
+ * @return [give: conf_section_destroy] never NULL but when out of memory; where a value was bad
+ *         its setting is the default and the error is collected
+ */
+struct conf_section *conf_resolve(struct conf *conf, const char *section,
+                                  const struct spoe_option *const *options);
+void conf_section_destroy(struct conf_section *section);
+/** The setting of options[i], or NULL past the end. */
+const struct spoe_setting *conf_setting(const struct conf_section *section, size_t i);
+
+/** Collect an error for every section and key of file and command line that no table had. */
+void conf_check_unknown(struct conf *conf);
+
+/** Collect an error; the text is copied. */
+void conf_error(struct conf *conf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+size_t conf_error_count(const struct conf *conf);
+/** The i-th error, or NULL past the last that was kept. */
+const char *conf_error_text(const struct conf *conf, size_t i);
+
+#endif

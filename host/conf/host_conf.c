@@ -1,0 +1,1 @@
+#include "conf/host_conf.h"

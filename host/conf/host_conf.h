@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/conf/host_conf.h - the host's own options: the table, and the typed struct made of it.
+ */
+#ifndef HOST_CONF_HOST_CONF_H
+#define HOST_CONF_HOST_CONF_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "conf/conf.h"
+#include "core/log.h"
+
+/* One address to listen on. */
+struct host_listen {
+    char *text;             /* as it was given, for logs */
+    char *host, *port;      /* TCP; both NULL for a socket file. Resolved by net/, not here */
+    char *path;             /* unix: path; NULL for TCP */
+};
+
+#define HOST_LISTEN_MAX 16u
+#define HOST_WORKERS_MAX 64u
+
+struct host_conf {
+    struct host_listen listen[HOST_LISTEN_MAX];
+    size_t n_listen;
+    char **plugin_dirs;     /* in order, ends with NULL */
+    char **plugins;         /* ends with NULL; NULL: all in the directories */
+    char *socket_group;     /* group of unix: sockets; NULL: the process's own */
+    char *engine;           /* engine of --print-spoe-config; NULL: chosen from the plugins */
+    uint32_t workers;
+    uint32_t max_frame_size;
+    uint32_t max_connections;
+    uint32_t max_pending;
+    int64_t processing_timeout_ns, hello_timeout_ns, shutdown_timeout_ns;
+    int log_level;
+    enum log_format log_format;
+};
+
+/* [const] ends with NULL; section "host". */
+extern const struct spoe_option *const host_options[];
+
+/**
+ * Resolve section "host". Bad values are collected in conf; the struct is whole all the same.
+ * @param default_plugin_dir  [borrow] the installed plugin directory
+ * @return 0; -1 out of memory. Either way host_conf_fini() is due.
+ */
+int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_plugin_dir);
+void host_conf_fini(struct host_conf *hc);
+
+#endif

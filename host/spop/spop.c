@@ -1,0 +1,1 @@
+#include "spop/spop.h"

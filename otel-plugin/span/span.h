@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/span/span.h - one OpenTelemetry span from its start to its export.
+ *
+ * Knows nothing of SPOE, of HAProxy or of the wire. A span is owned by exactly one place at a time
+ * (handler, store, queue, batch), so it has no lock. Strings are copied into the span, repaired
+ * where they are not UTF-8 and cut at SPAN_VALUE_MAX bytes on a character's boundary.
+ */
+#ifndef OTEL_SPAN_SPAN_H
+#define OTEL_SPAN_SPAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "context/trace_context.h"
+
+#define SPAN_VALUE_MAX 4096u     /* bytes of one attribute's value, or of the name */
+#define SPAN_KEY_MAX 256u        /* bytes of an attribute's key */
+#define SPAN_ATTRIBUTES_MAX 128u /* as OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT's default */
+#define SPAN_EVENTS_MAX 4u
+
+enum span_kind { SPAN_SERVER = 2, SPAN_CLIENT = 3 };                                 /* OTLP */
+enum span_status { SPAN_STATUS_UNSET = 0, SPAN_STATUS_OK = 1, SPAN_STATUS_ERROR = 2 }; /* OTLP */
+enum span_value_type { SPAN_STRING = 1, SPAN_BOOL = 2, SPAN_INT = 3 };
+
+/* One attribute as span_attribute() shows it; pointers are valid until the span changes. */
+struct span_attr {
+    const char *key;
+    size_t key_len;
+    enum span_value_type type;
+    const char *str;
+    size_t str_len;
+    int64_t i; /* BOOL: 0 or 1 */
+};
+
+struct span_event {
+    const char *name; /* [const] */
+    int64_t time_unix_ns;
+};
+
+struct span {
+    struct span *next; /* for whoever owns the span: list of the queue, of a batch */
+    struct trace_context context;
+    uint8_t parent_id[8]; /* all zero: a root */
+    bool parent_remote;
+    uint8_t kind;   /* enum span_kind */
+    uint8_t status; /* enum span_status */
+    uint8_t n_events;
+    uint16_t n_attributes;
+    uint32_t dropped_attributes; /* over SPAN_ATTRIBUTES_MAX, or no memory */
+    int64_t start_unix_ns;
+    int64_t end_unix_ns; /* 0: still open */
+    struct span_event events[SPAN_EVENTS_MAX];
+    /* The name and the attributes, packed; only span.c reads it. */
+    char *_data;
+    uint32_t _used, _size, _name_len;
+};
+
+/**
+ * Open a span.
+ * @param context    trace id, own span id, flags; copied
+ * @param parent_id  8 bytes, or NULL for a root
+ * @param name       [borrow]
+ * @return [own] NULL: out of memory
+ */
+struct span *span_create(enum span_kind kind, const struct trace_context *context,
+                         const uint8_t *parent_id, bool parent_remote, int64_t start_unix_ns,
+                         const char *name, size_t name_len);
+void span_destroy(struct span *span); /* takes NULL */
+
+/* Set an attribute; a key that is there already takes the new value. Never fails: what does not
+ * fit is counted in dropped_attributes. `key` is borrowed. */
+void span_set_str(struct span *span, const char *key, size_t key_len, const char *p, size_t n);
+void span_set_int(struct span *span, const char *key, size_t key_len, int64_t value);
+void span_set_bool(struct span *span, const char *key, size_t key_len, bool value);
+
+/** Add an event; past SPAN_EVENTS_MAX it is left out. @param name [const] */
+void span_add_event(struct span *span, const char *name, int64_t time_unix_ns);
+
+/** End a span; an end before the start becomes the start. */
+void span_end(struct span *span, int64_t end_unix_ns);
+
+const char *span_name(const struct span *span, size_t *ret_len);
+/**
+ * Walk the attributes: start with *pos = 0.
+ * @return false after the last
+ */
+bool span_attribute(const struct span *span, size_t *pos, struct span_attr *ret);
+
+#endif
