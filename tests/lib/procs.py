@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes of the tests: start, wait for a line of their output, stop, never leave one behind.
+
+    with Proc(["./server"], name="server") as server:
+        port = server.wait_line(r"listening on \\S+:(\\d+)").group(1)
+        ...
+        assert server.terminate() == 0        # SIGTERM, then its exit status
+
+    with SpoeHost(["--listen", "127.0.0.1:0"]) as host:    # returns when it is ready
+        connect(host.port)
+
+Nothing here sleeps for a guessed time: every wait is for an event and has a limit (LIMIT seconds,
+SPOE_TEST_LIMIT), and a wait that fails shows the output of the process it waited for. The limits
+are generous on purpose: they say when to give up, not how fast the thing should be.
+"""
+
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+# Seconds after which a wait gives up: the machine may be slow, and sanitizers make it slower.
+LIMIT = float(os.environ.get("SPOE_TEST_LIMIT", "60"))
+
+# Variables of the surroundings that would configure what is tested.
+_OURS = re.compile(r"^(SPOE_(?!TEST_)|OTLP_|OTEL_|SERVICE_NAME$|SPAN_|GRPC_|.*_proxy$|.*_PROXY$)")
+
+
+class Timeout(AssertionError):
+    """A wait reached its limit, or what it waits for can no longer happen."""
+
+
+def clean_env(extra=None):
+    """The environment without the variables that configure spoe-host or a plugin, plus `extra`
+    (a value of None removes the variable)."""
+    env = {k: v for k, v in os.environ.items() if not _OURS.match(k)}
+    for key, value in (extra or {}).items():
+        if value is None:
+            env.pop(key, None)
+        else:
+            env[key] = str(value)
+    return env
+
+
+def wait_until(condition, what, limit=None, interval=0.02):
+    """Call condition() until it returns something true, and return that; Timeout with `what`
+    after the limit. For things that give no event of their own (a port that opens, a page that
+    changes). `what` may be a function that makes the text."""
+    end = time.monotonic() + (LIMIT if limit is None else limit)
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise Timeout("waited in vain for " + (what() if callable(what) else what))
+        time.sleep(interval)
+
+
+def free_port():
+    """A TCP port of 127.0.0.1 that nobody listens on. It is chosen below the range from which the
+    kernel takes ports for outgoing connections, so that it stays free while a test restarts the
+    process that listens there."""
+    while True:
+        port = random.SystemRandom().randrange(12000, 32000)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+class Proc:
+    """A child process whose standard output and error are collected line by line.
+
+    name         what messages call it
+    lines        what it wrote so far, a list that only grows; line ends are stripped
+    pid          of the process
+    wait_line()  waits for a line that matches; wait() for the end; terminate() does SIGTERM + wait
+    As a context manager it is killed at the end if it still runs (its whole process group), so a
+    failed test leaves nothing behind; a test that cares about the exit calls terminate() itself.
+    """
+
+    def __init__(self, argv, name=None, env=None, cwd=None, pass_fds=(), stdin=subprocess.DEVNULL):
+        self.argv = [str(a) for a in argv]
+        self.name = name or os.path.basename(self.argv[0])
+        self.lines = []
+        self._news = threading.Condition()
+        self._eof = False
+        self._popen = subprocess.Popen(
+            self.argv,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=clean_env() if env is None else env,
+            cwd=cwd,
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )
+        self.pid = self._popen.pid
+        self._reader = threading.Thread(target=self._read, name="read " + self.name, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for raw in self._popen.stdout:
+            with self._news:
+                self.lines.append(raw.decode("utf-8", "replace").rstrip("\r\n"))
+                self._news.notify_all()
+        with self._news:
+            self._eof = True
+            self._news.notify_all()
+
+    # -- output
+
+    def text(self):
+        with self._news:
+            return "\n".join(self.lines)
+
+    def report(self):
+        """What to show when something about this process went wrong."""
+        state = self._popen.poll()
+        state = "running" if state is None else f"exit status {state}"
+        return f"\n--- {self.name} (pid {self.pid}, {state}) wrote:\n{self.text()}\n---"
+
+    def mark(self):
+        """The number of lines so far: pass it as `start` to see only what comes later."""
+        with self._news:
+            return len(self.lines)
+
+    def wait_line(self, pattern, limit=None, start=0):
+        """Wait for a line at or after index `start` that matches (re.search); the match.
+        Timeout at the limit, or as soon as the process has ended without such a line."""
+        regex = re.compile(pattern)
+        end = time.monotonic() + (LIMIT if limit is None else limit)
+        seen = start
+        with self._news:
+            while True:
+                while seen < len(self.lines):
+                    match = regex.search(self.lines[seen])
+                    if match:
+                        return match
+                    seen += 1
+                left = end - time.monotonic()
+                if self._eof or left <= 0:
+                    break
+                self._news.wait(left)
+        raise Timeout(f"{self.name}: no line matches {pattern!r}{self.report()}")
+
+    def count(self, pattern, start=0):
+        """How many lines match so far."""
+        regex = re.compile(pattern)
+        with self._news:
+            return sum(1 for line in self.lines[start:] if regex.search(line))
+
+    # -- life
+
+    def alive(self):
+        return self._popen.poll() is None
+
+    def signal(self, number):
+        self._popen.send_signal(number)
+
+    def wait(self, limit=None):
+        """Wait for the process's end and for the rest of its output; the exit status (negative: a
+        signal's number)."""
+        try:
+            status = self._popen.wait(LIMIT if limit is None else limit)
+        except subprocess.TimeoutExpired:
+            raise Timeout(f"{self.name} does not end{self.report()}") from None
+        self._reader.join(LIMIT)
+        return status
+
+    def terminate(self, limit=None):
+        """SIGTERM, then wait()."""
+        self.signal(signal.SIGTERM)
+        return self.wait(limit)
+
+    def kill(self):
+        """SIGKILL for the process and everything that it started. No error if it is gone."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+        self._popen.wait()
+        self._reader.join(LIMIT)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, _value, _trace):
+        if kind is not None:
+            print(self.report())
+        self.kill()
+
+
+def run(argv, env=None, limit=None, cwd=None, stdin=None):
+    """Run a command to its end: (exit status, output of both streams)."""
+    with subprocess.Popen(
+        [str(a) for a in argv],
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=clean_env() if env is None else env,
+        cwd=cwd,
+    ) as popen:
+        try:
+            out, _ = popen.communicate(stdin, timeout=LIMIT if limit is None else limit)
+        except subprocess.TimeoutExpired:
+            popen.kill()
+            out, _ = popen.communicate()
+            raise Timeout(f"{argv} does not end, wrote:\n{out.decode('utf-8', 'replace')}") from None
+        return popen.returncode, out.decode("utf-8", "replace")
+
+
+def host_binary():
+    """The spoe-host under test (SPOE_TEST_HOST)."""
+    return os.environ["SPOE_TEST_HOST"]
+
+
+class SpoeHost(Proc):
+    """A spoe-host, started and ready.
+
+    args         its command line; `--listen` is 127.0.0.1:0 where neither args nor env say another
+    env          additions to the cleaned environment
+    addresses    what it listens on, as its log says: real ports in place of 0
+    port         the port of the first TCP address (None if there is none)
+    SPOE_TEST_HOST names the binary; SPOE_TEST_PLUGIN_DIR, if set, becomes SPOE_PLUGIN_DIR.
+    """
+
+    def __init__(self, args=(), env=None, name="spoe-host", wait=True):
+        args = [str(a) for a in args]
+        env = dict(env or {})
+        if "SPOE_TEST_PLUGIN_DIR" in os.environ:
+            env.setdefault("SPOE_PLUGIN_DIR", os.environ["SPOE_TEST_PLUGIN_DIR"])
+        told = "SPOE_ADDR" in env or any(a == "-f" or a.startswith("--listen") for a in args)
+        if not told:
+            env["SPOE_ADDR"] = "127.0.0.1:0"
+        super().__init__([host_binary(), *args], name=name, env=clean_env(env))
+        self.addresses = []
+        self.port = None
+        if wait:
+            try:
+                self.wait_ready()
+            except BaseException:
+                self.kill()
+                raise
+
+    def wait_ready(self):
+        self.wait_line(r'component=host .*msg="?ready"?|"msg":\s*"ready"')
+        for line in list(self.lines):
+            match = re.search(r'listening on ([^\s"]+)', line)
+            if match:
+                self.addresses.append(match.group(1))
+        for address in self.addresses:
+            if not address.startswith("unix:"):
+                self.port = int(address.rsplit(":", 1)[1])
+                break
