@@ -16,16 +16,16 @@
 #include <spoe/plugin.h>
 
 enum spop_frame_type { /* SPOE.txt 3.2.2 */
-    SPOP_UNSET = 0,
-    SPOP_HAPROXY_HELLO = 1,
-    SPOP_HAPROXY_DISCONNECT = 2,
-    SPOP_NOTIFY = 3,
-    SPOP_AGENT_HELLO = 101,
-    SPOP_AGENT_DISCONNECT = 102,
-    SPOP_ACK = 103
+                       SPOP_UNSET = 0,
+                       SPOP_HAPROXY_HELLO = 1,
+                       SPOP_HAPROXY_DISCONNECT = 2,
+                       SPOP_NOTIFY = 3,
+                       SPOP_AGENT_HELLO = 101,
+                       SPOP_AGENT_DISCONNECT = 102,
+                       SPOP_ACK = 103
 };
 
-#define SPOP_FLAG_FIN 1u   /* SPOE.txt 3.2 */
+#define SPOP_FLAG_FIN 1u /* SPOE.txt 3.2 */
 #define SPOP_FLAG_ABORT 2u
 
 /* Status codes of a DISCONNECT (SPOE.txt 3.5); decoders return them negated. */

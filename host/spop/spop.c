@@ -1,1 +1,0 @@
-#include "spop/spop.h"
