@@ -29,13 +29,13 @@ void log_span(int level, const char *component, struct spoe_span text);
 
 /*
  * A line that may repeat: at most one per second and place; the next one that is written says how
- * many were held back. Zero-initialised. [any]
+ * many were held back, under the key `held`. Zero-initialised. [any]
  */
 struct log_limit {
     _Atomic int64_t next_ns;
     _Atomic uint64_t held;
 };
-void log_limited(struct log_limit *limit, int level, const char *component, const char *format,
-                 ...) __attribute__((format(printf, 4, 5)));
+void log_limited(struct log_limit *limit, int level, const char *component, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 #endif
