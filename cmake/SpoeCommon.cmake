@@ -6,8 +6,13 @@ target_compile_features(spoe_common INTERFACE c_std_17)
 target_compile_definitions(spoe_common INTERFACE _GNU_SOURCE)
 target_compile_options(spoe_common INTERFACE
     -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-    -Wcast-qual -Wwrite-strings -Wformat=2 -fno-strict-aliasing -fstack-protector-strong
+    -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -fno-strict-aliasing -fstack-protector-strong
+    -UNDEBUG        # asserts guard against errors of ours and stay on in what users run
     $<$<BOOL:${SPOE_WERROR}>:-Werror>)
+if(NOT SPOE_SANITIZE)
+    target_compile_options(spoe_common INTERFACE
+        $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE> $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>)
+endif()
 target_link_options(spoe_common INTERFACE LINKER:--as-needed LINKER:-z,relro LINKER:-z,now)
 if(SPOE_SANITIZE)
     target_compile_options(spoe_common INTERFACE

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door; the work is in CMakePresets.json and tools/.
+#   Variables: PREFIX and DESTDIR (install), HAPROXY=/path (test: a binary of yours instead of
+#   Debian's; demo too), KEEP=1 (demo: leave it running).
+# A variable given on make's command line reaches the scripts through the environment.
+.DEFAULT_GOAL := help
+.PHONY: help deps build install demo test test-race fuzz lint format container clean
+
+PREFIX ?= /usr/local
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+deps: ## Install the Debian packages that building, testing, linting and the container need
+	@tools/install-deps all
+
+build: ## Build host, SDK and plugins for use: build/release/bin/spoe-host
+	@tools/install-deps build
+	cmake --preset release
+	cmake --build --preset release
+
+install: ## Install what `make build` built (PREFIX=/usr/local, DESTDIR=)
+	@test -x build/release/bin/spoe-host || $(MAKE) build
+	cmake --install build/release --prefix "$(PREFIX)"
+
+demo: ## See it work: HAProxy, spoe-host, otel.so and a collector, here, in a minute (KEEP=1 leaves it running)
+	@tools/install-deps demo
+	@tools/demo
+
+test: ## Run everything that CI runs (HAPROXY=/path/to/haproxy for another binary)
+	@tools/run-tests
+
+test-race: ## Build with ThreadSanitizer and run the race tests
+	@tools/run-tests tsan
+
+fuzz: ## Run each fuzz target for 200 000 inputs from its corpus
+	@tools/run-tests fuzz
+
+lint: ## Check format, clang-tidy, cppcheck, layers and banned calls
+	@tools/run-tests lint
+
+format: ## Format the sources in place
+	@tools/lint format-write
+
+container: ## Build the image spoe-host:VERSION with buildah, podman or docker
+	@tools/build-image
+
+clean: ## Remove the build tree
+	rm -rf build
