@@ -20,7 +20,7 @@
 #define SPAN_ATTRIBUTES_MAX 128u /* as OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT's default */
 #define SPAN_EVENTS_MAX 4u
 
-enum span_kind { SPAN_SERVER = 2, SPAN_CLIENT = 3 };                                 /* OTLP */
+enum span_kind { SPAN_SERVER = 2, SPAN_CLIENT = 3 };                                   /* OTLP */
 enum span_status { SPAN_STATUS_UNSET = 0, SPAN_STATUS_OK = 1, SPAN_STATUS_ERROR = 2 }; /* OTLP */
 enum span_value_type { SPAN_STRING = 1, SPAN_BOOL = 2, SPAN_INT = 3 };
 
@@ -48,10 +48,10 @@ struct span {
     uint8_t status; /* enum span_status */
     uint8_t n_events;
     uint16_t n_attributes;
-    uint32_t dropped_attributes; /* over SPAN_ATTRIBUTES_MAX, or no memory */
+    uint32_t dropped_attributes; /* over SPAN_ATTRIBUTES_MAX, bad key, or no memory */
     int64_t start_unix_ns;
-    int64_t end_unix_ns; /* 0: still open */
-    struct span_event events[SPAN_EVENTS_MAX];
+    int64_t end_unix_ns;       /* 0: still open */
+    struct span_event *events; /* n_events; NULL before the first, since most spans have none */
     /* The name and the attributes, packed; only span.c reads it. */
     char *_data;
     uint32_t _used, _size, _name_len;
@@ -69,13 +69,16 @@ struct span *span_create(enum span_kind kind, const struct trace_context *contex
                          const char *name, size_t name_len);
 void span_destroy(struct span *span); /* takes NULL */
 
-/* Set an attribute; a key that is there already takes the new value. Never fails: what does not
- * fit is counted in dropped_attributes. `key` is borrowed. */
+/*
+ * Set an attribute; a key that is there already takes the new value, and its place is the last.
+ * Never fails: what does not fit, an empty key and a key above SPAN_KEY_MAX are counted in
+ * dropped_attributes. All pointers are borrowed.
+ */
 void span_set_str(struct span *span, const char *key, size_t key_len, const char *p, size_t n);
 void span_set_int(struct span *span, const char *key, size_t key_len, int64_t value);
 void span_set_bool(struct span *span, const char *key, size_t key_len, bool value);
 
-/** Add an event; past SPAN_EVENTS_MAX it is left out. @param name [const] */
+/** Add an event; past SPAN_EVENTS_MAX, or without memory, it is left out. @param name [const] */
 void span_add_event(struct span *span, const char *name, int64_t time_unix_ns);
 
 /** End a span; an end before the start becomes the start. */

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* otel-plugin/span/utf8.c - UTF-8 by table 3-7 of the Unicode standard. */
+#include "span/utf8.h"
+
+#include <string.h>
+
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+#define REPLACEMENT_LEN 3u
+
+/*
+ * Length of the character, or of the broken part of one, at p. n is at least 1.
+ * *ret_ok says which of the two it is.
+ */
+static size_t step(const unsigned char *p, size_t n, bool *ret_ok)
+{
+    unsigned char low = 0x80, high = 0xbf; /* bounds of the second byte */
+    size_t need;
+
+    *ret_ok = false;
+    if (p[0] < 0x80) {
+        *ret_ok = p[0] != 0;
+        return 1;
+    }
+    if (p[0] >= 0xc2 && p[0] <= 0xdf) {
+        need = 2;
+    } else if (p[0] >= 0xe0 && p[0] <= 0xef) {
+        need = 3;
+        if (p[0] == 0xe0)
+            low = 0xa0;
+        else if (p[0] == 0xed)
+            high = 0x9f; /* no surrogates */
+    } else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
+        need = 4;
+        if (p[0] == 0xf0)
+            low = 0x90;
+        else if (p[0] == 0xf4)
+            high = 0x8f; /* nothing above U+10FFFF */
+    } else {
+        return 1;
+    }
+    if (n < 2 || p[1] < low || p[1] > high)
+        return 1;
+    for (size_t i = 2; i < need; i++)
+        if (i >= n || (p[i] & 0xc0) != 0x80)
+            return i;
+    *ret_ok = true;
+    return need;
+}
+
+bool utf8_is_clean(const char *p, size_t n)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < n && ok;)
+        i += step((const unsigned char *)p + i, n - i, &ok);
+    return ok;
+}
+
+size_t utf8_repair(const char *p, size_t n, char *ret, size_t max)
+{
+    size_t written = 0;
+
+    for (size_t i = 0; i < n;) {
+        bool ok;
+        const size_t len = step((const unsigned char *)p + i, n - i, &ok);
+        const char *from = ok ? p + i : REPLACEMENT;
+        const size_t from_len = ok ? len : REPLACEMENT_LEN;
+
+        if (from_len > max - written)
+            break;
+        if (ret != NULL)
+            memcpy(ret + written, from, from_len);
+        written += from_len;
+        i += len;
+    }
+    return written;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/otel/test_span.c - spans and the repair of their strings. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "span/span.h"
+#include "span/utf8.h"
+
+#define KEY(text) text, sizeof text - 1
+
+static const struct trace_context context = {
+    .trace_id = {1, 2, 3}, .span_id = {4, 5, 6}, .flags = TRACE_FLAG_SAMPLED};
+
+static struct span *new_span(void)
+{
+    struct span *span = span_create(SPAN_SERVER, &context, NULL, false, 100, KEY("GET"));
+
+    cr_assert_not_null(span);
+    return span;
+}
+
+static bool find(const struct span *span, const char *key, struct span_attr *ret)
+{
+    size_t pos = 0;
+
+    while (span_attribute(span, &pos, ret))
+        if (ret->key_len == strlen(key) && memcmp(ret->key, key, ret->key_len) == 0)
+            return true;
+    return false;
+}
+
+static size_t count(const struct span *span)
+{
+    struct span_attr attr;
+    size_t pos = 0, n = 0;
+
+    while (span_attribute(span, &pos, &attr))
+        n++;
+    return n;
+}
+
+static void expect_str(const struct span *span, const char *key, const char *value)
+{
+    struct span_attr attr;
+
+    cr_assert(find(span, key, &attr), "no %s", key);
+    cr_expect_eq(attr.type, SPAN_STRING);
+    cr_expect(attr.str_len == strlen(value) && memcmp(attr.str, value, attr.str_len) == 0,
+              "%s: got '%.*s', wanted '%s'", key, (int)attr.str_len, attr.str, value);
+}
+
+Test(span, holds_what_it_was_opened_with, .timeout = 10)
+{
+    static const uint8_t parent[8] = {9, 9};
+    struct span *span = span_create(SPAN_CLIENT, &context, parent, true, 100, KEY("POST"));
+    size_t n;
+
+    cr_assert_not_null(span);
+    cr_expect_eq(span->kind, SPAN_CLIENT);
+    cr_expect_eq(memcmp(&span->context, &context, sizeof context), 0);
+    cr_expect_eq(memcmp(span->parent_id, parent, 8), 0);
+    cr_expect(span->parent_remote);
+    cr_expect_eq(span->start_unix_ns, 100);
+    cr_expect_eq(span->end_unix_ns, 0);
+    cr_expect_eq(span->status, SPAN_STATUS_UNSET);
+    cr_expect_eq(memcmp(span_name(span, &n), "POST", 4), 0);
+    cr_expect_eq(n, 4);
+    cr_expect_eq(count(span), 0);
+    span_destroy(span);
+    span_destroy(NULL);
+}
+
+Test(span, keeps_attributes_of_each_type, .timeout = 10)
+{
+    struct span *span = new_span();
+    struct span_attr attr;
+
+    span_set_str(span, KEY("url.path"), KEY("/a"));
+    span_set_str(span, KEY("my.key"), KEY(""));
+    span_set_int(span, KEY("server.port"), -8080);
+    span_set_bool(span, KEY("haproxy.incomplete"), true);
+    span_set_bool(span, KEY("no"), false);
+    cr_expect_eq(span->n_attributes, 5);
+    cr_expect_eq(count(span), 5);
+    expect_str(span, "url.path", "/a");
+    expect_str(span, "my.key", "");
+    cr_assert(find(span, "server.port", &attr));
+    cr_expect(attr.type == SPAN_INT && attr.i == -8080);
+    cr_assert(find(span, "haproxy.incomplete", &attr));
+    cr_expect(attr.type == SPAN_BOOL && attr.i == 1);
+    cr_assert(find(span, "no", &attr));
+    cr_expect(attr.type == SPAN_BOOL && attr.i == 0);
+    span_destroy(span);
+}
+
+Test(span, replaces_a_key_with_any_type, .timeout = 10)
+{
+    struct span *span = new_span();
+    struct span_attr attr;
+
+    span_set_str(span, KEY("a"), KEY("one"));
+    span_set_str(span, KEY("url.path"), KEY("/one"));
+    span_set_str(span, KEY("b"), KEY("bee"));
+    span_set_str(span, KEY("a"), KEY("a longer value"));
+    span_set_int(span, KEY("url.path"), 7);
+    cr_expect_eq(span->n_attributes, 3);
+    cr_expect_eq(count(span), 3);
+    expect_str(span, "a", "a longer value");
+    expect_str(span, "b", "bee");
+    cr_assert(find(span, "url.path", &attr));
+    cr_expect(attr.type == SPAN_INT && attr.i == 7);
+    span_set_str(span, KEY("b"), KEY("x"));
+    expect_str(span, "b", "x");
+    cr_expect_eq(span->dropped_attributes, 0);
+    span_destroy(span);
+}
+
+Test(span, counts_attributes_past_the_limit, .timeout = 10)
+{
+    struct span *span = new_span();
+    char key[16];
+
+    for (unsigned i = 0; i < SPAN_ATTRIBUTES_MAX + 3; i++) {
+        const int n = snprintf(key, sizeof key, "k%u", i);
+
+        span_set_int(span, key, (size_t)n, i);
+    }
+    cr_expect_eq(span->n_attributes, SPAN_ATTRIBUTES_MAX);
+    cr_expect_eq(count(span), SPAN_ATTRIBUTES_MAX);
+    cr_expect_eq(span->dropped_attributes, 3);
+    span_set_int(span, KEY("k0"), 99); /* a known key still takes a value */
+    cr_expect_eq(span->dropped_attributes, 3);
+    span_destroy(span);
+}
+
+Test(span, limits_keys, .timeout = 10)
+{
+    struct span *span = new_span();
+    char key[SPAN_KEY_MAX + 1];
+    struct span_attr attr;
+
+    memset(key, 'k', sizeof key);
+    span_set_int(span, key, SPAN_KEY_MAX, 1);
+    cr_expect_eq(span->n_attributes, 1);
+    span_set_int(span, key, SPAN_KEY_MAX + 1, 2);
+    span_set_int(span, "", 0, 3);
+    key[SPAN_KEY_MAX - 1] = '\xff'; /* grows past the limit by the repair */
+    span_set_int(span, key, SPAN_KEY_MAX, 4);
+    cr_expect_eq(span->n_attributes, 1);
+    cr_expect_eq(span->dropped_attributes, 3);
+    span_set_int(span, KEY("x\xff"), 5);
+    cr_expect(find(span, "x\xef\xbf\xbd", &attr));
+    span_set_int(span, KEY("x\xfe"), 6); /* the same key once it is repaired */
+    cr_expect_eq(span->n_attributes, 2);
+    span_destroy(span);
+}
+
+Test(span, cuts_values_on_a_character, .timeout = 10)
+{
+    /* U+20AC is three bytes: the limit falls before, inside and behind it. */
+    for (size_t before = SPAN_VALUE_MAX - 4; before <= SPAN_VALUE_MAX + 1; before++) {
+        struct span *span = new_span();
+        char value[SPAN_VALUE_MAX + 64];
+        struct span_attr attr;
+        const size_t wanted = before >= SPAN_VALUE_MAX       ? SPAN_VALUE_MAX
+                              : before + 3 <= SPAN_VALUE_MAX ? before + 3
+                                                             : before;
+
+        memset(value, 'v', before);
+        memcpy(value + before, "\xe2\x82\xac", 3);
+        span_set_str(span, KEY("k"), value, before + 3);
+        cr_assert(find(span, "k", &attr));
+        cr_expect_eq(attr.str_len, wanted, "%zu: got %zu, wanted %zu", before, attr.str_len,
+                     wanted);
+        cr_expect(utf8_is_clean(attr.str, attr.str_len));
+        span_destroy(span);
+    }
+}
+
+Test(span, bounds_and_repairs_the_name, .timeout = 10)
+{
+    char name[SPAN_VALUE_MAX + 100];
+    struct span *span;
+    size_t n;
+
+    memset(name, '\x80', sizeof name);
+    span = span_create(SPAN_SERVER, &context, NULL, false, 1, name, sizeof name);
+    cr_assert_not_null(span);
+    cr_expect(utf8_is_clean(span_name(span, &n), SPAN_VALUE_MAX / 3 * 3));
+    cr_expect_eq(n, SPAN_VALUE_MAX / 3 * 3);
+    span_destroy(span);
+}
+
+Test(span, holds_the_largest_attributes_there_can_be, .timeout = 20)
+{
+    struct span *span = new_span();
+    static char value[SPAN_VALUE_MAX];
+    char key[SPAN_KEY_MAX];
+
+    memset(value, 'v', sizeof value);
+    memset(key, 'k', sizeof key);
+    for (unsigned i = 0; i < SPAN_ATTRIBUTES_MAX; i++) {
+        key[0] = (char)('0' + i % 10);
+        key[1] = (char)('0' + i / 10);
+        span_set_str(span, key, sizeof key, value, sizeof value);
+    }
+    cr_expect_eq(count(span), SPAN_ATTRIBUTES_MAX);
+    cr_expect_eq(span->dropped_attributes, 0);
+    span_destroy(span);
+}
+
+Test(span, ends_no_earlier_than_it_began, .timeout = 10)
+{
+    struct span *span = new_span();
+
+    span_end(span, 99);
+    cr_expect_eq(span->end_unix_ns, 100);
+    span_end(span, 101);
+    cr_expect_eq(span->end_unix_ns, 101);
+    span_destroy(span);
+}
+
+Test(span, keeps_a_few_events, .timeout = 10)
+{
+    struct span *span = new_span();
+
+    for (int i = 0; i < (int)SPAN_EVENTS_MAX + 2; i++)
+        span_add_event(span, "event", i);
+    cr_expect_eq(span->n_events, SPAN_EVENTS_MAX);
+    cr_expect_str_eq(span->events[0].name, "event");
+    cr_expect_eq(span->events[SPAN_EVENTS_MAX - 1].time_unix_ns, SPAN_EVENTS_MAX - 1);
+    span_destroy(span);
+}
+
+struct repair {
+    const char *in;
+    size_t in_len;
+    const char *out;
+};
+
+#define FFFD "\xef\xbf\xbd"
+#define CASE(in, out)                                                                              \
+    {                                                                                              \
+        in, sizeof in - 1, out                                                                     \
+    }
+
+/* The last four are the examples of the Unicode standard, tables 3-8 to 3-11. */
+static const struct repair repairs[] = {
+    CASE("", ""),
+    CASE("plain", "plain"),
+    CASE("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"),
+    CASE("a\x80z", "a" FFFD "z"),
+    CASE("a\0z", "a" FFFD "z"),
+    CASE("\xff\xfe", FFFD FFFD),
+    CASE("\xc3", FFFD),
+    CASE("\xc3(", FFFD "("),
+    CASE("\xe2\x82", FFFD),
+    CASE("\xe2\x82(", FFFD "("),
+    CASE("\xf0\x9f\x98", FFFD),
+    CASE("\xf0\x9f\x98\xc3\xa9", FFFD "\xc3\xa9"),
+    CASE("\xf5\x80\x80\x80", FFFD FFFD FFFD FFFD),
+    CASE("\xf4\x90\x80\x80", FFFD FFFD FFFD FFFD),
+    CASE("\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"),
+    CASE("\xed\x9f\xbf\xee\x80\x80", "\xed\x9f\xbf\xee\x80\x80"),
+    CASE("\xc0\xaf\xe0\x80\xbf\xf0\x81\x82\x41", FFFD FFFD FFFD FFFD FFFD FFFD FFFD FFFD "\x41"),
+    CASE("\xed\xa0\x80\xed\xbf\xbf\xed\xaf\x41", FFFD FFFD FFFD FFFD FFFD FFFD FFFD FFFD "\x41"),
+    CASE("\xf4\x91\x92\x93\xff\x41\x80\xbf\x42", FFFD FFFD FFFD FFFD FFFD "\x41" FFFD FFFD "\x42"),
+    CASE("\xe1\x80\xe2\xf0\x91\x92\xf1\xbf\x41", FFFD FFFD FFFD FFFD "\x41"),
+};
+
+Test(utf8, repairs_as_the_standard_recommends, .timeout = 10)
+{
+    for (size_t i = 0; i < sizeof repairs / sizeof repairs[0]; i++) {
+        char out[64];
+        const size_t n = utf8_repair(repairs[i].in, repairs[i].in_len, out, sizeof out);
+
+        cr_expect(n == strlen(repairs[i].out) && memcmp(out, repairs[i].out, n) == 0,
+                  "case %zu: got %zu bytes", i, n);
+        cr_expect_eq(utf8_repair(repairs[i].in, repairs[i].in_len, NULL, sizeof out), n);
+        cr_expect(utf8_is_clean(out, n), "case %zu", i);
+        cr_expect_eq(utf8_is_clean(repairs[i].in, repairs[i].in_len),
+                     n == repairs[i].in_len && memcmp(repairs[i].in, out, n) == 0, "case %zu", i);
+    }
+}
+
+Test(utf8, cuts_before_the_character_that_would_pass, .timeout = 10)
+{
+    static const char text[] = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xff";
+    static const size_t wanted[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10, 10, 13, 13};
+
+    for (size_t max = 0; max < sizeof wanted / sizeof wanted[0]; max++) {
+        char out[16];
+
+        memset(out, '#', sizeof out);
+        cr_expect_eq(utf8_repair(text, sizeof text - 1, out, max), wanted[max], "max %zu", max);
+        for (size_t i = wanted[max]; i < sizeof out; i++)
+            cr_expect_eq(out[i], '#', "max %zu wrote byte %zu", max, i);
+    }
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/otel/test_trace_context.c - traceparent and ids. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "context/ids.h"
+#include "context/trace_context.h"
+
+#define T "12345678901234567890123456789012"
+#define S "1234567890123456"
+
+/*
+ * The vectors restate what W3C's own test suite sends (trace-context/test/test.py): every case
+ * that has a traceparent of its own, by the name that it has there.
+ */
+struct vector {
+    const char *name;
+    const char *text;
+    bool valid;
+    uint8_t flags;
+};
+
+static const struct vector vectors[] = {
+    {"both_traceparent_and_tracestate_missing", "", false, 0},
+    {"traceparent_included", "00-" T "-" S "-01", true, 1},
+    {"not sampled", "00-" T "-" S "-00", true, 0},
+    {"random flag", "00-" T "-" S "-03", true, 3},
+    {"random flag alone", "00-" T "-" S "-02", true, 2},
+    {"unknown flags are dropped", "00-" T "-" S "-ff", true, 3},
+    {"unknown flags alone", "00-" T "-" S "-fc", true, 0},
+    {"traceparent_duplicated, joined by a proxy", "00-" T "-" S "-01,00-" T "-" S "-01", false, 0},
+    {"version_0x00 with more", "00-" T "-" S "-01.", false, 0},
+    {"version_0x00 with more after a dash", "00-" T "-" S "-01-what-the-future-will-be-like", false,
+     0},
+    {"version_0xcc", "cc-" T "-" S "-01", true, 1},
+    {"version_0xcc with more", "cc-" T "-" S "-01-what-the-future-will-be-like", true, 1},
+    {"version_0xcc with more, no dash", "cc-" T "-" S "-01.what-the-future-will-be-like", false, 0},
+    {"version_0xcc with an empty field more", "cc-" T "-" S "-01-", true, 1},
+    {"version_0xff", "ff-" T "-" S "-01", false, 0},
+    {"version_illegal_characters .0", ".0-" T "-" S "-01", false, 0},
+    {"version_illegal_characters 0.", "0.-" T "-" S "-01", false, 0},
+    {"version upper case", "CC-" T "-" S "-01", false, 0},
+    {"version_too_long 000", "000-" T "-" S "-01", false, 0},
+    {"version_too_long 0000", "0000-" T "-" S "-01", false, 0},
+    {"version_too_short", "0-" T "-" S "-01", false, 0},
+    {"trace_id_all_zero", "00-00000000000000000000000000000000-" S "-01", false, 0},
+    {"trace_id_illegal_characters first", "00-.2345678901234567890123456789012-" S "-01", false, 0},
+    {"trace_id_illegal_characters last", "00-1234567890123456789012345678901.-" S "-01", false, 0},
+    {"trace_id upper case", "00-1234567890123456789012345678901A-" S "-01", false, 0},
+    {"trace_id_too_long", "00-" T "3-" S "-01", false, 0},
+    {"trace_id_too_short", "00-1234567890123456789012345678901-" S "-01", false, 0},
+    {"parent_id_all_zero", "00-" T "-0000000000000000-01", false, 0},
+    {"parent_id_illegal_characters first", "00-" T "-.234567890123456-01", false, 0},
+    {"parent_id_illegal_characters last", "00-" T "-123456789012345.-01", false, 0},
+    {"parent_id upper case", "00-" T "-123456789012345F-01", false, 0},
+    {"parent_id_too_long", "00-" T "-" S "7-01", false, 0},
+    {"parent_id_too_short", "00-" T "-123456789012345-01", false, 0},
+    {"trace_flags_illegal_characters .0", "00-" T "-" S "-.0", false, 0},
+    {"trace_flags_illegal_characters 0.", "00-" T "-" S "-0.", false, 0},
+    {"trace_flags upper case", "00-" T "-" S "-0A", false, 0},
+    {"trace_flags_too_long", "00-" T "-" S "-001", false, 0},
+    {"trace_flags_too_short", "00-" T "-" S "-1", false, 0},
+    {"no flags", "00-" T "-" S, false, 0},
+    {"ows before", " 00-" T "-" S "-01", false, 0}, /* HAProxy trims header values */
+    {"other separators", "00." T "." S ".01", false, 0},
+    {"garbage", "-------------------------------------------------------", false, 0},
+};
+
+Test(trace_context, parses_as_the_standard_says, .timeout = 10)
+{
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+        const struct vector *v = &vectors[i];
+        struct trace_context c = {.flags = 0x55};
+        const bool valid = traceparent_parse(v->text, strlen(v->text), &c);
+
+        cr_expect_eq(valid, v->valid, "%s: got %d", v->name, valid);
+        if (!valid) {
+            cr_expect_eq(c.flags, 0x55, "%s: the result was touched", v->name);
+            continue;
+        }
+        cr_expect_eq(c.flags, v->flags, "%s: flags %02x", v->name, c.flags);
+        cr_expect_eq(memcmp(c.trace_id,
+                            "\x12\x34\x56\x78\x90\x12\x34\x56\x78\x90\x12\x34\x56\x78\x90\x12", 16),
+                     0, "%s: trace id", v->name);
+        cr_expect_eq(memcmp(c.span_id, "\x12\x34\x56\x78\x90\x12\x34\x56", 8), 0, "%s: span id",
+                     v->name);
+    }
+}
+
+Test(trace_context, every_shorter_text_is_invalid, .timeout = 10)
+{
+    static const char text[] = "00-" T "-" S "-01";
+    struct trace_context c;
+
+    for (size_t n = 0; n < TRACEPARENT_LEN; n++)
+        cr_expect_not(traceparent_parse(text, n, &c), "%zu bytes", n);
+    cr_expect(traceparent_parse(text, TRACEPARENT_LEN, &c));
+}
+
+Test(trace_context, no_single_byte_may_be_a_nul, .timeout = 10)
+{
+    for (size_t i = 0; i < TRACEPARENT_LEN; i++) {
+        char text[] = "00-" T "-" S "-01";
+        struct trace_context c;
+
+        text[i] = '\0';
+        cr_expect_not(traceparent_parse(text, TRACEPARENT_LEN, &c), "byte %zu", i);
+    }
+}
+
+Test(trace_context, formats_what_it_parsed, .timeout = 10)
+{
+    static const char text[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
+    struct trace_context c;
+    char out[TRACEPARENT_LEN];
+
+    cr_assert(traceparent_parse(text, TRACEPARENT_LEN, &c));
+    traceparent_format(&c, out);
+    cr_assert_eq(memcmp(out, text, TRACEPARENT_LEN), 0, "got %.55s", out);
+}
+
+Test(trace_context, a_later_version_goes_out_as_version_0, .timeout = 10)
+{
+    static const char text[] = "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more";
+    struct trace_context c;
+    char out[TRACEPARENT_LEN];
+
+    cr_assert(traceparent_parse(text, strlen(text), &c));
+    traceparent_format(&c, out);
+    cr_assert_eq(memcmp(out, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", 55), 0);
+}
+
+Test(ids, differ_and_are_never_zero, .timeout = 10)
+{
+    static const uint8_t zero[16];
+    struct id_source a, b;
+    uint8_t t[16], last[16] = {0}, sa[8], sb[8];
+
+    cr_assert_eq(id_source_init(&a), 0);
+    cr_assert_eq(id_source_init(&b), 0);
+    for (int i = 0; i < 1000; i++) {
+        id_trace(&a, t);
+        cr_assert_neq(memcmp(t, zero, 16), 0);
+        cr_assert_neq(memcmp(t, last, 16), 0);
+        memcpy(last, t, 16);
+        id_span(&a, sa);
+        id_span(&b, sb);
+        cr_assert_neq(memcmp(sa, zero, 8), 0);
+        cr_assert_neq(memcmp(sa, sb, 8), 0, "two sources gave one id");
+    }
+}
+
+/* xoshiro256**: a state of ones gives 5760, 5760, ... by hand: rotl(5, 7) * 9. */
+Test(ids, follow_the_generator, .timeout = 10)
+{
+    struct id_source ids = {._state = {1, 1, 1, 1}};
+    uint64_t id;
+    uint8_t raw[8];
+
+    id_span(&ids, raw);
+    memcpy(&id, raw, sizeof id);
+    cr_assert_eq(id, 5760u, "got %llu", (unsigned long long)id);
+}
