@@ -1,1 +1,650 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/conf/conf.c - see conf.h. The sources are kept as a list of entries; resolving a table
+ * picks entries by section and key, and marks them as known.
+ */
 #include "conf/conf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "conf/ini_file.h"
+#include "conf/option.h"
+
+enum source { SOURCE_COMMAND_LINE, SOURCE_FILE };
+
+/* One assignment, or (key NULL) one section line of the file. */
+struct entry {
+    STAILQ_ENTRY(entry) next;
+    enum source source;
+    unsigned line; /* of the file */
+    char *origin;
+    char *section, *key, *value;
+    bool known; /* a table had it */
+};
+
+/* One key of a table that was resolved; key NULL: the section itself. */
+struct name {
+    STAILQ_ENTRY(name) next;
+    char *section, *key;
+};
+
+struct conf {
+    STAILQ_HEAD(, entry) entries;
+    STAILQ_HEAD(, name) names;
+    char *errors[CONF_ERRORS_MAX];
+    size_t n_errors; /* those that were not kept included */
+};
+
+/* The texts behind a setting's spans. */
+struct texts {
+    char *raw, *origin;
+};
+
+struct conf_section {
+    char *name;
+    const struct spoe_option *const *options;
+    size_t n;
+    struct spoe_setting *settings;
+    struct texts *texts;
+};
+
+/* A secure wrapper: nothing of the environment counts in a set-uid process. The one place. */
+static const char *env_get(const char *name)
+{
+    const char *value = secure_getenv(name);
+
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static char *format_text(const char *format, va_list ap) __attribute__((format(printf, 1, 0)));
+static char *format_text(const char *format, va_list ap)
+{
+    char *text = NULL;
+
+    return vasprintf(&text, format, ap) < 0 ? NULL : text;
+}
+
+void conf_error(struct conf *conf, const char *format, ...)
+{
+    va_list ap;
+
+    /* Counted even if there is no memory for its text: an error is never lost. */
+    if (conf->n_errors < CONF_ERRORS_MAX) {
+        va_start(ap, format);
+        conf->errors[conf->n_errors] = format_text(format, ap);
+        va_end(ap);
+    }
+    conf->n_errors++;
+}
+
+size_t conf_error_count(const struct conf *conf)
+{
+    return conf->n_errors;
+}
+
+const char *conf_error_text(const struct conf *conf, size_t i)
+{
+    if (i >= conf->n_errors || i >= CONF_ERRORS_MAX)
+        return NULL;
+    return conf->errors[i] != NULL ? conf->errors[i] : "out of memory";
+}
+
+struct conf *conf_create(void)
+{
+    struct conf *conf = calloc(1, sizeof *conf);
+
+    if (conf == NULL)
+        return NULL;
+    STAILQ_INIT(&conf->entries);
+    STAILQ_INIT(&conf->names);
+    return conf;
+}
+
+static void entry_destroy(struct entry *e)
+{
+    free(e->origin);
+    free(e->section);
+    free(e->key);
+    free(e->value);
+    free(e);
+}
+
+static void name_destroy(struct name *n)
+{
+    free(n->section);
+    free(n->key);
+    free(n);
+}
+
+void conf_destroy(struct conf *conf)
+{
+    struct entry *e;
+    struct name *n;
+
+    if (conf == NULL)
+        return;
+    while ((e = STAILQ_FIRST(&conf->entries)) != NULL) {
+        STAILQ_REMOVE_HEAD(&conf->entries, next);
+        entry_destroy(e);
+    }
+    while ((n = STAILQ_FIRST(&conf->names)) != NULL) {
+        STAILQ_REMOVE_HEAD(&conf->names, next);
+        name_destroy(n);
+    }
+    for (size_t i = 0; i < CONF_ERRORS_MAX; i++)
+        free(conf->errors[i]);
+    free(conf);
+}
+
+/* ---- sources ---------------------------------------------------------------------------- */
+
+static struct entry *find_entry(struct conf *conf, enum source source, const char *section,
+                                const char *key)
+{
+    struct entry *e;
+
+    STAILQ_FOREACH(e, &conf->entries, next)
+    {
+        if (e->source == source && e->key != NULL && strcmp(e->key, key) == 0 &&
+            strcmp(e->section, section) == 0)
+            return e;
+    }
+    return NULL;
+}
+
+/* strdup() of what may be NULL; *ok turns false when there is no memory. */
+static char *copy(const char *text, bool *ok)
+{
+    char *p;
+
+    if (text == NULL)
+        return NULL;
+    p = strdup(text);
+    if (p == NULL)
+        *ok = false;
+    return p;
+}
+
+/* All texts are copied. key NULL: a section line. */
+static void add_entry(struct conf *conf, enum source source, const char *origin, unsigned line,
+                      const char *section, const char *key, const char *value)
+{
+    struct entry *e = calloc(1, sizeof *e);
+    bool ok = true;
+
+    if (e == NULL) {
+        conf_error(conf, "%s: out of memory", origin);
+        return;
+    }
+    e->source = source;
+    e->line = line;
+    e->origin = copy(origin, &ok);
+    e->section = copy(section, &ok);
+    e->key = copy(key, &ok);
+    e->value = copy(value, &ok);
+    if (!ok) {
+        conf_error(conf, "%s: out of memory", origin);
+        entry_destroy(e);
+        return;
+    }
+    STAILQ_INSERT_TAIL(&conf->entries, e, next);
+}
+
+static void add_command_line(struct conf *conf, const char *section, const char *key,
+                             const char *value)
+{
+    if (find_entry(conf, SOURCE_COMMAND_LINE, section, key) != NULL)
+        conf_error(conf, "command line: %s.%s: given twice", section, key);
+    else
+        add_entry(conf, SOURCE_COMMAND_LINE, "command line", 0, section, key, value);
+}
+
+void conf_add_host_option(struct conf *conf, const char *key, const char *value)
+{
+    add_command_line(conf, "host", key, value);
+}
+
+void conf_add_set(struct conf *conf, const char *assignment)
+{
+    const char *equals = strchr(assignment, '=');
+    const char *dot = strchr(assignment, '.');
+    char *section = NULL, *key = NULL;
+
+    if (equals == NULL || dot == NULL || dot > equals || dot == assignment || dot + 1 == equals) {
+        /* What stands after the = may be a secret. */
+        int n = (int)(equals != NULL ? equals - assignment : (ptrdiff_t)strlen(assignment));
+
+        conf_error(conf, "command line: --set \"%.*s%s\": expected SECTION.KEY=VALUE",
+                   n > 64 ? 64 : n, assignment, equals != NULL ? "=..." : "");
+        return;
+    }
+    section = strndup(assignment, (size_t)(dot - assignment));
+    key = strndup(dot + 1, (size_t)(equals - dot) - 1);
+    if (section == NULL || key == NULL)
+        conf_error(conf, "command line: out of memory");
+    else
+        add_command_line(conf, section, key, equals + 1);
+    free(section);
+    free(key);
+}
+
+/* The file that is being read. */
+struct file {
+    struct conf *conf;
+    const char *name;
+};
+
+static void on_error(void *user, unsigned line, const char *text)
+{
+    const struct file *file = user;
+
+    if (line == 0)
+        conf_error(file->conf, "%s: %s", file->name, text);
+    else
+        conf_error(file->conf, "%s:%u: %s", file->name, line, text);
+}
+
+static void on_entry(const struct file *file, unsigned line, const char *section, const char *key,
+                     const char *value)
+{
+    char *origin = NULL;
+
+    if (asprintf(&origin, "%s:%u", file->name, line) < 0) {
+        conf_error(file->conf, "%s: out of memory", file->name);
+        return;
+    }
+    add_entry(file->conf, SOURCE_FILE, origin, line, section, key, value);
+    free(origin);
+}
+
+static void on_section(void *user, unsigned line, const char *name)
+{
+    on_entry(user, line, name, NULL, NULL);
+}
+
+static void on_key(void *user, unsigned line, const char *section, const char *key,
+                   const char *value)
+{
+    const struct file *file = user;
+    const struct entry *before = find_entry(file->conf, SOURCE_FILE, section, key);
+
+    if (before != NULL)
+        conf_error(file->conf, "%s:%u: %s.%s: set before at line %u", file->name, line, section,
+                   key, before->line);
+    else
+        on_entry(file, line, section, key, value);
+}
+
+void conf_add_stream(struct conf *conf, FILE *stream, const char *name)
+{
+    static const struct ini_events events = {
+        .section = on_section, .key = on_key, .error = on_error};
+    struct file file = {.conf = conf, .name = name};
+
+    ini_read(stream, &events, &file);
+}
+
+void conf_add_file(struct conf *conf, const char *path)
+{
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL) {
+        conf_error(conf, "%s: cannot be opened: %m", path);
+        return;
+    }
+    conf_add_stream(conf, file, path);
+    (void)fclose(file); /* only read */
+}
+
+/* ---- resolution ------------------------------------------------------------------------- */
+
+/* Remember that there is such a section (key NULL) or key. */
+static int add_name(struct conf *conf, const char *section, const char *key)
+{
+    struct name *n = calloc(1, sizeof *n);
+    bool ok = true;
+
+    if (n == NULL)
+        return -1;
+    n->section = copy(section, &ok);
+    n->key = copy(key, &ok);
+    if (!ok) {
+        name_destroy(n);
+        return -1;
+    }
+    STAILQ_INSERT_TAIL(&conf->names, n, next);
+    return 0;
+}
+
+/*
+ * Set a setting to a text, in place of what it had. A bad text leaves it as it was.
+ * @return 0; 1 bad text, with *reterr; -1 out of memory
+ */
+static int set_value(struct conf_section *s, size_t i, const char *text, const char *origin,
+                     uint32_t flags, char reterr[OPTION_TEXT_MAX])
+{
+    struct spoe_setting *setting = &s->settings[i];
+    struct texts texts = {NULL, NULL};
+    struct spoe_value value;
+    bool ok = true;
+
+    texts.raw = copy(text, &ok);
+    texts.origin = copy(origin, &ok);
+    if (!ok || option_parse(s->options[i], texts.raw, &value, reterr) != 0) {
+        free(texts.raw);
+        free(texts.origin);
+        return ok ? 1 : -1;
+    }
+    free(s->texts[i].raw);
+    free(s->texts[i].origin);
+    s->texts[i] = texts;
+    setting->raw = (struct spoe_span){texts.raw, strlen(texts.raw)};
+    setting->origin = (struct spoe_span){texts.origin, strlen(texts.origin)};
+    setting->flags = flags;
+    setting->value = value;
+    return 0;
+}
+
+/* What was set for an option, by the first source that has it. text NULL: nothing. */
+struct found {
+    const char *text;
+    char *origin; /* [own] */
+};
+
+static int find_value(struct conf *conf, const char *section, const struct spoe_option *option,
+                      struct found *ret)
+{
+    struct entry *line = find_entry(conf, SOURCE_COMMAND_LINE, section, option->key);
+    struct entry *file = find_entry(conf, SOURCE_FILE, section, option->key);
+    bool ok = true;
+
+    *ret = (struct found){NULL, NULL};
+    if (line != NULL)
+        line->known = true;
+    if (file != NULL)
+        file->known = true;
+    if (line != NULL) {
+        ret->text = line->value;
+        ret->origin = copy(line->origin, &ok);
+        return ok ? 0 : -1;
+    }
+    for (size_t i = 0; option->env != NULL && option->env[i] != NULL; i++) {
+        const char *text = env_get(option->env[i]);
+
+        if (text == NULL)
+            continue;
+        if (asprintf(&ret->origin, "environment %s", option->env[i]) < 0) {
+            ret->origin = NULL;
+            return -1;
+        }
+        ret->text = text;
+        return 0;
+    }
+    if (file != NULL) {
+        ret->text = file->value;
+        ret->origin = copy(file->origin, &ok);
+    }
+    return ok ? 0 : -1;
+}
+
+static void report_not_set(struct conf *conf, const char *section, const struct spoe_option *option)
+{
+    const char *variable = option->env != NULL ? option->env[0] : NULL;
+
+    if (variable != NULL)
+        conf_error(conf, "%s.%s: must be set: --set %s.%s=..., environment %s, or the file",
+                   section, option->key, section, option->key, variable);
+    else
+        conf_error(conf, "%s.%s: must be set: --set %s.%s=..., or the file", section, option->key,
+                   section, option->key);
+}
+
+/* @return 0, with errors collected; -1 out of memory */
+static int resolve_one(struct conf *conf, struct conf_section *s, size_t i)
+{
+    const struct spoe_option *option = s->options[i];
+    char err[OPTION_TEXT_MAX];
+    struct found found;
+    int result = 0;
+
+    if (option->default_text != NULL) {
+        result = set_value(s, i, option->default_text, "default", SPOE_SETTING_DEFAULT, err);
+        if (result == 1)
+            conf_error(conf, "option %s of plugin %s: bad default: %s", option->key, s->name, err);
+        if (result < 0)
+            return -1;
+    }
+    if (find_value(conf, s->name, option, &found) != 0)
+        return -1;
+    if (found.text != NULL) {
+        result = set_value(s, i, found.text, found.origin, 0, err);
+        if (result == 1)
+            conf_error(conf, "%s: %s.%s: %s", found.origin, s->name, option->key, err);
+    } else if ((option->flags & SPOE_OPTION_REQUIRED) != 0 && option->default_text == NULL) {
+        report_not_set(conf, s->name, option);
+    }
+    free(found.origin);
+    return result < 0 ? -1 : 0;
+}
+
+/* @return whether options[i] can be resolved; if not the error is collected. */
+static bool check_option(struct conf *conf, const struct conf_section *s, size_t i)
+{
+    const struct spoe_option *option = s->options[i];
+    const char *wrong = option_check(option);
+
+    for (size_t j = 0; j < i && wrong == NULL; j++) {
+        if (option_has_key(s->options[j]) && strcmp(s->options[j]->key, option->key) == 0)
+            wrong = "another option has its key";
+    }
+    if (wrong == NULL)
+        return true;
+    if (option_has_key(option))
+        conf_error(conf, "option %s of plugin %s: %s", option->key, s->name, wrong);
+    else
+        conf_error(conf, "option %zu of plugin %s: %s", i, s->name, wrong);
+    return false;
+}
+
+static struct conf_section *section_create(const char *name,
+                                           const struct spoe_option *const *options, size_t n)
+{
+    struct conf_section *s = calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return NULL;
+    s->options = options;
+    s->n = n;
+    s->name = strdup(name);
+    s->settings = calloc(n + 1, sizeof *s->settings);
+    s->texts = calloc(n + 1, sizeof *s->texts);
+    if (s->name == NULL || s->settings == NULL || s->texts == NULL) {
+        conf_section_destroy(s);
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        s->settings[i] = (struct spoe_setting){
+            .size = sizeof(struct spoe_setting),
+            .flags = SPOE_SETTING_DEFAULT,
+            .origin = {"default", strlen("default")},
+            .value = {.type = SPOE_T_NULL},
+        };
+    }
+    return s;
+}
+
+struct conf_section *conf_resolve(struct conf *conf, const char *section,
+                                  const struct spoe_option *const *options)
+{
+    struct conf_section *s;
+    size_t n = 0;
+
+    while (options[n] != NULL && n < CONF_OPTIONS_MAX)
+        n++;
+    if (options[n] != NULL)
+        conf_error(conf, "plugin %s: more than %u options", section, CONF_OPTIONS_MAX);
+    s = section_create(section, options, n);
+    if (s == NULL || add_name(conf, section, NULL) != 0) {
+        conf_section_destroy(s);
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!check_option(conf, s, i))
+            continue;
+        if (add_name(conf, section, options[i]->key) != 0 || resolve_one(conf, s, i) != 0) {
+            conf_section_destroy(s);
+            return NULL;
+        }
+    }
+    return s;
+}
+
+void conf_section_destroy(struct conf_section *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < s->n && s->texts != NULL; i++) {
+        free(s->texts[i].raw);
+        free(s->texts[i].origin);
+    }
+    free(s->texts);
+    free(s->settings);
+    free(s->name);
+    free(s);
+}
+
+const struct spoe_setting *conf_setting(const struct conf_section *s, size_t i)
+{
+    return i < s->n ? &s->settings[i] : NULL;
+}
+
+void conf_setting_error(struct conf *conf, const struct conf_section *s, size_t i,
+                        const char *format, ...)
+{
+    const struct spoe_setting *setting = conf_setting(s, i);
+    char *text;
+    va_list ap;
+
+    assert(setting != NULL);
+    va_start(ap, format);
+    text = format_text(format, ap);
+    va_end(ap);
+    conf_error(conf, "%.*s: %s.%s: %s", (int)setting->origin.n, setting->origin.p, s->name,
+               option_has_key(s->options[i]) ? s->options[i]->key : "?",
+               text != NULL ? text : "out of memory");
+    free(text);
+}
+
+/* ---- what nobody asked for -------------------------------------------------------------- */
+
+#define SUGGEST_DISTANCE 2u /* letters that may differ */
+#define SUGGEST_LENGTH 80u  /* longer names get no suggestion */
+
+/* Levenshtein distance of two texts of at most SUGGEST_LENGTH bytes. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[SUGGEST_LENGTH + 1];
+    const size_t n = strlen(b);
+
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
+/* The nearest known section (key NULL), or key of this section; NULL if none is near. */
+static const struct name *suggest(const struct conf *conf, const char *section, const char *key)
+{
+    const char *wanted = key != NULL ? key : section;
+    const struct name *best = NULL;
+    size_t best_distance = SUGGEST_DISTANCE + 1;
+    const struct name *n;
+
+    if (strlen(wanted) > SUGGEST_LENGTH)
+        return NULL;
+    STAILQ_FOREACH(n, &conf->names, next)
+    {
+        const char *known = key != NULL ? n->key : n->section;
+        size_t d;
+
+        if ((key == NULL) != (n->key == NULL) || strlen(known) > SUGGEST_LENGTH ||
+            (key != NULL && strcmp(n->section, section) != 0))
+            continue;
+        d = distance(wanted, known);
+        if (d < best_distance) {
+            best_distance = d;
+            best = n;
+        }
+    }
+    return best;
+}
+
+static bool section_known(const struct conf *conf, const char *section)
+{
+    const struct name *n;
+
+    STAILQ_FOREACH(n, &conf->names, next)
+    {
+        if (n->key == NULL && strcmp(n->section, section) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void report_section(struct conf *conf, const struct entry *e)
+{
+    const struct name *near = suggest(conf, e->section, NULL);
+
+    if (near != NULL)
+        conf_error(conf, "%s: unknown section [%s]; did you mean [%s]?", e->origin, e->section,
+                   near->section);
+    else
+        conf_error(conf, "%s: unknown section [%s]: neither host nor the id of a loaded plugin",
+                   e->origin, e->section);
+}
+
+static void report_key(struct conf *conf, const struct entry *e)
+{
+    const struct name *near = suggest(conf, e->section, e->key);
+
+    if (near != NULL)
+        conf_error(conf, "%s: unknown option %s.%s; did you mean %s?", e->origin, e->section,
+                   e->key, near->key);
+    else
+        conf_error(conf, "%s: unknown option %s.%s", e->origin, e->section, e->key);
+}
+
+void conf_check_unknown(struct conf *conf)
+{
+    const struct entry *e;
+
+    STAILQ_FOREACH(e, &conf->entries, next)
+    {
+        if (section_known(conf, e->section)) {
+            if (e->key != NULL && !e->known)
+                report_key(conf, e);
+        } else if (e->key == NULL || e->source == SOURCE_COMMAND_LINE) {
+            /* In the file the section's own line says it once for all of its keys. */
+            report_section(conf, e);
+        }
+    }
+}

@@ -11,17 +11,17 @@
 #ifndef HOST_CONF_CONF_H
 #define HOST_CONF_CONF_H
 
-#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <spoe/plugin.h>
 
 struct conf;
 struct conf_section; /* the settings of one table of options */
 
-#define CONF_LINE_MAX 198u   /* bytes of a line in the file: Debian's libinih cuts at 200 */
+#define CONF_LINE_MAX 198u /* bytes of a line in the file: Debian's libinih cuts at 200 */
 #define CONF_OPTIONS_MAX 256u
-#define CONF_ERRORS_MAX 64u  /* kept; further ones are only counted */
+#define CONF_ERRORS_MAX 64u /* kept; further ones are only counted */
 
 /** @return NULL out of memory. */
 struct conf *conf_create(void);
@@ -33,6 +33,8 @@ void conf_add_set(struct conf *conf, const char *assignment);
 void conf_add_host_option(struct conf *conf, const char *key, const char *value);
 /** Read an INI file. A missing file, a bad line, a duplicate key are collected errors. */
 void conf_add_file(struct conf *conf, const char *path);
+/** The same of a stream, which stays the caller's; `name` stands in errors where the path would. */
+void conf_add_stream(struct conf *conf, FILE *file, const char *name);
 
 /**
  * Resolve one table.
@@ -47,6 +49,12 @@ struct conf_section *conf_resolve(struct conf *conf, const char *section,
 void conf_section_destroy(struct conf_section *section);
 /** The setting of options[i], or NULL past the end. */
 const struct spoe_setting *conf_setting(const struct conf_section *section, size_t i);
+/**
+ * Collect an error about options[i], for a value that parses but cannot be used:
+ * "ORIGIN: SECTION.KEY: TEXT". The text is copied.
+ */
+void conf_setting_error(struct conf *conf, const struct conf_section *section, size_t i,
+                        const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /** Collect an error for every section and key of file and command line that no table had. */
 void conf_check_unknown(struct conf *conf);

@@ -1,1 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/conf/host_conf.c - see host_conf.h. */
 #include "conf/host_conf.h"
+
+#include <assert.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/listen.h"
+
+#define MS INT64_C(1000000)
+#define SECOND (1000 * MS)
+#define HOUR (3600 * SECOND)
+#define WORKERS_DEFAULT_MAX 4u
+
+/* The places of the options in host_options[]. */
+enum {
+    OPT_LISTEN,
+    OPT_SOCKET_GROUP,
+    OPT_PLUGIN_DIR,
+    OPT_PLUGINS,
+    OPT_WORKERS,
+    OPT_MAX_FRAME_SIZE,
+    OPT_MAX_CONNECTIONS,
+    OPT_PROCESSING_TIMEOUT,
+    OPT_MAX_PENDING,
+    OPT_HELLO_TIMEOUT,
+    OPT_SHUTDOWN_TIMEOUT,
+    OPT_LOG_LEVEL,
+    OPT_LOG_FORMAT,
+    OPT_ENGINE,
+    N_OPTIONS
+};
+
+/* In the order of SPOE_LOG_ERR .. SPOE_LOG_DEBUG, and of enum log_format. */
+static const char *const log_levels[] = {"err", "warning", "notice", "info", "debug", NULL};
+static const char *const log_formats[] = {"logfmt", "json", NULL};
+
+#define ENV(name)                                                                                  \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        name, NULL                                                                                 \
+    }
+#define OPTION(...)                                                                                \
+    &(const struct spoe_option)                                                                    \
+    {                                                                                              \
+        .size = sizeof(struct spoe_option), __VA_ARGS__                                            \
+    }
+
+const struct spoe_option *const host_options[N_OPTIONS + 1] = {
+    [OPT_LISTEN] = OPTION(.type = SPOE_OPT_STRING, .key = "listen", .default_text = "0.0.0.0:12345",
+                          .env = ENV("SPOE_ADDR"),
+                          .help = "addresses, comma-separated: host:port, [v6]:port, unix:/path"),
+    [OPT_SOCKET_GROUP] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "socket-group", .env = ENV("SPOE_SOCKET_GROUP"),
+               .help = "group of the sockets of unix:/path, by name or number"),
+    [OPT_PLUGIN_DIR] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "plugin-dir", .env = ENV("SPOE_PLUGIN_DIR"),
+               .help = "directories of plugins, colon-separated"),
+    [OPT_PLUGINS] = OPTION(.type = SPOE_OPT_STRING, .key = "plugins", .env = ENV("SPOE_PLUGINS"),
+                           .help = "plugins to load, comma-separated: file names or paths"),
+    [OPT_WORKERS] =
+        OPTION(.type = SPOE_OPT_INT, .key = "workers", .env = ENV("SPOE_WORKERS"), .min = 1,
+               .max = HOST_WORKERS_MAX, .help = "threads; by default one per core, at most 4"),
+    [OPT_MAX_FRAME_SIZE] =
+        OPTION(.type = SPOE_OPT_SIZE, .key = "max-frame-size", .default_text = "1m",
+               .env = ENV("SPOE_MAX_FRAME_SIZE"), .min = 256, /* SPOE.txt 3.2.4 */
+               .max = 16 << 20, .help = "the largest frame that is agreed to"),
+    [OPT_MAX_CONNECTIONS] =
+        OPTION(.type = SPOE_OPT_INT, .key = "max-connections", .default_text = "4096",
+               .env = ENV("SPOE_MAX_CONNECTIONS"), .min = 1, .max = 1000000,
+               .help = "connections at a time; further ones wait"),
+    [OPT_PROCESSING_TIMEOUT] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "processing-timeout", .default_text = "10ms",
+               .env = ENV("SPOE_PROCESSING_TIMEOUT"), .min = MS, .max = HOUR,
+               .help = "how long an answer waits for a plugin; keep it below HAProxy's"),
+    [OPT_MAX_PENDING] = OPTION(.type = SPOE_OPT_INT, .key = "max-pending", .default_text = "10000",
+                               .env = ENV("SPOE_MAX_PENDING"), .min = 1, .max = 10000000,
+                               .help = "messages in flight in plugins; beyond it reading pauses"),
+    [OPT_HELLO_TIMEOUT] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "hello-timeout", .default_text = "5s",
+               .env = ENV("SPOE_HELLO_TIMEOUT"), .min = 10 * MS, .max = HOUR,
+               .help = "how long a new connection may take to say HELLO"),
+    [OPT_SHUTDOWN_TIMEOUT] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "shutdown-timeout", .default_text = "15s",
+               .env = ENV("SPOE_SHUTDOWN_TIMEOUT"), .min = 100 * MS, .max = HOUR,
+               .help = "how long the end may take, the plugins' flush included"),
+    [OPT_LOG_LEVEL] = OPTION(.type = SPOE_OPT_ENUM, .key = "log-level", .default_text = "info",
+                             .env = ENV("SPOE_LOG_LEVEL"), .choices = log_levels,
+                             .help = "the least important lines that are logged"),
+    [OPT_LOG_FORMAT] = OPTION(.type = SPOE_OPT_ENUM, .key = "log-format", .default_text = "logfmt",
+                              .env = ENV("SPOE_LOG_FORMAT"), .choices = log_formats,
+                              .help = "how lines of the log look"),
+    [OPT_ENGINE] = OPTION(.type = SPOE_OPT_STRING, .key = "engine", .env = ENV("SPOE_ENGINE"),
+                          .help = "engine name in --print-spoe-config"),
+    [N_OPTIONS] = NULL,
+};
+
+/* One resolution under way. */
+struct build {
+    struct host_conf *hc;
+    struct conf *conf;
+    const struct conf_section *section;
+};
+
+static int64_t get_int(const struct build *b, size_t option)
+{
+    const struct spoe_setting *setting = conf_setting(b->section, option);
+
+    switch (setting->value.type) {
+    case SPOE_T_INT64:
+        return setting->value.u.i64;
+    case SPOE_T_UINT64:
+        return (int64_t)setting->value.u.u64; /* its bounds are far below */
+    default:
+        return setting->value.u.u32;
+    }
+}
+
+/* The text of an option, NULL where it is not set or empty. Owned by the section. */
+static const char *get_text(const struct build *b, size_t option)
+{
+    const struct spoe_setting *setting = conf_setting(b->section, option);
+
+    return setting->raw.n != 0 ? setting->raw.p : NULL;
+}
+
+static void bad_item(const struct build *b, size_t option, const char *item, const char *wrong)
+{
+    conf_setting_error(b->conf, b->section, option, "\"%.*s%s\": %s", 120, item,
+                       strlen(item) > 120 ? "..." : "", wrong);
+}
+
+/* ---- lists ------------------------------------------------------------------------------ */
+
+typedef int item_fn(const struct build *b, size_t option, const char *item);
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/*
+ * Call fn for every item of a list, without the white space around it. Empty items are errors.
+ * @return 0; -1 out of memory
+ */
+static int for_each_item(const struct build *b, size_t option, char separator, item_fn *fn)
+{
+    const char *p = get_text(b, option);
+    int result = 0;
+
+    while (p != NULL && result == 0) {
+        const char *next = strchr(p, separator);
+        const char *end = next != NULL ? next : p + strlen(p);
+        char *item;
+
+        while (p < end && is_space(*p))
+            p++;
+        while (p < end && is_space(end[-1]))
+            end--;
+        item = strndup(p, (size_t)(end - p));
+        if (item == NULL)
+            return -1;
+        if (item[0] == '\0')
+            conf_setting_error(b->conf, b->section, option, "an empty item in the list");
+        else
+            result = fn(b, option, item);
+        free(item);
+        p = next != NULL ? next + 1 : NULL;
+    }
+    return result;
+}
+
+static int add_listen(const struct build *b, size_t option, const char *item)
+{
+    struct host_conf *hc = b->hc;
+    struct host_listen listen;
+    const char *wrong = NULL;
+    int result = listen_parse(item, &listen, &wrong);
+
+    if (result < 0)
+        return -1;
+    if (result > 0) {
+        bad_item(b, option, item, wrong);
+        return 0;
+    }
+    if (hc->n_listen == HOST_LISTEN_MAX) {
+        bad_item(b, option, item, "more addresses than 16");
+        listen_fini(&listen);
+        return 0;
+    }
+    hc->listen[hc->n_listen++] = listen;
+    return 0;
+}
+
+/* Append to an array of strings that ends with NULL. */
+static int append(char ***list, const char *item)
+{
+    size_t n = 0;
+    char **longer;
+
+    while (*list != NULL && (*list)[n] != NULL)
+        n++;
+    longer = reallocarray(*list, n + 2, sizeof **list);
+    if (longer == NULL)
+        return -1;
+    *list = longer;
+    longer[n] = strdup(item);
+    if (longer[n] == NULL)
+        return -1;
+    longer[n + 1] = NULL;
+    return 0;
+}
+
+static int add_plugin_dir(const struct build *b, size_t option, const char *item)
+{
+    (void)option;
+    return append(&b->hc->plugin_dirs, item);
+}
+
+static int add_plugin(const struct build *b, size_t option, const char *item)
+{
+    (void)option;
+    return append(&b->hc->plugins, item);
+}
+
+static void free_list(char **list)
+{
+    for (size_t i = 0; list != NULL && list[i] != NULL; i++)
+        free(list[i]);
+    free(list);
+}
+
+/* ---- the rest --------------------------------------------------------------------------- */
+
+/* The cores that this process may run on, at most WORKERS_DEFAULT_MAX. */
+static uint32_t default_workers(void)
+{
+    cpu_set_t set;
+    long n;
+
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        n = CPU_COUNT(&set);
+    else /* more cores than the set has room for */
+        n = sysconf(_SC_NPROCESSORS_ONLN);
+    if (n < 1)
+        return 1;
+    return n < (long)WORKERS_DEFAULT_MAX ? (uint32_t)n : WORKERS_DEFAULT_MAX;
+}
+
+/* An engine's name stands between [ and ] in HAProxy's SPOE file. */
+static void check_engine(const struct build *b)
+{
+    const char *engine = get_text(b, OPT_ENGINE);
+    const size_t n = engine != NULL ? strlen(engine) : 0;
+
+    if (n > 64 || (n != 0 && strspn(engine, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                            "0123456789_.-") != n))
+        bad_item(b, OPT_ENGINE, engine, "a name of 1 to 64 letters, digits, _, . and -");
+}
+
+static int copy_text(const struct build *b, size_t option, char **ret)
+{
+    const char *text = get_text(b, option);
+
+    if (text == NULL)
+        return 0;
+    *ret = strdup(text);
+    return *ret != NULL ? 0 : -1;
+}
+
+static int build_lists(const struct build *b, const char *default_plugin_dir)
+{
+    if (get_text(b, OPT_LISTEN) == NULL)
+        conf_setting_error(b->conf, b->section, OPT_LISTEN, "no address");
+    if (for_each_item(b, OPT_LISTEN, ',', add_listen) != 0)
+        return -1;
+    if (get_text(b, OPT_PLUGIN_DIR) == NULL) {
+        if (append(&b->hc->plugin_dirs, default_plugin_dir) != 0)
+            return -1;
+    } else if (for_each_item(b, OPT_PLUGIN_DIR, ':', add_plugin_dir) != 0) {
+        return -1;
+    }
+    return for_each_item(b, OPT_PLUGINS, ',', add_plugin);
+}
+
+int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_plugin_dir)
+{
+    struct conf_section *section;
+    struct build b;
+    int result;
+
+    *hc = (struct host_conf){.n_listen = 0};
+    section = conf_resolve(conf, "host", host_options);
+    if (section == NULL)
+        return -1;
+    b = (struct build){.hc = hc, .conf = conf, .section = section};
+    check_engine(&b);
+    result = build_lists(&b, default_plugin_dir);
+    if (result == 0)
+        result = copy_text(&b, OPT_SOCKET_GROUP, &hc->socket_group);
+    if (result == 0)
+        result = copy_text(&b, OPT_ENGINE, &hc->engine);
+    hc->workers = conf_setting(section, OPT_WORKERS)->value.type == SPOE_T_NULL
+                      ? default_workers()
+                      : (uint32_t)get_int(&b, OPT_WORKERS);
+    hc->max_frame_size = (uint32_t)get_int(&b, OPT_MAX_FRAME_SIZE);
+    hc->max_connections = (uint32_t)get_int(&b, OPT_MAX_CONNECTIONS);
+    hc->max_pending = (uint32_t)get_int(&b, OPT_MAX_PENDING);
+    hc->processing_timeout_ns = get_int(&b, OPT_PROCESSING_TIMEOUT);
+    hc->hello_timeout_ns = get_int(&b, OPT_HELLO_TIMEOUT);
+    hc->shutdown_timeout_ns = get_int(&b, OPT_SHUTDOWN_TIMEOUT);
+    hc->log_level = SPOE_LOG_ERR + (int)get_int(&b, OPT_LOG_LEVEL);
+    hc->log_format = get_int(&b, OPT_LOG_FORMAT) == 1 ? LOG_JSON : LOG_LOGFMT;
+    conf_section_destroy(section);
+    return result;
+}
+
+void host_conf_fini(struct host_conf *hc)
+{
+    for (size_t i = 0; i < hc->n_listen; i++)
+        listen_fini(&hc->listen[i]);
+    free_list(hc->plugin_dirs);
+    free_list(hc->plugins);
+    free(hc->socket_group);
+    free(hc->engine);
+    *hc = (struct host_conf){.n_listen = 0};
+}

@@ -14,9 +14,9 @@
 
 /* One address to listen on. */
 struct host_listen {
-    char *text;             /* as it was given, for logs */
-    char *host, *port;      /* TCP; both NULL for a socket file. Resolved by net/, not here */
-    char *path;             /* unix: path; NULL for TCP */
+    char *text;        /* as it was given, for logs */
+    char *host, *port; /* TCP; host NULL: all addresses. Resolved by net/, not here */
+    char *path;        /* unix:/path; NULL for TCP, where port is never NULL */
 };
 
 #define HOST_LISTEN_MAX 16u
@@ -25,10 +25,10 @@ struct host_listen {
 struct host_conf {
     struct host_listen listen[HOST_LISTEN_MAX];
     size_t n_listen;
-    char **plugin_dirs;     /* in order, ends with NULL */
-    char **plugins;         /* ends with NULL; NULL: all in the directories */
-    char *socket_group;     /* group of unix: sockets; NULL: the process's own */
-    char *engine;           /* engine of --print-spoe-config; NULL: chosen from the plugins */
+    char **plugin_dirs; /* in order, ends with NULL */
+    char **plugins;     /* ends with NULL; NULL: all in the directories */
+    char *socket_group; /* group of unix: sockets; NULL: the process's own */
+    char *engine;       /* engine of --print-spoe-config; NULL: chosen from the plugins */
     uint32_t workers;
     uint32_t max_frame_size;
     uint32_t max_connections;

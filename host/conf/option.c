@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/conf/option.c - see option.h. */
+#include "conf/option.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/value.h"
+
+/* All members up to here are of 1.0. A newer element is longer; nothing past this is read. */
+#define OPTION_SIZE_1_0 (offsetof(struct spoe_option, max) + sizeof(int64_t))
+
+#define SHOWN_MAX 64 /* bytes of a bad value that are shown */
+
+/* A message that grows; what passes its end is cut. */
+struct text {
+    char *p;
+    size_t size, n;
+};
+
+static void text_add(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void text_add(struct text *t, const char *format, ...)
+{
+    va_list ap;
+    int n;
+
+    va_start(ap, format);
+    n = vsnprintf(t->p + t->n, t->size - t->n, format, ap);
+    va_end(ap);
+    if (n < 0)
+        return;
+    t->n = (size_t)n < t->size - t->n ? t->n + (size_t)n : t->size - 1;
+}
+
+bool option_has_key(const struct spoe_option *option)
+{
+    const char *p;
+
+    if (option->size < OPTION_SIZE_1_0 || option->key == NULL)
+        return false;
+    for (p = option->key; *p != '\0'; p++) {
+        if ((size_t)(p - option->key) >= OPTION_KEY_MAX)
+            return false;
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '-'))
+            return false;
+    }
+    return p != option->key;
+}
+
+const char *option_check(const struct spoe_option *option)
+{
+    if (option->size < OPTION_SIZE_1_0)
+        return "its table is shorter than that of ABI 1.0";
+    if (!option_has_key(option))
+        return "its key is not 1 to 64 of a-z, 0-9 and -";
+    if (option->type < SPOE_OPT_BOOL || option->type > SPOE_OPT_ENUM)
+        return "its type is not known to this host";
+    if (option->type == SPOE_OPT_ENUM && (option->choices == NULL || option->choices[0] == NULL))
+        return "it has no choices";
+    if (option->min > option->max)
+        return "its least value is above its greatest";
+    return NULL;
+}
+
+static bool has_bounds(const struct spoe_option *option)
+{
+    return option->min != 0 || option->max != 0;
+}
+
+static void format_bound(const struct spoe_option *option, int64_t bound, char text[VALUE_TEXT_MAX])
+{
+    if (option->type == SPOE_OPT_DURATION)
+        value_format_duration(bound, text);
+    else if (option->type == SPOE_OPT_SIZE)
+        value_format_size(bound > 0 ? (uint64_t)bound : 0, text);
+    else
+        (void)snprintf(text, VALUE_TEXT_MAX, "%" PRId64, bound);
+}
+
+static void describe_bounds(const struct spoe_option *option, struct text *t)
+{
+    char min[VALUE_TEXT_MAX], max[VALUE_TEXT_MAX];
+
+    if (!has_bounds(option))
+        return;
+    format_bound(option, option->min, min);
+    format_bound(option, option->max, max);
+    if (option->max == INT64_MAX)
+        text_add(t, ", at least %s", min);
+    else if (option->min == INT64_MIN)
+        text_add(t, ", at most %s", max);
+    else
+        text_add(t, ", %s to %s", min, max);
+}
+
+static void describe_accepted(const struct spoe_option *option, struct text *t)
+{
+    switch (option->type) {
+    case SPOE_OPT_BOOL:
+        text_add(t, "on or off");
+        break;
+    case SPOE_OPT_INT:
+        text_add(t, "a whole number");
+        describe_bounds(option, t);
+        break;
+    case SPOE_OPT_DURATION:
+        text_add(t, "a duration such as 15ms or 30s");
+        describe_bounds(option, t);
+        break;
+    case SPOE_OPT_SIZE:
+        text_add(t, "a size such as 4096 or 64k");
+        describe_bounds(option, t);
+        break;
+    case SPOE_OPT_ENUM:
+        text_add(t, "one of");
+        for (size_t i = 0; option->choices[i] != NULL; i++)
+            text_add(t, "%s %s", i == 0 ? "" : ",", option->choices[i]);
+        break;
+    default: /* a string is never refused */
+        break;
+    }
+}
+
+static bool in_bounds(const struct spoe_option *option, int64_t v)
+{
+    return !has_bounds(option) || (v >= option->min && v <= option->max);
+}
+
+static int parse_typed(const struct spoe_option *option, const char *text, struct spoe_value *ret)
+{
+    bool b = false;
+    int result;
+
+    switch (option->type) {
+    case SPOE_OPT_BOOL:
+        ret->type = SPOE_T_BOOL;
+        result = value_parse_bool(text, &b);
+        ret->u.b = b ? 1 : 0;
+        return result;
+    case SPOE_OPT_INT:
+    case SPOE_OPT_DURATION:
+        ret->type = SPOE_T_INT64;
+        result = option->type == SPOE_OPT_INT ? value_parse_int(text, &ret->u.i64)
+                                              : value_parse_duration(text, &ret->u.i64);
+        if (result == VALUE_OK && !in_bounds(option, ret->u.i64))
+            return VALUE_E_RANGE;
+        return result;
+    case SPOE_OPT_SIZE:
+        ret->type = SPOE_T_UINT64;
+        result = value_parse_size(text, &ret->u.u64);
+        /* Bounds are signed: what is above INT64_MAX passes only where there are none. */
+        if (result == VALUE_OK && has_bounds(option) &&
+            (ret->u.u64 > (uint64_t)INT64_MAX || !in_bounds(option, (int64_t)ret->u.u64)))
+            return VALUE_E_RANGE;
+        return result;
+    case SPOE_OPT_ENUM:
+        ret->type = SPOE_T_UINT32;
+        return value_parse_enum(text, option->choices, &ret->u.u32);
+    default: /* SPOE_OPT_STRING: option_check() has seen to it */
+        ret->type = SPOE_T_STR;
+        ret->u.s.p = text;
+        ret->u.s.n = strlen(text);
+        return VALUE_OK;
+    }
+}
+
+int option_parse(const struct spoe_option *option, const char *text, struct spoe_value *ret,
+                 char reterr[OPTION_TEXT_MAX])
+{
+    struct spoe_value value = {.type = SPOE_T_NULL};
+    struct text t = {.p = reterr, .size = OPTION_TEXT_MAX, .n = 0};
+    int result = parse_typed(option, text, &value);
+
+    if (result == VALUE_OK) {
+        *ret = value;
+        return 0;
+    }
+    if ((option->flags & SPOE_OPTION_SECRET) != 0)
+        text_add(&t, "the value");
+    else
+        text_add(&t, "\"%.*s%s\"", SHOWN_MAX, text, strlen(text) > SHOWN_MAX ? "..." : "");
+    text_add(&t, "%s, expected ", result == VALUE_E_RANGE ? " is out of range" : " is not valid");
+    describe_accepted(option, &t);
+    return -1;
+}

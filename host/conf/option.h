@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/conf/option.h - one element of an option table: whether it makes sense, and what a text
+ * means for it. Tables come from plugins, which may be older or newer than the host.
+ */
+#ifndef HOST_CONF_OPTION_H
+#define HOST_CONF_OPTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <spoe/plugin.h>
+
+#define OPTION_KEY_MAX 64u
+#define OPTION_TEXT_MAX 512u /* a longer message is cut */
+
+/**
+ * Check that an element can be used: only then may it be handed to the other functions.
+ * @return NULL, or what is wrong with it [const]
+ */
+const char *option_check(const struct spoe_option *option);
+
+/** Whether the element has a key that is fit to be shown. */
+bool option_has_key(const struct spoe_option *option);
+
+/**
+ * Parse a text as the option's type, and hold it against the option's bounds.
+ *
+ * @param ret     set on success only; a string is borrowed from text
+ * @param reterr  set on failure only: the value, unless it is secret, and what would do
+ * @return 0 or -1
+ */
+int option_parse(const struct spoe_option *option, const char *text, struct spoe_value *ret,
+                 char reterr[OPTION_TEXT_MAX]);
+
+#endif
