@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The image: built from the Containerfile without a registry, looked at, and run.
+
+The base image is made with debootstrap and imported under the name that the Containerfile uses.
+What lasts (that image, the layer with the build packages) is kept in SPOE_CONTAINER_CACHE, so that
+a second run needs no network. Needs root, buildah, debootstrap and Debian's archive keyring.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import socket
+import stat
+import struct
+import subprocess
+
+import pytest
+
+from lib.procs import Proc, free_port, wait_until
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+CACHE = pathlib.Path(os.environ.get("SPOE_CONTAINER_CACHE", SOURCE / "build" / "container"))
+BASE = "docker.io/library/debian:13"
+MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+COMMIT = "0123456789ab"
+BUILD_TIME = "2001-02-03T04:05:06Z"
+BUILDAH = ["buildah", "--storage-driver", "vfs", "--root", str(CACHE / "storage"),
+           "--runroot", str(CACHE / "run")]
+
+
+def run(*argv, limit=1200):
+    """Run to the end; the output. A failure shows it."""
+    done = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=limit, cwd=SOURCE)
+    assert done.returncode == 0, f"{argv} failed ({done.returncode}):\n{done.stdout}"
+    return done.stdout.strip()
+
+
+def buildah(*argv, limit=1200):
+    return run(*BUILDAH, *argv, limit=limit)
+
+
+def base_image():
+    """Debian 13 under the base image's name, made once."""
+    if subprocess.run([*BUILDAH, "inspect", "--type", "image", BASE], capture_output=True,
+                      check=False).returncode == 0:
+        return
+    root = CACHE / "debian13"
+    archive = CACHE / "debian13.tar"
+    shutil.rmtree(root, ignore_errors=True)
+    run("debootstrap", "--variant=minbase", "trixie", root, MIRROR)
+    run("tar", "-C", root, "--exclude=./proc/*", "--exclude=./sys/*", "--exclude=./dev/*",
+        "-cf", archive, ".")
+    container = buildah("from", "scratch").split("\n")[-1]
+    buildah("add", "-q", container, archive, "/")
+    buildah("commit", "-q", "--rm", container, BASE)
+    shutil.rmtree(root)
+    archive.unlink()
+
+
+class Image:
+    """The built image, a container of it with its root mounted, and the example plugin."""
+
+    def __init__(self):
+        build = ["bud", "--isolation=chroot", "--layers", "--pull-never",
+                 "--build-arg", f"SPOE_GIT_COMMIT={COMMIT}",
+                 "--build-arg", f"SPOE_BUILD_TIME={BUILD_TIME}", "-f", "Containerfile"]
+        # The build stage first: the example plugin for that Debian comes from there.
+        buildah(*build, "--target", "build", "-t", "localhost/spoe-host-build:test", ".")
+        buildah(*build, "-t", "localhost/spoe-host:test", ".")
+        self.plugins = CACHE / "plugins"
+        shutil.rmtree(self.plugins, ignore_errors=True)
+        self.plugins.mkdir(parents=True)
+        stage = buildah("from", "--pull-never", "localhost/spoe-host-build:test")
+        example = "src/build/release/lib/spoe-host/examples/example.so"
+        shutil.copy(pathlib.Path(buildah("mount", stage)) / example, self.plugins)
+        buildah("rm", stage)
+        self.config = json.loads(buildah("inspect", "--type", "image", "localhost/spoe-host:test")
+                                 )["OCIv1"]["config"]
+        self.container = buildah("from", "--pull-never", "localhost/spoe-host:test")
+        self.root = pathlib.Path(buildah("mount", self.container))
+
+    def argv(self, *args, mounts=()):
+        """The entry point with arguments, in the container, as the image's user."""
+        volumes = [word for m in mounts for word in ("-v", m)]
+        return [*BUILDAH, "run", "--isolation=chroot", *volumes, self.container, "--",
+                *self.config["Entrypoint"], *args]
+
+    def close(self):
+        """Forget what the next run builds anew; the layers with the packages stay."""
+        buildah("rm", self.container)
+
+
+@pytest.fixture(scope="module")
+def image():
+    CACHE.mkdir(parents=True, exist_ok=True)
+    base_image()
+    built = Image()
+    yield built
+    built.close()
+
+
+def test_configuration(image):
+    assert image.config["User"] == "65532:65532"
+    assert image.config["Entrypoint"] == ["/usr/bin/spoe-host"]
+    assert list(image.config["ExposedPorts"]) in (["12345"], ["12345/tcp"])
+    assert "SPOE_PLUGIN_DIR=/usr/lib/spoe-host/plugins:/plugins" in image.config["Env"]
+
+
+def test_holds_only_what_it_needs(image):
+    """No shell, no package manager, no other program; libraries, certificates, /plugins."""
+    files = {"/" + str(p.relative_to(image.root)): p for p in image.root.rglob("*")
+             if p.is_file() and not p.is_symlink()}
+    rest = sorted(f for f in files if not (f.startswith("/usr/lib/") and ".so" in f))
+    loader = [f for f in rest if f.startswith("/usr/lib64/ld-linux")]
+    assert [f for f in rest if f not in loader] == [
+        "/etc/nsswitch.conf", "/etc/ssl/certs/ca-certificates.crt", "/usr/bin/spoe-host"]
+    assert "/usr/lib/spoe-host/plugins/otel.so" in files
+    assert not [f for f, p in files.items() if p.stat().st_mode & (stat.S_ISUID | stat.S_ISGID)]
+    assert (image.root / "plugins").is_dir()
+    assert files["/etc/ssl/certs/ca-certificates.crt"].stat().st_size > 100000
+
+
+def test_no_shell_runs(image):
+    done = subprocess.run([*BUILDAH, "run", "--isolation=chroot", image.container, "--",
+                           "/bin/sh", "-c", "echo alive"], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode != 0 and "alive" not in done.stdout
+
+
+def test_version(image):
+    version = run(*image.argv("--version"))
+    assert COMMIT in version and BUILD_TIME in version
+
+
+def varint(value):
+    """SPOE.txt 3.1"""
+    if value < 240:
+        return bytes([value])
+    out = [value & 0xFF | 0xF0]
+    value = (value - 240) >> 4
+    while value >= 128:
+        out.append(value & 0xFF | 0x80)
+        value = (value - 128) >> 7
+    return bytes([*out, value])
+
+
+def string(text):
+    return varint(len(text)) + text.encode()
+
+
+def hello(port):
+    """HAPROXY-HELLO; the type of the frame that answers it, and the frame."""
+    items = (string("supported-versions") + b"\x08" + string("2.0")
+             + string("max-frame-size") + b"\x03" + varint(16380)
+             + string("capabilities") + b"\x08" + string("pipelining")
+             + string("engine-id") + b"\x08" + string("container-test"))
+    frame = b"\x01" + struct.pack(">I", 1) + b"\x00\x00" + items
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
+        sock.sendall(struct.pack(">I", len(frame)) + frame)
+        reader = sock.makefile("rb")
+        size = struct.unpack(">I", reader.read(4))[0]
+        answer = reader.read(size)
+    return answer[0], answer
+
+
+@pytest.mark.parametrize("mounted", [True, False])
+def test_answers(image, mounted):
+    """With an example plugin mounted at /plugins, and with the empty folder that the image has."""
+    port = free_port()
+    mounts = [f"{image.plugins}:/plugins:ro"] if mounted else []
+    argv = image.argv("--listen", f"127.0.0.1:{port}", mounts=mounts)
+    with Proc(argv, name="container") as host:
+        def answered():
+            assert host.alive(), host.report()
+            try:
+                return hello(port)
+            except ConnectionRefusedError:
+                return None
+
+        kind, answer = wait_until(answered, host.report)
+        assert kind == 101, answer      # AGENT-HELLO
+        assert b"version" in answer and b"2.0" in answer
+        assert COMMIT in host.lines[0], host.report()
+        loaded = host.text()
+        assert "otel" in loaded, host.report()
+        assert ("example" in loaded) == mounted, host.report()
+        # The host's own processes run as the image's user.
+        pids = [p for p in os.listdir("/proc") if p.isdigit() and is_host(p, port)]
+        assert pids, host.report()
+        for pid in pids:
+            assert os.stat(f"/proc/{pid}").st_uid == 65532
+
+
+def is_host(pid, port):
+    try:
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return words[0] == b"/usr/bin/spoe-host" and f"127.0.0.1:{port}".encode() in words
