@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/otel/test_batch.c - spans to OTLP's bytes, read back with protobuf-c. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "batch/batch.h"
+#include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
+
+TestSuite(batch, .timeout = 60);
+
+typedef Opentelemetry__Proto__Common__V1__AnyValue any_value;
+typedef Opentelemetry__Proto__Common__V1__KeyValue key_value;
+typedef Opentelemetry__Proto__Trace__V1__Span span_msg;
+typedef Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceRequest request_msg;
+
+static const struct trace_context context = {
+    .trace_id = {0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e,
+                 0x47, 0x36},
+    .span_id = {0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7},
+    .flags = TRACE_FLAG_SAMPLED | TRACE_FLAG_RANDOM};
+static const uint8_t parent[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+
+static struct batch_encoder *make_encoder(void)
+{
+    struct batch_encoder *encoder =
+        batch_encoder_create(&(struct batch_resource){.service_name = "edge", .version = "1.2.3"});
+
+    cr_assert_not_null(encoder);
+    return encoder;
+}
+
+static struct span *make_span(enum span_kind kind, const uint8_t *parent_id, bool remote)
+{
+    struct span *span = span_create(kind, &context, parent_id, remote, 1000000001, "GET", 3);
+
+    cr_assert_not_null(span);
+    return span;
+}
+
+static request_msg *decode(const uint8_t *bytes, size_t size)
+{
+    request_msg *request =
+        opentelemetry__proto__collector__trace__v1__export_trace_service_request__unpack(NULL, size,
+                                                                                         bytes);
+
+    cr_assert_not_null(request);
+    cr_assert_eq(request->n_resource_spans, 1);
+    cr_assert_eq(request->resource_spans[0]->n_scope_spans, 1);
+    return request;
+}
+
+static void free_request(request_msg *request)
+{
+    opentelemetry__proto__collector__trace__v1__export_trace_service_request__free_unpacked(request,
+                                                                                            NULL);
+}
+
+/* Encode a list that must fit into one request, free it, and read the request. */
+static request_msg *round_trip(struct batch_encoder *encoder, struct span *spans)
+{
+    const uint8_t *bytes;
+    size_t size, n, wanted = 0;
+    request_msg *request;
+
+    cr_assert_eq(batch_encode(encoder, spans, BATCH_BYTES_MAX, &bytes, &size, &n), 0);
+    request = decode(bytes, size);
+    while (spans != NULL) {
+        struct span *next = spans->next;
+
+        span_destroy(spans);
+        spans = next;
+        wanted++;
+    }
+    cr_assert_eq(n, wanted);
+    cr_assert_eq(request->resource_spans[0]->scope_spans[0]->n_spans, wanted);
+    return request;
+}
+
+static const span_msg *span_of(const request_msg *request, size_t i)
+{
+    return request->resource_spans[0]->scope_spans[0]->spans[i];
+}
+
+static const any_value *find(key_value *const *pairs, size_t n, const char *key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(pairs[i]->key, key) == 0)
+            return pairs[i]->value;
+    cr_assert_fail("no attribute %s", key);
+    return NULL;
+}
+
+static void expect_string(key_value *const *pairs, size_t n, const char *key, const char *wanted)
+{
+    const any_value *value = find(pairs, n, key);
+
+    cr_assert_eq(value->value_case,
+                 OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_STRING_VALUE);
+    cr_assert_str_eq(value->string_value, wanted);
+}
+
+Test(batch, says_who_sends)
+{
+    struct batch_encoder *encoder = make_encoder();
+    struct span *span = make_span(SPAN_SERVER, NULL, false);
+    request_msg *request;
+    const Opentelemetry__Proto__Trace__V1__ResourceSpans *resource;
+    const Opentelemetry__Proto__Common__V1__InstrumentationScope *scope;
+
+    span_end(span, 1000000002);
+    request = round_trip(encoder, span);
+    resource = request->resource_spans[0];
+    cr_assert_eq(resource->resource->n_attributes, 4);
+    expect_string(resource->resource->attributes, 4, "service.name", "edge");
+    expect_string(resource->resource->attributes, 4, "telemetry.sdk.name", "spoe-host");
+    expect_string(resource->resource->attributes, 4, "telemetry.sdk.language", "c");
+    expect_string(resource->resource->attributes, 4, "telemetry.sdk.version", "1.2.3");
+    scope = resource->scope_spans[0]->scope;
+    cr_assert_str_eq(scope->name, "spoe-host/otel");
+    cr_assert_str_eq(scope->version, "1.2.3");
+    free_request(request);
+    batch_encoder_destroy(encoder);
+}
+
+Test(batch, carries_every_field)
+{
+    struct batch_encoder *encoder = make_encoder();
+    struct span *span = make_span(SPAN_CLIENT, parent, false);
+    request_msg *request;
+    const span_msg *msg;
+
+    span_set_str(span, "url.path", 8, "/caf\xc3\xa9", 6);
+    span_set_int(span, "http.response.status_code", 25, 502);
+    span_set_int(span, "negative", 8, INT64_MIN);
+    span_set_bool(span, "haproxy.incomplete", 18, true);
+    span_set_bool(span, "off", 3, false);
+    span_add_event(span, "no response was seen", 1000000005);
+    span_add_event(span, "second", 1000000006);
+    span->status = SPAN_STATUS_ERROR;
+    span->dropped_attributes = 3;
+    span_end(span, 2000000002);
+    request = round_trip(encoder, span);
+    msg = span_of(request, 0);
+    cr_assert_eq(msg->trace_id.len, 16);
+    cr_assert_arr_eq(msg->trace_id.data, context.trace_id, 16);
+    cr_assert_eq(msg->span_id.len, 8);
+    cr_assert_arr_eq(msg->span_id.data, context.span_id, 8);
+    cr_assert_eq(msg->parent_span_id.len, 8);
+    cr_assert_arr_eq(msg->parent_span_id.data, parent, 8);
+    cr_assert_str_eq(msg->trace_state, "");
+    cr_assert_str_eq(msg->name, "GET");
+    cr_assert_eq(msg->kind, OPENTELEMETRY__PROTO__TRACE__V1__SPAN__SPAN_KIND__SPAN_KIND_CLIENT);
+    cr_assert_eq(msg->start_time_unix_nano, 1000000001);
+    cr_assert_eq(msg->end_time_unix_nano, 2000000002);
+    cr_assert_eq(msg->dropped_attributes_count, 3);
+    cr_assert_not_null(msg->status);
+    cr_assert_eq(msg->status->code,
+                 OPENTELEMETRY__PROTO__TRACE__V1__STATUS__STATUS_CODE__STATUS_CODE_ERROR);
+    cr_assert_str_eq(msg->status->message, "");
+    cr_assert_eq(msg->n_events, 2);
+    cr_assert_str_eq(msg->events[0]->name, "no response was seen");
+    cr_assert_eq(msg->events[0]->time_unix_nano, 1000000005);
+    cr_assert_str_eq(msg->events[1]->name, "second");
+    cr_assert_eq(msg->n_attributes, 5);
+    expect_string(msg->attributes, 5, "url.path", "/caf\xc3\xa9");
+    cr_assert_eq(find(msg->attributes, 5, "http.response.status_code")->int_value, 502);
+    cr_assert_eq(find(msg->attributes, 5, "negative")->int_value, INT64_MIN);
+    cr_assert_eq(find(msg->attributes, 5, "haproxy.incomplete")->value_case,
+                 OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_BOOL_VALUE);
+    cr_assert_eq(find(msg->attributes, 5, "haproxy.incomplete")->bool_value, 1);
+    cr_assert_eq(find(msg->attributes, 5, "off")->value_case,
+                 OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_BOOL_VALUE);
+    cr_assert_eq(find(msg->attributes, 5, "off")->bool_value, 0);
+    free_request(request);
+    batch_encoder_destroy(encoder);
+}
+
+Test(batch, a_root_without_anything_more_has_no_empty_fields)
+{
+    struct batch_encoder *encoder = make_encoder();
+    struct span *span = make_span(SPAN_SERVER, NULL, false);
+    request_msg *request;
+    const span_msg *msg;
+
+    span_end(span, 1000000001);
+    request = round_trip(encoder, span);
+    msg = span_of(request, 0);
+    cr_assert_eq(msg->parent_span_id.len, 0, "a root has no parent id, not eight zeros");
+    cr_assert_eq(msg->n_attributes, 0);
+    cr_assert_eq(msg->n_events, 0);
+    cr_assert_null(msg->status);
+    cr_assert_eq(msg->kind, OPENTELEMETRY__PROTO__TRACE__V1__SPAN__SPAN_KIND__SPAN_KIND_SERVER);
+    free_request(request);
+    batch_encoder_destroy(encoder);
+}
+
+/* facts: 0x100 says that 0x200 is known; 0x200 that the parent is remote (OTLP trace.proto). */
+Test(batch, flags_tell_a_remote_parent)
+{
+    struct batch_encoder *encoder = make_encoder();
+    struct span *remote = make_span(SPAN_SERVER, parent, true);
+    struct span *local = make_span(SPAN_CLIENT, parent, false);
+    struct span *root = make_span(SPAN_SERVER, NULL, false);
+    request_msg *request;
+
+    local->context.flags = 0;
+    remote->next = local;
+    local->next = root;
+    for (struct span *span = remote; span != NULL; span = span->next)
+        span_end(span, 1000000002);
+    request = round_trip(encoder, remote);
+    cr_assert_eq(span_of(request, 0)->flags, 0x303, "got %#x", span_of(request, 0)->flags);
+    cr_assert_eq(span_of(request, 1)->flags, 0x100, "got %#x", span_of(request, 1)->flags);
+    cr_assert_eq(span_of(request, 2)->flags, 0x103, "got %#x", span_of(request, 2)->flags);
+    free_request(request);
+    batch_encoder_destroy(encoder);
+}
+
+Test(batch, empty_strings_and_nuls_survive)
+{
+    struct batch_encoder *encoder = make_encoder();
+    struct span *span = make_span(SPAN_SERVER, NULL, false);
+    request_msg *request;
+    const span_msg *msg;
+
+    span_set_str(span, "empty", 5, "", 0);
+    span_set_str(span, "nul", 3, "a\0b\0", 4);
+    span_end(span, 1000000002);
+    request = round_trip(encoder, span);
+    msg = span_of(request, 0);
+    cr_assert_eq(msg->n_attributes, 2);
+    expect_string(msg->attributes, 2, "empty", "");
+    expect_string(msg->attributes, 2, "nul",
+                  "a\xef\xbf\xbd"
+                  "b\xef\xbf\xbd");
+    free_request(request);
+    batch_encoder_destroy(encoder);
+}
+
+Test(batch, keeps_the_order_and_its_memory)
+{
+    struct batch_encoder *encoder = make_encoder();
+
+    for (size_t round = 0; round < 3; round++) {
+        struct span *head = NULL;
+        request_msg *request;
+
+        for (size_t i = 512; i > 0; i--) {
+            struct span *span = make_span(SPAN_SERVER, NULL, false);
+
+            span_set_int(span, "n", 1, (int64_t)i);
+            span_end(span, 1000000002);
+            span->next = head;
+            head = span;
+        }
+        request = round_trip(encoder, head);
+        for (size_t i = 0; i < 512; i++)
+            cr_assert_eq(span_of(request, i)->attributes[0]->value->int_value, (int64_t)i + 1);
+        free_request(request);
+    }
+    batch_encoder_destroy(encoder);
+}
+
+static struct span *make_big(size_t attributes)
+{
+    static char text[SPAN_VALUE_MAX];
+    struct span *span = make_span(SPAN_SERVER, NULL, false);
+
+    memset(text, 'x', sizeof text);
+    for (size_t i = 0; i < attributes; i++) {
+        char key[16];
+        const int n = snprintf(key, sizeof key, "key%zu", i);
+
+        span_set_str(span, key, (size_t)n, text, sizeof text);
+    }
+    span_end(span, 1000000002);
+    return span;
+}
+
+Test(batch, splits_by_encoded_size)
+{
+    struct batch_encoder *encoder = make_encoder();
+    struct span *head = NULL, *rest;
+    const uint8_t *bytes;
+    size_t size, n, total = 0, requests = 0;
+
+    for (size_t i = 0; i < 20; i++) {
+        struct span *span = make_big(128);
+
+        span->next = head;
+        head = span;
+    }
+    for (rest = head; rest != NULL; requests++) {
+        request_msg *request;
+
+        cr_assert_eq(batch_encode(encoder, rest, BATCH_BYTES_MAX, &bytes, &size, &n), 0);
+        cr_assert_leq(size, BATCH_BYTES_MAX);
+        request = decode(bytes, size);
+        cr_assert_eq(request->resource_spans[0]->scope_spans[0]->n_spans, n);
+        free_request(request);
+        for (size_t i = 0; i < n; i++)
+            rest = rest->next;
+        total += n;
+    }
+    cr_assert_eq(total, 20);
+    cr_assert_eq(requests, 3, "7 spans of 0.53 MB fit 4 MB: %zu requests", requests);
+    cr_assert_eq(batch_encode(encoder, head, 1, &bytes, &size, &n), 0);
+    cr_assert_eq(n, 1, "the first is sent whatever its size");
+    while (head != NULL) {
+        rest = head->next;
+        span_destroy(head);
+        head = rest;
+    }
+    batch_encoder_destroy(encoder);
+}

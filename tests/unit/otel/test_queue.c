@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/otel/test_queue.c - the queue between the workers and the export thread. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#include "queue/queue.h"
+
+TestSuite(queue, .timeout = 60);
+
+static struct span *make(uint8_t number)
+{
+    struct trace_context context = {.span_id = {number}, .flags = 1};
+    struct span *span = span_create(SPAN_SERVER, &context, NULL, false, 1, "GET", 3);
+
+    cr_assert_not_null(span);
+    span_end(span, 2);
+    return span;
+}
+
+/* A list of the spans from..to. */
+static struct span *make_list(uint8_t from, uint8_t to)
+{
+    struct span *head = NULL;
+
+    for (int n = to; n >= from; n--) {
+        struct span *span = make((uint8_t)n);
+
+        span->next = head;
+        head = span;
+    }
+    return head;
+}
+
+/* Take up to max, and expect the spans from..to in this order. */
+static void expect_taken(struct span_queue *queue, size_t max, int from, int to)
+{
+    size_t n;
+    struct span *spans = span_queue_take(queue, max, &n);
+
+    cr_assert_eq(n, to - from + 1, "took %zu, wanted %d", n, to - from + 1);
+    for (int number = from; number <= to; number++) {
+        struct span *next;
+
+        cr_assert_not_null(spans);
+        cr_assert_eq(spans->context.span_id[0], number, "got %u, wanted %d",
+                     spans->context.span_id[0], number);
+        next = spans->next;
+        span_destroy(spans);
+        spans = next;
+    }
+    cr_assert_null(spans, "the list ends");
+}
+
+static struct span_queue_stats stats_of(struct span_queue *queue)
+{
+    struct span_queue_stats stats;
+
+    span_queue_get_stats(queue, &stats);
+    return stats;
+}
+
+static int64_t mono_now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+Test(queue, keeps_the_order_of_arrival)
+{
+    struct span_queue *queue = span_queue_create(10);
+    size_t n = 7;
+
+    cr_assert_eq(span_queue_push(queue, make_list(1, 3)), 0);
+    cr_assert_eq(span_queue_push(queue, make(4)), 0);
+    expect_taken(queue, 2, 1, 2);
+    cr_assert_eq(span_queue_push(queue, make_list(5, 6)), 0);
+    expect_taken(queue, 100, 3, 6);
+    cr_assert_null(span_queue_take(queue, 100, &n));
+    cr_assert_eq(n, 0);
+    cr_assert_eq(span_queue_push(queue, make(7)), 0);
+    expect_taken(queue, 1, 7, 7);
+    span_queue_destroy(queue);
+}
+
+Test(queue, counts_what_is_in_flight_against_the_cap)
+{
+    struct span_queue *queue = span_queue_create(4);
+    struct span_queue_stats stats;
+
+    cr_assert_eq(span_queue_push(queue, make_list(1, 3)), 0);
+    cr_assert_eq(span_queue_room(queue), 1);
+    expect_taken(queue, 3, 1, 3);
+    cr_assert_eq(span_queue_room(queue), 1, "taken spans hold their places");
+    cr_assert_eq(span_queue_push(queue, make_list(4, 6)), 2, "the newest two are dropped");
+    stats = stats_of(queue);
+    cr_assert_eq(stats.waiting, 1);
+    cr_assert_eq(stats.in_flight, 3);
+    cr_assert_eq(stats.max, 4);
+    cr_assert_eq(stats.pushed, 4);
+    cr_assert_eq(stats.dropped, 2);
+    span_queue_settle(queue, 3);
+    cr_assert_eq(span_queue_room(queue), 3);
+    cr_assert_eq(span_queue_push(queue, make_list(7, 9)), 0);
+    expect_taken(queue, 1, 4, 4);
+    expect_taken(queue, 100, 7, 9);
+    span_queue_destroy(queue);
+}
+
+Test(queue, drops_all_where_no_room_is_left)
+{
+    struct span_queue *queue = span_queue_create(1);
+
+    cr_assert_eq(span_queue_push(queue, make(1)), 0);
+    cr_assert_eq(span_queue_push(queue, make_list(2, 4)), 3);
+    cr_assert_eq(span_queue_push(queue, make(5)), 1);
+    cr_assert_eq(stats_of(queue).dropped, 4);
+    expect_taken(queue, 10, 1, 1);
+    span_queue_settle(queue, 1);
+    cr_assert_eq(span_queue_push(queue, make(6)), 0);
+    span_queue_destroy(queue); /* frees what waits: LeakSanitizer checks */
+}
+
+Test(queue, wait_returns_at_once_when_enough_wait)
+{
+    struct span_queue *queue = span_queue_create(10);
+
+    cr_assert_eq(span_queue_push(queue, make_list(1, 5)), 0);
+    cr_assert_eq(span_queue_wait(queue, 5, INT64_MAX), 5);
+    cr_assert_eq(span_queue_wait(queue, 0, INT64_MAX), 5);
+    span_queue_destroy(queue);
+}
+
+Test(queue, wait_ends_at_its_deadline)
+{
+    struct span_queue *queue = span_queue_create(10);
+    const int64_t deadline = mono_now() + 20 * 1000000;
+
+    cr_assert_eq(span_queue_push(queue, make(1)), 0);
+    cr_assert_eq(span_queue_wait(queue, 2, 0), 1, "a deadline in the past");
+    cr_assert_eq(span_queue_wait(queue, 2, deadline), 1);
+    cr_assert_geq(mono_now(), deadline);
+    span_queue_destroy(queue);
+}
+
+Test(queue, a_wake_ends_one_wait)
+{
+    struct span_queue *queue = span_queue_create(10);
+
+    span_queue_wake(queue);
+    cr_assert_eq(span_queue_wait(queue, 1, INT64_MAX), 0, "woken before it waited");
+    cr_assert_eq(span_queue_wait(queue, 1, mono_now() + 1000000), 0, "once only");
+    span_queue_destroy(queue);
+}
+
+static void *push_later(void *arg)
+{
+    struct span_queue *queue = arg;
+
+    for (uint8_t n = 1; n <= 3; n++)
+        (void)span_queue_push(queue, make(n));
+    return NULL;
+}
+
+static void *wake_later(void *arg)
+{
+    span_queue_wake(arg);
+    return NULL;
+}
+
+Test(queue, wait_sees_what_another_thread_pushes)
+{
+    struct span_queue *queue = span_queue_create(10);
+    pthread_t thread;
+
+    cr_assert_eq(pthread_create(&thread, NULL, push_later, queue), 0);
+    cr_assert_eq(span_queue_wait(queue, 3, INT64_MAX), 3);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    expect_taken(queue, 10, 1, 3);
+    cr_assert_eq(pthread_create(&thread, NULL, wake_later, queue), 0);
+    cr_assert_eq(span_queue_wait(queue, SIZE_MAX, INT64_MAX), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    span_queue_destroy(queue);
+}
