@@ -590,7 +590,7 @@ static const struct name *suggest(const struct conf *conf, const char *section, 
             (key != NULL && strcmp(n->section, section) != 0))
             continue;
         d = distance(wanted, known);
-        if (d < best_distance) {
+        if (d < best_distance && 2 * d <= strlen(wanted)) { /* half of it must be right */
             best_distance = d;
             best = n;
         }

@@ -188,7 +188,7 @@ static int add_listen(const struct build *b, size_t option, const char *item)
         return 0;
     }
     if (hc->n_listen == HOST_LISTEN_MAX) {
-        bad_item(b, option, item, "more addresses than 16");
+        bad_item(b, option, item, "more than 16 addresses");
         listen_fini(&listen);
         return 0;
     }
@@ -278,12 +278,10 @@ static int build_lists(const struct build *b, const char *default_plugin_dir)
         conf_setting_error(b->conf, b->section, OPT_LISTEN, "no address");
     if (for_each_item(b, OPT_LISTEN, ',', add_listen) != 0)
         return -1;
-    if (get_text(b, OPT_PLUGIN_DIR) == NULL) {
-        if (append(&b->hc->plugin_dirs, default_plugin_dir) != 0)
-            return -1;
-    } else if (for_each_item(b, OPT_PLUGIN_DIR, ':', add_plugin_dir) != 0) {
+    if (for_each_item(b, OPT_PLUGIN_DIR, ':', add_plugin_dir) != 0)
         return -1;
-    }
+    if (b->hc->plugin_dirs == NULL && append(&b->hc->plugin_dirs, default_plugin_dir) != 0)
+        return -1;
     return for_each_item(b, OPT_PLUGINS, ',', add_plugin);
 }
 
