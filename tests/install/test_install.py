@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Installs this build into a folder, moves that folder, and looks at what is there and whether it
+works: the host must find its plugins relative to itself."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from lib.procs import SpoeHost, clean_env
+
+BUILD = pathlib.Path(os.environ["SPOE_TEST_BUILD"])
+HOST = pathlib.Path(os.environ["SPOE_TEST_HOST"])
+PREFIX = HOST.parents[1]
+OTEL = os.environ["SPOE_TEST_OTEL"] == "1"
+
+EXPECTED = {
+    "bin/spoe-host",
+    "include/spoe/plugin.h",
+    "include/spoe/util.h",
+    "lib/cmake/spoe-sdk/SpoeAddPlugin.cmake",
+    "lib/cmake/spoe-sdk/spoe-plugin.map",
+    "lib/cmake/spoe-sdk/spoe-sdk-config-version.cmake",
+    "lib/cmake/spoe-sdk/spoe-sdk-config.cmake",
+    "lib/cmake/spoe-sdk/spoe-sdk-targets.cmake",
+    "lib/pkgconfig/spoe-sdk.pc",
+    "share/spoe-host/examples/example/CMakeLists.txt",
+    "share/spoe-host/examples/example/README.md",
+    "share/spoe-host/examples/example/example.c",
+    "share/spoe-host/haproxy.cfg",
+    "share/spoe-host/spoe-host.service",
+    "share/spoe-host/spoe-otel-3.x.cfg",
+    "share/spoe-host/spoe-otel.cfg",
+}
+if OTEL:
+    EXPECTED.add("lib/spoe-host/plugins/otel.so")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed():
+    first = PREFIX.with_name("prefix")
+    for folder in (first, PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run(["cmake", "--install", BUILD, "--prefix", first], check=True,
+                   stdout=subprocess.DEVNULL, timeout=120)
+    first.rename(PREFIX)
+
+
+def host(*args, **env):
+    return subprocess.run([HOST, *args], env=clean_env(env), stdin=subprocess.DEVNULL, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False)
+
+
+def test_files():
+    files = {str(p.relative_to(PREFIX)) for p in PREFIX.rglob("*") if not p.is_dir()}
+    assert files == EXPECTED
+    assert (PREFIX / "lib/spoe-host/plugins").is_dir()
+
+
+def test_modes():
+    for path in [PREFIX, *PREFIX.rglob("*")]:
+        mode = path.stat().st_mode & 0o7777
+        program = path.is_dir() or path.name == "spoe-host" or path.suffix == ".so"
+        assert mode in ((0o755,) if program else (0o644,)), f"{path}: {mode:o}"
+
+
+def test_no_build_paths():
+    """Nothing that is installed knows the folder of its build."""
+    for name in sorted(EXPECTED):
+        path = PREFIX / name
+        if path.suffix in (".cmake", ".pc", ".cfg", ".service"):
+            assert str(BUILD) not in path.read_text(), name
+    for name in [n for n in EXPECTED if n == "bin/spoe-host" or n.endswith(".so")]:
+        dynamic = subprocess.run(["readelf", "-d", PREFIX / name], check=True, text=True,
+                                 stdout=subprocess.PIPE, timeout=60).stdout
+        assert "RUNPATH" not in dynamic and "RPATH" not in dynamic, name
+
+
+def test_version():
+    version = host("--version")
+    assert version.returncode == 0
+    assert version.stdout.startswith("spoe-host "), version.stdout
+
+
+def test_finds_its_plugins():
+    check = host("-t", SPOE_LOG_LEVEL="debug")
+    assert check.returncode == 0, check.stdout
+    with SpoeHost() as process:
+        text = process.text()
+        assert ("otel" in text) == OTEL, text
+        if OTEL:
+            assert str(PREFIX / "lib/spoe-host/plugins") in text, text
+        assert process.terminate() == 0
