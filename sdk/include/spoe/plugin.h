@@ -174,12 +174,12 @@ struct spoe_arg_decl {
 
 /* One message. Since 1.0. */
 struct spoe_message_decl {
-    uint32_t size;                             /* sizeof(struct spoe_message_decl) */
-    uint32_t flags;                            /* 0 */
-    const char *name;                          /* [const] 1 to 64 bytes, [A-Za-z0-9_.-] */
-    const char *event;                         /* [const] HAProxy event, SPOE.txt 3.3 */
-    const char *help;                          /* [const] one line */
-    const struct spoe_arg_decl *const *args;   /* [const] ends with NULL; at most 64 */
+    uint32_t size;                           /* sizeof(struct spoe_message_decl) */
+    uint32_t flags;                          /* 0 */
+    const char *name;                        /* [const] 1 to 64 bytes, [A-Za-z0-9_.-] */
+    const char *event;                       /* [const] HAProxy event, SPOE.txt 3.3 */
+    const char *help;                        /* [const] one line */
+    const struct spoe_arg_decl *const *args; /* [const] ends with NULL; at most 64 */
 };
 
 /* spoe_option.type: how the text is parsed, and which value the plugin is handed. */
@@ -226,10 +226,10 @@ struct spoe_worker;   /* one event loop's thread */
 /* The value of one option. Since 1.0. Valid during configure(). */
 struct spoe_setting {
     uint32_t size;
-    uint32_t flags;           /* SPOE_SETTING_* */
-    struct spoe_span raw;     /* the text as it was given */
-    struct spoe_span origin;  /* "command line", "environment OTLP_TLS", "host.conf:12", "default" */
-    struct spoe_value value;  /* type by the option's type; NULL where nothing set it */
+    uint32_t flags;          /* SPOE_SETTING_* */
+    struct spoe_span raw;    /* the text as it was given */
+    struct spoe_span origin; /* "command line", "environment OTLP_TLS", "host.conf:12", "default" */
+    struct spoe_value value; /* type by the option's type; NULL where nothing set it */
 };
 
 /*
@@ -243,17 +243,17 @@ struct spoe_setting {
  */
 struct spoe_message {
     uint32_t size;
-    uint32_t index;                 /* of the declaration, in the plugin's messages[] */
-    uint32_t n_slots;               /* declared arguments */
-    uint32_t n_args;                /* arguments nobody of this plugin declared */
+    uint32_t index;   /* of the declaration, in the plugin's messages[] */
+    uint32_t n_slots; /* declared arguments */
+    uint32_t n_args;  /* arguments nobody of this plugin declared */
     const struct spoe_value *slot;
     const struct spoe_arg *args;
     struct spoe_span name;
-    struct spoe_span engine_id;     /* as HAProxy announced it; empty if it did not */
+    struct spoe_span engine_id; /* as HAProxy announced it; empty if it did not */
     uint64_t stream_id, frame_id;
-    int64_t recv_unix_ns;           /* when the frame was read, wall clock */
-    int64_t recv_mono_ns;           /* the same moment, on the clock of now_mono_ns() */
-    int64_t deadline_mono_ns;       /* a later completion is not sent to HAProxy */
+    int64_t recv_unix_ns;     /* when the frame was read, wall clock */
+    int64_t recv_mono_ns;     /* the same moment, on the clock of now_mono_ns() */
+    int64_t deadline_mono_ns; /* a later completion is not sent to HAProxy */
 };
 
 /*
@@ -357,15 +357,15 @@ struct spoe_host {
  * and handle are mandatory, the rest may be NULL.
  */
 struct spoe_plugin {
-    uint32_t magic;        /* SPOE_PLUGIN_MAGIC. The first five members never change. */
-    uint32_t size;         /* sizeof(struct spoe_plugin) as the plugin was built */
-    uint16_t abi_major;    /* SPOE_ABI_MAJOR */
-    uint16_t abi_minor;    /* SPOE_ABI_MINOR as it was built; information only */
-    uint16_t needs_minor;  /* least minor of the host it can live with; newer than the host's: refused */
-    uint16_t reserved;     /* 0 */
-    const char *id;        /* [const] [a-z0-9-], 1 to 32 bytes, unique in a host; "host" is taken */
-    const char *version;   /* [const] the plugin's own */
-    const char *help;      /* [const] one line */
+    uint32_t magic;       /* SPOE_PLUGIN_MAGIC. The first five members never change. */
+    uint32_t size;        /* sizeof(struct spoe_plugin) as the plugin was built */
+    uint16_t abi_major;   /* SPOE_ABI_MAJOR */
+    uint16_t abi_minor;   /* SPOE_ABI_MINOR as it was built; information only */
+    uint16_t needs_minor; /* least minor of the host; newer than the host's: refused */
+    uint16_t reserved;    /* 0 */
+    const char *id;       /* [const] [a-z0-9-], 1 to 32 bytes, unique in a host; "host" is taken */
+    const char *version;  /* [const] the plugin's own */
+    const char *help;     /* [const] one line */
     const struct spoe_message_decl *const *messages; /* [const] ends with NULL */
     const struct spoe_option *const *options;        /* [const] ends with NULL; may be NULL */
 
@@ -385,7 +385,7 @@ struct spoe_plugin {
     spoe_status (*configure)(const struct spoe_host *host, struct spoe_instance *self,
                              struct spoe_config *cfg, void **ret_inst);
 
-    /** Start threads and libraries, with all signals blocked. Non-zero stops the host's start. [main] */
+    /** Start threads and libraries, all signals blocked. Non-zero stops the host's start. [main] */
     spoe_status (*start)(void *inst);
 
     /**
