@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/counters/counters.h - what the plugin counts, and the limiter of its warnings.
+ */
+#ifndef OTEL_COUNTERS_COUNTERS_H
+#define OTEL_COUNTERS_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* X(name): one counter, by its name in the line of totals; docs/otel.md explains each. */
+#define OTEL_COUNTERS(X)                                                                           \
+    X(requests)          /* request messages */                                                    \
+    X(backends)          /* backend request messages */                                            \
+    X(responses)         /* response messages */                                                   \
+    X(opened)            /* requests opened: each ends as one of the next four */                  \
+    X(ended)             /* ended by their response */                                             \
+    X(evicted)           /* ended by span-ttl */                                                   \
+    X(ended_at_stop)     /* ended as incomplete by the shutdown */                                 \
+    X(lost_open)         /* still open when the shutdown's time was over */                        \
+    X(missing_id)        /* messages with no or an empty unique-id */                              \
+    X(long_id)           /* messages with an id above STORE_KEY_MAX */                             \
+    X(duplicate_id)      /* request messages whose id was open */                                  \
+    X(duplicate_backend) /* backend messages for a request that had one */                         \
+    X(unknown_id)        /* backend and response messages whose id was not open */                 \
+    X(refused)           /* requests over span-store-max */                                        \
+    X(no_memory)         /* messages without effect for want of memory */                          \
+    X(unanswered)        /* answers that did not fit or came too late */                           \
+    X(dropped)           /* spans over span-queue-max */
+
+struct counters {
+#define X(name) _Atomic uint64_t name;
+    OTEL_COUNTERS(X)
+#undef X
+};
+
+static inline void count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+static inline uint64_t counted(_Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+#define WARN_INTERVAL_NS INT64_C(10000000000)
+
+/* A warning that is written at most once per WARN_INTERVAL_NS; zero-initialised. */
+struct warn_limit {
+    _Atomic int64_t next_ns; /* 0: none was written yet */
+    _Atomic uint64_t held;
+};
+
+/**
+ * Count n events.
+ * @param ret_n  the events since the last warning, these included; set on true only
+ * @return whether the caller writes the warning now
+ * Threads: [any]
+ */
+bool warn_limit_pass(struct warn_limit *limit, int64_t now_ns, uint64_t n, uint64_t *ret_n);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/handlers/handlers.h - from messages to spans. Only this folder knows what a message
+ * looks like.
+ *
+ *   request   opens SERVER          answers txn.traceparent: SERVER's context
+ *   backend   opens CLIENT          answers txn.traceparent: CLIENT's context
+ *   response  ends CLIENT, SERVER   answers nothing
+ *
+ * What does not fit that order is counted and opens nothing. A request message whose id is open
+ * answers nothing either: it may belong to another request, whose trace is none of its business
+ * (ids can be a client's choice), and without an answer the caller's own traceparent passes
+ * through to the upstream unchanged.
+ */
+#ifndef OTEL_HANDLERS_HANDLERS_H
+#define OTEL_HANDLERS_HANDLERS_H
+
+#include "context/ids.h"
+#include "counters/counters.h"
+#include "lifecycle/sink.h"
+#include "store/store.h"
+
+/* What all workers share. */
+struct handlers {
+    const struct spoe_host *host;
+    struct spoe_instance *self;
+    struct store *store;
+    struct sink *sink;
+    struct counters *counters;
+    const char *known_methods; /* comma-separated */
+    struct warn_limit _warn_refused;
+};
+
+/* What a worker has of its own. */
+struct handlers_worker {
+    struct handlers *shared;
+    struct id_source ids;
+};
+
+/**
+ * Handle one message of otel_messages[]. Never blocks but for a shard's mutex.
+ * @return SPOE_OK; SPOE_E_INVAL: no such message
+ */
+spoe_status handlers_handle(struct handlers_worker *worker, struct spoe_request *req,
+                            const struct spoe_message *msg);
+
+#endif

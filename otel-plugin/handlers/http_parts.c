@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* otel-plugin/handlers/http_parts.c - methods, hosts, ports, addresses. */
+#include "handlers/http_parts.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include <spoe/util.h>
+
+_Static_assert(HTTP_ADDRESS_MAX >= INET6_ADDRSTRLEN, "an address fits");
+
+bool http_method_known(const char *list, struct spoe_span method)
+{
+    while (*list != '\0') {
+        const size_t n = strcspn(list, ",");
+
+        if (n == method.n && n > 0 && memcmp(list, method.p, n) == 0)
+            return true;
+        list += n;
+        if (*list == ',')
+            list++;
+    }
+    return false;
+}
+
+/* Digits of a port, 1 to 65535. */
+static bool read_port(const char *p, size_t n, uint32_t *ret)
+{
+    uint32_t port = 0;
+
+    if (n == 0 || n > 5)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] < '0' || p[i] > '9')
+            return false;
+        port = port * 10 + (uint32_t)(p[i] - '0');
+    }
+    if (port == 0 || port > 65535)
+        return false;
+    *ret = port;
+    return true;
+}
+
+bool http_split_host(struct spoe_span text, struct spoe_span *ret_host, uint32_t *ret_port)
+{
+    const char *const end = text.n > 0 ? text.p + text.n : text.p;
+    struct spoe_span host;
+    const char *after;
+    uint32_t port = 0;
+
+    if (text.n == 0)
+        return false;
+    if (text.p[0] == '[') {
+        const char *close = memchr(text.p, ']', text.n);
+
+        if (close == NULL)
+            return false;
+        host = (struct spoe_span){text.p + 1, (size_t)(close - text.p - 1)};
+        after = close + 1;
+    } else {
+        const char *colon = memchr(text.p, ':', text.n);
+
+        after = colon != NULL ? colon : end;
+        host = (struct spoe_span){text.p, (size_t)(after - text.p)};
+    }
+    if (host.n == 0)
+        return false;
+    for (size_t i = 0; i < host.n; i++)
+        if (strchr("[]@/ \t", host.p[i]) != NULL) /* NUL is found too */
+            return false;
+    if (after < end) {
+        if (*after != ':')
+            return false;
+        after++;
+        /* "name:" is a name without a port (RFC 3986, 3.2.3) */
+        if (after < end && !read_port(after, (size_t)(end - after), &port))
+            return false;
+    }
+    *ret_host = host;
+    *ret_port = port;
+    return true;
+}
+
+bool http_get_port(const struct spoe_value *value, int64_t *ret)
+{
+    uint32_t port;
+
+    if (value->type == SPOE_T_STR) {
+        if (!read_port(value->u.s.p, value->u.s.n, &port))
+            return false;
+        *ret = port;
+        return true;
+    }
+    return spoe_get_int(value, ret) && *ret > 0 && *ret <= 65535;
+}
+
+bool http_get_address(const struct spoe_value *value, char *buf, struct spoe_span *ret)
+{
+    const char *text;
+
+    switch (value->type) {
+    case SPOE_T_IPV4:
+        text = inet_ntop(AF_INET, value->u.ip4, buf, HTTP_ADDRESS_MAX);
+        break;
+    case SPOE_T_IPV6:
+        text = inet_ntop(AF_INET6, value->u.ip6, buf, HTTP_ADDRESS_MAX);
+        break;
+    case SPOE_T_STR:
+        *ret = value->u.s;
+        return ret->n > 0;
+    default:
+        return false;
+    }
+    if (text == NULL)
+        return false;
+    *ret = spoe_str(text);
+    return true;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/store/siphash.h - SipHash-2-4. Unique-ids can be a client's choice (HAProxy takes
+ * over an X-Request-ID that is configured so), so the table's hash has a secret key.
+ * Source: Aumasson, Bernstein, "SipHash: a fast short-input PRF".
+ */
+#ifndef OTEL_STORE_SIPHASH_H
+#define OTEL_STORE_SIPHASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+uint64_t siphash(const uint64_t key[2], const void *data, size_t n);
+
+#endif

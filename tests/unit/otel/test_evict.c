@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/otel/test_evict.c - requests without a response: TTL, shutdown, a small queue. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fake_host.h"
+#include "lifecycle/evict.h"
+
+#define S INT64_C(1000000000)
+#define TTL (30 * S)
+
+struct setup {
+    struct counters counters;
+    struct sink sink;
+    struct evictor evictor;
+};
+
+static void set_up(struct setup *t, size_t store_max, size_t queue_max)
+{
+    fake = (struct fake_host){.now_ns = 1};
+    memset(t, 0, sizeof *t);
+    t->sink = (struct sink){
+        .host = &fake_table, .queue = span_queue_create(queue_max), .counters = &t->counters};
+    t->evictor =
+        (struct evictor){.store = store_create(store_max, TTL), .sink = &t->sink, .ttl_ns = TTL};
+    cr_assert_not_null(t->sink.queue);
+    cr_assert_not_null(t->evictor.store);
+}
+
+static void tear_down(struct setup *t)
+{
+    store_destroy(t->evictor.store);
+    span_queue_destroy(t->sink.queue);
+}
+
+static void open_request(struct setup *t, int i, bool with_client, int64_t mono, int64_t unix_ns)
+{
+    const struct trace_context context = {.trace_id = {1}, .span_id = {2}, .flags = 1};
+    struct trace_context answer;
+    char key[32];
+    const size_t n = (size_t)snprintf(key, sizeof key, "%d", i);
+    struct span *span = span_create(SPAN_SERVER, &context, NULL, false, unix_ns, "GET", 3);
+
+    cr_assert_not_null(span);
+    cr_assert_eq(store_open(t->evictor.store, key, n, span, mono, unix_ns), STORE_OK);
+    if (!with_client)
+        return;
+    span = span_create(SPAN_CLIENT, &context, NULL, false, unix_ns + 5, "GET", 3);
+    cr_assert_not_null(span);
+    cr_assert_eq(store_attach(t->evictor.store, key, n, span, unix_ns + 5, &answer), STORE_OK);
+}
+
+/* Take everything that waits. @return how many spans */
+static size_t take_all(struct setup *t)
+{
+    size_t n;
+    struct span *span = span_queue_take(t->sink.queue, SIZE_MAX, &n);
+
+    while (span != NULL) {
+        struct span *next = span->next;
+
+        span_destroy(span);
+        span = next;
+    }
+    span_queue_settle(t->sink.queue, n);
+    return n;
+}
+
+static bool is_incomplete(const struct span *span)
+{
+    struct span_attr attr;
+    size_t pos = 0;
+
+    while (span_attribute(span, &pos, &attr))
+        if (attr.key_len == strlen(ATTR_INCOMPLETE) &&
+            memcmp(attr.key, ATTR_INCOMPLETE, attr.key_len) == 0)
+            return attr.type == SPAN_BOOL && attr.i == 1;
+    return false;
+}
+
+Test(evict, ends_at_the_last_known_moment, .timeout = 10)
+{
+    struct setup t;
+    struct span *client, *server;
+    size_t n;
+
+    set_up(&t, 10, 10);
+    open_request(&t, 1, true, 1 * S, 1000);
+    (void)evictor_run(&t.evictor, 31 * S - 1);
+    cr_expect_eq(counted(&t.counters.evicted), 0);
+    (void)evictor_run(&t.evictor, 100 * S);
+    client = span_queue_take(t.sink.queue, 10, &n);
+    cr_assert_eq(n, 2);
+    server = client->next;
+    cr_expect_eq(client->kind, SPAN_CLIENT);
+    cr_expect_eq(client->end_unix_ns, 1005);
+    cr_expect_eq(server->kind, SPAN_SERVER);
+    cr_expect_eq(server->start_unix_ns, 1000);
+    cr_expect_eq(server->end_unix_ns, 1005, "the receipt of the last message, not the eviction");
+    cr_expect_eq(server->status, SPAN_STATUS_UNSET);
+    cr_expect(is_incomplete(client) && is_incomplete(server));
+    cr_assert_eq(server->n_events, 1);
+    cr_expect_str_eq(server->events[0].name, "haproxy.no_response");
+    cr_expect_eq(server->events[0].time_unix_ns, 1005);
+    cr_expect_eq(client->n_events, 1);
+    cr_expect_eq(counted(&t.counters.evicted), 1);
+    cr_expect_eq(counted(&t.counters.ended_at_stop), 0);
+    span_destroy(client);
+    span_destroy(server);
+    tear_down(&t);
+}
+
+Test(evict, a_request_message_alone_has_no_duration, .timeout = 10)
+{
+    struct setup t;
+    struct span *server;
+    size_t n;
+
+    set_up(&t, 10, 10);
+    open_request(&t, 1, false, 1 * S, 1000);
+    (void)evictor_run(&t.evictor, 31 * S);
+    server = span_queue_take(t.sink.queue, 10, &n);
+    cr_assert_eq(n, 1);
+    cr_expect_eq(server->end_unix_ns, server->start_unix_ns);
+    span_destroy(server);
+    tear_down(&t);
+}
+
+Test(evict, says_when_it_wants_to_run_again, .timeout = 10)
+{
+    struct setup t;
+
+    set_up(&t, 10, 10);
+    cr_expect_eq(evictor_run(&t.evictor, 5 * S), 5 * S + TTL, "nothing is open");
+    open_request(&t, 1, false, 6 * S, 1);
+    cr_expect_eq(evictor_run(&t.evictor, 10 * S), 36 * S);
+    cr_expect_eq(evictor_run(&t.evictor, 36 * S - 1), 36 * S - 1 + S / 10, "a small step at least");
+    cr_expect_eq(evictor_run(&t.evictor, 37 * S), 37 * S + TTL);
+    fake.now_ns = 40 * S;
+    cr_expect_eq(evictor_refill(&t.evictor), 40 * S + TTL, "by the host's clock");
+    atomic_store(&t.evictor.draining, 1);
+    cr_expect_eq(evictor_run(&t.evictor, 41 * S), INT64_MAX, "nothing more will come");
+    tear_down(&t);
+}
+
+Test(evict, waits_for_room, .timeout = 10)
+{
+    struct setup t;
+
+    set_up(&t, 100, 5);
+    for (int i = 0; i < 10; i++)
+        open_request(&t, i, true, 1, 1);
+    cr_expect_leq(evictor_run(&t.evictor, 40 * S), 41 * S, "it comes back soon");
+    cr_expect_eq(counted(&t.counters.evicted), 2, "two whole requests fit into five");
+    cr_expect_eq(store_count(t.evictor.store), 8);
+    cr_expect_eq(take_all(&t), 4);
+    (void)evictor_run(&t.evictor, 40 * S);
+    cr_expect_eq(counted(&t.counters.evicted), 4);
+    cr_expect_eq(counted(&t.counters.dropped), 0);
+    tear_down(&t);
+}
+
+Test(evict, shutdown_of_a_full_store_loses_nothing, .timeout = 120)
+{
+    enum { REQUESTS = 200000, QUEUE = 10000 };
+    struct setup t;
+    size_t spans = 0;
+    int64_t next;
+
+    set_up(&t, REQUESTS, QUEUE);
+    for (int i = 0; i < REQUESTS; i++)
+        open_request(&t, i, true, 1, 1);
+    cr_assert_eq(store_count(t.evictor.store), REQUESTS);
+    atomic_store(&t.evictor.draining, 1);
+    do {
+        next = evictor_run(&t.evictor, 2);
+        spans += take_all(&t);
+    } while (next != INT64_MAX);
+    cr_expect_eq(spans, 2 * REQUESTS);
+    cr_expect_eq(counted(&t.counters.ended_at_stop), REQUESTS);
+    cr_expect_eq(counted(&t.counters.evicted), 0);
+    cr_expect_eq(counted(&t.counters.dropped), 0);
+    cr_expect_eq(store_count(t.evictor.store), 0);
+    tear_down(&t);
+}
+
+Test(sink, counts_and_warns_once_in_a_while, .timeout = 10)
+{
+    const struct trace_context context = {.trace_id = {1}, .span_id = {2}};
+    struct setup t;
+
+    set_up(&t, 10, 2);
+    for (int i = 0; i < 5; i++) {
+        struct span *span = span_create(SPAN_SERVER, &context, NULL, false, 1, "GET", 3);
+
+        cr_assert_not_null(span);
+        sink_push(&t.sink, span);
+    }
+    sink_push(&t.sink, NULL);
+    cr_expect_eq(counted(&t.counters.dropped), 3);
+    cr_expect_eq(fake.warnings, 1);
+    cr_expect_not_null(strstr(fake.line, "1 spans dropped"), "got: %s", fake.line);
+    fake.now_ns += WARN_INTERVAL_NS;
+    sink_push(&t.sink, span_create(SPAN_SERVER, &context, NULL, false, 1, "GET", 3));
+    cr_expect_eq(fake.warnings, 2);
+    cr_expect_not_null(strstr(fake.line, "3 spans dropped"), "got: %s", fake.line);
+    tear_down(&t);
+}
+
+Test(warn_limit, passes_once_per_interval_with_the_sum, .timeout = 10)
+{
+    struct warn_limit limit = {0};
+    uint64_t n = 0;
+
+    cr_expect(warn_limit_pass(&limit, 5, 2, &n) && n == 2);
+    cr_expect_not(warn_limit_pass(&limit, 6, 3, &n));
+    cr_expect_not(warn_limit_pass(&limit, 4 + WARN_INTERVAL_NS, 1, &n));
+    cr_expect(warn_limit_pass(&limit, 5 + WARN_INTERVAL_NS, 1, &n) && n == 5);
+    cr_expect_not(warn_limit_pass(&limit, 6 + WARN_INTERVAL_NS, 1, &n));
+}
