@@ -22,15 +22,12 @@ static char got[65536];
 static bool is_now(const char *text)
 {
     struct tm tm = {0};
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
     time_t at;
-    int ms, end = 0;
 
-    if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &ms, &end) != 7 ||
-        end != (int)TIME_LEN)
+    if (rest == NULL || rest != text + TIME_LEN - strlen(".123Z") || rest[0] != '.' ||
+        strspn(rest + 1, "0123456789") != 3 || rest[4] != 'Z')
         return false;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
     at = timegm(&tm);
     return at >= time(NULL) - 3600 && at <= time(NULL) + 3600;
 }

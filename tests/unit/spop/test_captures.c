@@ -21,13 +21,20 @@ struct seen {
     unsigned hellos, healthchecks, notifies, messages, disconnects, agent_hellos;
 };
 
+/* The value of a hexadecimal digit as the captures have them; 16 for anything else. */
+static unsigned digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return (unsigned)(c - '0');
+    return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 16;
+}
+
 static size_t from_hex(const char *hex, uint8_t *to, size_t cap)
 {
     size_t n = 0;
-    unsigned byte;
 
-    for (; n < cap && sscanf(hex + 2 * n, "%2x", &byte) == 1; n++)
-        to[n] = (uint8_t)byte;
+    for (; n < cap && digit(hex[0]) < 16 && digit(hex[1]) < 16; hex += 2)
+        to[n++] = (uint8_t)(digit(hex[0]) << 4 | digit(hex[1]));
     return n;
 }
 
