@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/core/host_api.c - the table of functions that plugins are handed (spoe/plugin.h). */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/build_info.h"
+#include "core/dispatch.h"
+#include "core/log.h"
+#include "core/plugin.h"
+#include "core/request.h"
+
+#define LOG_TEXT_MAX 2048
+
+static int64_t now_mono_ns(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static const void *get_extension(struct spoe_instance *self, const char *id)
+{
+    (void)self;
+    (void)id;
+    return NULL;
+}
+
+static int32_t api_log_enabled(struct spoe_instance *self, int32_t level)
+{
+    (void)self;
+    return log_enabled(level);
+}
+
+/* At most PLUGIN_LOG_PER_SECOND lines a second and plugin, errors among them. */
+static bool may_log(struct spoe_instance *self)
+{
+    uint64_t second = (uint64_t)now_mono_ns() / 1000000000u;
+    uint64_t window = atomic_load_explicit(&self->log_window, memory_order_relaxed);
+    uint64_t next;
+
+    do {
+        next = window >> 32 == second ? window + 1 : second << 32 | 1u;
+        if ((uint32_t)next > PLUGIN_LOG_PER_SECOND) {
+            (void)atomic_fetch_add_explicit(&self->log_held, 1, memory_order_relaxed);
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&self->log_window, &window, next,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+static void api_log(struct spoe_instance *self, struct spoe_request *req, int32_t level,
+                    struct spoe_span text)
+{
+    uint64_t held, stream, frame;
+    int n = (int)(text.n < LOG_TEXT_MAX ? text.n : LOG_TEXT_MAX);
+
+    if (!log_enabled(level) || !may_log(self))
+        return;
+    held = atomic_exchange_explicit(&self->log_held, 0, memory_order_relaxed);
+    if (held != 0)
+        log_line(SPOE_LOG_WARNING, self->desc->id, "%" PRIu64 " log lines were held back", held);
+    if (req != NULL && request_ids(req, &stream, &frame))
+        log_line(level, self->desc->id, "%.*s (stream %" PRIu64 " frame %" PRIu64 ")", n, text.p,
+                 stream, frame);
+    else
+        log_span(level, self->desc->id, (struct spoe_span){text.p, (size_t)n});
+}
+
+static const struct spoe_setting *config_get(struct spoe_config *cfg, size_t option)
+{
+    return option < cfg->n_options ? conf_setting(cfg->section, option) : NULL;
+}
+
+static void config_error(struct spoe_config *cfg, size_t option, struct spoe_span text)
+{
+    const struct spoe_plugin *desc = cfg->plugin->desc;
+    const struct spoe_setting *setting = config_get(cfg, option);
+
+    cfg->errors++;
+    if (setting == NULL)
+        conf_error(cfg->conf, "%s: %.*s", desc->id, (int)text.n, text.p);
+    else
+        conf_error(cfg->conf, "%.*s: %s.%s: %.*s", (int)setting->origin.n, setting->origin.p,
+                   desc->id, desc->options[option]->key, (int)text.n, text.p);
+}
+
+/* A function to run on a worker. */
+struct post {
+    struct mail mail;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void run_post(struct mail *mail)
+{
+    struct post *post = (struct post *)(void *)mail;
+
+    post->fn(post->arg);
+    free(post);
+}
+
+static spoe_status api_post(struct spoe_worker *worker, void (*fn)(void *arg), void *arg)
+{
+    struct post *post;
+
+    if (worker == NULL || fn == NULL)
+        return SPOE_E_INVAL;
+    post = malloc(sizeof *post);
+    if (post == NULL)
+        return SPOE_E_NOMEM;
+    *post = (struct post){.mail = {.run = run_post}, .fn = fn, .arg = arg};
+    if (!mailbox_put(&worker->mailbox, &post->mail)) {
+        free(post);
+        return SPOE_E_STOPPING;
+    }
+    return SPOE_OK;
+}
+
+const struct spoe_host host_table = {
+    .size = sizeof(struct spoe_host),
+    .abi_major = SPOE_ABI_MAJOR,
+    .abi_minor = SPOE_ABI_MINOR,
+    .name = "spoe-host",
+    .version = build_version,
+    .get_extension = get_extension,
+    .log_enabled = api_log_enabled,
+    .log = api_log,
+    .config_get = config_get,
+    .config_error = config_error,
+    .set_var = request_set_var,
+    .unset_var = request_unset_var,
+    .complete = request_complete,
+    .post = api_post,
+    .now_mono_ns = now_mono_ns,
+};

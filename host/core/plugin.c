@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/core/plugin.c - plugins: found, loaded, checked, configured, and taken down again. */
+#include "core/plugin.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+
+/* Sizes as of 1.0, which never shrink. */
+#define PLUGIN_SIZE_1_0 sizeof(struct spoe_plugin)
+#define MESSAGE_SIZE_1_0 sizeof(struct spoe_message_decl)
+#define ARGUMENT_SIZE_1_0 sizeof(struct spoe_arg_decl)
+
+static void fail(struct plugin_error *reterr, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void fail(struct plugin_error *reterr, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    (void)vsnprintf(reterr->text, sizeof reterr->text, format, ap);
+    va_end(ap);
+}
+
+static bool is_name(const char *s, size_t max, const char *extra)
+{
+    size_t n = 0;
+
+    if (s == NULL)
+        return false;
+    for (; s[n] != '\0'; n++) {
+        char c = s[n];
+
+        if (n == max)
+            return false;
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+            strchr(extra, c) == NULL)
+            return false;
+    }
+    return n > 0;
+}
+
+/* The HAProxy events that an HTTP or TCP stream has (SPOE.txt 3.3). */
+static bool is_event(const char *s)
+{
+    static const char *const events[] = {
+        "on-client-session",       "on-frontend-tcp-request", "on-backend-tcp-request",
+        "on-frontend-http-request", "on-backend-http-request", "on-server-session",
+        "on-tcp-response",         "on-http-response",
+    };
+
+    for (size_t i = 0; s != NULL && i < sizeof events / sizeof events[0]; i++) {
+        if (strcmp(s, events[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int check_arguments(struct spoe_instance *plugin, const struct spoe_message_decl *decl,
+                           uint32_t *ret_n, struct plugin_error *reterr)
+{
+    uint32_t n = 0;
+
+    for (; decl->args != NULL && decl->args[n] != NULL; n++) {
+        const struct spoe_arg_decl *arg = decl->args[n];
+
+        if (n == PLUGIN_ARGUMENTS_MAX) {
+            fail(reterr, "message %s declares more than %u arguments", decl->name,
+                 PLUGIN_ARGUMENTS_MAX);
+            return -1;
+        }
+        if (arg->size < ARGUMENT_SIZE_1_0 || !is_name(arg->name, PLUGIN_NAME_MAX, "_.-") ||
+            arg->expression == NULL || arg->expression[0] == '\0' ||
+            strpbrk(arg->expression, "\r\n") != NULL || arg->types == 0) {
+            fail(reterr, "message %s: argument %u has a bad declaration", decl->name, n);
+            return -1;
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            if (strcmp(decl->args[i]->name, arg->name) == 0) {
+                fail(reterr, "message %s declares argument %s twice", decl->name, arg->name);
+                return -1;
+            }
+        }
+    }
+    (void)plugin;
+    *ret_n = n;
+    return 0;
+}
+
+static int check_messages(struct spoe_instance *plugin, struct plugin_error *reterr)
+{
+    const struct spoe_plugin *desc = plugin->desc;
+    uint32_t n = 0;
+
+    for (; desc->messages != NULL && desc->messages[n] != NULL; n++) {
+        const struct spoe_message_decl *decl = desc->messages[n];
+
+        if (n == PLUGIN_MESSAGES_MAX) {
+            fail(reterr, "more than %u messages", PLUGIN_MESSAGES_MAX);
+            return -1;
+        }
+        if (decl->size < MESSAGE_SIZE_1_0 || !is_name(decl->name, PLUGIN_NAME_MAX, "_.-")) {
+            fail(reterr, "message %u has a bad declaration", n);
+            return -1;
+        }
+        if (!is_event(decl->event)) {
+            fail(reterr, "message %s: HAProxy has no event \"%s\"", decl->name,
+                 decl->event != NULL ? decl->event : "");
+            return -1;
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            if (strcmp(desc->messages[i]->name, decl->name) == 0) {
+                fail(reterr, "message %s is declared twice", decl->name);
+                return -1;
+            }
+        }
+        if (check_arguments(plugin, decl, &plugin->n_arguments[n], reterr) != 0)
+            return -1;
+    }
+    if (n == 0) {
+        fail(reterr, "it declares no message");
+        return -1;
+    }
+    plugin->n_messages = n;
+    return 0;
+}
+
+static int check_descriptor(const struct spoe_plugin *desc, struct plugin_error *reterr)
+{
+    if (desc == NULL) {
+        fail(reterr, "%s() returned NULL", SPOE_PLUGIN_ENTRY);
+        return -1;
+    }
+    if (desc->magic != SPOE_PLUGIN_MAGIC) {
+        fail(reterr, "wrong magic 0x%08x, expected 0x%08x", desc->magic, SPOE_PLUGIN_MAGIC);
+        return -1;
+    }
+    if (desc->abi_major != SPOE_ABI_MAJOR) {
+        fail(reterr, "plugin has ABI %u.%u, this host has %u.%u", desc->abi_major, desc->abi_minor,
+             SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
+        return -1;
+    }
+    if (desc->needs_minor > SPOE_ABI_MINOR) {
+        fail(reterr, "plugin needs ABI %u.%u, this host has %u.%u", desc->abi_major,
+             desc->needs_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
+        return -1;
+    }
+    if (desc->size < PLUGIN_SIZE_1_0) {
+        fail(reterr, "descriptor of %u bytes is shorter than the %zu of ABI 1.0", desc->size,
+             PLUGIN_SIZE_1_0);
+        return -1;
+    }
+    if (!is_name(desc->id, PLUGIN_ID_MAX, "-") || strcmp(desc->id, "host") == 0) {
+        fail(reterr, "bad id: 1 to %u of [a-z0-9-], not \"host\"", PLUGIN_ID_MAX);
+        return -1;
+    }
+    if (desc->version == NULL || desc->configure == NULL || desc->handle == NULL) {
+        fail(reterr, "version, configure and handle are mandatory");
+        return -1;
+    }
+    return 0;
+}
+
+/* Put "cannot load FILE: " before the reason and what is known of the versions after it. */
+static void fail_load(struct plugin_error *reterr, const char *path,
+                      const struct spoe_plugin *desc)
+{
+    struct plugin_error reason = *reterr;
+    bool known = desc != NULL && desc->magic == SPOE_PLUGIN_MAGIC;
+
+    if (known)
+        fail(reterr, "cannot load %s: %.600s (plugin ABI %u.%u, host ABI %u.%u)", path, reason.text,
+             desc->abi_major, desc->abi_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
+    else
+        fail(reterr, "cannot load %s: %.600s (host ABI %u.%u)", path, reason.text, SPOE_ABI_MAJOR,
+             SPOE_ABI_MINOR);
+}
+
+struct spoe_instance *plugin_open(const char *path, struct plugin_error *reterr)
+{
+    struct spoe_instance *plugin = calloc(1, sizeof *plugin);
+    const struct spoe_plugin *desc = NULL;
+    spoe_plugin_entry_fn *entry = NULL;
+    void *handle, *symbol;
+
+    if (plugin == NULL || (plugin->path = realpath(path, NULL)) == NULL) {
+        fail(reterr, "%s", strerror(errno));
+        goto fail;
+    }
+    handle = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (handle == NULL) {
+        fail(reterr, "%s", dlerror());
+        goto fail;
+    }
+    symbol = dlsym(handle, SPOE_PLUGIN_ENTRY);
+    if (symbol == NULL) {
+        fail(reterr, "it does not export %s", SPOE_PLUGIN_ENTRY);
+        goto fail;
+    }
+    memcpy(&entry, &symbol, sizeof entry); /* POSIX's way from void * to a function */
+    desc = entry();
+    if (check_descriptor(desc, reterr) != 0)
+        goto fail;
+    plugin->desc = desc;
+    if (check_messages(plugin, reterr) != 0)
+        goto fail;
+    return plugin;
+fail:
+    fail_load(reterr, path, desc);
+    plugin_close(plugin);
+    return NULL;
+}
+
+void plugin_close(struct spoe_instance *plugin)
+{
+    if (plugin == NULL)
+        return;
+    free(plugin->path);
+    free(plugin);
+}
+
+static int set_add(struct plugin_set *set, const char *path, struct plugin_error *reterr)
+{
+    struct spoe_instance *plugin;
+
+    if (set->n == PLUGINS_MAX) {
+        fail(reterr, "cannot load %s: more than %u plugins", path, PLUGINS_MAX);
+        return -1;
+    }
+    plugin = plugin_open(path, reterr);
+    if (plugin == NULL)
+        return -1;
+    for (size_t i = 0; i < set->n; i++) {
+        const struct spoe_instance *other = set->plugin[i];
+
+        if (strcmp(other->desc->id, plugin->desc->id) == 0) {
+            fail(reterr, "id \"%s\" is taken by %s (version %s; this one is version %s)",
+                 plugin->desc->id, other->path, other->desc->version, plugin->desc->version);
+            fail_load(reterr, path, plugin->desc);
+            plugin_close(plugin);
+            return -1;
+        }
+    }
+    plugin->index = (uint32_t)set->n;
+    set->plugin[set->n++] = plugin;
+    return 0;
+}
+
+static int is_shared_object(const struct dirent *entry)
+{
+    size_t n = strlen(entry->d_name);
+
+    return n > 3 && entry->d_name[0] != '.' && strcmp(entry->d_name + n - 3, ".so") == 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int set_add_dir(struct plugin_set *set, const char *dir, struct plugin_error *reterr)
+{
+    struct dirent **entries = NULL;
+    int n = scandir(dir, &entries, is_shared_object, by_name);
+    int result = 0;
+
+    if (n < 0) {
+        fail(reterr, "cannot read plugin directory %s: %s", dir, strerror(errno));
+        return -1;
+    }
+    for (int i = 0; i < n; i++) {
+        char *path = NULL;
+
+        if (result == 0) {
+            if (asprintf(&path, "%s/%s", dir, entries[i]->d_name) < 0) {
+                fail(reterr, "out of memory");
+                result = -1;
+            } else {
+                result = set_add(set, path, reterr);
+                free(path);
+            }
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    return result;
+}
+
+/* Look for a name in the directories, as it is and with ".so". */
+static int set_add_name(struct plugin_set *set, char *const *dirs, const char *name,
+                        struct plugin_error *reterr)
+{
+    if (strchr(name, '/') != NULL)
+        return set_add(set, name, reterr);
+    for (size_t i = 0; dirs[i] != NULL; i++) {
+        for (int with_suffix = 0; with_suffix < 2; with_suffix++) {
+            char *path = NULL, *real;
+            int result;
+
+            if (asprintf(&path, "%s/%s%s", dirs[i], name, with_suffix ? ".so" : "") < 0) {
+                fail(reterr, "out of memory");
+                return -1;
+            }
+            real = realpath(path, NULL);
+            if (real == NULL) {
+                free(path);
+                continue;
+            }
+            free(real);
+            result = set_add(set, path, reterr);
+            free(path);
+            return result;
+        }
+    }
+    fail(reterr, "cannot load %s: no such file in the plugin directories", name);
+    return -1;
+}
+
+int plugin_set_load(struct plugin_set *set, char *const *dirs, char *const *names,
+                    struct plugin_error *reterr)
+{
+    set->n = 0;
+    if (names != NULL) {
+        for (size_t i = 0; names[i] != NULL; i++) {
+            if (set_add_name(set, dirs, names[i], reterr) != 0)
+                goto fail;
+        }
+    } else {
+        for (size_t i = 0; dirs[i] != NULL; i++) {
+            if (set_add_dir(set, dirs[i], reterr) != 0)
+                goto fail;
+        }
+    }
+    if (set->n == 0) {
+        fail(reterr, "no plugin in %s%s: there is nothing to do",
+             dirs[0] != NULL ? dirs[0] : "the list", dirs[0] != NULL && dirs[1] ? ", ..." : "");
+        goto fail;
+    }
+    return 0;
+fail:
+    plugin_set_destroy(set);
+    return -1;
+}
+
+static size_t count_options(const struct spoe_plugin *desc)
+{
+    size_t n = 0;
+
+    while (desc->options != NULL && desc->options[n] != NULL)
+        n++;
+    return n;
+}
+
+static const char *status_text(spoe_status status)
+{
+    switch (status) {
+    case SPOE_E_INVAL:
+        return "SPOE_E_INVAL";
+    case SPOE_E_NOMEM:
+        return "SPOE_E_NOMEM";
+    case SPOE_E_CONFIG:
+        return "SPOE_E_CONFIG";
+    case SPOE_E_UNSUPPORTED:
+        return "SPOE_E_UNSUPPORTED";
+    case SPOE_E_LIMIT:
+        return "SPOE_E_LIMIT";
+    default:
+        return "SPOE_E_INTERNAL";
+    }
+}
+
+static void fail_step(struct plugin_error *reterr, const struct spoe_instance *plugin,
+                      const char *step, spoe_status status)
+{
+    const struct spoe_plugin *desc = plugin->desc;
+
+    fail(reterr,
+         "plugin %s (%s): %s failed with %s (%d) (plugin version %s, ABI %u.%u; host ABI %u.%u)",
+         desc->id, plugin->path, step, status_text(status), status, desc->version, desc->abi_major,
+         desc->abi_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
+}
+
+static int configure(struct spoe_instance *plugin, struct conf *conf, struct plugin_error *reterr)
+{
+    static const struct spoe_option *const none[] = {NULL};
+    const struct spoe_plugin *desc = plugin->desc;
+    size_t before = conf_error_count(conf);
+    struct spoe_config cfg = {.conf = conf, .plugin = plugin, .n_options = count_options(desc)};
+    spoe_status status;
+    int result = -1;
+
+    cfg.section = conf_resolve(conf, desc->id, desc->options != NULL ? desc->options : none);
+    if (cfg.section == NULL) {
+        fail(reterr, "plugin %s: out of memory", desc->id);
+        return -1;
+    }
+    if (conf_error_count(conf) != before)
+        goto out; /* plugin code sees whole and valid settings only */
+    status = desc->configure(&host_table, plugin, &cfg, &plugin->inst);
+    if (status == SPOE_OK && cfg.errors == 0) {
+        plugin->state = PLUGIN_CONFIGURED;
+        result = 0;
+    } else if (status == SPOE_OK) {
+        plugin->state = PLUGIN_CONFIGURED; /* so that destroy() is called */
+    } else if (cfg.errors == 0) {
+        fail_step(reterr, plugin, "configure()", status);
+    }
+out:
+    conf_section_destroy(cfg.section);
+    return result;
+}
+
+int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct plugin_error *reterr)
+{
+    int result = 0;
+
+    reterr->text[0] = '\0';
+    for (size_t i = 0; i < set->n; i++) {
+        struct plugin_error error = {{0}};
+
+        if (configure(set->plugin[i], conf, &error) == 0)
+            continue;
+        result = -1;
+        if (error.text[0] != '\0')
+            conf_error(conf, "%s", error.text);
+    }
+    return result;
+}
+
+int plugin_set_start(struct plugin_set *set, struct plugin_error *reterr)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        struct spoe_instance *plugin = set->plugin[i];
+
+        if (SPOE_HAS(plugin->desc, start)) {
+            spoe_status status = plugin->desc->start(plugin->inst);
+
+            if (status != SPOE_OK) {
+                fail_step(reterr, plugin, "start()", status);
+                return -1;
+            }
+        }
+        plugin->state = PLUGIN_STARTED;
+    }
+    return 0;
+}
+
+void plugin_set_drain(struct plugin_set *set, int64_t deadline_mono_ns,
+                      _Atomic(const char *) *now_in)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        struct spoe_instance *plugin = set->plugin[i];
+
+        if (plugin->state != PLUGIN_STARTED || !SPOE_HAS(plugin->desc, drain))
+            continue;
+        atomic_store(now_in, plugin->desc->id);
+        plugin->desc->drain(plugin->inst, deadline_mono_ns);
+    }
+    atomic_store(now_in, NULL);
+}
+
+void plugin_set_stop(struct plugin_set *set, int64_t deadline_mono_ns,
+                     _Atomic(const char *) *now_in)
+{
+    for (size_t i = set->n; i-- > 0;) {
+        struct spoe_instance *plugin = set->plugin[i];
+
+        if (plugin->state != PLUGIN_STARTED)
+            continue;
+        plugin->state = PLUGIN_STOPPED;
+        if (!SPOE_HAS(plugin->desc, stop))
+            continue;
+        atomic_store(now_in, plugin->desc->id);
+        plugin->desc->stop(plugin->inst, deadline_mono_ns);
+    }
+    atomic_store(now_in, NULL);
+}
+
+void plugin_set_destroy(struct plugin_set *set)
+{
+    for (size_t i = set->n; i-- > 0;) {
+        struct spoe_instance *plugin = set->plugin[i];
+
+        if (plugin->state != PLUGIN_LOADED && SPOE_HAS(plugin->desc, destroy))
+            plugin->desc->destroy(plugin->inst);
+        plugin_close(plugin);
+        set->plugin[i] = NULL;
+    }
+    set->n = 0;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/core/plugin.h - plugins: found, loaded, checked, configured, and taken down again.
+ *
+ * Threads: [main], but for the fields that workers read once everything has started.
+ */
+#ifndef HOST_CORE_PLUGIN_H
+#define HOST_CORE_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdatomic.h>
+
+#include <spoe/plugin.h>
+
+#include "conf/conf.h"
+
+#define PLUGINS_MAX 64u
+#define PLUGIN_MESSAGES_MAX 64u  /* of one plugin */
+#define PLUGIN_ARGUMENTS_MAX 64u /* of one message */
+#define PLUGIN_NAME_MAX 64u      /* bytes of a message's or an argument's name */
+#define PLUGIN_ID_MAX 32u
+#define PLUGIN_LOG_PER_SECOND 100u /* lines of one plugin; more are held back and counted */
+
+/* How far a plugin got; taking it down undoes exactly this. */
+enum plugin_state { PLUGIN_LOADED, PLUGIN_CONFIGURED, PLUGIN_STARTED, PLUGIN_STOPPED };
+
+/* One plugin; what the ABI calls an instance. */
+struct spoe_instance {
+    char *path; /* absolute */
+    const struct spoe_plugin *desc;
+    uint32_t index; /* in configuration order */
+    uint32_t n_messages;
+    uint32_t n_arguments[PLUGIN_MESSAGES_MAX]; /* slots of each message */
+    enum plugin_state state;
+    void *inst; /* the plugin's own, from configure() on */
+    _Atomic uint64_t log_window; /* second << 32 | lines in it */
+    _Atomic uint64_t log_held;
+};
+
+struct plugin_set {
+    struct spoe_instance *plugin[PLUGINS_MAX];
+    size_t n;
+};
+
+/* What configure() may ask for. */
+struct spoe_config {
+    struct conf *conf;
+    struct conf_section *section;
+    const struct spoe_instance *plugin;
+    size_t n_options;
+    size_t errors; /* reported by the plugin */
+};
+
+/* A reason in words; long enough for a path and two versions. */
+struct plugin_error {
+    char text[1024];
+};
+
+/** Load one file and check its descriptor and tables. @return NULL with *reterr set */
+struct spoe_instance *plugin_open(const char *path, struct plugin_error *reterr);
+void plugin_close(struct spoe_instance *plugin); /* frees; never unmaps. Takes NULL */
+
+/**
+ * Load every *.so of the directories, in name order, or those that are named, in that order.
+ * @param names  ends with NULL, or NULL for all; a name without '/' is looked for in the
+ *               directories, with or without ".so"
+ * @return 0; -1 with *reterr set: nothing is left half loaded
+ */
+int plugin_set_load(struct plugin_set *set, char *const *dirs, char *const *names,
+                    struct plugin_error *reterr);
+
+/**
+ * Resolve the options of every plugin and call configure().
+ * @return 0; -1: errors are in conf, or *reterr says which plugin failed
+ */
+int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct plugin_error *reterr);
+
+/** start() of every plugin. @return 0; -1 with *reterr set */
+int plugin_set_start(struct plugin_set *set, struct plugin_error *reterr);
+
+/**
+ * drain(), stop() and destroy(), each as far as the plugin had got.
+ * @param now_in  set to the plugin that is being called, for a watchdog; NULL after
+ */
+void plugin_set_drain(struct plugin_set *set, int64_t deadline_mono_ns,
+                      _Atomic(const char *) *now_in);
+void plugin_set_stop(struct plugin_set *set, int64_t deadline_mono_ns,
+                     _Atomic(const char *) *now_in);
+void plugin_set_destroy(struct plugin_set *set);
+
+/* The host's table, as every plugin sees it. [const] */
+extern const struct spoe_host host_table;
+
+#endif

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/core/request.c - requests: the pool, the handles, and what plugins do to them. */
+#include "core/request.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/dispatch.h"
+#include "core/log.h"
+#include "spop/spop.h"
+
+/*
+ * A handle: generation in the high 32 bits, worker in the next 8, place in the pool in the low 24.
+ * The generation is never 0, so that no handle is NULL.
+ */
+#define INDEX_BITS 24u
+#define WORKER_BITS 8u
+#define STATE_BITS 2u
+#define VARIABLE_NAME_MAX 64u
+
+_Static_assert(sizeof(void *) == 8, "a handle needs 64 bits");
+_Static_assert(HOST_WORKERS_MAX <= (1u << WORKER_BITS), "a worker's index must fit");
+
+/* Every worker, for finding a request by its handle; changes while no plugin runs. */
+static struct spoe_worker *workers[HOST_WORKERS_MAX];
+
+void request_register_worker(uint32_t index, struct spoe_worker *worker)
+{
+    workers[index] = worker;
+}
+
+static uint64_t word_of(uint32_t generation, enum request_state state)
+{
+    return (uint64_t)generation << STATE_BITS | (uint64_t)state;
+}
+
+static uint32_t generation_of(uint64_t word)
+{
+    return (uint32_t)(word >> STATE_BITS);
+}
+
+enum request_state request_state(const struct request *request)
+{
+    return (enum request_state)(atomic_load_explicit(&request->word, memory_order_acquire) &
+                                ((1u << STATE_BITS) - 1));
+}
+
+int request_pool_init(struct request_pool *pool, size_t max, uint32_t max_slots)
+{
+    size_t size = sizeof(struct request) + max_slots * sizeof(struct spoe_value);
+
+    *pool = (struct request_pool){.request_size = (size + 63u) & ~(size_t)63u};
+    if (max > (1u << INDEX_BITS))
+        max = 1u << INDEX_BITS;
+    pool->max_chunks = (max + REQUEST_CHUNK - 1) / REQUEST_CHUNK;
+    pool->chunks = calloc(pool->max_chunks, sizeof *pool->chunks);
+    return pool->chunks != NULL ? 0 : -1;
+}
+
+static struct request *chunk_request(const struct request_pool *pool, uint8_t *chunk, size_t i)
+{
+    return (struct request *)(void *)(chunk + i * pool->request_size);
+}
+
+void request_pool_fini(struct request_pool *pool)
+{
+    for (size_t c = 0; c < pool->n_chunks; c++) {
+        uint8_t *chunk = atomic_load_explicit(&pool->chunks[c], memory_order_relaxed);
+
+        for (size_t i = 0; i < REQUEST_CHUNK; i++) {
+            free(chunk_request(pool, chunk, i)->actions);
+            free(chunk_request(pool, chunk, i)->args);
+        }
+        free(chunk);
+    }
+    free(pool->chunks);
+    for (size_t i = 0; i < pool->n_exchange_blocks; i++)
+        free(pool->exchange_blocks[i]);
+    free(pool->exchange_blocks);
+    *pool = (struct request_pool){0};
+}
+
+/* Add a chunk of free requests. */
+static int grow(struct spoe_worker *worker)
+{
+    struct request_pool *pool = &worker->pool;
+    uint8_t *chunk;
+
+    if (pool->n_chunks == pool->max_chunks)
+        return -1;
+    chunk = aligned_alloc(64, REQUEST_CHUNK * pool->request_size);
+    if (chunk == NULL)
+        return -1;
+    memset(chunk, 0, REQUEST_CHUNK * pool->request_size);
+    for (size_t i = REQUEST_CHUNK; i-- > 0;) {
+        struct request *request = chunk_request(pool, chunk, i);
+
+        request->worker = worker;
+        request->index = (uint32_t)(pool->n_chunks * REQUEST_CHUNK + i);
+        atomic_init(&request->word, word_of(1, REQUEST_FREE));
+        request->next = pool->free;
+        pool->free = request;
+    }
+    atomic_store_explicit(&pool->chunks[pool->n_chunks], chunk, memory_order_release);
+    pool->n_chunks++;
+    return 0;
+}
+
+struct request *request_get(struct spoe_worker *worker, struct exchange *exchange)
+{
+    struct request *request;
+    uint64_t word;
+
+    if (worker->pool.free == NULL && grow(worker) != 0)
+        return NULL;
+    request = worker->pool.free;
+    worker->pool.free = request->next;
+    request->next = NULL;
+    request->exchange = exchange;
+    atomic_store_explicit(&request->status, SPOE_OK, memory_order_relaxed);
+    request->pending = request->cancelled = request->expired = request->in_ack = false;
+    request->actions_len = 0;
+    word = atomic_load_explicit(&request->word, memory_order_relaxed);
+    atomic_store_explicit(&request->word, word_of(generation_of(word), REQUEST_ACTIVE),
+                          memory_order_release);
+    return request;
+}
+
+void request_put(struct spoe_worker *worker, struct request *request)
+{
+    uint32_t generation =
+        generation_of(atomic_load_explicit(&request->word, memory_order_relaxed)) + 1;
+
+    if (generation == 0)
+        generation = 1;
+    atomic_store_explicit(&request->word, word_of(generation, REQUEST_FREE), memory_order_release);
+    if (request->actions_size > REQUEST_ACTIONS_KEEP) {
+        free(request->actions);
+        request->actions = NULL;
+        request->actions_size = 0;
+    }
+    request->exchange = NULL;
+    request->next = worker->pool.free;
+    worker->pool.free = request;
+}
+
+static bool change_state(struct request *request, enum request_state from, enum request_state to)
+{
+    uint64_t word = atomic_load_explicit(&request->word, memory_order_relaxed);
+    uint64_t expected = word_of(generation_of(word), from);
+
+    return atomic_compare_exchange_strong_explicit(&request->word, &expected,
+                                                   word_of(generation_of(word), to),
+                                                   memory_order_acq_rel, memory_order_acquire);
+}
+
+bool request_expire(struct request *request)
+{
+    return change_state(request, REQUEST_ACTIVE, REQUEST_EXPIRED);
+}
+
+bool request_finish(struct request *request)
+{
+    return change_state(request, REQUEST_ACTIVE, REQUEST_FREE);
+}
+
+struct spoe_request *request_handle(const struct request *request)
+{
+    uint64_t word = atomic_load_explicit(&request->word, memory_order_relaxed);
+    uint64_t handle = (uint64_t)generation_of(word) << (INDEX_BITS + WORKER_BITS) |
+                      (uint64_t)request->worker->index << INDEX_BITS | request->index;
+
+    return (struct spoe_request *)(uintptr_t)handle; /* NOLINT(performance-no-int-to-ptr) */
+}
+
+/* Find the request of a handle. @return NULL: no such place. The generation is not compared. */
+static struct request *find(struct spoe_request *handle, uint32_t *ret_generation)
+{
+    uint64_t bits = (uint64_t)(uintptr_t)handle;
+    uint32_t worker = (uint32_t)(bits >> INDEX_BITS) & ((1u << WORKER_BITS) - 1);
+    uint32_t index = (uint32_t)bits & ((1u << INDEX_BITS) - 1);
+    struct request_pool *pool;
+    uint8_t *chunk;
+
+    if (worker >= HOST_WORKERS_MAX || workers[worker] == NULL)
+        return NULL;
+    pool = &workers[worker]->pool;
+    if (index / REQUEST_CHUNK >= pool->max_chunks)
+        return NULL;
+    chunk = atomic_load_explicit(&pool->chunks[index / REQUEST_CHUNK], memory_order_acquire);
+    if (chunk == NULL)
+        return NULL;
+    *ret_generation = (uint32_t)(bits >> (INDEX_BITS + WORKER_BITS));
+    return chunk_request(pool, chunk, index % REQUEST_CHUNK);
+}
+
+static bool is_variable_name(struct spoe_span name)
+{
+    if (name.n == 0 || name.n > VARIABLE_NAME_MAX || name.p == NULL)
+        return false;
+    for (size_t i = 0; i < name.n; i++) { /* HAProxy src/vars.c, vars_check_arg() */
+        char c = name.p[i];
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+            c != '_' && c != '.')
+            return false;
+    }
+    return true;
+}
+
+/* Make room for n more bytes of actions. */
+static bool reserve(struct request *request, size_t n)
+{
+    size_t size = request->actions_size != 0 ? request->actions_size : 256;
+    uint8_t *grown;
+
+    if (request->actions_size - request->actions_len >= n)
+        return true;
+    while (size - request->actions_len < n)
+        size *= 2;
+    grown = realloc(request->actions, size);
+    if (grown == NULL)
+        return false;
+    request->actions = grown;
+    request->actions_size = size;
+    return true;
+}
+
+/* Add one action; value is NULL for unset-var. */
+static spoe_status add_action(struct request *request, uint32_t scope, struct spoe_span name,
+                              const struct spoe_value *value)
+{
+    struct exchange *exchange = request->exchange;
+    size_t max = 3 + SPOP_VARINT_MAX + name.n + 1 + 16, n;
+    uint8_t *p;
+
+    if (value != NULL && (value->type == SPOE_T_STR || value->type == SPOE_T_BIN)) {
+        if (value->u.s.n > exchange->budget)
+            return SPOE_E_TOOBIG;
+        if (value->u.s.p == NULL && value->u.s.n != 0)
+            return SPOE_E_INVAL;
+        max += SPOP_VARINT_MAX + value->u.s.n;
+    }
+    if (!reserve(request, max))
+        return SPOE_E_NOMEM;
+    p = request->actions + request->actions_len;
+    n = value != NULL ? spop_put_set_var(p, max, scope, name, value)
+                      : spop_put_unset_var(p, max, scope, name);
+    if (n == 0)
+        return SPOE_E_INVAL;
+    /* Several plugins may add to one ACK at the same time. */
+    if (atomic_fetch_add_explicit(&exchange->action_bytes, n, memory_order_relaxed) + n >
+        exchange->budget) {
+        (void)atomic_fetch_sub_explicit(&exchange->action_bytes, n, memory_order_relaxed);
+        return SPOE_E_TOOBIG;
+    }
+    request->actions_len += n;
+    return SPOE_OK;
+}
+
+static spoe_status change_var(struct spoe_request *handle, uint32_t scope, struct spoe_span name,
+                              const struct spoe_value *value)
+{
+    uint32_t generation;
+    struct request *request = find(handle, &generation);
+    spoe_status status;
+
+    if (request == NULL)
+        return SPOE_E_STALE;
+    if (atomic_load_explicit(&request->word, memory_order_acquire) !=
+        word_of(generation, REQUEST_ACTIVE))
+        status = SPOE_E_STALE;
+    else if (scope > SPOE_SCOPE_RES || !is_variable_name(name) ||
+             (value != NULL && value->type > SPOE_T_BIN))
+        status = SPOE_E_INVAL;
+    else
+        status = add_action(request, scope, name, value);
+    if (status != SPOE_OK)
+        COUNT_SHARED(&request->worker->counters, refused_actions);
+    return status;
+}
+
+spoe_status request_set_var(struct spoe_request *handle, uint32_t scope, struct spoe_span name,
+                            const struct spoe_value *value)
+{
+    if (value == NULL)
+        return SPOE_E_INVAL;
+    return change_var(handle, scope, name, value);
+}
+
+spoe_status request_unset_var(struct spoe_request *handle, uint32_t scope, struct spoe_span name)
+{
+    return change_var(handle, scope, name, NULL);
+}
+
+void request_complete(struct spoe_request *handle, spoe_status status)
+{
+    static struct log_limit limit;
+    uint32_t generation;
+    struct request *request = find(handle, &generation);
+    uint64_t word;
+
+    if (request == NULL)
+        goto misbehaviour;
+    word = atomic_load_explicit(&request->word, memory_order_acquire);
+    do {
+        enum request_state state = (enum request_state)(word & ((1u << STATE_BITS) - 1));
+
+        if (generation_of(word) != generation ||
+            (state != REQUEST_ACTIVE && state != REQUEST_EXPIRED))
+            goto misbehaviour;
+        /* Relaxed: DONE publishes it, and only one completer gets past the exchange below. */
+        atomic_store_explicit(&request->status, status, memory_order_relaxed);
+    } while (!atomic_compare_exchange_weak_explicit(&request->word, &word,
+                                                    word_of(generation, REQUEST_DONE),
+                                                    memory_order_acq_rel, memory_order_acquire));
+    /* A closed mailbox means that the worker has stopped: the pool is freed as a whole. */
+    (void)mailbox_put(&request->worker->mailbox, &request->mail);
+    return;
+misbehaviour:
+    if (request != NULL)
+        COUNT_SHARED(&request->worker->counters, misbehaviour);
+    log_limited(&limit, SPOE_LOG_ERR, "host",
+                "a plugin completed a request that is not pending (completed twice?); ignored");
+}
+
+bool request_ids(struct spoe_request *handle, uint64_t *ret_stream, uint64_t *ret_frame)
+{
+    uint32_t generation;
+    struct request *request = find(handle, &generation);
+
+    if (request == NULL || atomic_load_explicit(&request->word, memory_order_acquire) !=
+                               word_of(generation, REQUEST_ACTIVE))
+        return false;
+    *ret_stream = request->message.stream_id;
+    *ret_frame = request->message.frame_id;
+    return true;
+}
+
+#define EXCHANGE_BLOCK 64u
+
+struct exchange *exchange_get(struct spoe_worker *worker)
+{
+    struct request_pool *pool = &worker->pool;
+    struct exchange *exchange = pool->free_exchanges;
+
+    if (exchange == NULL) {
+        struct exchange *block = calloc(EXCHANGE_BLOCK, sizeof *block);
+        void **grown =
+            realloc(pool->exchange_blocks, (pool->n_exchange_blocks + 1) * sizeof *grown);
+
+        if (grown != NULL)
+            pool->exchange_blocks = grown;
+        if (block == NULL || grown == NULL) {
+            free(block);
+            return NULL;
+        }
+        pool->exchange_blocks[pool->n_exchange_blocks++] = block;
+        for (size_t i = 0; i < EXCHANGE_BLOCK; i++) {
+            block[i].next_free = pool->free_exchanges;
+            pool->free_exchanges = &block[i];
+        }
+        exchange = pool->free_exchanges;
+    }
+    pool->free_exchanges = exchange->next_free;
+    *exchange = (struct exchange){0};
+    return exchange;
+}
+
+void exchange_put(struct spoe_worker *worker, struct exchange *exchange)
+{
+    assert(exchange->deadline.at_ns == 0 && exchange->pin == NULL);
+    exchange->next_free = worker->pool.free_exchanges;
+    worker->pool.free_exchanges = exchange;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/core/request.h - one message being handled by one plugin, and the exchange (one NOTIFY and
+ * its ACK) that it belongs to.
+ *
+ * A plugin holds a request by a handle, not by a pointer: generation, worker and place. Requests
+ * live in a pool that never gives memory back, so that a completion that comes late, or twice, is
+ * recognised by its generation and can do no harm.
+ *
+ *   FREE --dispatch--> ACTIVE --handle() done--> FREE
+ *                      ACTIVE --complete() [any]--> DONE --mail to the worker--> FREE
+ *                      ACTIVE --processing-timeout--> EXPIRED --complete()--> DONE --mail--> FREE
+ *
+ * While a request is ACTIVE or EXPIRED and its handler has returned PENDING, its action buffer is
+ * the plugin's; the worker does not look at it before DONE. The rest is the worker's, `in_ack`
+ * among it: what goes into an ACK is decided on one thread.
+ */
+#ifndef HOST_CORE_REQUEST_H
+#define HOST_CORE_REQUEST_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <spoe/plugin.h>
+
+#include "core/deadline.h"
+#include "core/mailbox.h"
+#include "core/route.h"
+
+struct spoe_worker; /* core/dispatch.h */
+struct exchange;
+
+enum request_state { REQUEST_FREE = 0, REQUEST_ACTIVE = 1, REQUEST_EXPIRED = 2, REQUEST_DONE = 3 };
+
+#define REQUEST_ACTIONS_KEEP 4096u /* bytes of action buffer that a free request may keep */
+
+struct request {
+    struct mail mail; /* first: the completion on its way to the worker */
+    /* generation << 2 | enum request_state; a request is reused under the next generation. */
+    _Atomic uint64_t word;
+    struct spoe_worker *worker;
+    uint32_t index; /* in the pool */
+    _Atomic spoe_status status; /* of handle() or complete(); published by DONE */
+    struct exchange *exchange;
+    struct request *next; /* in the exchange, or in the free list */
+    const struct route_target *target;
+    bool pending;   /* handle() returned PENDING */
+    bool cancelled; /* cancel() was called */
+    bool expired;   /* the ACK has left without it */
+    bool in_ack;    /* succeeded in time: its actions go into the ACK */
+    uint8_t *actions; /* encoded; grown on demand, kept for the next use */
+    size_t actions_len, actions_size;
+    struct spoe_arg *args; /* undeclared arguments; likewise */
+    size_t args_size;
+    struct spoe_message message;
+    struct spoe_value slot[]; /* as many as the widest message of any plugin has */
+};
+
+/* One NOTIFY on its way to its ACK. */
+struct exchange {
+    struct deadline deadline; /* first; in the worker's list while a plugin has not answered */
+    TAILQ_ENTRY(exchange) link; /* of its connection */
+    struct exchange *next_free;
+    void *owner; /* the connection; NULL once it is gone or the ACK has left */
+    void *pin;   /* the buffer that the spans point into; NULL if none is held */
+    uint64_t stream_id, frame_id;
+    size_t budget; /* most bytes of actions in the ACK */
+    _Atomic size_t action_bytes; /* taken of it */
+    uint32_t outstanding; /* requests not completed */
+    struct request *first, *last; /* in the order of messages, then plugins */
+};
+TAILQ_HEAD(exchange_list, exchange);
+
+#define REQUEST_CHUNK 64u
+
+struct request_pool {
+    _Atomic(uint8_t *) *chunks; /* REQUEST_CHUNK requests each; only ever added */
+    size_t n_chunks, max_chunks;
+    size_t request_size;
+    struct request *free;
+    struct exchange *free_exchanges;
+    void **exchange_blocks; /* for the end */
+    size_t n_exchange_blocks;
+};
+
+/** @param max requests; @param max_slots of any message. @return 0; -1 out of memory */
+int request_pool_init(struct request_pool *pool, size_t max, uint32_t max_slots);
+/** Make a worker's requests findable by their handles, or, with NULL, not. [main] */
+void request_register_worker(uint32_t index, struct spoe_worker *worker);
+/** No thread may use a handle any more. */
+void request_pool_fini(struct request_pool *pool);
+
+/** Take an ACTIVE request without actions. @return NULL: no memory, or the pool's limit */
+struct request *request_get(struct spoe_worker *worker, struct exchange *exchange);
+/** Free a request that is ACTIVE and not pending, or DONE and received. */
+void request_put(struct spoe_worker *worker, struct request *request);
+
+/** ACTIVE to EXPIRED. @return false: it was completed just before, its actions count */
+bool request_expire(struct request *request);
+enum request_state request_state(const struct request *request);
+/** ACTIVE to "will not be completed by anyone". @return false: complete() came first */
+bool request_finish(struct request *request);
+
+struct spoe_request *request_handle(const struct request *request);
+
+/** @return NULL: no memory */
+struct exchange *exchange_get(struct spoe_worker *worker);
+/** Free an exchange; its requests must be free. The pin must have been dropped. */
+void exchange_put(struct spoe_worker *worker, struct exchange *exchange);
+
+/* What struct spoe_host offers on requests; see there. */
+spoe_status request_set_var(struct spoe_request *handle, uint32_t scope, struct spoe_span name,
+                            const struct spoe_value *value);
+spoe_status request_unset_var(struct spoe_request *handle, uint32_t scope, struct spoe_span name);
+void request_complete(struct spoe_request *handle, spoe_status status);
+/** The exchange's ids for a log line. @return false: the handle is stale */
+bool request_ids(struct spoe_request *handle, uint64_t *ret_stream, uint64_t *ret_frame);
+
+#endif

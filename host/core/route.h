@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/core/route.h - which plugins take a message, by its name.
+ *
+ * Built once after configuration, then constant: workers read it without a lock.
+ */
+#ifndef HOST_CORE_ROUTE_H
+#define HOST_CORE_ROUTE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/plugin.h"
+
+/* One plugin that takes a message. */
+struct route_target {
+    struct spoe_instance *plugin;
+    const struct spoe_message_decl *decl;
+    uint32_t message; /* index in the plugin's messages[] */
+    uint32_t n_slots;
+};
+
+/* One message name. */
+struct route {
+    const char *name;
+    size_t name_len;
+    uint32_t index;     /* of this route in the table */
+    uint32_t n_targets; /* in configuration order */
+    struct route_target *targets;
+};
+
+struct route_table {
+    struct route *routes;
+    size_t n;
+    uint32_t max_slots; /* of any target */
+};
+
+/**
+ * Build the table. Two plugins that name the same argument of the same message must fill it by
+ * the same expression and event.
+ * @return 0; -1 with *reterr naming both plugins
+ */
+int route_table_build(struct route_table *table, const struct plugin_set *set,
+                      struct plugin_error *reterr);
+void route_table_free(struct route_table *table);
+
+/** @return NULL: no plugin takes this message */
+const struct route *route_find(const struct route_table *table, struct spoe_span name);
+
+#endif
