@@ -42,10 +42,10 @@ struct counters {
 
 /* Single writer: a load and a store, no locked instruction. */
 #define COUNT_ADD(counters, name, n)                                                               \
-    atomic_store_explicit(                                                                         \
-        &(counters)->name,                                                                         \
-        atomic_load_explicit(&(counters)->name, memory_order_relaxed) + (uint64_t)(n),             \
-        memory_order_relaxed)
+    atomic_store_explicit(&(counters)->name,                                                       \
+                          atomic_load_explicit(&(counters)->name, memory_order_relaxed) +          \
+                              (uint64_t)(n),                                                       \
+                          memory_order_relaxed)
 #define COUNT(counters, name) COUNT_ADD(counters, name, 1)
 
 /* Any thread may add: for what happens outside a worker. */

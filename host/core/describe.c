@@ -12,8 +12,8 @@
 /* HAProxy waits this much longer than the host takes at most. */
 #define PROCESSING_MARGIN_NS INT64_C(5000000)
 
-static const char *const type_names[] = {"null", "bool", "int32", "uint32", "int64",
-                                         "uint64", "ipv4", "ipv6", "string", "binary"};
+static const char *const type_names[] = {"null",   "bool", "int32", "uint32", "int64",
+                                         "uint64", "ipv4", "ipv6",  "string", "binary"};
 
 static void print_types(FILE *out, uint32_t types)
 {
@@ -56,8 +56,8 @@ static void print_message(FILE *out, const struct spoe_message_decl *decl)
 
 static const char *option_type(uint32_t type)
 {
-    static const char *const names[] = {"?", "bool", "integer", "duration", "size", "string",
-                                        "choice"};
+    static const char *const names[] = {"?",    "bool",   "integer", "duration",
+                                        "size", "string", "choice"};
 
     return type < sizeof names / sizeof names[0] ? names[type] : names[0];
 }
@@ -170,8 +170,7 @@ void describe_spoe_config(FILE *out, const struct plugin_set *set, const struct 
 
     if (engine == NULL)
         engine = set->n == 1 ? set->plugin[0]->desc->id : "spoe";
-    (void)fprintf(out,
-                  "# Written by spoe-host %s --print-spoe-config for:\n", build_version);
+    (void)fprintf(out, "# Written by spoe-host %s --print-spoe-config for:\n", build_version);
     for (size_t i = 0; i < set->n; i++)
         (void)fprintf(out, "#   %s %s\n", set->plugin[i]->desc->id, set->plugin[i]->desc->version);
     (void)fprintf(out,

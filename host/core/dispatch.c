@@ -115,7 +115,8 @@ static void on_complete(struct mail *mail)
     else
         request->in_ack = !request->expired;
     request->pending = false;
-    (void)atomic_fetch_sub_explicit(&worker->shared->n_pending, 1, memory_order_relaxed);
+    worker->n_outstanding--;
+    (void)atomic_fetch_sub(&worker->shared->n_pending, 1);
     if (--exchange->outstanding == 0)
         worker->on_done(worker, exchange);
 }
@@ -220,8 +221,8 @@ static void drop_actions(struct spoe_worker *worker, struct request *request)
 static int call_handler(struct spoe_worker *worker, struct request *request)
 {
     const struct spoe_instance *plugin = request->target->plugin;
-    spoe_status status = plugin->desc->handle(worker->wctx[plugin->index],
-                                              request_handle(request), &request->message);
+    spoe_status status = plugin->desc->handle(worker->wctx[plugin->index], request_handle(request),
+                                              &request->message);
 
     if (status != SPOE_PENDING) {
         if (request_finish(request)) {
@@ -236,7 +237,8 @@ static int call_handler(struct spoe_worker *worker, struct request *request)
     }
     request->pending = true;
     request->exchange->outstanding++;
-    (void)atomic_fetch_add_explicit(&worker->shared->n_pending, 1, memory_order_relaxed);
+    worker->n_outstanding++;
+    (void)atomic_fetch_add(&worker->shared->n_pending, 1);
     COUNT(&worker->counters, pending);
     return 1;
 }
@@ -394,8 +396,8 @@ size_t exchange_encode(struct spoe_worker *worker, struct exchange *exchange, ui
     uint8_t filler[SPOP_FILLER_MAX];
     size_t n_actions = actions_size(exchange);
     size_t n_filler = n_actions == 0 ? spop_put_filler(filler, sizeof filler) : 0;
-    size_t used = spop_put_ack_head(p, size, exchange->stream_id, exchange->frame_id,
-                                    n_actions + n_filler);
+    size_t used =
+        spop_put_ack_head(p, size, exchange->stream_id, exchange->frame_id, n_actions + n_filler);
 
     assert(used != 0 && size - used >= n_actions + n_filler);
     memcpy(p + used, filler, n_filler);

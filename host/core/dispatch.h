@@ -44,7 +44,8 @@ struct spoe_worker {
     struct request_pool pool;
     struct layout *layouts; /* one per route */
     void *wctx[PLUGINS_MAX];
-    uint32_t n_started; /* plugins whose worker_start() succeeded */
+    size_t n_outstanding; /* messages that plugins have not completed */
+    uint32_t n_started;   /* plugins whose worker_start() succeeded */
     /* Called when the last pending message of an exchange has been completed. */
     exchange_done_fn *on_done;
 };

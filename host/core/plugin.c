@@ -51,9 +51,9 @@ static bool is_name(const char *s, size_t max, const char *extra)
 static bool is_event(const char *s)
 {
     static const char *const events[] = {
-        "on-client-session",       "on-frontend-tcp-request", "on-backend-tcp-request",
+        "on-client-session",        "on-frontend-tcp-request", "on-backend-tcp-request",
         "on-frontend-http-request", "on-backend-http-request", "on-server-session",
-        "on-tcp-response",         "on-http-response",
+        "on-tcp-response",          "on-http-response",
     };
 
     for (size_t i = 0; s != NULL && i < sizeof events / sizeof events[0]; i++) {
@@ -169,8 +169,7 @@ static int check_descriptor(const struct spoe_plugin *desc, struct plugin_error 
 }
 
 /* Put "cannot load FILE: " before the reason and what is known of the versions after it. */
-static void fail_load(struct plugin_error *reterr, const char *path,
-                      const struct spoe_plugin *desc)
+static void fail_load(struct plugin_error *reterr, const char *path, const struct spoe_plugin *desc)
 {
     struct plugin_error reason = *reterr;
     bool known = desc != NULL && desc->magic == SPOE_PLUGIN_MAGIC;

@@ -33,7 +33,7 @@ struct spoe_instance {
     uint32_t n_messages;
     uint32_t n_arguments[PLUGIN_MESSAGES_MAX]; /* slots of each message */
     enum plugin_state state;
-    void *inst; /* the plugin's own, from configure() on */
+    void *inst;                  /* the plugin's own, from configure() on */
     _Atomic uint64_t log_window; /* second << 32 | lines in it */
     _Atomic uint64_t log_held;
 };

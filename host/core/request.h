@@ -41,15 +41,15 @@ struct request {
     /* generation << 2 | enum request_state; a request is reused under the next generation. */
     _Atomic uint64_t word;
     struct spoe_worker *worker;
-    uint32_t index; /* in the pool */
+    uint32_t index;             /* in the pool */
     _Atomic spoe_status status; /* of handle() or complete(); published by DONE */
     struct exchange *exchange;
     struct request *next; /* in the exchange, or in the free list */
     const struct route_target *target;
-    bool pending;   /* handle() returned PENDING */
-    bool cancelled; /* cancel() was called */
-    bool expired;   /* the ACK has left without it */
-    bool in_ack;    /* succeeded in time: its actions go into the ACK */
+    bool pending;     /* handle() returned PENDING */
+    bool cancelled;   /* cancel() was called */
+    bool expired;     /* the ACK has left without it */
+    bool in_ack;      /* succeeded in time: its actions go into the ACK */
     uint8_t *actions; /* encoded; grown on demand, kept for the next use */
     size_t actions_len, actions_size;
     struct spoe_arg *args; /* undeclared arguments; likewise */
@@ -60,15 +60,15 @@ struct request {
 
 /* One NOTIFY on its way to its ACK. */
 struct exchange {
-    struct deadline deadline; /* first; in the worker's list while a plugin has not answered */
+    struct deadline deadline;   /* first; in the worker's list while a plugin has not answered */
     TAILQ_ENTRY(exchange) link; /* of its connection */
     struct exchange *next_free;
     void *owner; /* the connection; NULL once it is gone or the ACK has left */
     void *pin;   /* the buffer that the spans point into; NULL if none is held */
     uint64_t stream_id, frame_id;
-    size_t budget; /* most bytes of actions in the ACK */
-    _Atomic size_t action_bytes; /* taken of it */
-    uint32_t outstanding; /* requests not completed */
+    size_t budget;                /* most bytes of actions in the ACK */
+    _Atomic size_t action_bytes;  /* taken of it */
+    uint32_t outstanding;         /* requests not completed */
     struct request *first, *last; /* in the order of messages, then plugins */
 };
 TAILQ_HEAD(exchange_list, exchange);

@@ -47,16 +47,14 @@ static struct route *get_route(struct route_table *table, const char *name)
     struct route *grown;
 
     for (size_t i = 0; i < table->n; i++) {
-        if (table->routes[i].name_len == span.n &&
-            memcmp(table->routes[i].name, name, span.n) == 0)
+        if (table->routes[i].name_len == span.n && memcmp(table->routes[i].name, name, span.n) == 0)
             return &table->routes[i];
     }
     grown = realloc(table->routes, (table->n + 1) * sizeof *grown);
     if (grown == NULL)
         return NULL;
     table->routes = grown;
-    grown[table->n] =
-        (struct route){.name = name, .name_len = span.n, .index = (uint32_t)table->n};
+    grown[table->n] = (struct route){.name = name, .name_len = span.n, .index = (uint32_t)table->n};
     return &grown[table->n++];
 }
 

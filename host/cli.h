@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/cli.h - the command line.
+ */
+#ifndef HOST_CLI_H
+#define HOST_CLI_H
+
+#include <stdio.h>
+
+#include "conf/conf.h"
+
+enum cli_action {
+    CLI_RUN,
+    CLI_CHECK,             /* -t */
+    CLI_VERSION,           /* --version */
+    CLI_HELP,              /* --help */
+    CLI_PLUGIN_INFO,       /* --plugin-info FILE */
+    CLI_PRINT_SPOE_CONFIG, /* --print-spoe-config */
+};
+
+struct cli {
+    enum cli_action action;
+    const char *file;        /* -f */
+    const char *plugin_info; /* --plugin-info */
+};
+
+/**
+ * Read the command line; options go to conf as they come.
+ * @return 0; -1: errors are in conf
+ */
+int cli_parse(struct cli *cli, struct conf *conf, int argc, char **argv);
+void cli_help(FILE *out);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/main.c - spoe-host: what to do, by the command line. */
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "conf/conf.h"
+#include "conf/host_conf.h"
+#include "control.h"
+#include "core/build_info.h"
+#include "core/describe.h"
+#include "core/log.h"
+#include "core/plugin.h"
+#include "core/route.h"
+#include "run.h"
+
+/* What an installation and the build tree have in common: bin/ beside lib/. */
+#define PLUGIN_DIR_FROM_BIN "../lib/spoe-host/plugins"
+
+struct program {
+    struct cli cli;
+    struct conf *conf;
+    struct host_conf host_conf;
+    struct plugin_set plugins;
+    struct route_table routes;
+};
+
+static int report_errors(const struct conf *conf)
+{
+    const char *text;
+
+    for (size_t i = 0; (text = conf_error_text(conf, i)) != NULL; i++)
+        log_line(SPOE_LOG_ERR, "host", "%s", text);
+    if (conf_error_count(conf) > CONF_ERRORS_MAX)
+        log_line(SPOE_LOG_ERR, "host", "and %zu more", conf_error_count(conf) - CONF_ERRORS_MAX);
+    return 1;
+}
+
+/* The plugin directory that belongs to this binary. */
+static void installed_plugin_dir(char *ret, size_t size)
+{
+    char exe[PATH_MAX], path[PATH_MAX + sizeof PLUGIN_DIR_FROM_BIN], *real;
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+
+    if (n <= 0) {
+        (void)snprintf(ret, size, "/usr/lib/spoe-host/plugins");
+        return;
+    }
+    exe[n] = '\0';
+    (void)snprintf(path, sizeof path, "%s/%s", dirname(exe), PLUGIN_DIR_FROM_BIN);
+    real = realpath(path, NULL);
+    (void)snprintf(ret, size, "%s", real != NULL ? real : path);
+    free(real);
+}
+
+static int plugin_info(const char *file)
+{
+    struct plugin_error error;
+    struct spoe_instance *plugin = plugin_open(file, &error);
+
+    if (plugin == NULL) {
+        log_line(SPOE_LOG_ERR, "host", "%s", error.text);
+        return 1;
+    }
+    describe_plugin(stdout, plugin);
+    plugin_close(plugin);
+    return 0;
+}
+
+/* Files, environment, plugins: everything up to the point where the host could run. */
+static int prepare(struct program *p)
+{
+    struct plugin_error error;
+    char plugin_dir[PATH_MAX + sizeof PLUGIN_DIR_FROM_BIN];
+
+    installed_plugin_dir(plugin_dir, sizeof plugin_dir);
+    if (p->cli.file != NULL)
+        conf_add_file(p->conf, p->cli.file);
+    if (host_conf_init(&p->host_conf, p->conf, plugin_dir) != 0) {
+        log_line(SPOE_LOG_ERR, "host", "out of memory");
+        return 1;
+    }
+    log_init(p->host_conf.log_level, p->host_conf.log_format);
+    if (p->cli.action == CLI_RUN)
+        log_line(SPOE_LOG_INFO, "host", "spoe-host %s, commit %s, built %s", build_version,
+                 build_commit, build_time);
+    if (plugin_set_load(&p->plugins, p->host_conf.plugin_dirs, p->host_conf.plugins, &error) != 0) {
+        conf_error(p->conf, "%s", error.text);
+        return report_errors(p->conf);
+    }
+    (void)plugin_set_configure(&p->plugins, p->conf, &error);
+    conf_check_unknown(p->conf);
+    if (route_table_build(&p->routes, &p->plugins, &error) != 0)
+        conf_error(p->conf, "%s", error.text);
+    return conf_error_count(p->conf) == 0 ? 0 : report_errors(p->conf);
+}
+
+static void log_plugins(const struct plugin_set *set)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        const struct spoe_plugin *desc = set->plugin[i]->desc;
+
+        log_line(SPOE_LOG_INFO, "host", "plugin %s %s (ABI %u.%u) from %s", desc->id, desc->version,
+                 desc->abi_major, desc->abi_minor, set->plugin[i]->path);
+    }
+}
+
+static int act(struct program *p)
+{
+    int status;
+
+    switch (p->cli.action) {
+    case CLI_VERSION:
+        (void)printf("spoe-host %s, commit %s, built %s, plugin ABI %d.%d\n", build_version,
+                     build_commit, build_time, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
+        return 0;
+    case CLI_HELP:
+        cli_help(stdout);
+        return 0;
+    case CLI_PLUGIN_INFO:
+        return plugin_info(p->cli.plugin_info);
+    default:
+        break;
+    }
+    status = prepare(p);
+    if (status != 0)
+        return status;
+    switch (p->cli.action) {
+    case CLI_CHECK:
+        log_plugins(&p->plugins);
+        (void)puts("Configuration is valid");
+        return 0;
+    case CLI_PRINT_SPOE_CONFIG:
+        describe_spoe_config(stdout, &p->plugins, &p->host_conf);
+        return 0;
+    default:
+        log_plugins(&p->plugins);
+        return host_run(&p->host_conf, &p->plugins, &p->routes);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct program p = {0};
+    int status;
+
+    control_block_signals();
+    log_init(SPOE_LOG_INFO, LOG_LOGFMT);
+    p.conf = conf_create();
+    if (p.conf == NULL) {
+        log_line(SPOE_LOG_ERR, "host", "out of memory");
+        return 1;
+    }
+    status = cli_parse(&p.cli, p.conf, argc, argv) != 0 ? report_errors(p.conf) : act(&p);
+    plugin_set_destroy(&p.plugins);
+    route_table_free(&p.routes);
+    host_conf_fini(&p.host_conf);
+    conf_destroy(p.conf);
+    return status;
+}

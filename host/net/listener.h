@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/net/listener.h - the addresses that HAProxy connects to; accepted sockets go to the worker
+ * with the fewest connections. Threads: [main].
+ */
+#ifndef HOST_NET_LISTENER_H
+#define HOST_NET_LISTENER_H
+
+#include "conf/host_conf.h"
+#include "net/worker.h"
+
+struct listeners;
+
+/**
+ * Bind and listen on every address. A socket file that nobody listens on is replaced; one that
+ * somebody does is an error. Warns once where other machines can connect. Nothing is accepted yet.
+ * @return NULL with the reason logged
+ */
+struct listeners *listeners_open(const struct host_conf *conf);
+/** Accept for these workers, in this event loop. @return 0; -1 logged */
+int listeners_start(struct listeners *listeners, struct event_base *base, struct worker *workers,
+                    uint32_t n_workers);
+/** Accept no more: close the sockets and remove our socket files. The counter stays readable. */
+void listeners_stop(struct listeners *listeners);
+/** Stop and free. Takes NULL. */
+void listeners_close(struct listeners *listeners);
+/** Connections that were closed at once, over max-connections. */
+uint64_t listeners_refused(const struct listeners *listeners);
+
+#endif

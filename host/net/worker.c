@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/net/worker.c - one thread with its event loop and its connections. */
+#include "net/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "net/conn.h"
+
+#define NS_PER_S INT64_C(1000000000)
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(clock, &ts);
+    return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+int64_t clock_mono_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+int64_t clock_unix_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME);
+}
+
+static void set_phase(struct worker *worker, enum worker_phase phase)
+{
+    (void)pthread_mutex_lock(&worker->lock);
+    worker->phase = phase;
+    (void)pthread_cond_broadcast(&worker->changed);
+    (void)pthread_mutex_unlock(&worker->lock);
+}
+
+enum worker_phase worker_get_phase(struct worker *worker)
+{
+    enum worker_phase phase;
+
+    (void)pthread_mutex_lock(&worker->lock);
+    phase = worker->phase;
+    (void)pthread_mutex_unlock(&worker->lock);
+    return phase;
+}
+
+bool worker_wait(struct worker *worker, enum worker_phase phase, int64_t deadline_mono_ns)
+{
+    struct timespec ts = {.tv_sec = deadline_mono_ns / NS_PER_S,
+                          .tv_nsec = deadline_mono_ns % NS_PER_S};
+    int error = 0;
+    bool reached;
+
+    (void)pthread_mutex_lock(&worker->lock);
+    while (worker->phase < phase && error != ETIMEDOUT)
+        error = pthread_cond_timedwait(&worker->changed, &worker->lock, &ts);
+    reached = worker->phase >= phase;
+    (void)pthread_mutex_unlock(&worker->lock);
+    return reached;
+}
+
+/* ---- timers ---- */
+
+void worker_arm_pending(struct worker *worker)
+{
+    const struct deadline *first = TAILQ_FIRST(&worker->pending);
+    struct itimerspec when = {0};
+
+    if (worker->pending_timer_set || first == NULL)
+        return;
+    when.it_value.tv_sec = first->at_ns / NS_PER_S;
+    when.it_value.tv_nsec = first->at_ns % NS_PER_S;
+    worker->pending_timer_set =
+        timerfd_settime(worker->pending_timer, TFD_TIMER_ABSTIME, &when, NULL) == 0;
+}
+
+static void on_pending_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *worker = arg;
+    int64_t now = clock_mono_ns();
+    struct deadline *due;
+    uint64_t count;
+
+    (void)what;
+    (void)!read(fd, &count, sizeof count);
+    worker->pending_timer_set = false;
+    while ((due = deadline_pop(&worker->pending, now)) != NULL)
+        conn_exchange_expired(worker, (struct exchange *)(void *)due);
+    conn_flush_dirty(worker);
+    worker_arm_pending(worker);
+}
+
+void worker_arm_close(struct worker *worker)
+{
+    const struct deadline *hello = TAILQ_FIRST(&worker->hello);
+    const struct deadline *linger = TAILQ_FIRST(&worker->linger);
+    int64_t at_ns = INT64_MAX, wait;
+    struct timeval tv;
+
+    if (hello != NULL)
+        at_ns = hello->at_ns;
+    if (linger != NULL && linger->at_ns < at_ns)
+        at_ns = linger->at_ns;
+    if (worker->close_timer_set || at_ns == INT64_MAX)
+        return;
+    wait = at_ns - clock_mono_ns();
+    if (wait < 0)
+        wait = 0;
+    /* Look again at least every LINGER_NS: a shorter deadline may join while this one is armed. */
+    if (wait > LINGER_NS)
+        wait = LINGER_NS;
+    tv.tv_sec = wait / NS_PER_S;
+    tv.tv_usec = (wait % NS_PER_S) / 1000 + 1;
+    worker->close_timer_set = evtimer_add(worker->close_timer, &tv) == 0;
+}
+
+static void on_close_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *worker = arg;
+    int64_t now = clock_mono_ns();
+    struct deadline *due;
+
+    (void)fd;
+    (void)what;
+    worker->close_timer_set = false;
+    while ((due = deadline_pop(&worker->linger, now)) != NULL)
+        conn_linger_expired(due);
+    while ((due = deadline_pop(&worker->hello, now)) != NULL)
+        conn_hello_expired(due);
+    worker_arm_close(worker);
+}
+
+/* ---- mail ---- */
+
+/* Messages in flight may have ended: wake every worker that waits for room. */
+static void share_room(struct worker *worker)
+{
+    struct host_shared *shared = worker->core.shared;
+
+    if (atomic_load(&shared->n_pending) >= shared->conf->max_pending)
+        return;
+    for (uint32_t i = 0; i < shared->n_workers; i++) {
+        struct worker *other = worker_of(shared->workers[i]);
+        const uint64_t one = 1;
+
+        if (other != worker && atomic_load(&other->wants_room))
+            (void)!write(other->core.mailbox.fd, &one, sizeof one);
+    }
+    conn_resume_paused(worker);
+}
+
+static void on_mail(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *worker = arg;
+
+    (void)fd;
+    (void)what;
+    (void)mailbox_run(&worker->core.mailbox);
+    conn_flush_dirty(worker);
+    share_room(worker);
+    worker_check_drained(worker);
+}
+
+/* A socket on its way to its worker. */
+struct adoption {
+    struct mail mail;
+    struct worker *worker;
+    int fd;
+    char peer[CONN_PEER_MAX];
+};
+
+static void run_adoption(struct mail *mail)
+{
+    struct adoption *adoption = (struct adoption *)(void *)mail;
+
+    if (adoption->worker->phase >= WORKER_DRAINING) { /* only this thread writes it */
+        (void)close(adoption->fd);
+        (void)atomic_fetch_sub(&adoption->worker->n_conns, 1);
+    } else {
+        conn_create(adoption->worker, adoption->fd, adoption->peer);
+    }
+    free(adoption);
+}
+
+void worker_adopt(struct worker *worker, int fd, const char *peer)
+{
+    struct adoption *adoption = calloc(1, sizeof *adoption);
+
+    (void)atomic_fetch_add(&worker->n_conns, 1);
+    if (adoption != NULL) {
+        *adoption = (struct adoption){.mail = {.run = run_adoption}, .worker = worker, .fd = fd};
+        (void)snprintf(adoption->peer, sizeof adoption->peer, "%s", peer);
+        if (mailbox_put(&worker->core.mailbox, &adoption->mail))
+            return;
+    }
+    (void)atomic_fetch_sub(&worker->n_conns, 1);
+    (void)close(fd);
+    free(adoption);
+}
+
+/* An order to the worker as a whole. */
+struct order {
+    struct mail mail;
+    struct worker *worker;
+};
+
+static void send_order(struct worker *worker, mail_fn *run)
+{
+    struct order *order = malloc(sizeof *order);
+
+    if (order == NULL) { /* the shutdown deadline will end the process */
+        log_line(SPOE_LOG_ERR, "host", "worker %u: out of memory at shutdown", worker->core.index);
+        return;
+    }
+    *order = (struct order){.mail = {.run = run}, .worker = worker};
+    if (!mailbox_put(&worker->core.mailbox, &order->mail))
+        free(order);
+}
+
+static void run_drain(struct mail *mail)
+{
+    struct order *order = (struct order *)(void *)mail;
+    struct worker *worker = order->worker;
+
+    free(order);
+    if (worker->phase != WORKER_RUNNING)
+        return;
+    set_phase(worker, WORKER_DRAINING);
+    conn_drain_all(worker);
+    worker_check_drained(worker);
+}
+
+void worker_drain(struct worker *worker)
+{
+    send_order(worker, run_drain);
+}
+
+void worker_check_drained(struct worker *worker)
+{
+    if (worker->phase == WORKER_DRAINING && TAILQ_EMPTY(&worker->conns) &&
+        worker->core.n_outstanding == 0)
+        set_phase(worker, WORKER_DRAINED);
+}
+
+static void run_stop(struct mail *mail)
+{
+    struct order *order = (struct order *)(void *)mail;
+
+    order->worker->stopping = true;
+    (void)event_base_loopbreak(order->worker->base);
+    free(order);
+}
+
+void worker_stop(struct worker *worker)
+{
+    send_order(worker, run_stop);
+}
+
+/* ---- life ---- */
+
+static void run_loop(struct worker *worker)
+{
+    struct conn *conn;
+
+    if (event_base_loop(worker->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0)
+        log_line(SPOE_LOG_ERR, "host", "worker %u: event loop failed", worker->core.index);
+    while ((conn = TAILQ_FIRST(&worker->conns)) != NULL)
+        conn_destroy(conn);
+    worker_core_stop(&worker->core);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *worker = arg;
+    char name[16];
+
+    (void)snprintf(name, sizeof name, "worker-%u", worker->core.index);
+    (void)pthread_setname_np(pthread_self(), name);
+    if (worker_core_start(&worker->core, &worker->failed_plugin) != 0) {
+        worker_core_stop(&worker->core);
+        set_phase(worker, WORKER_FAILED);
+        return NULL;
+    }
+    set_phase(worker, WORKER_RUNNING);
+    run_loop(worker);
+    set_phase(worker, WORKER_STOPPED);
+    return NULL;
+}
+
+static int init_events(struct worker *worker)
+{
+    struct event_config *config = event_config_new();
+
+    if (config == NULL)
+        return -1;
+    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    worker->base = event_base_new_with_config(config);
+    event_config_free(config);
+    worker->pending_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (worker->base == NULL || worker->pending_timer < 0)
+        return -1;
+    worker->close_timer = evtimer_new(worker->base, on_close_timer, worker);
+    if (worker->close_timer == NULL ||
+        event_assign(&worker->mail_event, worker->base, worker->core.mailbox.fd,
+                     EV_READ | EV_PERSIST, on_mail, worker) != 0 ||
+        event_assign(&worker->pending_event, worker->base, worker->pending_timer,
+                     EV_READ | EV_PERSIST, on_pending_timer, worker) != 0 ||
+        event_add(&worker->mail_event, NULL) != 0 || event_add(&worker->pending_event, NULL) != 0)
+        return -1;
+    return 0;
+}
+
+int worker_start(struct worker *worker, struct host_shared *shared, uint32_t index)
+{
+    pthread_condattr_t attr;
+    int error;
+
+    worker->pending_timer = -1;
+    if (worker_core_init(&worker->core, shared, index, conn_exchange_done) != 0) {
+        log_line(SPOE_LOG_ERR, "host", "worker %u: %s", index, strerror(errno));
+        return -1;
+    }
+    TAILQ_INIT(&worker->conns);
+    TAILQ_INIT(&worker->dirty);
+    TAILQ_INIT(&worker->paused);
+    TAILQ_INIT(&worker->hello);
+    TAILQ_INIT(&worker->linger);
+    TAILQ_INIT(&worker->pending);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&worker->lock, NULL);
+    (void)pthread_cond_init(&worker->changed, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    worker->phase = WORKER_STARTING;
+    if (init_events(worker) != 0) {
+        log_line(SPOE_LOG_ERR, "host", "worker %u: event loop: %s", index, strerror(errno));
+        return -1;
+    }
+    error = pthread_create(&worker->thread, NULL, worker_main, worker);
+    if (error != 0) {
+        log_line(SPOE_LOG_ERR, "host", "worker %u: thread: %s", index, strerror(error));
+        return -1;
+    }
+    worker->has_thread = true;
+    return 0;
+}
+
+void worker_fini(struct worker *worker)
+{
+    if (worker->has_thread)
+        (void)pthread_join(worker->thread, NULL);
+    if (worker->close_timer != NULL)
+        event_free(worker->close_timer);
+    if (worker->base != NULL) {
+        (void)event_del(&worker->mail_event);
+        (void)event_del(&worker->pending_event);
+        event_base_free(worker->base);
+    }
+    if (worker->pending_timer >= 0)
+        (void)close(worker->pending_timer);
+    block_pool_fini(&worker->blocks);
+    worker_core_fini(&worker->core);
+    (void)pthread_cond_destroy(&worker->changed);
+    (void)pthread_mutex_destroy(&worker->lock);
+}

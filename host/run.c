@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/run.c - the host from its configuration to its end. */
+#include "run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <event2/event.h>
+
+#include "control.h"
+#include "core/log.h"
+#include "net/listener.h"
+#include "net/worker.h"
+#include "totals.h"
+
+#define PLUGINS_FLUSH_NS INT64_C(10000000000) /* of shutdown-timeout, for the plugins */
+
+struct run {
+    const struct host_conf *conf;
+    struct plugin_set *plugins;
+    struct host_shared shared;
+    struct worker *workers;
+    struct listeners *listeners;
+    struct event_base *base;
+    struct event *stop_event;
+    struct control control;
+    bool has_control;
+};
+
+static void on_totals(void *arg)
+{
+    const struct run *run = arg;
+
+    totals_log(&run->shared, run->listeners != NULL ? listeners_refused(run->listeners) : 0);
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *arg)
+{
+    struct run *run = arg;
+
+    (void)fd;
+    (void)what;
+    (void)event_base_loopbreak(run->base);
+}
+
+/* HAProxy may bring thousands of connections: take every descriptor that we may have. */
+static void raise_open_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_line(SPOE_LOG_WARNING, "host", "cannot raise the limit of open files: %s",
+                 strerror(errno));
+}
+
+static int start_workers(struct run *run)
+{
+    run->workers = calloc(run->conf->workers, sizeof *run->workers);
+    if (run->workers == NULL) {
+        log_line(SPOE_LOG_ERR, "host", "out of memory");
+        return -1;
+    }
+    for (uint32_t i = 0; i < run->conf->workers; i++) {
+        struct worker *worker = &run->workers[i];
+
+        /* Registered first: it is taken down with the others even if it fails half-way. */
+        run->shared.workers[i] = &worker->core;
+        run->shared.n_workers = i + 1;
+        if (worker_start(worker, &run->shared, i) != 0)
+            return -1;
+        /* One after the other, so that no worker runs while `shared` still changes. */
+        (void)worker_wait(worker, WORKER_FAILED, INT64_MAX);
+        if (worker_get_phase(worker) == WORKER_FAILED) {
+            log_line(SPOE_LOG_ERR, "host", "plugin %s: worker_start() failed",
+                     worker->failed_plugin);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int start(struct run *run)
+{
+    struct plugin_error error;
+
+    if (control_start(&run->control, on_totals, run) != 0)
+        return -1;
+    run->has_control = true;
+    run->base = event_base_new();
+    if (run->base == NULL)
+        return -1;
+    run->listeners = listeners_open(run->conf);
+    if (run->listeners == NULL)
+        return -1;
+    if (plugin_set_start(run->plugins, &error) != 0) {
+        log_line(SPOE_LOG_ERR, "host", "%s", error.text);
+        return -1;
+    }
+    if (start_workers(run) != 0)
+        return -1;
+    run->stop_event =
+        event_new(run->base, run->control.stop_fd, EV_READ | EV_PERSIST, on_stop, run);
+    if (run->stop_event == NULL || event_add(run->stop_event, NULL) != 0)
+        return -1;
+    return listeners_start(run->listeners, run->base, run->workers, run->conf->workers);
+}
+
+/* Connections and what is in flight: until the plugins' share of the time begins. */
+static void drain_workers(struct run *run, int64_t deadline_ns)
+{
+    for (uint32_t i = 0; i < run->shared.n_workers; i++)
+        worker_drain(&run->workers[i]);
+    for (uint32_t i = 0; i < run->shared.n_workers; i++) {
+        if (!worker_wait(&run->workers[i], WORKER_DRAINED, deadline_ns))
+            log_line(SPOE_LOG_WARNING, "host",
+                     "worker %u: messages are still in flight in plugins, going on", i);
+    }
+}
+
+static void stop_workers(struct run *run)
+{
+    for (uint32_t i = 0; i < run->shared.n_workers; i++) {
+        if (run->workers[i].has_thread)
+            worker_stop(&run->workers[i]);
+    }
+    for (uint32_t i = 0; i < run->shared.n_workers; i++) {
+        if (run->workers[i].has_thread && worker_get_phase(&run->workers[i]) != WORKER_FAILED)
+            (void)worker_wait(&run->workers[i], WORKER_STOPPED, INT64_MAX);
+    }
+}
+
+/* From wherever the start got to. */
+static void stop(struct run *run, bool orderly)
+{
+    int64_t timeout = run->conf->shutdown_timeout_ns;
+    int64_t begin = clock_mono_ns(), end = begin + timeout;
+    int64_t plugins_ns = PLUGINS_FLUSH_NS < timeout / 3 * 2 ? PLUGINS_FLUSH_NS : timeout / 3 * 2;
+    int64_t deadline;
+
+    if (run->has_control)
+        control_watch(&run->control, end);
+    if (orderly)
+        drain_workers(run, end - plugins_ns);
+    /* A little less than is left, so that a plugin that uses it up is not late. */
+    deadline = clock_mono_ns() + plugins_ns - plugins_ns / 20;
+    if (orderly)
+        plugin_set_drain(run->plugins, deadline, &run->control.now_in);
+    stop_workers(run);
+    plugin_set_stop(run->plugins, deadline, &run->control.now_in);
+    if (orderly)
+        on_totals(run);
+    if (run->has_control)
+        control_stop(&run->control);
+}
+
+static void release(struct run *run)
+{
+    for (uint32_t i = 0; i < run->shared.n_workers; i++)
+        worker_fini(&run->workers[i]);
+    free(run->workers);
+    if (run->stop_event != NULL)
+        event_free(run->stop_event);
+    listeners_close(run->listeners);
+    if (run->base != NULL)
+        event_base_free(run->base);
+}
+
+int host_run(const struct host_conf *conf, struct plugin_set *plugins,
+             const struct route_table *routes)
+{
+    struct run run = {.conf = conf,
+                      .plugins = plugins,
+                      .shared = {.conf = conf, .plugins = plugins, .routes = routes},
+                      .control = {.stop_fd = -1}};
+    bool started;
+
+    raise_open_files();
+    started = start(&run) == 0;
+    if (started) {
+        log_line(SPOE_LOG_INFO, "host", "%zu plugins, %u workers", plugins->n, conf->workers);
+        log_line(SPOE_LOG_INFO, "host", "ready");
+        (void)event_base_dispatch(run.base);
+        log_line(SPOE_LOG_INFO, "host", "stopping");
+        listeners_stop(run.listeners);
+    }
+    stop(&run, started);
+    release(&run);
+    if (started)
+        log_line(SPOE_LOG_INFO, "host", "stopped");
+    return started ? 0 : 1;
+}

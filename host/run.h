@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/run.h - the host from its configuration to its end.
+ *
+ * Start: listen, plugins' start(), workers, accept. End, after the first signal: stop accepting,
+ * let the workers finish what is in flight and tell HAProxy, drain the plugins, stop the workers,
+ * stop and destroy the plugins; all of it within shutdown-timeout.
+ */
+#ifndef HOST_RUN_H
+#define HOST_RUN_H
+
+#include "conf/host_conf.h"
+#include "core/plugin.h"
+#include "core/route.h"
+
+/**
+ * Run with configured plugins until a signal ends it; stops the plugins, does not destroy them.
+ * @return the exit status: 0 after an orderly end, 1 where the start failed (logged)
+ */
+int host_run(const struct host_conf *conf, struct plugin_set *plugins,
+             const struct route_table *routes);
+
+#endif
