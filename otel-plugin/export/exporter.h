@@ -19,14 +19,14 @@ enum otlp_tls { OTLP_TLS_DISABLED = 0, OTLP_TLS_ENABLED = 1, OTLP_TLS_SKIP_VERIF
 
 /* What the export needs to know; strings are owned by the plugin's configuration and outlive it. */
 struct exporter_conf {
-    const char *endpoint;     /* host:port */
+    const char *endpoint; /* host:port */
     const char *service_name;
     const char *service_version; /* of the scope: the plugin's own version */
     enum otlp_tls tls;
     const char *tls_ca, *tls_cert, *tls_key; /* PEM files or NULL; cert and key together */
-    uint32_t batch_max;       /* 512 */
-    int64_t batch_delay_ns;   /* 5 s after the first */
-    int64_t timeout_ns;       /* of one export, 10 s */
+    uint32_t batch_max;                      /* 512 */
+    int64_t batch_delay_ns;                  /* 5 s after the first */
+    int64_t timeout_ns;                      /* of one export, 10 s */
     int64_t retry_initial_ns, retry_max_ns, retry_give_up_ns; /* 5 s, 30 s, 5 min */
 };
 

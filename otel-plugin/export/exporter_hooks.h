@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/export/exporter_hooks.h - the exporter with its surroundings as parameters: the
+ * transport, the clock, waiting and chance. exporter_start() is this with OTLP over gRPC and the
+ * real ones; tests bring their own, so that no test waits five minutes.
+ */
+#ifndef OTEL_EXPORT_EXPORTER_HOOKS_H
+#define OTEL_EXPORT_EXPORTER_HOOKS_H
+
+#include "export/exporter.h"
+#include "export/transport.h"
+
+/* All are called on the export thread only. */
+struct exporter_hooks {
+    int64_t (*now_mono_ns)(void *arg);
+    /* As span_queue_wait(), on the clock of now_mono_ns. */
+    size_t (*wait)(void *arg, struct span_queue *queue, size_t want, int64_t deadline_mono_ns);
+    uint32_t (*random)(void *arg);
+    void *arg;
+};
+
+/**
+ * As exporter_start().
+ * @param transport  [own] also on failure
+ * @param hooks      copied; NULL: the real ones
+ */
+int exporter_start_with(const struct exporter_conf *conf, struct span_queue *queue,
+                        exporter_refill_fn *refill, void *refill_arg,
+                        const struct spoe_host *log_host, struct spoe_instance *log_self,
+                        struct transport *transport, const struct exporter_hooks *hooks,
+                        struct exporter **ret);
+
+#endif

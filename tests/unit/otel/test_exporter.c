@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/unit/otel/test_exporter.c - the export thread against a transport and a clock of the test.
+ *
+ * The clock is CLOCK_MONOTONIC plus an offset: where the thread would wait for a moment, the
+ * offset grows instead, so minutes of backoff pass at once. Waiting without a limit is real.
+ */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "export/exporter_hooks.h"
+#include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
+
+#define S INT64_C(1000000000)
+#define MS INT64_C(1000000)
+#define SENDS_MAX 1000u
+#define HOUR_NS (3600 * S)
+#define GENEROUS_NS (120 * S) /* longer than any machine takes, shorter than for ever */
+
+TestSuite(exporter, .timeout = 300);
+
+/* ---- the clock ---------------------------------------------------------------------------- */
+
+static _Atomic int64_t clock_offset;
+
+static int64_t real_now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * S + ts.tv_nsec;
+}
+
+static int64_t fake_now(void *arg)
+{
+    (void)arg;
+    return real_now() + atomic_load(&clock_offset);
+}
+
+static size_t fake_wait(void *arg, struct span_queue *queue, size_t want, int64_t deadline)
+{
+    const int64_t now = fake_now(arg);
+    size_t waiting;
+
+    if (deadline == INT64_MAX)
+        return span_queue_wait(queue, want, deadline);
+    waiting = span_queue_wait(queue, want, 0);
+    if (waiting < want && deadline > now)
+        atomic_fetch_add(&clock_offset, deadline - now);
+    return waiting;
+}
+
+static uint32_t fake_random(void *arg)
+{
+    (void)arg;
+    return UINT32_MAX / 2;
+}
+
+static const struct exporter_hooks fake_hooks = {
+    .now_mono_ns = fake_now, .wait = fake_wait, .random = fake_random};
+
+/* ---- the transport ------------------------------------------------------------------------ */
+
+struct sent {
+    size_t n;       /* spans */
+    uint64_t first; /* number of the first span */
+    int64_t at_ns;  /* on the fake clock */
+    int64_t for_ns; /* until its deadline */
+};
+
+struct fake {
+    struct transport transport;
+    /* What to answer to the n-th send; the last one goes for all that follow. */
+    const struct transport_result *script;
+    size_t n_script;
+    uint64_t block_from; /* from this span on, if not 0, send() waits for cancel() */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    /* Under lock. */
+    struct sent sent[SENDS_MAX];
+    size_t n_sent, in_order, spans;
+    bool cancelled, stopped;
+    int log_lines;
+    char log[8192];
+};
+
+static struct fake fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static uint64_t number_of(ProtobufCBinaryData id)
+{
+    uint64_t number;
+
+    memcpy(&number, id.data, sizeof number);
+    return number;
+}
+
+static void fake_send(struct transport *transport, const uint8_t *bytes, size_t size,
+                      int64_t deadline, struct transport_result *ret)
+{
+    const int64_t now = fake_now(NULL);
+    Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceRequest *request =
+        opentelemetry__proto__collector__trace__v1__export_trace_service_request__unpack(NULL, size,
+                                                                                         bytes);
+    Opentelemetry__Proto__Trace__V1__ScopeSpans *spans;
+    size_t i;
+
+    (void)transport;
+    cr_assert_not_null(request);
+    spans = request->resource_spans[0]->scope_spans[0];
+    pthread_mutex_lock(&fake.lock);
+    cr_assert_lt(fake.n_sent, SENDS_MAX);
+    i = fake.n_sent < fake.n_script ? fake.n_sent : fake.n_script - 1;
+    fake.sent[fake.n_sent++] = (struct sent){.n = spans->n_spans,
+                                             .first = number_of(spans->spans[0]->span_id),
+                                             .at_ns = now,
+                                             .for_ns = deadline - now};
+    pthread_cond_broadcast(&fake.changed);
+    while (fake.block_from != 0 && fake.sent[fake.n_sent - 1].first >= fake.block_from &&
+           !fake.cancelled)
+        pthread_cond_wait(&fake.changed, &fake.lock);
+    *ret = fake.script[i];
+    if (ret->outcome == TRANSPORT_OK)
+        for (size_t s = 0; s < spans->n_spans; s++)
+            fake.in_order += number_of(spans->spans[s]->span_id) == ++fake.spans;
+    pthread_mutex_unlock(&fake.lock);
+    opentelemetry__proto__collector__trace__v1__export_trace_service_request__free_unpacked(request,
+                                                                                            NULL);
+}
+
+static void fake_cancel(struct transport *transport)
+{
+    (void)transport;
+    pthread_mutex_lock(&fake.lock);
+    fake.cancelled = true;
+    pthread_cond_broadcast(&fake.changed);
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static void fake_stop(struct transport *transport, int64_t deadline)
+{
+    (void)transport;
+    (void)deadline;
+    fake.stopped = true;
+}
+
+/* Wait until the n-th send has begun. */
+static void await_sends(size_t n)
+{
+    pthread_mutex_lock(&fake.lock);
+    while (fake.n_sent < n)
+        pthread_cond_wait(&fake.changed, &fake.lock);
+    pthread_mutex_unlock(&fake.lock);
+}
+
+/* ---- the log ------------------------------------------------------------------------------ */
+
+static int32_t log_enabled(struct spoe_instance *self, int32_t level)
+{
+    (void)self;
+    (void)level;
+    return 1;
+}
+
+static void log_text(struct spoe_instance *self, struct spoe_request *req, int32_t level,
+                     struct spoe_span text)
+{
+    size_t used;
+
+    (void)self;
+    (void)req;
+    (void)level;
+    pthread_mutex_lock(&fake.lock);
+    used = strlen(fake.log);
+    snprintf(fake.log + used, sizeof fake.log - used, "%.*s\n", (int)text.n, text.p);
+    fake.log_lines++;
+    pthread_cond_broadcast(&fake.changed);
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static const struct spoe_host log_host = {
+    .size = sizeof log_host, .log_enabled = log_enabled, .log = log_text};
+
+static void expect_logged(const char *text)
+{
+    cr_assert_not_null(strstr(fake.log, text), "\"%s\" is not in:\n%s", text, fake.log);
+}
+
+/* ---- spans and the exporter --------------------------------------------------------------- */
+
+static uint64_t made;
+
+/* A list of n spans, numbered on. */
+static struct span *make_list(size_t n)
+{
+    struct span *head = NULL, **tail = &head;
+
+    for (size_t i = 0; i < n; i++) {
+        struct trace_context context = {.flags = 1};
+
+        made++;
+        memcpy(context.span_id, &made, sizeof made);
+        *tail = span_create(SPAN_SERVER, &context, NULL, false, 1, "GET", 3);
+        cr_assert_not_null(*tail);
+        span_end(*tail, 2);
+        tail = &(*tail)->next;
+    }
+    return head;
+}
+
+static struct exporter_conf conf(void)
+{
+    return (struct exporter_conf){.endpoint = "collector:4317",
+                                  .service_name = "haproxy",
+                                  .service_version = "1.0",
+                                  .batch_max = 512,
+                                  .batch_delay_ns = 5 * S,
+                                  .timeout_ns = 10 * S,
+                                  .retry_initial_ns = 5 * S,
+                                  .retry_max_ns = 30 * S,
+                                  .retry_give_up_ns = 300 * S};
+}
+
+static struct exporter *start(const struct exporter_conf *with, struct span_queue *queue,
+                              exporter_refill_fn *refill, const struct exporter_hooks *hooks,
+                              const struct transport_result *script, size_t n_script)
+{
+    struct exporter *exporter;
+
+    fake.transport =
+        (struct transport){.send = fake_send, .cancel = fake_cancel, .stop = fake_stop};
+    fake.script = script;
+    fake.n_script = n_script;
+    cr_assert_eq(exporter_start_with(with, queue, refill, queue, &log_host, NULL, &fake.transport,
+                                     hooks, &exporter),
+                 0);
+    return exporter;
+}
+
+/* Stop and free all; every span that entered the queue must be counted once. */
+static struct exporter_stats stop(struct exporter *exporter, struct span_queue *queue,
+                                  int64_t in_ns)
+{
+    struct exporter_stats stats;
+    struct span_queue_stats q;
+
+    exporter_stop(exporter, real_now() + in_ns, &stats);
+    cr_assert(fake.stopped);
+    span_queue_get_stats(queue, &q);
+    cr_assert_eq(q.waiting, 0);
+    cr_assert_eq(q.in_flight, 0);
+    cr_assert_eq(stats.exported + stats.rejected + stats.given_up + stats.not_retryable +
+                     stats.shutdown,
+                 q.pushed, "every span is counted once");
+    span_queue_destroy(queue);
+    return stats;
+}
+
+static const struct transport_result ok[] = {{.outcome = TRANSPORT_OK}};
+static const struct transport_result down[] = {
+    {.outcome = TRANSPORT_RETRYABLE, .text = "UNAVAILABLE: connection refused"}};
+
+/* ---- batches ------------------------------------------------------------------------------ */
+
+Test(exporter, batches_are_full_and_in_order)
+{
+    const struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    span_queue_push(queue, make_list(1300));
+    exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
+    await_sends(3);
+    stats = stop(exporter, queue, GENEROUS_NS);
+    cr_assert_eq(fake.n_sent, 3);
+    cr_assert_eq(fake.sent[0].n, 512);
+    cr_assert_eq(fake.sent[1].n, 512);
+    cr_assert_eq(fake.sent[2].n, 276);
+    cr_assert_eq(fake.in_order, 1300);
+    cr_assert_eq(stats.exported, 1300);
+    cr_assert_eq(stats.batches, 3);
+    cr_assert_eq(stats.retries, 0);
+    cr_assert_eq(fake.log_lines, 0, "nothing to say:\n%s", fake.log);
+}
+
+Test(exporter, a_batch_that_is_not_full_leaves_after_the_delay)
+{
+    const struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter *exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
+    const int64_t pushed = fake_now(NULL);
+
+    span_queue_push(queue, make_list(3));
+    await_sends(1);
+    cr_assert_geq(fake.sent[0].at_ns - pushed, 4 * S);
+    cr_assert_eq(fake.sent[0].n, 3);
+    cr_assert_leq(fake.sent[0].for_ns, 10 * S, "the deadline of one export");
+    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 3);
+}
+
+/* ---- retries ------------------------------------------------------------------------------ */
+
+Test(exporter, retries_the_same_batch_until_it_is_taken)
+{
+    static const struct transport_result script[] = {
+        {.outcome = TRANSPORT_RETRYABLE, .text = "UNAVAILABLE: connection refused"},
+        {.outcome = TRANSPORT_RETRYABLE, .text = "UNAVAILABLE: connection refused"},
+        {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = 60 * S},
+        {.outcome = TRANSPORT_OK}};
+    const struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+    int64_t gap[3];
+
+    span_queue_push(queue, make_list(512 + 512));
+    exporter = start(&c, queue, NULL, &fake_hooks, script, 4);
+    await_sends(5);
+    for (size_t i = 0; i < 3; i++)
+        gap[i] = fake.sent[i + 1].at_ns - fake.sent[i].at_ns;
+    stats = stop(exporter, queue, GENEROUS_NS);
+    cr_assert_geq(gap[0], 5 * S);
+    cr_assert_geq(gap[1], gap[0] - S, "backoff grows");
+    cr_assert_geq(gap[2], 60 * S, "the collector asked for it");
+    for (size_t i = 0; i < 4; i++)
+        cr_assert_eq(fake.sent[i].first, 1, "the same batch");
+    cr_assert_eq(fake.sent[4].first, 513);
+    cr_assert_eq(fake.in_order, 1024);
+    cr_assert_eq(stats.exported, 1024);
+    cr_assert_eq(stats.retries, 3);
+    cr_assert_eq(stats.batches, 2);
+    expect_logged("export to collector:4317 failed: UNAVAILABLE: connection refused; 1024 spans "
+                  "wait, next try in");
+    expect_logged("works again");
+}
+
+Test(exporter, gives_up_a_batch_after_five_minutes)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+    size_t first = 0;
+
+    span_queue_push(queue, make_list(600));
+    fake.block_from = 513;
+    exporter = start(&c, queue, NULL, &fake_hooks, down, 1);
+    for (size_t n = 1; first == 0; n++) {
+        await_sends(n);
+        if (fake.sent[n - 1].first != 1)
+            first = n - 1;
+    }
+    stats = stop(exporter, queue, 2 * S);
+    cr_assert_eq(stats.given_up, 512, "the first batch: %zu", (size_t)stats.given_up);
+    cr_assert_eq(stats.shutdown, 88, "the second one has its own five minutes");
+    cr_assert_geq(fake.sent[first - 1].at_ns - fake.sent[0].at_ns, 299 * S);
+    cr_assert_lt(fake.sent[first - 1].at_ns - fake.sent[0].at_ns, 600 * S);
+    expect_logged("512 spans lost: given up: UNAVAILABLE: connection refused");
+    cr_assert_lt(fake.log_lines, (int)fake.n_sent + 3, "failures are rate-limited");
+}
+
+Test(exporter, goes_on_after_a_batch_that_must_not_be_retried)
+{
+    static const struct transport_result script[] = {
+        {.outcome = TRANSPORT_NOT_RETRYABLE, .text = "INVALID_ARGUMENT: no"},
+        {.outcome = TRANSPORT_OK}};
+    const struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    span_queue_push(queue, make_list(600));
+    exporter = start(&c, queue, NULL, &fake_hooks, script, 2);
+    await_sends(2);
+    stats = stop(exporter, queue, GENEROUS_NS);
+    cr_assert_eq(stats.not_retryable, 512);
+    cr_assert_eq(stats.exported, 88);
+    expect_logged("512 spans lost: refused: INVALID_ARGUMENT: no");
+}
+
+Test(exporter, counts_what_the_collector_rejects)
+{
+    static const struct transport_result script[] = {
+        {.outcome = TRANSPORT_OK, .rejected = 7, .text = "too old"},
+        {.outcome = TRANSPORT_OK, .text = "deprecated"},
+        {.outcome = TRANSPORT_OK, .rejected = 1000000}};
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    c.batch_max = 10;
+    span_queue_push(queue, make_list(30));
+    exporter = start(&c, queue, NULL, &fake_hooks, script, 3);
+    await_sends(3);
+    stats = stop(exporter, queue, GENEROUS_NS);
+    cr_assert_eq(stats.rejected, 17, "never more than were sent");
+    cr_assert_eq(stats.exported, 13);
+    cr_assert_eq(stats.retries, 0);
+    expect_logged("7 spans lost: rejected by the collector: too old");
+    expect_logged("warns: deprecated");
+}
+
+Test(exporter, says_how_many_a_full_queue_dropped)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10);
+    struct exporter *exporter;
+
+    span_queue_push(queue, make_list(25));
+    exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
+    await_sends(1);
+    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 10);
+    expect_logged("the export queue is full (10 spans): dropped 15");
+}
+
+/* ---- flush and stop ----------------------------------------------------------------------- */
+
+Test(exporter, flush_does_not_wait_for_a_full_batch)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    c.batch_delay_ns = HOUR_NS;
+    exporter = start(&c, queue, NULL, NULL, ok, 1);
+    span_queue_push(queue, make_list(3));
+    exporter_flush(exporter, real_now() + GENEROUS_NS);
+    exporter_get_stats(exporter, &stats);
+    cr_assert_eq(stats.exported, 3);
+    exporter_flush(exporter, real_now() + GENEROUS_NS); /* nothing to do */
+    span_queue_push(queue, make_list(2));
+    await_sends(2); /* from now on batches leave at once */
+    exporter_flush(exporter, real_now() + GENEROUS_NS);
+    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 5);
+}
+
+Test(exporter, flush_cuts_a_wait_for_a_retry_short)
+{
+    static const struct transport_result script[] = {
+        {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = HOUR_NS / 2},
+        {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = HOUR_NS / 2},
+        {.outcome = TRANSPORT_RETRYABLE},
+        {.outcome = TRANSPORT_OK}};
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    c.batch_max = 1;
+    c.retry_initial_ns = c.retry_max_ns = c.retry_give_up_ns = HOUR_NS;
+    exporter = start(&c, queue, NULL, NULL, script, 4);
+    span_queue_push(queue, make_list(2));
+    await_sends(1);
+    exporter_flush(exporter, real_now() + GENEROUS_NS);
+    exporter_get_stats(exporter, &stats);
+    cr_assert_eq(stats.exported, 2);
+    cr_assert_eq(stats.retries, 3);
+    stop(exporter, queue, GENEROUS_NS);
+}
+
+Test(exporter, flush_ends_at_its_deadline_and_stop_counts_the_rest)
+{
+    const struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter_stats stats;
+    struct exporter *exporter = start(&c, queue, NULL, NULL, down, 1);
+
+    span_queue_push(queue, make_list(1000));
+    exporter_flush(exporter, real_now() + 50 * MS);
+    stats =
+        stop(exporter, queue, GENEROUS_NS); /* does not take that long: the flush had its time */
+    cr_assert_eq(stats.shutdown, 1000);
+    cr_assert_eq(stats.exported, 0);
+    expect_logged("1000 spans were not exported before the shutdown");
+}
+
+Test(exporter, stop_without_a_flush_sends_what_waits)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter *exporter;
+
+    c.batch_delay_ns = HOUR_NS;
+    exporter = start(&c, queue, NULL, NULL, ok, 1);
+    span_queue_push(queue, make_list(100));
+    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 100);
+}
+
+Test(exporter, stop_cancels_a_call_that_hangs)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter *exporter;
+
+    fake.block_from = 1;
+    c.batch_max = 10;
+    exporter = start(&c, queue, NULL, NULL, down, 1);
+    span_queue_push(queue, make_list(25));
+    await_sends(1);
+    cr_assert_eq(stop(exporter, queue, 2 * S).shutdown, 25);
+    cr_assert(fake.cancelled);
+}
+
+Test(exporter, stop_of_an_idle_exporter_is_quick)
+{
+    const struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10);
+    struct exporter_stats stats;
+
+    exporter_stop(NULL, 0, &stats);
+    stats = stop(start(&c, queue, NULL, NULL, ok, 1), queue, GENEROUS_NS);
+    cr_assert_eq(stats.exported + stats.shutdown, 0);
+}
+
+/* ---- refill ------------------------------------------------------------------------------- */
+
+#define OPEN_SPANS 200000u
+
+static size_t refill_left = OPEN_SPANS;
+
+/* As the store does at the shutdown: as many as there is room for. */
+static int64_t refill_as_it_drains(void *arg)
+{
+    struct span_queue *queue = arg;
+    size_t n = span_queue_room(queue);
+
+    n = n < refill_left ? n : refill_left;
+    refill_left -= n;
+    if (n > 0)
+        cr_assert_eq(span_queue_push(queue, make_list(n)), 0);
+    return INT64_MAX;
+}
+
+Test(exporter, refill_feeds_more_spans_than_the_queue_holds)
+{
+    const struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter_stats stats;
+    struct span_queue_stats q;
+    struct exporter *exporter = start(&c, queue, refill_as_it_drains, NULL, ok, 1);
+
+    exporter_flush(exporter, real_now() + GENEROUS_NS);
+    exporter_get_stats(exporter, &stats);
+    cr_assert_eq(stats.exported, OPEN_SPANS);
+    span_queue_get_stats(queue, &q);
+    cr_assert_eq(q.dropped, 0);
+    stop(exporter, queue, GENEROUS_NS);
+    cr_assert_eq(fake.in_order, OPEN_SPANS);
+}
+
+static _Atomic int refills;
+
+/* One span every 30 s, as evictions come. */
+static int64_t refill_every_30_s(void *arg)
+{
+    static int64_t next;
+    const int64_t now = fake_now(NULL);
+
+    if (now >= next) {
+        next = now + 30 * S;
+        if (atomic_fetch_add(&refills, 1) < 5)
+            span_queue_push(arg, make_list(1));
+    }
+    return atomic_load(&refills) < 5 ? next : INT64_MAX;
+}
+
+Test(exporter, refill_is_called_when_it_wants_to_be)
+{
+    const struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter *exporter = start(&c, queue, refill_every_30_s, &fake_hooks, ok, 1);
+
+    await_sends(5);
+    for (size_t i = 1; i < 5; i++)
+        cr_assert_geq(fake.sent[i].at_ns - fake.sent[i - 1].at_ns, 20 * S);
+    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 5);
+}
+
+Test(exporter, refill_goes_on_while_a_batch_waits_for_its_retry)
+{
+    const struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue_stats q;
+    struct exporter *exporter = start(&c, queue, refill_every_30_s, &fake_hooks, down, 1);
+
+    await_sends(14); /* more than a batch's five minutes */
+    span_queue_get_stats(queue, &q);
+    cr_assert_eq(q.pushed, 5);
+    stop(exporter, queue, GENEROUS_NS);
+}
