@@ -92,7 +92,7 @@ static char *next_line(char *str, int num, void *stream)
     struct reader *r = stream;
     const size_t room = num > 0 ? (size_t)num - 1 : 0;
     const size_t limit = room < CONF_LINE_MAX ? room : CONF_LINE_MAX;
-    char line[CONF_LINE_MAX + 2];
+    char line[CONF_LINE_MAX + 2] = "";
     const char *p = line;
     enum line_status status;
 

@@ -60,7 +60,7 @@ static void add_text(const char *text)
 
     cr_assert_not_null(file);
     conf_add_stream(conf, file, "host.conf");
-    fclose(file);
+    (void)fclose(file);
     free(copy);
 }
 
@@ -300,11 +300,11 @@ Test(conf, a_file_is_named_as_its_path_was_given)
 
     cr_assert_geq(fd, 0);
     cr_assert_eq(write(fd, "[otel]\r\ntls = enabled\r\n", 23), 23);
-    close(fd);
+    (void)close(fd);
     conf_add_file(conf, path);
-    unlink(path);
+    (void)unlink(path);
     section = resolve();
-    snprintf(origin, sizeof origin, "%s:2", path);
+    (void)snprintf(origin, sizeof origin, "%s:2", path);
     expect_setting(section, TLS, "enabled", origin);
     conf_section_destroy(section);
 }
@@ -343,12 +343,12 @@ Test(conf, a_table_that_makes_no_sense_names_the_plugin)
         .size = sizeof fine + 8, .type = SPOE_OPT_INT, .key = "fine", .default_text = "3"};
     static const struct spoe_option *const table[] = {&bad_default, &bad_key, &bad_type, &old,
                                                       &fine,        &fine,    NULL};
+    static const char ten[] = "option bad-default of plugin p: bad default: \"ten\" is not valid, "
+                              "expected a whole number";
     struct conf_section *section = conf_resolve(conf, "p", table);
 
     cr_assert_not_null(section);
-    EXPECT_ERRORS("option bad-default of plugin p: bad default: \"ten\" is not valid, expected a "
-                  "whole number",
-                  "option 1 of plugin p: its key is not 1 to 64 of a-z, 0-9 and -",
+    EXPECT_ERRORS(ten, "option 1 of plugin p: its key is not 1 to 64 of a-z, 0-9 and -",
                   "option bad-type of plugin p: its type is not known to this host",
                   "option 3 of plugin p: its table is shorter than that of ABI 1.0",
                   "option fine of plugin p: another option has its key");
@@ -365,7 +365,7 @@ Test(conf, a_table_has_a_greatest_length)
     const struct spoe_option *table[CONF_OPTIONS_MAX + 2] = {NULL};
 
     for (size_t i = 0; i < N(many); i++) {
-        snprintf(keys[i], sizeof keys[i], "k%zu", i);
+        (void)snprintf(keys[i], sizeof keys[i], "k%zu", i);
         many[i] = tls;
         many[i].key = keys[i];
         table[i] = &many[i];
@@ -380,6 +380,10 @@ Test(conf, a_table_has_a_greatest_length)
 
 Test(conf, unknown_keys_and_sections_are_named_with_what_is_near)
 {
+    static const char nobody[] =
+        "host.conf:7: unknown section [nobody]: neither host nor the id of "
+        "a loaded plugin";
+
     add_text("[otel]\nendpiont = a:1\nwhatever = 1\n[hots]\nworkers = 1\nx = 2\n"
              "[nobody]\n[host]\nendpoint = b:1\n");
     conf_add_set(conf, "otle.tls=enabled");
@@ -391,9 +395,7 @@ Test(conf, unknown_keys_and_sections_are_named_with_what_is_near)
     conf_check_unknown(conf);
     EXPECT_ERRORS("host.conf:2: unknown option otel.endpiont; did you mean endpoint?",
                   "host.conf:3: unknown option otel.whatever",
-                  "host.conf:4: unknown section [hots]; did you mean [host]?",
-                  "host.conf:7: unknown section [nobody]: neither host nor the id of a loaded "
-                  "plugin",
+                  "host.conf:4: unknown section [hots]; did you mean [host]?", nobody,
                   "host.conf:9: unknown option host.endpoint",
                   "command line: unknown section [otle]; did you mean [otel]?",
                   "command line: unknown option otel.tlss; did you mean tls?",

@@ -11,18 +11,18 @@
 
 static void on_section(void *user, unsigned line, const char *name)
 {
-    fprintf(user, "%u [%s]\n", line, name);
+    (void)fprintf(user, "%u [%s]\n", line, name);
 }
 
 static void on_key(void *user, unsigned line, const char *section, const char *key,
                    const char *value)
 {
-    fprintf(user, "%u %s.%s=%s\n", line, section, key, value);
+    (void)fprintf(user, "%u %s.%s=%s\n", line, section, key, value);
 }
 
 static void on_error(void *user, unsigned line, const char *text)
 {
-    fprintf(user, "%u ERROR %s\n", line, text);
+    (void)fprintf(user, "%u ERROR %s\n", line, text);
 }
 
 /* The caller frees the text of the events. */
@@ -40,8 +40,8 @@ static char *read_all(const char *file, size_t n)
     in = n > 0 ? fmemopen(copy, n, "r") : fopen("/dev/null", "r");
     cr_assert_not_null(in);
     ini_read(in, &events, out);
-    fclose(in);
-    fclose(out);
+    (void)fclose(in);
+    (void)fclose(out);
     free(copy);
     return text;
 }
