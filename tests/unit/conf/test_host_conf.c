@@ -305,3 +305,32 @@ Test(host_conf, an_engine_has_a_plain_name)
     init();
     one_error("command line: host.engine: \"a] b\": a name of 1 to 64 letters, digits, _, . and -");
 }
+
+/* The line of docs/configuration.md that describes an option has its names and its default. */
+Test(host_conf, is_documented)
+{
+    static char doc[65536];
+    FILE *file = fopen(CONFIGURATION_MD, "r");
+    size_t n;
+
+    cr_assert_not_null(file);
+    n = fread(doc, 1, sizeof doc - 1, file);
+    (void)fclose(file);
+    cr_assert(n > 0 && n < sizeof doc - 1);
+    for (size_t i = 0; host_options[i] != NULL; i++) {
+        const struct spoe_option *o = host_options[i];
+        char head[128];
+        char *row, *end, *text;
+
+        (void)snprintf(head, sizeof head, "| `%s` | `--%s` | `%s` |", o->key, o->key, o->env[0]);
+        row = strstr(doc, head);
+        cr_assert(row != NULL, "no row begins with %s", head);
+        end = strchr(row, '\n');
+        text = strndup(row, (size_t)(end - row));
+        if (o->default_text != NULL)
+            cr_assert(strstr(text, o->default_text) != NULL, "%s: not %s", text, o->default_text);
+        for (size_t j = 0; o->choices != NULL && o->choices[j] != NULL; j++)
+            cr_assert(strstr(text, o->choices[j]) != NULL, "%s: not %s", text, o->choices[j]);
+        free(text);
+    }
+}
