@@ -11,3 +11,16 @@ function(spoe_add_unit_test name)
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300
         ENVIRONMENT "ASAN_OPTIONS=abort_on_error=1;UBSAN_OPTIONS=print_stacktrace=1")
 endfunction()
+
+# spoe_add_pytest(NAME LABELS label... FILE file [ENVIRONMENT VAR=value ...]): one file of pytest,
+# one ctest. Debian's own Python: the packages that the tests need are installed for it.
+function(spoe_add_pytest name)
+    cmake_parse_arguments(ARG "" "FILE;TIMEOUT" "LABELS;ENVIRONMENT" ${ARGN})
+    if(NOT ARG_TIMEOUT)
+        set(ARG_TIMEOUT 900)
+    endif()
+    add_test(NAME ${name} COMMAND /usr/bin/python3 -B -m pytest -q -p no:cacheprovider
+        --rootdir "${PROJECT_SOURCE_DIR}/tests" "${CMAKE_CURRENT_SOURCE_DIR}/${ARG_FILE}")
+    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+        ENVIRONMENT "PYTHONPATH=${PROJECT_SOURCE_DIR}/tests;SPOE_TEST_HOST=${SPOE_BIN_DIR}/spoe-host;SPOE_TEST_SOURCE_DIR=${PROJECT_SOURCE_DIR};SPOE_TEST_BUILD_DIR=${CMAKE_BINARY_DIR};ASAN_OPTIONS=abort_on_error=1;UBSAN_OPTIONS=print_stacktrace=1;${ARG_ENVIRONMENT}")
+endfunction()

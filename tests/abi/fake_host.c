@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host of version 1.0, for plugins that are newer: its table ends where 1.0's ended, at the end
+ * of a page that is followed by none, so that a plugin that reads a member which 1.0 did not have
+ * crashes here. It configures the plugin with the defaults, starts it and hands it one message
+ * for every declaration, all arguments absent but the required ones.
+ *
+ *   fake_host PLUGIN.so
+ */
+#include <assert.h>
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <spoe/plugin.h>
+#include <spoe/util.h>
+
+#define HOST_SIZE_1_0 104 /* LP64; layout.c holds it */
+
+static const struct spoe_option *const *options;
+static unsigned variables;
+
+static const void *get_extension(struct spoe_instance *self, const char *id)
+{
+    (void)self;
+    (void)id;
+    return NULL;
+}
+
+static int32_t log_is_enabled(struct spoe_instance *self, int32_t level)
+{
+    (void)self;
+    (void)level;
+    return 1;
+}
+
+static void log_text(struct spoe_instance *self, struct spoe_request *req, int32_t level,
+                     struct spoe_span text)
+{
+    (void)self;
+    (void)req;
+    printf("log %d %.*s\n", (int)level, (int)text.n, text.p);
+}
+
+/* Values are zeros of the right type, a string is its default. */
+static const struct spoe_setting *config_get(struct spoe_config *cfg, size_t option)
+{
+    static struct spoe_setting settings[16];
+    const struct spoe_option *opt = options[option];
+    struct spoe_setting *setting = &settings[option];
+
+    (void)cfg;
+    assert(option < sizeof settings / sizeof settings[0]);
+    *setting = (struct spoe_setting){.size = sizeof *setting, .flags = SPOE_SETTING_DEFAULT};
+    setting->raw = spoe_str(opt->default_text != NULL ? opt->default_text : "");
+    setting->origin = spoe_str("default");
+    switch (opt->type) {
+    case SPOE_OPT_BOOL:
+        setting->value = spoe_value_bool(0);
+        break;
+    case SPOE_OPT_STRING:
+        setting->value = spoe_value_str(setting->raw);
+        break;
+    case SPOE_OPT_SIZE:
+        setting->value.type = SPOE_T_UINT64;
+        break;
+    case SPOE_OPT_ENUM:
+        setting->value.type = SPOE_T_UINT32;
+        break;
+    default:
+        setting->value = spoe_value_int(0);
+    }
+    return setting;
+}
+
+static void config_error(struct spoe_config *cfg, size_t option, struct spoe_span text)
+{
+    (void)cfg;
+    (void)fprintf(stderr, "config_error %zu %.*s\n", option, (int)text.n, text.p);
+}
+
+static spoe_status set_var(struct spoe_request *req, uint32_t scope, struct spoe_span name,
+                           const struct spoe_value *value)
+{
+    (void)req;
+    (void)scope;
+    printf("set_var %.*s type %u\n", (int)name.n, name.p, value->type);
+    variables++;
+    return SPOE_OK;
+}
+
+static spoe_status unset_var(struct spoe_request *req, uint32_t scope, struct spoe_span name)
+{
+    (void)req;
+    (void)scope;
+    (void)name;
+    return SPOE_OK;
+}
+
+static void complete(struct spoe_request *req, spoe_status status)
+{
+    (void)req;
+    (void)status;
+}
+
+static spoe_status post(struct spoe_worker *worker, void (*fn)(void *arg), void *arg)
+{
+    (void)worker;
+    (void)fn;
+    (void)arg;
+    return SPOE_E_STOPPING;
+}
+
+static int64_t now_mono_ns(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* The table at the very end of a page. */
+static const struct spoe_host *make_host(void)
+{
+    const struct spoe_host host = {
+        .size = HOST_SIZE_1_0,
+        .abi_major = 1,
+        .abi_minor = 0,
+        .name = "fake",
+        .version = "1.0",
+        .get_extension = get_extension,
+        .log_enabled = log_is_enabled,
+        .log = log_text,
+        .config_get = config_get,
+        .config_error = config_error,
+        .set_var = set_var,
+        .unset_var = unset_var,
+        .complete = complete,
+        .post = post,
+        .now_mono_ns = now_mono_ns,
+    };
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *two = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert(two != MAP_FAILED);
+    memcpy(two + page - HOST_SIZE_1_0, &host, HOST_SIZE_1_0);
+    assert(mprotect(two + page, page, PROT_NONE) == 0);
+    return (const struct spoe_host *)(void *)(two + page - HOST_SIZE_1_0);
+}
+
+static void hand_message(const struct spoe_plugin *plugin, void *wctx, const char *name,
+                         uint32_t index)
+{
+    struct spoe_value slots[64] = {{0}};
+    struct spoe_message msg = {.size = sizeof msg, .index = index, .slot = slots};
+    const struct spoe_arg_decl *const *args = plugin->messages[index]->args;
+    static int handle; /* what a request points at is the host's own affair */
+    spoe_status status;
+
+    for (; args[msg.n_slots] != NULL; msg.n_slots++) {
+        if (!(args[msg.n_slots]->flags & SPOE_ARG_REQUIRED))
+            continue;
+        assert(args[msg.n_slots]->types & SPOE_ACCEPT_STR); /* all that this host can make up */
+        slots[msg.n_slots] = spoe_value_str(spoe_str("text"));
+    }
+    msg.name = spoe_str(name);
+    msg.recv_mono_ns = now_mono_ns();
+    msg.deadline_mono_ns = msg.recv_mono_ns + 1000000000;
+    status = plugin->handle(wctx, (struct spoe_request *)(void *)&handle, &msg);
+    printf("handle %s %d\n", name, (int)status);
+    assert(status == SPOE_OK);
+}
+
+int main(int argc, char **argv)
+{
+    spoe_plugin_entry_fn *entry;
+    const struct spoe_plugin *plugin;
+    static int self;
+    void *library, *inst = NULL;
+
+    assert(argc == 2);
+    library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (library == NULL) {
+        (void)fprintf(stderr, "%s\n", dlerror());
+        return 1;
+    }
+    *(void **)&entry = dlsym(library, SPOE_PLUGIN_ENTRY);
+    assert(entry != NULL);
+    plugin = entry();
+    assert(plugin->magic == SPOE_PLUGIN_MAGIC && plugin->abi_major == 1);
+    assert(plugin->needs_minor == 0);
+    options = plugin->options;
+    if (plugin->configure(make_host(), (struct spoe_instance *)(void *)&self,
+                          (struct spoe_config *)(void *)&self, &inst) != SPOE_OK)
+        return 1;
+    assert(!SPOE_HAS(plugin, start) || plugin->start(inst) == SPOE_OK);
+    for (uint32_t i = 0; plugin->messages[i] != NULL; i++)
+        hand_message(plugin, inst, plugin->messages[i]->name, i);
+    if (SPOE_HAS(plugin, stop))
+        plugin->stop(inst, now_mono_ns() + 1000000000);
+    if (SPOE_HAS(plugin, destroy))
+        plugin->destroy(inst);
+    printf("variables %u\n", variables);
+    return variables > 0 ? 0 : 1;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/abi/layout.c - the ABI's frozen numbers: if this does not compile, plugins that exist
+ * break. Offsets and numbers below never change. A struct that begins with its own size may grow
+ * at its end: then its SIZE here grows too, new members get lines of their own, the ABI's minor
+ * version goes up, and tests/abi/v1.N/ gets a copy of the headers as they were.
+ *
+ * Columns: LP64 (x86-64, arm64, ...), then i386. Other 32-bit targets align int64_t differently
+ * and are not held to numbers. Compiled as C and as C++.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include <spoe/plugin.h>
+
+#ifdef __cplusplus
+#define CHECK(what) static_assert(what, #what)
+#else
+#define CHECK(what) _Static_assert(what, #what)
+#endif
+
+#if UINTPTR_MAX == 0xffffffffffffffff
+#define PICK(lp64, i386) (lp64)
+#elif defined(__i386__)
+#define PICK(lp64, i386) (i386)
+#endif
+
+#ifdef PICK
+#define SIZE(s, lp64, i386) CHECK(sizeof(struct s) == PICK(lp64, i386))
+#define AT(s, member, lp64, i386) CHECK(offsetof(struct s, member) == PICK(lp64, i386))
+#else
+#define SIZE(s, lp64, i386) CHECK(sizeof(struct s) > 0)
+#define AT(s, member, lp64, i386) CHECK(sizeof(struct s) > offsetof(struct s, member))
+#endif
+#define NUMBER(name, value) CHECK((name) == (value))
+
+CHECK(sizeof(spoe_status) == 4);
+CHECK(sizeof(((struct spoe_value *)0)->u) == 16);
+
+SIZE(spoe_span, 16, 8);
+AT(spoe_span, p, 0, 0);
+AT(spoe_span, n, 8, 4);
+
+SIZE(spoe_value, 24, 24);
+AT(spoe_value, type, 0, 0);
+AT(spoe_value, flags, 4, 4);
+AT(spoe_value, u, 8, 8);
+
+SIZE(spoe_arg, 40, 32);
+AT(spoe_arg, name, 0, 0);
+AT(spoe_arg, value, 16, 8);
+
+SIZE(spoe_arg_decl, 40, 28);
+AT(spoe_arg_decl, size, 0, 0);
+AT(spoe_arg_decl, types, 4, 4);
+AT(spoe_arg_decl, flags, 8, 8);
+AT(spoe_arg_decl, reserved, 12, 12);
+AT(spoe_arg_decl, name, 16, 16);
+AT(spoe_arg_decl, expression, 24, 20);
+AT(spoe_arg_decl, help, 32, 24);
+
+SIZE(spoe_message_decl, 40, 24);
+AT(spoe_message_decl, size, 0, 0);
+AT(spoe_message_decl, flags, 4, 4);
+AT(spoe_message_decl, name, 8, 8);
+AT(spoe_message_decl, event, 16, 12);
+AT(spoe_message_decl, help, 24, 16);
+AT(spoe_message_decl, args, 32, 20);
+
+SIZE(spoe_option, 72, 52);
+AT(spoe_option, size, 0, 0);
+AT(spoe_option, type, 4, 4);
+AT(spoe_option, flags, 8, 8);
+AT(spoe_option, reserved, 12, 12);
+AT(spoe_option, key, 16, 16);
+AT(spoe_option, default_text, 24, 20);
+AT(spoe_option, help, 32, 24);
+AT(spoe_option, env, 40, 28);
+AT(spoe_option, choices, 48, 32);
+AT(spoe_option, min, 56, 36);
+AT(spoe_option, max, 64, 44);
+
+SIZE(spoe_setting, 64, 48);
+AT(spoe_setting, size, 0, 0);
+AT(spoe_setting, flags, 4, 4);
+AT(spoe_setting, raw, 8, 8);
+AT(spoe_setting, origin, 24, 16);
+AT(spoe_setting, value, 40, 24);
+
+SIZE(spoe_message, 104, 80);
+AT(spoe_message, size, 0, 0);
+AT(spoe_message, index, 4, 4);
+AT(spoe_message, n_slots, 8, 8);
+AT(spoe_message, n_args, 12, 12);
+AT(spoe_message, slot, 16, 16);
+AT(spoe_message, args, 24, 20);
+AT(spoe_message, name, 32, 24);
+AT(spoe_message, engine_id, 48, 32);
+AT(spoe_message, stream_id, 64, 40);
+AT(spoe_message, frame_id, 72, 48);
+AT(spoe_message, recv_unix_ns, 80, 56);
+AT(spoe_message, recv_mono_ns, 88, 64);
+AT(spoe_message, deadline_mono_ns, 96, 72);
+
+SIZE(spoe_host, 104, 56);
+AT(spoe_host, size, 0, 0);
+AT(spoe_host, abi_major, 4, 4);
+AT(spoe_host, abi_minor, 6, 6);
+AT(spoe_host, name, 8, 8);
+AT(spoe_host, version, 16, 12);
+AT(spoe_host, get_extension, 24, 16);
+AT(spoe_host, log_enabled, 32, 20);
+AT(spoe_host, log, 40, 24);
+AT(spoe_host, config_get, 48, 28);
+AT(spoe_host, config_error, 56, 32);
+AT(spoe_host, set_var, 64, 36);
+AT(spoe_host, unset_var, 72, 40);
+AT(spoe_host, complete, 80, 44);
+AT(spoe_host, post, 88, 48);
+AT(spoe_host, now_mono_ns, 96, 52);
+
+SIZE(spoe_plugin, 136, 76);
+AT(spoe_plugin, magic, 0, 0);
+AT(spoe_plugin, size, 4, 4);
+AT(spoe_plugin, abi_major, 8, 8);
+AT(spoe_plugin, abi_minor, 10, 10);
+AT(spoe_plugin, needs_minor, 12, 12);
+AT(spoe_plugin, reserved, 14, 14);
+AT(spoe_plugin, id, 16, 16);
+AT(spoe_plugin, version, 24, 20);
+AT(spoe_plugin, help, 32, 24);
+AT(spoe_plugin, messages, 40, 28);
+AT(spoe_plugin, options, 48, 32);
+AT(spoe_plugin, configure, 56, 36);
+AT(spoe_plugin, start, 64, 40);
+AT(spoe_plugin, worker_start, 72, 44);
+AT(spoe_plugin, handle, 80, 48);
+AT(spoe_plugin, cancel, 88, 52);
+AT(spoe_plugin, drain, 96, 56);
+AT(spoe_plugin, worker_stop, 104, 60);
+AT(spoe_plugin, stop, 112, 64);
+AT(spoe_plugin, destroy, 120, 68);
+AT(spoe_plugin, get_extension, 128, 72);
+
+NUMBER(SPOE_OK, 0);
+NUMBER(SPOE_PENDING, 1);
+NUMBER(SPOE_E_INVAL, -1);
+NUMBER(SPOE_E_NOMEM, -2);
+NUMBER(SPOE_E_CONFIG, -3);
+NUMBER(SPOE_E_TOOBIG, -4);
+NUMBER(SPOE_E_STALE, -5);
+NUMBER(SPOE_E_STOPPING, -6);
+NUMBER(SPOE_E_UNSUPPORTED, -7);
+NUMBER(SPOE_E_LIMIT, -8);
+NUMBER(SPOE_E_INTERNAL, -9);
+
+NUMBER(SPOE_T_NULL, 0);
+NUMBER(SPOE_T_BOOL, 1);
+NUMBER(SPOE_T_INT32, 2);
+NUMBER(SPOE_T_UINT32, 3);
+NUMBER(SPOE_T_INT64, 4);
+NUMBER(SPOE_T_UINT64, 5);
+NUMBER(SPOE_T_IPV4, 6);
+NUMBER(SPOE_T_IPV6, 7);
+NUMBER(SPOE_T_STR, 8);
+NUMBER(SPOE_T_BIN, 9);
+
+NUMBER(SPOE_SCOPE_PROC, 0);
+NUMBER(SPOE_SCOPE_SESS, 1);
+NUMBER(SPOE_SCOPE_TXN, 2);
+NUMBER(SPOE_SCOPE_REQ, 3);
+NUMBER(SPOE_SCOPE_RES, 4);
+
+NUMBER(SPOE_CANCEL_CONN_CLOSED, 1);
+NUMBER(SPOE_CANCEL_DEADLINE, 2);
+NUMBER(SPOE_CANCEL_DRAIN, 3);
+
+NUMBER(SPOE_LOG_ERR, 3);
+NUMBER(SPOE_LOG_WARNING, 4);
+NUMBER(SPOE_LOG_NOTICE, 5);
+NUMBER(SPOE_LOG_INFO, 6);
+NUMBER(SPOE_LOG_DEBUG, 7);
+
+NUMBER(SPOE_OPT_BOOL, 1);
+NUMBER(SPOE_OPT_INT, 2);
+NUMBER(SPOE_OPT_DURATION, 3);
+NUMBER(SPOE_OPT_SIZE, 4);
+NUMBER(SPOE_OPT_STRING, 5);
+NUMBER(SPOE_OPT_ENUM, 6);
+
+NUMBER(SPOE_ARG_REQUIRED, 1);
+NUMBER(SPOE_OPTION_REQUIRED, 1);
+NUMBER(SPOE_OPTION_SECRET, 2);
+NUMBER(SPOE_SETTING_DEFAULT, 1);
+NUMBER(SPOE_ACCEPT_BOOL, 0x002);
+NUMBER(SPOE_ACCEPT_INT, 0x03c);
+NUMBER(SPOE_ACCEPT_IP, 0x0c0);
+NUMBER(SPOE_ACCEPT_STR, 0x100);
+NUMBER(SPOE_ACCEPT_BIN, 0x200);
+NUMBER(SPOE_ACCEPT_ANY, 0x3fe);
+
+NUMBER(SPOE_ABI_MAJOR, 1);
+NUMBER(SPOE_ABI_MINOR, 0);
+NUMBER(SPOE_PLUGIN_MAGIC, 0x53504f31);
+/* The entry's name and type. */
+CHECK(sizeof(SPOE_PLUGIN_ENTRY) == sizeof("spoe_plugin_entry_v1"));

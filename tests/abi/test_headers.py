@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The public headers, each alone, in every language that a plugin may be written in; and the
+frozen layout. The compilers are gcc, g++, clang and clang++; one that is missing is a failure."""
+
+import os
+import pathlib
+
+import pytest
+
+from lib.procs import run
+
+SOURCE = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"])
+INCLUDE = SOURCE / "sdk" / "include"
+HEADERS = sorted(str(p.relative_to(INCLUDE)) for p in INCLUDE.rglob("*.h"))
+FLAGS = ["-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only"]
+C = [(cc, "c", std) for cc in ("gcc", "clang") for std in ("c11", "c17", "c2x")]
+CXX = [
+    (cxx, "c++", std)
+    for cxx in ("g++", "clang++")
+    for std in ("c++11", "c++14", "c++17", "c++20")
+]
+ALL = pytest.mark.parametrize("compiler,language,standard", C + CXX)
+
+
+def compile_ok(compiler, language, standard, source, *more):
+    argv = [compiler, "-x", language, f"-std={standard}", *FLAGS, *more, source]
+    status, text = run(argv)
+    assert status == 0, f"{' '.join(map(str, argv))}\n{text}"
+
+
+def test_there_are_headers():
+    assert {"spoe/plugin.h", "spoe/util.h"} <= set(HEADERS)
+
+
+@ALL
+@pytest.mark.parametrize("header", HEADERS)
+def test_header_compiles_alone(tmp_path, header, compiler, language, standard):
+    # From a stub: as a main file a header's unused static functions would be warned about. Twice:
+    # a header that is included again must be silent.
+    stub = tmp_path / "stub"
+    stub.write_text(f"#include <{header}>\n#include <{header}>\nint unused_in_stub;\n")
+    compile_ok(compiler, language, standard, stub, "-I", INCLUDE)
+
+
+@ALL
+def test_layout_is_frozen(compiler, language, standard):
+    compile_ok(compiler, language, standard, SOURCE / "tests/abi/layout.c", "-I", INCLUDE)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_layout_is_frozen_for_i386(compiler, tmp_path):
+    # Freestanding: the compiler's own headers do, no 32-bit C library is needed.
+    status, machine = run([compiler, "-dumpmachine"])
+    assert status == 0
+    if not machine.startswith(("x86_64", "i386", "i686")):
+        pytest.skip(f"{machine.strip()} has no -m32")
+    more = ["-m32", "-ffreestanding", "-I", INCLUDE]
+    compile_ok(compiler, "c", "c11", SOURCE / "tests/abi/layout.c", *more)
+
+
+@pytest.mark.parametrize("version", ["v1.0"])
+def test_frozen_headers_hold_the_layout(version):
+    include = SOURCE / "tests/abi" / version
+    assert (include / "spoe/plugin.h").exists()
+    stub = SOURCE / "tests/abi/layout.c"
+    compile_ok("gcc", "c", "c11", stub, "-I", include)
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_everything_public_has_the_prefix(header):
+    """Beyond what C's own headers define, a header brings names that begin with spoe_ or SPOE_."""
+    base = ["gcc", "-std=c11", "-dM", "-E", "-x", "c"]
+    status, ours = run([*base, "-I", INCLUDE, "-"], stdin=f"#include <{header}>\n".encode())
+    assert status == 0, ours
+    system = "".join(f"#include <{h}.h>\n" for h in ("stddef", "stdint", "stdarg", "stdio", "string"))
+    status, theirs = run([*base, "-"], stdin=system.encode())
+    assert status == 0, theirs
+    names = {line.split()[1].split("(")[0] for line in ours.splitlines()} - {
+        line.split()[1].split("(")[0] for line in theirs.splitlines()
+    }
+    assert [n for n in sorted(names) if not n.startswith("SPOE_")] == []

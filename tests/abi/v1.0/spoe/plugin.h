@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spoe/plugin.h - the ABI between an SPOE host and its handler plugins.
+ *
+ * A plugin is one shared object that exports one function, spoe_plugin_entry_v1(), which returns
+ * a constant descriptor: who it is, which HAProxy messages it takes, which options it has, and
+ * the functions that the host calls. The host answers with a table of its own functions. No other
+ * symbol crosses in either direction.
+ *
+ * Words used on every function and member:
+ *   threads   [entry]  while the file is being loaded; no state yet
+ *             [main]   the host's main thread
+ *             [worker] one event loop's thread; never two calls at once for one worker context,
+ *                      concurrent with calls for other workers
+ *             [any]    any thread, concurrently
+ *   lifetime  [borrow] valid until the call returns
+ *             [pin]    valid until handle() returns or, if it returned SPOE_PENDING, until
+ *                      complete() is called
+ *             [const]  valid for the life of the process
+ *
+ * What the ABI promises: structs that begin with their own size grow at their end only; structs
+ * marked "frozen" never change; numbers are never reused; every function added after 1.0 is
+ * optional. Read a member of the other side's table only where SPOE_HAS() is true, or where it is
+ * listed as mandatory in version 1.0.
+ *
+ * A plugin must not call exit(), abort() or longjmp(), nor throw an exception across the
+ * boundary. Plugins are trusted code in the host's address space: the host guards against
+ * mistakes, not against malice.
+ *
+ * Versions: 1.0 first stable version.
+ */
+#ifndef SPOE_PLUGIN_H
+#define SPOE_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SPOE_ABI_MAJOR 1
+#define SPOE_ABI_MINOR 0
+#define SPOE_PLUGIN_MAGIC UINT32_C(0x53504f31) /* "SPO1" */
+#define SPOE_PLUGIN_ENTRY "spoe_plugin_entry_v1"
+
+#define SPOE_EXPORT __attribute__((visibility("default")))
+
+/* True where the table `tab` is long enough to hold `member`, and holds it. */
+#define SPOE_HAS(tab, member)                                                                      \
+    ((tab)->size >= offsetof(__typeof__(*(tab)), member) + sizeof((tab)->member) &&                \
+     (tab)->member != NULL)
+
+/*
+ * Results. 0 is success, 1 is "not yet", negative is an error. A number that a side does not know
+ * means SPOE_E_INTERNAL. Since 1.0.
+ */
+typedef int32_t spoe_status;
+enum {
+    SPOE_OK = 0,
+    SPOE_PENDING = 1,        /* handle() only: complete() will follow */
+    SPOE_E_INVAL = -1,       /* an argument is outside what the function takes */
+    SPOE_E_NOMEM = -2,       /* out of memory; nothing was changed */
+    SPOE_E_CONFIG = -3,      /* configure() only: reported through config_error() */
+    SPOE_E_TOOBIG = -4,      /* the ACK would pass the negotiated frame size; nothing was added */
+    SPOE_E_STALE = -5,       /* the request is already completed, or its deadline has passed */
+    SPOE_E_STOPPING = -6,    /* the host or the worker is stopping */
+    SPOE_E_UNSUPPORTED = -7, /* this host or plugin does not have it */
+    SPOE_E_LIMIT = -8,       /* a named limit was reached */
+    SPOE_E_INTERNAL = -9
+};
+
+/* Types of a value: the wire ids of SPOP (HAProxy doc/SPOE.txt 3.1). Since 1.0. */
+enum {
+    SPOE_T_NULL = 0,
+    SPOE_T_BOOL = 1,
+    SPOE_T_INT32 = 2,
+    SPOE_T_UINT32 = 3,
+    SPOE_T_INT64 = 4,
+    SPOE_T_UINT64 = 5,
+    SPOE_T_IPV4 = 6,
+    SPOE_T_IPV6 = 7,
+    SPOE_T_STR = 8,
+    SPOE_T_BIN = 9
+};
+
+/* Sets of types, for spoe_arg_decl.types. HAProxy sends every integer as INT32 .. UINT64. */
+#define SPOE_MASK(type) (UINT32_C(1) << (type))
+#define SPOE_ACCEPT_BOOL SPOE_MASK(SPOE_T_BOOL)
+#define SPOE_ACCEPT_INT                                                                            \
+    (SPOE_MASK(SPOE_T_INT32) | SPOE_MASK(SPOE_T_UINT32) | SPOE_MASK(SPOE_T_INT64) |                \
+     SPOE_MASK(SPOE_T_UINT64))
+#define SPOE_ACCEPT_IP (SPOE_MASK(SPOE_T_IPV4) | SPOE_MASK(SPOE_T_IPV6))
+#define SPOE_ACCEPT_STR SPOE_MASK(SPOE_T_STR)
+#define SPOE_ACCEPT_BIN SPOE_MASK(SPOE_T_BIN)
+#define SPOE_ACCEPT_ANY UINT32_C(0x3fe) /* all but NULL */
+
+/* Scopes of a variable: the wire ids of SPOP (SPOE.txt 3.4). Since 1.0. */
+enum {
+    SPOE_SCOPE_PROC = 0,
+    SPOE_SCOPE_SESS = 1,
+    SPOE_SCOPE_TXN = 2,
+    SPOE_SCOPE_REQ = 3,
+    SPOE_SCOPE_RES = 4
+};
+
+/* Why cancel() is called. Since 1.0. */
+enum {
+    SPOE_CANCEL_CONN_CLOSED = 1, /* the connection that asked is gone */
+    SPOE_CANCEL_DEADLINE = 2,    /* processing-timeout passed; the ACK left without this answer */
+    SPOE_CANCEL_DRAIN = 3        /* the host is stopping */
+};
+
+/* Log levels, as syslog's. Since 1.0. */
+enum {
+    SPOE_LOG_ERR = 3,
+    SPOE_LOG_WARNING = 4,
+    SPOE_LOG_NOTICE = 5,
+    SPOE_LOG_INFO = 6,
+    SPOE_LOG_DEBUG = 7
+};
+
+/* Frozen: a run of bytes. Not NUL-terminated, may hold NULs; p may be NULL where n is 0. */
+struct spoe_span {
+    const char *p;
+    size_t n;
+};
+
+/*
+ * Frozen, 24 bytes on LP64: one typed value. `type` says which member of `u` counts; flags is 0.
+ * A bool is 0 or 1 in u.b. Addresses are in network byte order. u.s serves STR and BIN.
+ */
+struct spoe_value {
+    uint32_t type;
+    uint32_t flags;
+    union {
+        uint8_t b;
+        int32_t i32;
+        uint32_t u32;
+        int64_t i64;
+        uint64_t u64;
+        uint8_t ip4[4];
+        uint8_t ip6[16];
+        struct spoe_span s;
+    } u;
+};
+
+/* Frozen: one argument by name. */
+struct spoe_arg {
+    struct spoe_span name;
+    struct spoe_value value;
+};
+
+/* ---- what a plugin declares ------------------------------------------------------------- */
+
+/* spoe_arg_decl.flags */
+#define SPOE_ARG_REQUIRED UINT32_C(1) /* without it the message is not handed over, but counted */
+
+/*
+ * One argument of a message. Its place in the table is its slot. Since 1.0.
+ *
+ * Two plugins may declare the same message; where they name the same argument, their expressions
+ * must be equal.
+ */
+struct spoe_arg_decl {
+    uint32_t size;          /* sizeof(struct spoe_arg_decl) */
+    uint32_t types;         /* accepted types, SPOE_ACCEPT_*; any other counts as absent */
+    uint32_t flags;         /* SPOE_ARG_* */
+    uint32_t reserved;      /* 0 */
+    const char *name;       /* [const] the argument's name on the wire, 1 to 64 bytes */
+    const char *expression; /* [const] HAProxy sample expression that fills it */
+    const char *help;       /* [const] one line */
+};
+
+/* One message. Since 1.0. */
+struct spoe_message_decl {
+    uint32_t size;                           /* sizeof(struct spoe_message_decl) */
+    uint32_t flags;                          /* 0 */
+    const char *name;                        /* [const] 1 to 64 bytes, [A-Za-z0-9_.-] */
+    const char *event;                       /* [const] HAProxy event, SPOE.txt 3.3 */
+    const char *help;                        /* [const] one line */
+    const struct spoe_arg_decl *const *args; /* [const] ends with NULL; at most 64 */
+};
+
+/* spoe_option.type: how the text is parsed, and which value the plugin is handed. */
+enum {
+    SPOE_OPT_BOOL = 1,     /* on/off, true/false, yes/no, 1/0           -> SPOE_T_BOOL  */
+    SPOE_OPT_INT = 2,      /* decimal                                   -> SPOE_T_INT64 */
+    SPOE_OPT_DURATION = 3, /* as HAProxy: us ms s m h d; bare number ms -> SPOE_T_INT64, ns */
+    SPOE_OPT_SIZE = 4,     /* bytes, or with k, m or g                  -> SPOE_T_UINT64 */
+    SPOE_OPT_STRING = 5,   /*                                           -> SPOE_T_STR   */
+    SPOE_OPT_ENUM = 6      /* one of choices[]                          -> SPOE_T_UINT32, index */
+};
+/* spoe_option.flags */
+#define SPOE_OPTION_REQUIRED UINT32_C(1) /* must be set somewhere */
+#define SPOE_OPTION_SECRET UINT32_C(2)   /* its value is never logged nor shown */
+
+/*
+ * One option. It is set, in this order of preference, by `--set ID.KEY=VALUE`, by the first
+ * environment variable of env[] that is set and not empty, by `KEY = VALUE` in section [ID] of the
+ * configuration file, or by default_text. Since 1.0.
+ */
+struct spoe_option {
+    uint32_t size;              /* sizeof(struct spoe_option) */
+    uint32_t type;              /* SPOE_OPT_* */
+    uint32_t flags;             /* SPOE_OPTION_* */
+    uint32_t reserved;          /* 0 */
+    const char *key;            /* [const] [a-z0-9-], 1 to 64 bytes */
+    const char *default_text;   /* [const] parsed as the others are; NULL: none */
+    const char *help;           /* [const] one line */
+    const char *const *env;     /* [const] ends with NULL; may be NULL */
+    const char *const *choices; /* [const] SPOE_OPT_ENUM only, ends with NULL */
+    int64_t min, max;           /* INT, DURATION (ns), SIZE (bytes); both 0: no bounds */
+};
+
+/* ---- what the host hands over ------------------------------------------------------------ */
+
+struct spoe_request;  /* one message being handled by one plugin; a handle, never dereferenced */
+struct spoe_config;   /* the options of one plugin, during configure() */
+struct spoe_instance; /* one configured plugin */
+struct spoe_worker;   /* one event loop's thread */
+
+/* spoe_setting.flags */
+#define SPOE_SETTING_DEFAULT UINT32_C(1) /* the value is the option's default */
+
+/* The value of one option. Since 1.0. Valid during configure(). */
+struct spoe_setting {
+    uint32_t size;
+    uint32_t flags;          /* SPOE_SETTING_* */
+    struct spoe_span raw;    /* the text as it was given */
+    struct spoe_span origin; /* "command line", "environment OTLP_TLS", "host.conf:12", "default" */
+    struct spoe_value value; /* type by the option's type; NULL where nothing set it */
+};
+
+/*
+ * One message, as HAProxy sent it. Since 1.0.
+ *
+ * slot[] has one value per declared argument, in the order of the declaration; the type is
+ * SPOE_T_NULL where HAProxy sent none, or one of a type that was not declared. args[] holds what
+ * was not declared, by name, in the order of arrival. Everything that is pointed at is [pin].
+ * stream_id and frame_id repeat across connections and, from HAProxy 3.1, across the messages of
+ * one request: join messages by an argument such as unique-id.
+ */
+struct spoe_message {
+    uint32_t size;
+    uint32_t index;   /* of the declaration, in the plugin's messages[] */
+    uint32_t n_slots; /* declared arguments */
+    uint32_t n_args;  /* arguments nobody of this plugin declared */
+    const struct spoe_value *slot;
+    const struct spoe_arg *args;
+    struct spoe_span name;
+    struct spoe_span engine_id; /* as HAProxy announced it; empty if it did not */
+    uint64_t stream_id, frame_id;
+    int64_t recv_unix_ns;     /* when the frame was read, wall clock */
+    int64_t recv_mono_ns;     /* the same moment, on the clock of now_mono_ns() */
+    int64_t deadline_mono_ns; /* a later completion is not sent to HAProxy */
+};
+
+/*
+ * The host's functions; one table, [const]. All members up to now_mono_ns are mandatory in 1.0.
+ */
+struct spoe_host {
+    uint32_t size;
+    uint16_t abi_major, abi_minor; /* the host's */
+    const char *name, *version;    /* [const] for logs */
+
+    /**
+     * Find a facet of the host that not every plugin needs.
+     *
+     * @param id  [borrow] "spoe.metrics/1", for example
+     * @return a constant table that begins with its size, or NULL
+     * Threads: [any]. Since: 1.0.
+     */
+    const void *(*get_extension)(struct spoe_instance *self, const char *id);
+
+    /**
+     * Whether a line of this level would be written, so that a plugin need not format it.
+     * Threads: [any]. Since: 1.0.
+     */
+    int32_t (*log_enabled)(struct spoe_instance *self, int32_t level);
+
+    /**
+     * Write one line to the host's log; the host adds time and plugin id.
+     *
+     * @param req    the request it is about, or NULL
+     * @param level  SPOE_LOG_*
+     * @param text   [borrow] UTF-8 without a line end; control characters are escaped, what
+     *               passes 2048 bytes is cut
+     * Threads: [any]. Not for the hot path above debug. Since: 1.0.
+     */
+    void (*log)(struct spoe_instance *self, struct spoe_request *req, int32_t level,
+                struct spoe_span text);
+
+    /**
+     * The value of an option.
+     *
+     * @param option  its place in the plugin's options[]
+     * @return [valid during configure()] never NULL for a place inside options[]; value.type is
+     *         SPOE_T_NULL where neither a setting nor a default exists. NULL outside options[].
+     * Threads: [main], during configure(). Since: 1.0.
+     */
+    const struct spoe_setting *(*config_get)(struct spoe_config *cfg, size_t option);
+
+    /**
+     * Report a value that parses but cannot be used; several may be reported, then configure()
+     * returns SPOE_E_CONFIG. The host writes "ORIGIN: KEY: TEXT".
+     *
+     * @param option  its place in options[]
+     * @param text    [borrow]
+     * Threads: [main], during configure(). Since: 1.0.
+     */
+    void (*config_error)(struct spoe_config *cfg, size_t option, struct spoe_span text);
+
+    /**
+     * Set an HAProxy variable from the reply to this message.
+     *
+     * HAProxy puts its own prefix before the name (option var-prefix).
+     *
+     * @param req    [pin]
+     * @param scope  SPOE_SCOPE_*; SPOE_SCOPE_PROC needs `option force-set-var` (SPOE.txt 3.4)
+     * @param name   [borrow] 1 to 64 bytes, [A-Za-z0-9_.]
+     * @param value  [borrow] any type
+     * @return SPOE_OK; SPOE_E_INVAL bad scope, name or type; SPOE_E_TOOBIG; SPOE_E_STALE;
+     *         SPOE_E_NOMEM. Nothing is added on error.
+     * Threads: [any], one at a time per request. Cost: one copy. Since: 1.0.
+     */
+    spoe_status (*set_var)(struct spoe_request *req, uint32_t scope, struct spoe_span name,
+                           const struct spoe_value *value);
+
+    /** Unset an HAProxy variable; as set_var(), without a value. */
+    spoe_status (*unset_var)(struct spoe_request *req, uint32_t scope, struct spoe_span name);
+
+    /**
+     * End a request for which handle() returned, or is about to return, SPOE_PENDING. Exactly
+     * once per such request, also after cancel(); the handle must not be used afterwards.
+     *
+     * @param status  SPOE_OK, or negative: this plugin's actions are left out of the ACK
+     * Threads: [any]. A second completion is logged and ignored. Since: 1.0.
+     */
+    void (*complete)(struct spoe_request *req, spoe_status status);
+
+    /**
+     * Run fn(arg) on a worker's thread, soon.
+     *
+     * @return SPOE_OK: fn runs once; SPOE_E_STOPPING: it does not, arg stays the caller's;
+     *         SPOE_E_NOMEM likewise
+     * Threads: [any]. Since: 1.0.
+     */
+    spoe_status (*post)(struct spoe_worker *worker, void (*fn)(void *arg), void *arg);
+
+    /** CLOCK_MONOTONIC in nanoseconds. Threads: [any]. Since: 1.0. */
+    int64_t (*now_mono_ns)(void);
+};
+
+/*
+ * The plugin's descriptor; [const]. Calls come strictly in the order of the members. configure
+ * and handle are mandatory, the rest may be NULL.
+ */
+struct spoe_plugin {
+    uint32_t magic;       /* SPOE_PLUGIN_MAGIC. The first five members never change. */
+    uint32_t size;        /* sizeof(struct spoe_plugin) as the plugin was built */
+    uint16_t abi_major;   /* SPOE_ABI_MAJOR */
+    uint16_t abi_minor;   /* SPOE_ABI_MINOR as it was built; information only */
+    uint16_t needs_minor; /* least minor of the host; newer than the host's: refused */
+    uint16_t reserved;    /* 0 */
+    const char *id;       /* [const] [a-z0-9-], 1 to 32 bytes, unique in a host; "host" is taken */
+    const char *version;  /* [const] the plugin's own */
+    const char *help;     /* [const] one line */
+    const struct spoe_message_decl *const *messages; /* [const] ends with NULL */
+    const struct spoe_option *const *options;        /* [const] ends with NULL; may be NULL */
+
+    /**
+     * Check the options and make an instance. No thread, no socket, no lasting library state:
+     * `spoe-host -t` calls configure() and destroy() and nothing else.
+     *
+     * @param host      [const]
+     * @param self      the instance as the host knows it, for log() and get_extension()
+     * @param cfg       [borrow]
+     * @param ret_inst  set on success only; handed to start(), worker_start(), drain(), stop(),
+     *                  destroy() and get_extension()
+     * @return SPOE_OK; SPOE_E_CONFIG after config_error(); any other negative. The host does not
+     *         start then.
+     * Threads: [main]. Since: 1.0.
+     */
+    spoe_status (*configure)(const struct spoe_host *host, struct spoe_instance *self,
+                             struct spoe_config *cfg, void **ret_inst);
+
+    /** Start threads and libraries, all signals blocked. Non-zero stops the host's start. [main] */
+    spoe_status (*start)(void *inst);
+
+    /**
+     * Make the state of one worker. Without it, handle() and cancel() get the instance.
+     * @param index     0 to the number of workers - 1
+     * @param ret_wctx  set on success only
+     * Threads: [worker]. Since: 1.0.
+     */
+    spoe_status (*worker_start)(void *inst, struct spoe_worker *worker, uint32_t index,
+                                void **ret_wctx);
+
+    /**
+     * Handle one message. Must not block.
+     *
+     * @param wctx  of the calling worker
+     * @param req   [pin] for set_var(), complete()
+     * @param msg   [pin]
+     * @return SPOE_OK done; SPOE_PENDING complete() follows, from any thread; negative: the
+     *         actions set so far are dropped and the error is counted, the ACK leaves all the same
+     * Threads: [worker]. Since: 1.0.
+     */
+    spoe_status (*handle)(void *wctx, struct spoe_request *req, const struct spoe_message *msg);
+
+    /**
+     * Advice that nobody waits for this request any more. complete() is still due. At most once a
+     * request; may race a complete() on another thread.
+     * @param why  SPOE_CANCEL_*
+     * Threads: [worker]. Since: 1.0.
+     */
+    void (*cancel)(void *wctx, struct spoe_request *req, int32_t why);
+
+    /** No message will follow; flush what can be flushed until the deadline. [main] */
+    void (*drain)(void *inst, int64_t deadline_mono_ns);
+
+    /** The last call for this worker. [worker] */
+    void (*worker_stop)(void *wctx);
+
+    /**
+     * Complete what is still pending and join every thread of the plugin's. When it returns no
+     * code of the plugin runs any more. A plugin that misses the deadline is named in the log and
+     * the process leaves. [main]
+     */
+    void (*stop)(void *inst, int64_t deadline_mono_ns);
+
+    /** Free the instance; also after a failed start(). The code is never unloaded. [main] */
+    void (*destroy)(void *inst);
+
+    /** Find a facet of the plugin, as spoe_host.get_extension. [any] */
+    const void *(*get_extension)(void *inst, const char *id);
+};
+
+/*
+ * The one symbol that a plugin exports. Pure: no allocation, no thread, no other side effect, so
+ * that `spoe-host --plugin-info FILE.so` is safe.
+ */
+typedef const struct spoe_plugin *spoe_plugin_entry_fn(void);
+SPOE_EXPORT const struct spoe_plugin *spoe_plugin_entry_v1(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
