@@ -1,0 +1,684 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Dispatch: frame -> message -> plugin -> actions, with plugins that live in this file.
+ * Payloads are built by the codec's encoders; ACKs are read back by its decoders.
+ */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/dispatch.h"
+#include "spop/spop.h"
+
+enum { URL, COUNT_ARG, WHO, N_SLOTS };
+
+static const struct spoe_arg_decl arg_url = {
+    sizeof arg_url, SPOE_ACCEPT_STR, SPOE_ARG_REQUIRED, 0, "url", "url", ""};
+static const struct spoe_arg_decl arg_count = {sizeof arg_count, SPOE_ACCEPT_INT, 0, 0,
+                                               "count",          "rand",          ""};
+static const struct spoe_arg_decl arg_who = {sizeof arg_who, SPOE_ACCEPT_IP, 0, 0,
+                                             "who",          "src",          ""};
+static const struct spoe_arg_decl *const args_a[] = {&arg_url, &arg_count, &arg_who, NULL};
+static const struct spoe_arg_decl *const args_b[] = {&arg_who, NULL};
+static const struct spoe_message_decl message_a = {sizeof message_a,           0,  "check",
+                                                   "on-frontend-http-request", "", args_a};
+static const struct spoe_message_decl message_b = {sizeof message_b,           0,  "check",
+                                                   "on-frontend-http-request", "", args_b};
+static const struct spoe_message_decl *const messages_a[] = {&message_a, NULL};
+static const struct spoe_message_decl *const messages_b[] = {&message_b, NULL};
+
+/* What the next call of a plugin does, and what the last one saw. */
+struct behaviour {
+    spoe_status result;
+    unsigned n_calls, n_cancels;
+    int32_t why;
+    struct spoe_request *request;
+    uint32_t n_args;
+    char args[256];
+    uint32_t types[N_SLOTS];
+    char url[256];
+    int64_t count;
+    size_t fill; /* bytes of the variable that it sets; 0: the plugin's name */
+    spoe_status set_result;
+};
+static struct behaviour a, b;
+
+static spoe_status handle(struct behaviour *me, const char *name, struct spoe_request *request,
+                          const struct spoe_message *msg)
+{
+    static char big[70000];
+    struct spoe_value value = {.type = SPOE_T_STR};
+
+    value.u.s =
+        me->fill != 0 ? (struct spoe_span){big, me->fill} : (struct spoe_span){name, strlen(name)};
+    memset(big, 'x', sizeof big);
+    me->n_calls++;
+    me->request = request;
+    me->n_args = msg->n_args;
+    me->args[0] = '\0';
+    for (uint32_t i = 0; i < msg->n_args; i++) {
+        strncat(me->args, msg->args[i].name.p, msg->args[i].name.n);
+        strncat(me->args, ";", 2);
+    }
+    for (uint32_t i = 0; i < msg->n_slots; i++)
+        me->types[i] = msg->slot[i].type;
+    me->set_result =
+        request_set_var(request, SPOE_SCOPE_TXN, (struct spoe_span){name, strlen(name)}, &value);
+    return me->result;
+}
+
+static spoe_status handle_a(void *wctx, struct spoe_request *request,
+                            const struct spoe_message *msg)
+{
+    (void)wctx;
+    a.url[0] = '\0';
+    strncat(a.url, msg->slot[URL].u.s.p, msg->slot[URL].u.s.n);
+    a.count = msg->slot[COUNT_ARG].type == SPOE_T_NULL ? -1 : msg->slot[COUNT_ARG].u.i32;
+    return handle(&a, "a", request, msg);
+}
+
+static spoe_status handle_b(void *wctx, struct spoe_request *request,
+                            const struct spoe_message *msg)
+{
+    (void)wctx;
+    return handle(&b, "b", request, msg);
+}
+
+static void cancel_a(void *wctx, struct spoe_request *request, int32_t why)
+{
+    (void)wctx;
+    cr_assert_eq(request, a.request);
+    a.n_cancels++;
+    a.why = why;
+}
+
+static spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,
+                             struct spoe_config *cfg, void **inst)
+{
+    (void)host;
+    (void)self;
+    (void)cfg;
+    *inst = NULL;
+    return SPOE_OK;
+}
+
+#define DESCRIPTOR(name, table, fn, cancel_fn)                                                     \
+    {                                                                                              \
+        .magic = SPOE_PLUGIN_MAGIC, .size = sizeof(struct spoe_plugin),                            \
+        .abi_major = SPOE_ABI_MAJOR, .id = name, .version = "1", .messages = table,                \
+        .configure = configure, .handle = fn, .cancel = cancel_fn                                  \
+    }
+static const struct spoe_plugin desc_a = DESCRIPTOR("a", messages_a, handle_a, cancel_a);
+static const struct spoe_plugin desc_b = DESCRIPTOR("b", messages_b, handle_b, NULL);
+
+static struct spoe_instance plugin_a = {
+    .desc = &desc_a, .index = 0, .n_messages = 1, .n_arguments = {3}};
+static struct spoe_instance plugin_b = {
+    .desc = &desc_b, .index = 1, .n_messages = 1, .n_arguments = {1}};
+
+static struct host_conf conf;
+static struct plugin_set set;
+static struct route_table routes;
+static struct host_shared shared;
+static struct spoe_worker worker;
+static struct exchange *done;
+
+static void on_done(struct spoe_worker *w, struct exchange *exchange)
+{
+    cr_assert_eq(w, &worker);
+    done = exchange;
+}
+
+static void start(bool with_b)
+{
+    struct plugin_error error;
+
+    conf = (struct host_conf){.workers = 1, .max_pending = 4};
+    set = (struct plugin_set){.plugin = {&plugin_a, &plugin_b}, .n = with_b ? 2 : 1};
+    cr_assert_eq(route_table_build(&routes, &set, &error), 0);
+    shared = (struct host_shared){
+        .conf = &conf, .plugins = &set, .routes = &routes, .workers = {&worker}, .n_workers = 1};
+    cr_assert_eq(worker_core_init(&worker, &shared, 0, on_done), 0);
+    a = b = (struct behaviour){.result = SPOE_OK};
+    done = NULL;
+}
+
+static void finish(void)
+{
+    worker_core_stop(&worker);
+    worker_core_fini(&worker);
+    route_table_free(&routes);
+}
+
+/* A NOTIFY payload under construction. */
+struct payload {
+    uint8_t bytes[4096];
+    size_t n;
+};
+
+static void put_message(struct payload *p, const char *name, uint8_t n_args)
+{
+    p->n += spop_put_string(p->bytes + p->n, sizeof p->bytes - p->n,
+                            (struct spoe_span){name, strlen(name)});
+    p->bytes[p->n++] = n_args;
+}
+
+static void put_arg(struct payload *p, const char *name, struct spoe_value value)
+{
+    p->n += spop_put_string(p->bytes + p->n, sizeof p->bytes - p->n,
+                            (struct spoe_span){name, strlen(name)});
+    p->n += spop_put_value(p->bytes + p->n, sizeof p->bytes - p->n, &value);
+}
+
+static struct spoe_value str(const char *s)
+{
+    return (struct spoe_value){.type = SPOE_T_STR, .u.s = {s, strlen(s)}};
+}
+
+static struct spoe_value i32(int32_t i)
+{
+    return (struct spoe_value){.type = SPOE_T_INT32, .u.i32 = i};
+}
+
+static struct spoe_value ip4(void)
+{
+    return (struct spoe_value){.type = SPOE_T_IPV4, .u.ip4 = {127, 0, 0, 1}};
+}
+
+static struct exchange *dispatch(const struct payload *p, int *ret_result)
+{
+    struct spop_frame frame = {.type = SPOP_NOTIFY,
+                               .flags = SPOP_FLAG_FIN,
+                               .stream_id = 7,
+                               .frame_id = 3,
+                               .payload = p->bytes,
+                               .payload_len = p->n};
+    struct dispatch_input input = {.unix_ns = 10, .mono_ns = 20, .deadline_ns = 30};
+    struct exchange *exchange = exchange_get(&worker);
+
+    cr_assert_not_null(exchange);
+    exchange->stream_id = frame.stream_id;
+    exchange->frame_id = frame.frame_id;
+    exchange->budget = 1000;
+    *ret_result = dispatch_notify(&worker, &frame, exchange, &input);
+    return exchange;
+}
+
+/* The names of the variables that an exchange's ACK sets, in order: "ab"; "-" for the filler. */
+static const char *ack(struct exchange *exchange)
+{
+    static char names[64];
+    uint8_t bytes[4096];
+    size_t n = exchange_encode(&worker, exchange, bytes, sizeof bytes), size;
+    struct spop_frame frame;
+    struct spop_cursor c;
+
+    cr_assert_leq(n, exchange_encoded_max(exchange));
+    cr_assert_eq(spop_frame_find(bytes, n, sizeof bytes, &size), 1);
+    cr_assert_eq(size, n);
+    cr_assert_eq(spop_frame_decode(bytes + 4, n - 4, &frame), 0);
+    cr_assert(frame.type == SPOP_ACK && frame.stream_id == 7 && frame.frame_id == 3);
+    cr_assert_gt(frame.payload_len, 0, "an ACK must not be empty");
+    c = (struct spop_cursor){frame.payload, frame.payload + frame.payload_len};
+    names[0] = '\0';
+    while (c.p != c.end) {
+        uint8_t action = c.p[0];
+        struct spoe_span name;
+        struct spoe_value value;
+
+        cr_assert_eq(c.p[2], SPOE_SCOPE_TXN);
+        c.p += 3;
+        cr_assert_eq(spop_get_string(&c, &name), 0);
+        if (action == 1)
+            cr_assert_eq(spop_get_value(&c, &value), 0);
+        strncat(names, action == 1 ? name.p : "-", 1);
+    }
+    return names;
+}
+
+#define CORE_TEST(name) Test(dispatch, name, .timeout = 30)
+
+CORE_TEST(fills_slots_in_any_order_and_passes_on_what_is_not_declared)
+{
+    static const char *const orders[][4] = {{"url", "count", "who", "more"},
+                                            {"more", "who", "count", "url"},
+                                            {"count", "more", "url", "who"},
+                                            {"url", "count", "who", "more"}};
+    int result;
+
+    start(false);
+    for (size_t o = 0; o < sizeof orders / sizeof orders[0]; o++) {
+        struct payload p = {.n = 0};
+
+        put_message(&p, "check", 4);
+        for (size_t i = 0; i < 4; i++) {
+            const char *name = orders[o][i];
+
+            put_arg(&p, name,
+                    strcmp(name, "count") == 0 ? i32(42)
+                    : strcmp(name, "who") == 0 ? ip4()
+                                               : str(name));
+        }
+        struct exchange *x = dispatch(&p, &result);
+        cr_assert_eq(result, 0);
+        cr_assert_str_eq(a.url, "url", "order %zu", o);
+        cr_assert_eq(a.count, 42, "order %zu", o);
+        cr_assert_eq(a.types[WHO], SPOE_T_IPV4, "order %zu", o);
+        cr_assert_str_eq(a.args, "more;", "order %zu", o);
+        cr_assert_str_eq(ack(x), "a");
+        exchange_release(&worker, x);
+    }
+    finish();
+}
+
+CORE_TEST(a_wrong_type_counts_as_absent_and_is_counted)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(false);
+    put_message(&p, "check", 2);
+    put_arg(&p, "url", str("/"));
+    put_arg(&p, "count", str("forty-two"));
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(a.types[COUNT_ARG], SPOE_T_NULL);
+    cr_assert_eq(a.n_args, 0);
+    cr_assert_eq(worker.counters.bad_types, 1);
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(the_first_of_a_repeated_argument_fills_the_slot)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(false);
+    put_message(&p, "check", 3);
+    put_arg(&p, "url", str("/1"));
+    put_arg(&p, "url", str("/2"));
+    put_arg(&p, "url", str("/3"));
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_str_eq(a.url, "/1");
+    cr_assert_str_eq(a.args, "url;url;");
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(a_message_without_a_required_argument_is_not_handed_over)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(true);
+    put_message(&p, "check", 1);
+    put_arg(&p, "who", ip4());
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(result, 0);
+    cr_assert_eq(a.n_calls, 0);
+    cr_assert_eq(b.n_calls, 1, "the other plugin does not require it");
+    cr_assert_eq(worker.counters.missing_arguments, 1);
+    cr_assert_str_eq(ack(x), "b");
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(unknown_messages_and_empty_notifies_get_the_filler)
+{
+    struct payload p = {.n = 0}, empty = {.n = 0};
+    int result;
+
+    start(false);
+    put_message(&p, "nobody", 1);
+    put_arg(&p, "x", i32(1));
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(result, 0);
+    cr_assert_str_eq(ack(x), "-");
+    exchange_release(&worker, x);
+    cr_assert_eq(worker.counters.unknown_messages, 1);
+    x = dispatch(&empty, &result);
+    cr_assert_eq(result, 0);
+    cr_assert_str_eq(ack(x), "-");
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(a_handlers_error_drops_its_actions_and_no_others)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(true);
+    a.result = SPOE_E_INTERNAL;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(result, 0);
+    cr_assert_str_eq(ack(x), "b");
+    cr_assert_eq(worker.counters.handler_errors, 1);
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(a_malformed_payload_is_an_error_at_every_cut)
+{
+    struct payload p = {.n = 0};
+
+    start(true);
+    put_message(&p, "check", 2);
+    put_arg(&p, "url", str("/"));
+    put_arg(&p, "who", ip4());
+    for (size_t n = 1; n < p.n; n++) {
+        struct payload cut = p;
+        int result;
+
+        cut.n = n;
+        struct exchange *x = dispatch(&cut, &result);
+        cr_assert_eq(result, -SPOP_ERR_INVALID, "cut at %zu", n);
+        exchange_release(&worker, x);
+    }
+    cr_assert_eq(a.n_calls, 0);
+    finish();
+}
+
+CORE_TEST(the_ack_of_pending_messages_keeps_the_order_of_messages)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(true);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(result, 1);
+    cr_assert_eq(shared.n_pending, 1);
+    cr_assert_eq(mailbox_run(&worker.mailbox), 0);
+    cr_assert_null(done);
+    request_complete(a.request, SPOE_OK);
+    cr_assert_null(done, "the worker has not read its mail yet");
+    cr_assert_eq(mailbox_run(&worker.mailbox), 1);
+    cr_assert_eq(done, x);
+    cr_assert_str_eq(ack(x), "ab");
+    cr_assert_eq(shared.n_pending, 0);
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(completing_with_an_error_drops_the_actions)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(true);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    request_complete(a.request, SPOE_E_LIMIT);
+    (void)mailbox_run(&worker.mailbox);
+    cr_assert_str_eq(ack(x), "b");
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(at_the_deadline_the_ack_leaves_without_the_late_plugin)
+{
+    struct spoe_value value = i32(1);
+    struct payload p = {.n = 0};
+    int result;
+
+    start(true);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    exchange_cancel(&worker, x, SPOE_CANCEL_DEADLINE);
+    cr_assert_eq(a.n_cancels, 1);
+    cr_assert_eq(a.why, SPOE_CANCEL_DEADLINE);
+    cr_assert_str_eq(ack(x), "b");
+    cr_assert_eq(worker.counters.timeouts, 1);
+    cr_assert_eq(request_set_var(a.request, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &value),
+                 SPOE_E_STALE);
+    cr_assert_eq(shared.n_pending, 1, "the plugin still owes the completion");
+    request_complete(a.request, SPOE_OK);
+    (void)mailbox_run(&worker.mailbox);
+    cr_assert_eq(done, x);
+    cr_assert_eq(shared.n_pending, 0);
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(a_completion_that_beats_the_deadline_counts)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(true);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    request_complete(a.request, SPOE_OK); /* its mail is not read before the deadline is */
+    exchange_cancel(&worker, x, SPOE_CANCEL_DEADLINE);
+    cr_assert_eq(a.n_cancels, 0);
+    cr_assert_str_eq(ack(x), "ab");
+    (void)mailbox_run(&worker.mailbox);
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(cancel_is_called_once)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(false);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    exchange_cancel(&worker, x, SPOE_CANCEL_CONN_CLOSED);
+    exchange_cancel(&worker, x, SPOE_CANCEL_DRAIN);
+    cr_assert_eq(a.n_cancels, 1);
+    cr_assert_eq(a.why, SPOE_CANCEL_CONN_CLOSED);
+    request_complete(a.request, SPOE_OK);
+    (void)mailbox_run(&worker.mailbox);
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(a_second_completion_is_ignored_even_when_the_request_is_in_use_again)
+{
+    struct spoe_value value = i32(1);
+    struct spoe_request *stale;
+    struct payload p = {.n = 0};
+    int result;
+
+    start(false);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    stale = a.request;
+    request_complete(stale, SPOE_OK);
+    request_complete(stale, SPOE_OK);
+    cr_assert_eq(worker.counters.misbehaviour, 1);
+    cr_assert_eq(mailbox_run(&worker.mailbox), 1);
+    exchange_release(&worker, x);
+
+    x = dispatch(&p, &result); /* the same request object, the next generation */
+    cr_assert_neq(a.request, stale);
+    request_complete(stale, SPOE_OK);
+    cr_assert_eq(worker.counters.misbehaviour, 2);
+    cr_assert_eq(mailbox_run(&worker.mailbox), 0);
+    cr_assert_eq(request_set_var(stale, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &value),
+                 SPOE_E_STALE);
+    request_complete(a.request, SPOE_OK);
+    cr_assert_eq(mailbox_run(&worker.mailbox), 1);
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(handles_that_were_never_given_out_are_refused)
+{
+    static const uintptr_t wild[] = {1, 0xffffffff, UINTPTR_MAX, (uintptr_t)1 << 32,
+                                     (uintptr_t)5 << 24};
+    struct spoe_value value = i32(1);
+
+    start(false);
+    for (size_t i = 0; i < sizeof wild / sizeof wild[0]; i++) {
+        struct spoe_request *handle = (struct spoe_request *)wild[i];
+
+        cr_assert_eq(request_set_var(handle, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &value),
+                     SPOE_E_STALE);
+        request_complete(handle, SPOE_OK);
+    }
+    cr_assert_eq(mailbox_run(&worker.mailbox), 0);
+    finish();
+}
+
+CORE_TEST(actions_over_the_frame_size_are_refused_and_those_before_stay)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(true);
+    b.fill = 1500; /* the budget is 1000 */
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(b.set_result, SPOE_E_TOOBIG);
+    cr_assert_str_eq(ack(x), "a");
+    exchange_release(&worker, x);
+
+    a.fill = 600; /* each fits, both do not */
+    b.fill = 600;
+    x = dispatch(&p, &result);
+    cr_assert_eq(a.set_result, SPOE_OK);
+    cr_assert_eq(b.set_result, SPOE_E_TOOBIG);
+    cr_assert_str_eq(ack(x), "a");
+    exchange_release(&worker, x);
+    cr_assert_eq(worker.counters.refused_actions, 2);
+    finish();
+}
+
+CORE_TEST(set_var_refuses_bad_names_scopes_and_types)
+{
+    static const struct {
+        uint32_t scope;
+        const char *name;
+        uint32_t type;
+    } bad[] = {{5, "v", SPOE_T_INT32},
+               {SPOE_SCOPE_TXN, "", SPOE_T_INT32},
+               {SPOE_SCOPE_TXN, "a-b", SPOE_T_INT32},
+               {SPOE_SCOPE_TXN, "a b", SPOE_T_INT32},
+               {SPOE_SCOPE_TXN, "v", 10},
+               {SPOE_SCOPE_TXN, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                SPOE_T_INT32}};
+    struct payload p = {.n = 0};
+    int result;
+
+    start(false);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct spoe_value value = {.type = bad[i].type};
+
+        cr_assert_eq(request_set_var(a.request, bad[i].scope,
+                                     (struct spoe_span){bad[i].name, strlen(bad[i].name)}, &value),
+                     SPOE_E_INVAL, "case %zu", i);
+    }
+    cr_assert_eq(request_unset_var(a.request, SPOE_SCOPE_REQ, (struct spoe_span){"old", 3}),
+                 SPOE_OK);
+    request_complete(a.request, SPOE_OK);
+    (void)mailbox_run(&worker.mailbox);
+    exchange_release(&worker, x);
+    finish();
+}
+
+static void *complete_on_thread(void *arg)
+{
+    request_complete(arg, SPOE_OK);
+    return NULL;
+}
+
+CORE_TEST(completion_comes_from_any_thread)
+{
+    pthread_t thread;
+    struct payload p = {.n = 0};
+    int result;
+
+    start(false);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(pthread_create(&thread, NULL, complete_on_thread, a.request), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(mailbox_run(&worker.mailbox), 1);
+    cr_assert_eq(done, x);
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(the_pool_ends_at_its_limit_and_recovers)
+{
+    struct payload p = {.n = 0};
+    struct exchange *last = NULL;
+    int result;
+
+    start(false);
+    for (unsigned i = 0; i < 200; i++)
+        put_message(&p, "check", 0);
+    /* Messages without their required argument take a request each and give it back. */
+    for (unsigned i = 0; i < 100; i++) {
+        last = dispatch(&p, &result);
+        cr_assert_eq(result, 0);
+        exchange_release(&worker, last);
+    }
+    cr_assert_eq(worker.counters.missing_arguments, 20000);
+    finish();
+}
+
+/* ---- routes ---- */
+
+Test(route, names_both_plugins_whose_expressions_differ, .timeout = 30)
+{
+    static const struct spoe_arg_decl other = {sizeof other, SPOE_ACCEPT_IP,         0, 0,
+                                               "who",        "hdr(x-forwarded-for)", ""};
+    static const struct spoe_arg_decl *const args[] = {&other, NULL};
+    static const struct spoe_message_decl message = {
+        sizeof message, 0, "check", "on-frontend-http-request", "", args};
+    static const struct spoe_message_decl *const messages[] = {&message, NULL};
+    static const struct spoe_plugin desc = DESCRIPTOR("c", messages, handle_b, NULL);
+    struct spoe_instance plugin_c = {
+        .desc = &desc, .index = 1, .n_messages = 1, .n_arguments = {1}};
+    struct plugin_set both = {.plugin = {&plugin_a, &plugin_c}, .n = 2};
+    struct route_table table;
+    struct plugin_error error;
+
+    cr_assert_eq(route_table_build(&table, &both, &error), -1);
+    cr_assert_str_eq(error.text, "plugins a and c disagree on argument who of message check: "
+                                 "src and hdr(x-forwarded-for)");
+}
+
+Test(route, names_both_plugins_whose_events_differ, .timeout = 30)
+{
+    static const struct spoe_message_decl message = {sizeof message,     0,  "check",
+                                                     "on-http-response", "", args_b};
+    static const struct spoe_message_decl *const messages[] = {&message, NULL};
+    static const struct spoe_plugin desc = DESCRIPTOR("c", messages, handle_b, NULL);
+    struct spoe_instance plugin_c = {
+        .desc = &desc, .index = 1, .n_messages = 1, .n_arguments = {1}};
+    struct plugin_set both = {.plugin = {&plugin_a, &plugin_c}, .n = 2};
+    struct route_table table;
+    struct plugin_error error;
+
+    cr_assert_eq(route_table_build(&table, &both, &error), -1);
+    cr_assert_str_eq(error.text, "plugins a and c disagree on message check: event "
+                                 "on-frontend-http-request and on-http-response");
+}
