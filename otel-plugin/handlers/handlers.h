@@ -15,6 +15,8 @@
 #ifndef OTEL_HANDLERS_HANDLERS_H
 #define OTEL_HANDLERS_HANDLERS_H
 
+#include <spoe/plugin.h>
+
 #include "context/ids.h"
 #include "counters/counters.h"
 #include "lifecycle/sink.h"

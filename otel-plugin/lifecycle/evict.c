@@ -67,5 +67,5 @@ int64_t evictor_refill(void *arg)
 {
     struct evictor *evictor = arg;
 
-    return evictor_run(evictor, evictor->sink->host->now_mono_ns());
+    return evictor_run(evictor, evictor->now_mono_ns());
 }

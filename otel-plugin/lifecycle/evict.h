@@ -22,6 +22,7 @@
 struct evictor {
     struct store *store;
     struct sink *sink;
+    int64_t (*now_mono_ns)(void); /* the host's */
     int64_t ttl_ns;
     _Atomic int draining; /* end all that is open, whatever its age */
 };
@@ -32,7 +33,7 @@ struct evictor {
  */
 int64_t evictor_run(struct evictor *evictor, int64_t now_mono_ns);
 
-/** evictor_run() by the host's clock, as exporter_refill_fn. @param evictor struct evictor */
+/** evictor_run() by its clock, as exporter_refill_fn. @param evictor struct evictor */
 int64_t evictor_refill(void *evictor);
 
 #endif

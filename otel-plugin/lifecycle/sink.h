@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * otel-plugin/lifecycle/sink.h - where ended spans go: into the queue, with what does not fit
- * counted and warned about.
+ * counted. The export thread, which sees all drops, writes the warning.
  */
 #ifndef OTEL_LIFECYCLE_SINK_H
 #define OTEL_LIFECYCLE_SINK_H
-
-#include <spoe/plugin.h>
 
 #include "counters/counters.h"
 #include "queue/queue.h"
 
 struct sink {
-    const struct spoe_host *host;
-    struct spoe_instance *self;
     struct span_queue *queue;
     struct counters *counters;
-    struct warn_limit _warn;
 };
 
 /** @param spans [own] a list linked by `next`, all ended; may be NULL. Threads: [any] */

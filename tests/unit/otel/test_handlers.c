@@ -20,8 +20,7 @@ static struct handlers_worker worker;
 static void set_up(void)
 {
     fake = (struct fake_host){.now_ns = 1};
-    sink =
-        (struct sink){.host = &fake_table, .queue = span_queue_create(1000), .counters = &counters};
+    sink = (struct sink){.queue = span_queue_create(1000), .counters = &counters};
     handlers = (struct handlers){.host = &fake_table,
                                  .store = store_create(3, 30 * S),
                                  .sink = &sink,
