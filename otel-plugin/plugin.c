@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/plugin.c - otel.so: the descriptor and the life of an instance.
+ *
+ *   configure  options            start  store, queue, export thread
+ *   drain      end what is open, flush          stop  join, totals destroy free
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <spoe/util.h>
+
+#include "conf.h"
+#include "handlers/handlers.h"
+#include "handlers/messages.h"
+#include "lifecycle/evict.h"
+#include "version.h"
+
+struct otel {
+    const struct spoe_host *host;
+    struct spoe_instance *self;
+    struct otel_conf conf;
+    struct counters counters;
+    struct store *store;
+    struct span_queue *queue;
+    struct exporter *exporter;
+    struct sink sink;
+    struct evictor evictor;
+    struct handlers handlers;
+};
+
+static void destroy(void *inst)
+{
+    struct otel *otel = inst;
+
+    if (otel == NULL)
+        return;
+    store_destroy(otel->store);
+    span_queue_destroy(otel->queue);
+    otel_conf_fini(&otel->conf);
+    free(otel);
+}
+
+static spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,
+                             struct spoe_config *cfg, void **ret_inst)
+{
+    struct otel *otel = calloc(1, sizeof *otel);
+    spoe_status status;
+
+    if (otel == NULL)
+        return SPOE_E_NOMEM;
+    otel->host = host;
+    otel->self = self;
+    status = otel_conf_read(host, cfg, &otel->conf);
+    if (status != SPOE_OK) {
+        destroy(otel);
+        return status;
+    }
+    *ret_inst = otel;
+    return SPOE_OK;
+}
+
+static spoe_status start(void *inst)
+{
+    struct otel *otel = inst;
+    const struct otel_conf *conf = &otel->conf;
+
+    otel->store = store_create(conf->span_store_max, conf->span_ttl_ns);
+    otel->queue = span_queue_create(conf->span_queue_max);
+    if (otel->store == NULL || otel->queue == NULL)
+        return SPOE_E_NOMEM;
+    otel->sink = (struct sink){.queue = otel->queue, .counters = &otel->counters};
+    otel->evictor = (struct evictor){.store = otel->store,
+                                     .sink = &otel->sink,
+                                     .now_mono_ns = otel->host->now_mono_ns,
+                                     .ttl_ns = conf->span_ttl_ns};
+    otel->handlers = (struct handlers){.host = otel->host,
+                                       .self = otel->self,
+                                       .store = otel->store,
+                                       .sink = &otel->sink,
+                                       .counters = &otel->counters,
+                                       .known_methods = conf->known_methods};
+    if (exporter_start(&conf->exporter, otel->queue, evictor_refill, &otel->evictor, otel->host,
+                       otel->self, &otel->exporter) != 0)
+        return SPOE_E_INTERNAL;
+    spoe_logf(otel->host, otel->self, SPOE_LOG_INFO,
+              "exporting to %s, service.name %s, tls %s, span-ttl %" PRId64
+              " ms, span-store-max %zu, span-queue-max %zu",
+              conf->endpoint, conf->service_name, otel_tls_name(conf->exporter.tls),
+              conf->span_ttl_ns / 1000000, conf->span_store_max, conf->span_queue_max);
+    return SPOE_OK;
+}
+
+static spoe_status worker_start(void *inst, struct spoe_worker *worker, uint32_t index,
+                                void **ret_wctx)
+{
+    struct otel *otel = inst;
+    struct handlers_worker *wctx = malloc(sizeof *wctx);
+
+    (void)worker;
+    (void)index;
+    if (wctx == NULL)
+        return SPOE_E_NOMEM;
+    wctx->shared = &otel->handlers;
+    if (id_source_init(&wctx->ids) != 0) {
+        free(wctx);
+        return SPOE_E_INTERNAL;
+    }
+    *ret_wctx = wctx;
+    return SPOE_OK;
+}
+
+static spoe_status handle(void *wctx, struct spoe_request *req, const struct spoe_message *msg)
+{
+    return handlers_handle(wctx, req, msg);
+}
+
+static void worker_stop(void *wctx)
+{
+    free(wctx);
+}
+
+static void drain(void *inst, int64_t deadline_mono_ns)
+{
+    struct otel *otel = inst;
+
+    atomic_store(&otel->evictor.draining, 1);
+    exporter_flush(otel->exporter, deadline_mono_ns);
+}
+
+/* One line of name=value, every counter that there is. */
+static void log_totals(struct otel *otel, const struct exporter_stats *stats)
+{
+    char text[1024];
+    size_t n = 0;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } totals[] = {
+#define X(name) {#name, counted(&otel->counters.name)},
+        OTEL_COUNTERS(X)
+#undef X
+            {"exported", stats->exported},
+        {"rejected", stats->rejected},
+        {"given_up", stats->given_up},
+        {"not_retryable", stats->not_retryable},
+        {"lost_at_stop", stats->shutdown},
+        {"batches", stats->batches},
+        {"retries", stats->retries},
+    };
+
+    for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) {
+        const int more =
+            snprintf(text + n, sizeof text - n, " %s=%" PRIu64, totals[i].name, totals[i].value);
+
+        if (more < 0 || (size_t)more >= sizeof text - n)
+            break;
+        n += (size_t)more;
+    }
+    spoe_logf(otel->host, otel->self, SPOE_LOG_INFO, "totals:%.*s", (int)n, text);
+}
+
+static void stop(void *inst, int64_t deadline_mono_ns)
+{
+    struct otel *otel = inst;
+    struct exporter_stats stats = {.exported = 0};
+
+    exporter_stop(otel->exporter, deadline_mono_ns, &stats);
+    otel->exporter = NULL;
+    count(&otel->counters.lost_open, store_count(otel->store));
+    log_totals(otel, &stats);
+}
+
+static const struct spoe_plugin plugin = {
+    .magic = SPOE_PLUGIN_MAGIC,
+    .size = sizeof plugin,
+    .abi_major = SPOE_ABI_MAJOR,
+    .abi_minor = SPOE_ABI_MINOR,
+    .needs_minor = 0,
+    .id = "otel",
+    .version = OTEL_PLUGIN_VERSION,
+    .help = "OpenTelemetry traces of HAProxy's requests, exported over OTLP/gRPC",
+    .messages = otel_messages,
+    .options = otel_options,
+    .configure = configure,
+    .start = start,
+    .worker_start = worker_start,
+    .handle = handle,
+    .drain = drain,
+    .worker_stop = worker_stop,
+    .stop = stop,
+    .destroy = destroy,
+};
+
+const struct spoe_plugin *spoe_plugin_entry_v1(void)
+{
+    return &plugin;
+}
