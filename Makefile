@@ -46,4 +46,6 @@ container: ## Build the image spoe-host:VERSION with buildah, podman or docker
 	@tools/build-image
 
 clean: ## Remove the build tree
+	@# A container test that was killed leaves its root mounted.
+	@awk '$$2 ~ "^$(CURDIR)/build/" { print $$2 }' /proc/mounts | sort -r | xargs -r umount
 	rm -rf build

@@ -25,8 +25,27 @@ BASE = "docker.io/library/debian:13"
 MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
 COMMIT = "0123456789ab"
 BUILD_TIME = "2001-02-03T04:05:06Z"
-BUILDAH = ["buildah", "--storage-driver", "vfs", "--root", str(CACHE / "storage"),
-           "--runroot", str(CACHE / "run")]
+
+
+def storage(driver):
+    return ["buildah", "--storage-driver", driver, "--root", str(CACHE / driver),
+            "--runroot", str(CACHE / (driver + "-run"))]
+
+
+def pick_storage():
+    """overlay where the kernel lets us mount one; else vfs, which copies every layer whole."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    probe = storage("overlay")
+    name = f"probe-{os.getpid()}"
+    works = (subprocess.run([*probe, "from", "--name", name, "scratch"], capture_output=True,
+                            timeout=120, check=False).returncode == 0
+             and subprocess.run([*probe, "mount", name], capture_output=True, timeout=120,
+                                check=False).returncode == 0)
+    subprocess.run([*probe, "rm", name], capture_output=True, timeout=120, check=False)
+    return probe if works else storage("vfs")
+
+
+BUILDAH = pick_storage()
 
 
 def run(*argv, limit=1200):
@@ -87,18 +106,13 @@ class Image:
         return [*BUILDAH, "run", "--isolation=chroot", *volumes, self.container, "--",
                 *self.config["Entrypoint"], *args]
 
-    def close(self):
-        """Forget what the next run builds anew; the layers with the packages stay."""
-        buildah("rm", self.container)
-
 
 @pytest.fixture(scope="module")
 def image():
-    CACHE.mkdir(parents=True, exist_ok=True)
     base_image()
     built = Image()
     yield built
-    built.close()
+    buildah("rm", built.container)
 
 
 def test_configuration(image):
@@ -179,6 +193,7 @@ def test_answers(image, mounted):
             except ConnectionRefusedError:
                 return None
 
+        host.wait_line('msg="ready"')
         kind, answer = wait_until(answered, host.report)
         assert kind == 101, answer      # AGENT-HELLO
         assert b"version" in answer and b"2.0" in answer

@@ -62,7 +62,7 @@ def test_files():
 def test_modes():
     for path in [PREFIX, *PREFIX.rglob("*")]:
         mode = path.stat().st_mode & 0o7777
-        program = path.is_dir() or path.name == "spoe-host" or path.suffix == ".so"
+        program = path.is_dir() or path.name == "spoe-host"
         assert mode in ((0o755,) if program else (0o644,)), f"{path}: {mode:o}"
 
 
