@@ -213,6 +213,7 @@ static const char *ack(struct exchange *exchange)
     size_t n = exchange_encode(&worker, exchange, bytes, sizeof bytes), size;
     struct spop_frame frame;
     struct spop_cursor c;
+    size_t n_names = 0;
 
     cr_assert_leq(n, exchange_encoded_max(exchange));
     cr_assert_eq(spop_frame_find(bytes, n, sizeof bytes, &size), 1);
@@ -221,7 +222,6 @@ static const char *ack(struct exchange *exchange)
     cr_assert(frame.type == SPOP_ACK && frame.stream_id == 7 && frame.frame_id == 3);
     cr_assert_gt(frame.payload_len, 0, "an ACK must not be empty");
     c = (struct spop_cursor){frame.payload, frame.payload + frame.payload_len};
-    names[0] = '\0';
     while (c.p != c.end) {
         uint8_t action = c.p[0];
         struct spoe_span name;
@@ -232,8 +232,10 @@ static const char *ack(struct exchange *exchange)
         cr_assert_eq(spop_get_string(&c, &name), 0);
         if (action == 1)
             cr_assert_eq(spop_get_value(&c, &value), 0);
-        strncat(names, action == 1 ? name.p : "-", 1);
+        cr_assert_lt(n_names, sizeof names - 1);
+        names[n_names++] = action == 1 ? name.p[0] : '-';
     }
+    names[n_names] = '\0';
     return names;
 }
 
