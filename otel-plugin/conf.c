@@ -9,7 +9,6 @@
 
 #include "handlers/http_parts.h"
 #include "span/utf8.h"
-#include "version.h"
 
 #define SECONDS INT64_C(1000000000)
 #define TEXT_MAX 1024u /* bytes of the service name, the endpoint and the like */

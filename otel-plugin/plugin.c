@@ -16,7 +16,6 @@
 #include "handlers/handlers.h"
 #include "handlers/messages.h"
 #include "lifecycle/evict.h"
-#include "version.h"
 
 struct otel {
     const struct spoe_host *host;

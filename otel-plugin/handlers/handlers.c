@@ -17,6 +17,9 @@
 
 #define VARIABLE "traceparent"
 
+_Static_assert(REQUEST_UNIQUE_ID == 0 && BACKEND_UNIQUE_ID == 0 && RESPONSE_UNIQUE_ID == 0,
+               "unique_id() reads the first slot");
+
 static void set_span(struct span *span, const char *key, struct spoe_span value)
 {
     span_set_str(span, key, strlen(key), value.p, value.n);
@@ -42,13 +45,27 @@ static void set_port(struct span *span, const char *key, const struct spoe_value
         set_int(span, key, port);
 }
 
-/* The unique-id, or an empty span, which is counted. */
-static struct spoe_span unique_id(struct handlers *h, const struct spoe_value *value)
+/* Most often HAProxy's configuration lacks a line, and nothing else would say why traces lack. */
+static void on_missing_id(struct handlers *h, int64_t now_mono_ns)
 {
+    uint64_t n;
+
+    count(&h->counters->missing_id, 1);
+    if (warn_limit_pass(&h->_warn_missing_id, now_mono_ns, 1, &n))
+        spoe_logf(h->host, h->self, SPOE_LOG_WARNING,
+                  "%" PRIu64 " messages without a unique-id are ignored: does the frontend have "
+                  "unique-id-format?",
+                  n);
+}
+
+/* The unique-id, which is the first argument of every message, or an empty span. */
+static struct spoe_span unique_id(struct handlers *h, const struct spoe_message *msg)
+{
+    const struct spoe_value *value = &msg->slot[0];
     const struct spoe_span none = {NULL, 0};
 
     if (value->type != SPOE_T_STR || value->u.s.n == 0) {
-        count(&h->counters->missing_id, 1);
+        on_missing_id(h, msg->recv_mono_ns);
         return none;
     }
     if (value->u.s.n > STORE_KEY_MAX) {
@@ -156,7 +173,7 @@ static void on_request(struct handlers_worker *worker, struct spoe_request *req,
 {
     struct handlers *h = worker->shared;
     const struct spoe_value *slot = msg->slot;
-    const struct spoe_span id = unique_id(h, &slot[REQUEST_UNIQUE_ID]);
+    const struct spoe_span id = unique_id(h, msg);
     struct spoe_span name;
     struct trace_context context;
     uint8_t parent_buf[8];
@@ -200,7 +217,7 @@ static void on_backend(struct handlers_worker *worker, struct spoe_request *req,
 {
     struct handlers *h = worker->shared;
     const struct spoe_value *slot = msg->slot;
-    const struct spoe_span id = unique_id(h, &slot[BACKEND_UNIQUE_ID]);
+    const struct spoe_span id = unique_id(h, msg);
     const struct spoe_span name = span_name_of(h, &slot[BACKEND_METHOD]);
     struct trace_context context = {.flags = 0};
     struct span *span;
@@ -286,7 +303,7 @@ static void on_response(struct handlers_worker *worker, const struct spoe_messag
 {
     struct handlers *h = worker->shared;
     const struct spoe_value *slot = msg->slot;
-    const struct spoe_span id = unique_id(h, &slot[RESPONSE_UNIQUE_ID]);
+    const struct spoe_span id = unique_id(h, msg);
     struct store_request request;
     struct span *list;
     int64_t end = msg->recv_unix_ns;

@@ -30,7 +30,7 @@ struct handlers {
     struct sink *sink;
     struct counters *counters;
     const char *known_methods; /* comma-separated */
-    struct warn_limit _warn_refused;
+    struct warn_limit _warn_refused, _warn_missing_id;
 };
 
 /* What a worker has of its own. */

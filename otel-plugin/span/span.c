@@ -298,7 +298,7 @@ bool span_attribute(const struct span *span, size_t *pos, struct span_attr *ret)
         ret->str_len = record.str_len;
         break;
     case SPAN_BOOL:
-        ret->i = span->_data[record.value];
+        ret->i = span->_data[record.value] != 0;
         break;
     default:
         memcpy(&ret->i, span->_data + record.value, sizeof ret->i);

@@ -134,11 +134,11 @@ int main(void)
         if (pthread_join(threads[i], NULL) != 0)
             abort();
     expire(INT64_MAX, SIZE_MAX);
-    printf("opened %zu, attached %zu, refused %zu\n", opened, attached, refused);
+    (void)printf("opened %zu, attached %zu, refused %zu\n", opened, attached, refused);
     if (store_count(store) != 0 || servers_out != opened || clients_out != attached ||
         opened == 0 || attached == 0 || refused == 0) {
-        fprintf(stderr, "left %zu, SERVER spans out %zu, CLIENT spans out %zu\n",
-                store_count(store), servers_out, clients_out);
+        (void)fprintf(stderr, "left %zu, SERVER spans out %zu, CLIENT spans out %zu\n",
+                      store_count(store), servers_out, clients_out);
         return 1;
     }
     store_destroy(store);

@@ -575,6 +575,16 @@ Test(handlers, a_missing_or_empty_id_is_counted)
     cr_expect_eq(fake.answers, 0);
 }
 
+Test(handlers, missing_ids_get_one_warning_that_says_what_to_do)
+{
+    const struct slots req = full_request("");
+
+    request(&req, 1);
+    request(&req, 2);
+    cr_expect_eq(fake.warnings, 1);
+    cr_expect_not_null(strstr(fake.line, "unique-id-format"), "got: %s", fake.line);
+}
+
 Test(handlers, an_id_over_the_limit_is_counted)
 {
     static char id[STORE_KEY_MAX + 2];
@@ -725,19 +735,17 @@ Test(handlers, a_message_it_never_declared_is_refused)
 Test(handlers, declares_every_slot)
 {
     static const size_t slots[] = {REQUEST_SLOTS, BACKEND_SLOTS, RESPONSE_SLOTS};
-    size_t n = 0;
 
-    for (; otel_messages[n] != NULL; n++) {
-        size_t args = 0;
+    for (size_t i = 0; i < 3; i++) {
+        const struct spoe_message_decl *message = otel_messages[i];
 
-        cr_assert_lt(n, 3);
-        while (otel_messages[n]->args[args] != NULL) {
-            cr_expect_eq(otel_messages[n]->args[args]->size, sizeof(struct spoe_arg_decl));
-            cr_expect_eq(otel_messages[n]->args[args]->flags, 0, "nothing is required");
-            args++;
+        for (size_t arg = 0; arg < slots[i]; arg++) {
+            cr_assert_not_null(message->args[arg], "%s, %zu", message->name, arg);
+            cr_expect_eq(message->args[arg]->size, sizeof(struct spoe_arg_decl));
+            cr_expect_eq(message->args[arg]->flags, 0, "nothing is required");
         }
-        cr_expect_eq(args, slots[n], "%s", otel_messages[n]->name);
-        cr_expect_str_eq(otel_messages[n]->args[0]->name, "unique-id");
+        cr_expect_null(message->args[slots[i]]);
+        cr_expect_str_eq(message->args[0]->name, "unique-id");
     }
-    cr_expect_eq(n, 3);
+    cr_expect_null(otel_messages[3]);
 }

@@ -298,8 +298,8 @@ Test(siphash, follows_the_reference, .timeout = 10)
     const uint64_t key[2] = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)};
     unsigned char data[15];
 
-    for (unsigned char i = 0; i < sizeof data; i++)
-        data[i] = i;
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (unsigned char)i;
     cr_expect_eq(siphash(key, data, 0), UINT64_C(0x726fdb47dd0e0e31));
     cr_expect_eq(siphash(key, data, 1), UINT64_C(0x74f839c593dc67fd));
     cr_expect_eq(siphash(key, data, 8), UINT64_C(0x93f5f5799a932462));

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/race/race_otel.c - four workers handle the messages of shared requests while a fifth thread
+ * does what the export thread does: evict, take, settle; for ThreadSanitizer to watch. In the end
+ * every request has ended in one way, and every span was taken or counted as dropped.
+ */
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <spoe/util.h>
+
+#include "handlers/handlers.h"
+#include "handlers/http_parts.h"
+#include "handlers/messages.h"
+#include "lifecycle/evict.h"
+
+enum { WORKERS = 4, ROUNDS = 40000, IDS = 300, STORE_MAX = 120, QUEUE_MAX = 100 };
+#define TTL_NS 500
+
+static _Atomic int64_t clock_ns = 1;
+static _Atomic unsigned answers, running = WORKERS;
+
+static int64_t now(void)
+{
+    return atomic_fetch_add(&clock_ns, 1);
+}
+
+static int32_t log_enabled(struct spoe_instance *self, int32_t level)
+{
+    (void)self;
+    (void)level;
+    return 1;
+}
+
+static void log_line(struct spoe_instance *self, struct spoe_request *req, int32_t level,
+                     struct spoe_span text)
+{
+    (void)self;
+    (void)req;
+    (void)level;
+    assert(text.n > 0);
+}
+
+static spoe_status set_var(struct spoe_request *req, uint32_t scope, struct spoe_span name,
+                           const struct spoe_value *value)
+{
+    (void)req;
+    (void)name;
+    assert(scope == SPOE_SCOPE_TXN && value->u.s.n == TRACEPARENT_LEN);
+    atomic_fetch_add(&answers, 1);
+    return SPOE_OK;
+}
+
+static const struct spoe_host host = {.size = sizeof host,
+                                      .log_enabled = log_enabled,
+                                      .log = log_line,
+                                      .set_var = set_var,
+                                      .now_mono_ns = now};
+
+static struct counters counters;
+static struct sink sink = {.counters = &counters};
+static struct handlers handlers = {
+    .host = &host, .sink = &sink, .counters = &counters, .known_methods = HTTP_KNOWN_METHODS};
+static struct evictor evictor = {.sink = &sink, .now_mono_ns = now, .ttl_ns = TTL_NS};
+
+static void *work(void *arg)
+{
+    static const uint32_t n_slots[] = {REQUEST_SLOTS, BACKEND_SLOTS, RESPONSE_SLOTS};
+    struct handlers_worker worker = {.shared = &handlers};
+    struct spoe_value slot[REQUEST_SLOTS];
+    uint8_t random[8];
+    char id[16];
+
+    (void)arg;
+    if (id_source_init(&worker.ids) != 0)
+        abort();
+    for (int i = 0; i < ROUNDS; i++) {
+        const int64_t at = now();
+        struct spoe_message msg = {
+            .size = sizeof msg, .slot = slot, .recv_unix_ns = at, .recv_mono_ns = at};
+
+        id_span(&worker.ids, random);
+        (void)snprintf(id, sizeof id, "%d", (random[0] << 8 | random[1]) % IDS);
+        for (int s = 0; s < REQUEST_SLOTS; s++)
+            slot[s] = (struct spoe_value){.type = SPOE_T_NULL};
+        slot[0] = spoe_value_str(spoe_str(id));
+        msg.index = random[2] % 3;
+        msg.n_slots = n_slots[msg.index];
+        if (msg.index == MESSAGE_REQUEST)
+            slot[REQUEST_METHOD] = spoe_value_str(spoe_str("GET"));
+        if (msg.index == MESSAGE_RESPONSE)
+            slot[RESPONSE_STATUS] = spoe_value_int(200);
+        if (handlers_handle(&worker, NULL, &msg) != SPOE_OK)
+            abort();
+    }
+    atomic_fetch_sub(&running, 1);
+    return NULL;
+}
+
+static size_t take(size_t max)
+{
+    size_t n;
+    struct span *span = span_queue_take(sink.queue, max, &n);
+
+    while (span != NULL) {
+        struct span *next = span->next;
+
+        assert(span->end_unix_ns >= span->start_unix_ns);
+        span_destroy(span);
+        span = next;
+    }
+    span_queue_settle(sink.queue, n);
+    return n;
+}
+
+/* The export thread's part. @return spans taken, in *arg */
+static void *export(void *arg)
+{
+    size_t *taken = arg;
+
+    while (atomic_load(&running) > 0) {
+        (void)evictor_refill(&evictor);
+        *taken += take(16);
+    }
+    atomic_store(&evictor.draining, 1);
+    while (evictor_refill(&evictor) != INT64_MAX)
+        *taken += take(SIZE_MAX);
+    *taken += take(SIZE_MAX);
+    return NULL;
+}
+
+int main(void)
+{
+    pthread_t threads[WORKERS], exporter;
+    size_t taken = 0;
+    uint64_t ended, spans;
+
+    handlers.store = evictor.store = store_create(STORE_MAX, TTL_NS);
+    sink.queue = span_queue_create(QUEUE_MAX);
+    if (handlers.store == NULL || sink.queue == NULL)
+        return 1;
+    if (pthread_create(&exporter, NULL, export, &taken) != 0)
+        abort();
+    for (int i = 0; i < WORKERS; i++)
+        if (pthread_create(&threads[i], NULL, work, NULL) != 0)
+            abort();
+    for (int i = 0; i < WORKERS; i++)
+        if (pthread_join(threads[i], NULL) != 0)
+            abort();
+    if (pthread_join(exporter, NULL) != 0)
+        abort();
+
+    ended =
+        counted(&counters.ended) + counted(&counters.evicted) + counted(&counters.ended_at_stop);
+    /* An answer is a span: the request messages' and the backend messages'. */
+    spans = taken + counted(&counters.dropped);
+#define X(name) (void)printf(#name "=%llu ", (unsigned long long)counted(&counters.name));
+    OTEL_COUNTERS(X)
+#undef X
+    (void)printf("taken=%zu answers=%u\n", taken, atomic_load(&answers));
+    if (counted(&counters.opened) != ended || spans != atomic_load(&answers) ||
+        store_count(handlers.store) != 0 || counted(&counters.ended) == 0) {
+        (void)fprintf(stderr, "the numbers do not add up\n");
+        return 1;
+    }
+    store_destroy(handlers.store);
+    span_queue_destroy(sink.queue);
+    return 0;
+}
