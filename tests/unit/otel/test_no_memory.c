@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/unit/otel/test_no_memory.c - each allocation of a run fails once. The linker leads the
+ * allocating calls of the layers here (--wrap, see CMakeLists.txt). A request may be lost or lack
+ * attributes, which is counted; nothing crashes, and under ASan nothing leaks.
+ */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "fake_host.h"
+#include "handlers/handlers.h"
+#include "handlers/http_parts.h"
+#include "handlers/messages.h"
+#include "lifecycle/evict.h"
+
+static unsigned calls, fail_at; /* 0: none fails */
+
+static bool fails(void)
+{
+    return ++calls == fail_at;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+    return fails() ? NULL : __real_realloc(p, size);
+}
+
+static struct spoe_value text(const char *s)
+{
+    return spoe_value_str(spoe_str(s));
+}
+
+static void send(struct handlers_worker *worker, uint32_t index, uint32_t n,
+                 const struct spoe_value *slot)
+{
+    const struct spoe_message msg = {
+        .size = sizeof msg, .index = index, .n_slots = n, .slot = slot, .recv_unix_ns = 1};
+
+    cr_assert_eq(handlers_handle(worker, NULL, &msg), SPOE_OK);
+}
+
+/* One whole request, and one that stays without a response. @return spans that reached the end */
+static size_t scenario(struct counters *counters)
+{
+    struct sink sink = {.queue = span_queue_create(10), .counters = counters};
+    struct store *store = store_create(10, 1);
+    struct handlers handlers = {.host = &fake_table,
+                                .store = store,
+                                .sink = &sink,
+                                .counters = counters,
+                                .known_methods = HTTP_KNOWN_METHODS};
+    struct evictor evictor = {.store = store, .sink = &sink, .ttl_ns = 1};
+    struct handlers_worker worker = {.shared = &handlers};
+    struct spoe_value request[REQUEST_SLOTS] = {
+        [REQUEST_UNIQUE_ID] = text("one"),
+        [REQUEST_METHOD] = text("GET"),
+        [REQUEST_PATH] = text("/a/path/that/takes/some/room/in/the/block/of/the/span"),
+        [REQUEST_HOST] = text("a-rather-long-host-name.example.org:8443"),
+        [REQUEST_FE_NAME] = text("frontend-of-a-usual-length"),
+    };
+    const struct spoe_value backend[BACKEND_SLOTS] = {text("one"), text("GET"), text("/a/path")};
+    const struct spoe_value response[RESPONSE_SLOTS] = {
+        [RESPONSE_UNIQUE_ID] = text("one"),
+        [RESPONSE_STATUS] = spoe_value_int(500),
+        [RESPONSE_BE_NAME] = text("backend-of-a-usual-length"),
+        [RESPONSE_CUSTOM_ATTRS] = text("a.key.of.ones.own=with a value;another.key=and its value"),
+    };
+    size_t n = 0;
+
+    if (sink.queue == NULL || store == NULL)
+        goto done;
+    cr_assert_eq(id_source_init(&worker.ids), 0);
+    send(&worker, MESSAGE_REQUEST, REQUEST_SLOTS, request);
+    send(&worker, MESSAGE_BACKEND, BACKEND_SLOTS, backend);
+    send(&worker, MESSAGE_RESPONSE, RESPONSE_SLOTS, response);
+    request[REQUEST_UNIQUE_ID] = text("two");
+    send(&worker, MESSAGE_REQUEST, REQUEST_SLOTS, request);
+    (void)evictor_run(&evictor, INT64_C(1000000000));
+    cr_expect_eq(store_count(store), 0);
+    cr_expect_eq(counted(&counters->opened),
+                 counted(&counters->ended) + counted(&counters->evicted));
+    span_queue_destroy(sink.queue);
+    sink.queue = NULL;
+    n = (size_t)(counted(&counters->opened) + counted(&counters->no_memory));
+done:
+    store_destroy(store);
+    span_queue_destroy(sink.queue);
+    return n;
+}
+
+Test(no_memory, costs_no_more_than_the_request, .timeout = 60)
+{
+    unsigned n;
+
+    for (n = 1; n < 10000; n++) {
+        struct counters counters = {0};
+        size_t requests;
+
+        calls = 0;
+        fail_at = n;
+        requests = scenario(&counters);
+        fail_at = 0;
+        if (calls < n) /* nothing failed: all of them have been tried */
+            break;
+        if (requests != 0)
+            cr_expect_geq(requests, 2, "call %u: a request is neither open nor counted", n);
+    }
+    cr_expect_gt(n, 70, "the store's shards and the spans: %u", n);
+    cr_expect_lt(n, 10000);
+}
