@@ -36,7 +36,7 @@
 
 /* The owner is asked at most so often where its moment has passed and it had nothing for us. */
 #define REFILL_MIN_NS (10 * NS_PER_MS)
-/* While a batch waits for its retry the owner is asked so often. */
+/* While a batch waits for its retry: how often drops are reported and the owner is asked. */
 #define RETRY_SLICE_NS NS_PER_S
 #define FLUSH_RETRY_FIRST_NS (100 * NS_PER_MS)
 #define FLUSH_RETRY_MAX_NS NS_PER_S
@@ -78,7 +78,8 @@ struct exporter {
 
     /* The export thread's own. */
     int64_t first_ns; /* no span that waits came before */
-    struct report failures, losses;
+    uint64_t dropped_seen;
+    struct report failures, losses, drops;
     bool failing;
 };
 
@@ -256,6 +257,20 @@ static void report_loss(struct exporter *ex, uint64_t lost, const char *why, con
             text[0] != '\0' ? ": " : "", text);
 }
 
+/* Also the producers' drops: none of them sees more than its own. */
+static void report_drops(struct exporter *ex)
+{
+    struct span_queue_stats stats;
+    uint64_t n;
+
+    span_queue_get_stats(ex->queue, &stats);
+    if (report_due(ex, &ex->drops, stats.dropped - ex->dropped_seen, &n))
+        LOG(ex, SPOE_LOG_WARNING,
+            "the queue is full (%zu spans wait or are under way): dropped %" PRIu64 " new ones",
+            stats.max, n);
+    ex->dropped_seen = stats.dropped;
+}
+
 /* ---- sending ------------------------------------------------------------------------------ */
 
 /* @return the moment at which the owner wants to be asked again */
@@ -271,6 +286,7 @@ static void wait_retry(struct exporter *ex, int64_t until_ns, uint64_t request)
         struct orders orders = get_orders(ex);
         int64_t at = now(ex);
 
+        report_drops(ex);
         if (orders.mode == MODE_END || orders.request != request || at >= until_ns)
             return;
         (void)wait_queue(
@@ -437,6 +453,7 @@ static void *export_thread(void *arg)
         if (orders.mode == MODE_END)
             break;
         refill_ns = call_refill(ex);
+        report_drops(ex);
         if (orders.mode == MODE_RUN && !gather(ex, refill_ns))
             continue;
         spans = span_queue_take(ex->queue, ex->conf.batch_max, &n);

@@ -3,8 +3,8 @@
  * otel-plugin/export/otlp_grpc.c - unary calls of TraceService/Export, one at a time.
  *
  * The export thread makes a call and waits on the transport's own completion queue for its one
- * event; the call's deadline bounds that wait. WAIT_FOR_READY is off: while the collector cannot
- * be reached a call fails at once with UNAVAILABLE, and the exporter's retry decides what to do.
+ * event; the call's deadline bounds that wait. WAIT_FOR_READY is off: where the collector cannot be
+ * reached a call fails at once with UNAVAILABLE, and the exporter's retry decides what to do.
  */
 #include "export/otlp_grpc.h"
 
@@ -53,7 +53,7 @@ struct otlp_grpc {
     grpc_channel_credentials *creds;
     grpc_channel *channel;
     grpc_completion_queue *cq;
-    bool stale; /* the last call timed out: connect anew */
+    bool stale; /* connect anew for the next call */
     pthread_mutex_t lock;
     grpc_call *call; /* under lock: the one that is under way */
     bool cancelled;  /* under lock */
@@ -156,6 +156,18 @@ static bool is_retryable(grpc_status_code status, bool has_retry_info)
     default:
         return false;
     }
+}
+
+/*
+ * Whether the next call gets a new channel. A channel that could not connect stays in its failure
+ * for up to half a minute, as name resolution and reconnecting have back-offs of their own
+ * (measured: a collector that was there after 8 s was seen after 49 s); with a new one, each call
+ * is one attempt to connect, at the moments that the exporter chooses. A call that timed out may
+ * have gone to a peer that is gone without a trace: keepalive is off.
+ */
+static bool is_connection_bad(grpc_status_code status)
+{
+    return status == GRPC_STATUS_UNAVAILABLE || status == GRPC_STATUS_DEADLINE_EXCEEDED;
 }
 
 static int64_t clamp_delay(int64_t seconds, int32_t nanos)
@@ -377,7 +389,7 @@ static void otlp_send(struct transport *transport, const uint8_t *bytes, size_t 
         assert(event.type == GRPC_OP_COMPLETE && event.tag == call);
         (void)event;
         read_answer(&answer, ret);
-        self->stale = answer.status == GRPC_STATUS_DEADLINE_EXCEEDED;
+        self->stale = is_connection_bad(answer.status);
     } else { /* no event will come */
         *ret = (struct transport_result){.outcome = TRANSPORT_NOT_RETRYABLE};
         (void)snprintf(ret->text, sizeof ret->text, "gRPC: %s", grpc_call_error_to_string(rc));

@@ -407,6 +407,19 @@ Test(exporter, counts_what_the_collector_rejects)
     expect_logged("warns: deprecated");
 }
 
+Test(exporter, says_how_many_a_full_queue_dropped)
+{
+    const struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10);
+    struct exporter *exporter;
+
+    span_queue_push(queue, make_list(25));
+    exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
+    await_sends(1);
+    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 10);
+    expect_logged("the queue is full (10 spans wait or are under way): dropped 15 new ones");
+}
+
 /* ---- flush and stop ----------------------------------------------------------------------- */
 
 Test(exporter, flush_does_not_wait_for_a_full_batch)

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/race/race_exporter.c - producers, the export thread and the main thread's flush, numbers
+ * and stop at the same time, over a transport that fails every third request. Every span is either
+ * exported or dropped by the queue. Meant for the TSan build.
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "export/exporter_hooks.h"
+
+#define PRODUCERS 4u
+#define SPANS 5000u /* of each producer */
+#define REFILLED 5000u
+#define NS_PER_S INT64_C(1000000000)
+
+static struct span_queue *queue;
+static _Atomic uint64_t dropped;
+static _Atomic unsigned requests;
+
+static int64_t mono_now(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+static struct span *make(void)
+{
+    static const struct trace_context context = {.trace_id = {1}, .span_id = {2}, .flags = 1};
+    struct span *span = span_create(SPAN_SERVER, &context, NULL, false, 1, "GET", 3);
+
+    if (span == NULL)
+        return NULL;
+    span_set_int(span, "http.response.status_code", 25, 200);
+    span_end(span, 2);
+    return span;
+}
+
+static void *produce(void *arg)
+{
+    (void)arg;
+    for (unsigned n = 0; n < SPANS; n++)
+        atomic_fetch_add(&dropped, span_queue_push(queue, make()));
+    return NULL;
+}
+
+/* As evictions do, on the export thread. */
+static int64_t refill(void *arg)
+{
+    static unsigned left = REFILLED;
+
+    (void)arg;
+    for (unsigned n = 0; n < 10 && left > 0; n++, left--)
+        atomic_fetch_add(&dropped, span_queue_push(queue, make()));
+    return left > 0 ? mono_now() : INT64_MAX;
+}
+
+static void fake_send(struct transport *transport, const uint8_t *bytes, size_t size,
+                      int64_t deadline_mono_ns, struct transport_result *ret)
+{
+    (void)transport;
+    (void)bytes;
+    (void)size;
+    (void)deadline_mono_ns;
+    *ret = (struct transport_result){
+        .outcome = atomic_fetch_add(&requests, 1) % 3 == 2 ? TRANSPORT_RETRYABLE : TRANSPORT_OK};
+}
+
+static void fake_cancel(struct transport *transport)
+{
+    (void)transport;
+}
+
+static void fake_stop(struct transport *transport, int64_t deadline_mono_ns)
+{
+    (void)transport;
+    (void)deadline_mono_ns;
+}
+
+int main(void)
+{
+    static struct transport transport = {
+        .send = fake_send, .cancel = fake_cancel, .stop = fake_stop};
+    const struct exporter_conf conf = {.endpoint = "collector:4317",
+                                       .service_name = "haproxy",
+                                       .service_version = "1.0",
+                                       .batch_max = 100,
+                                       .batch_delay_ns = NS_PER_S / 1000,
+                                       .timeout_ns = NS_PER_S,
+                                       .retry_initial_ns = NS_PER_S / 1000,
+                                       .retry_max_ns = NS_PER_S / 100,
+                                       .retry_give_up_ns = 600 * NS_PER_S};
+    const uint64_t all = (uint64_t)PRODUCERS * SPANS + REFILLED;
+    pthread_t threads[PRODUCERS];
+    struct exporter *exporter;
+    struct exporter_stats stats;
+    bool ok;
+
+    queue = span_queue_create(1000);
+    if (queue == NULL || exporter_start_with(&conf, queue, refill, NULL, NULL, NULL, &transport,
+                                             NULL, &exporter) != 0)
+        return 1;
+    for (size_t i = 0; i < PRODUCERS; i++)
+        if (pthread_create(&threads[i], NULL, produce, NULL) != 0)
+            return 1;
+    exporter_get_stats(exporter, &stats);
+    exporter_flush(exporter, mono_now() + NS_PER_S / 100);
+    for (size_t i = 0; i < PRODUCERS; i++)
+        (void)pthread_join(threads[i], NULL);
+    exporter_flush(exporter, mono_now() + 120 * NS_PER_S);
+    exporter_stop(exporter, mono_now() + 120 * NS_PER_S, &stats);
+    ok = stats.exported + atomic_load(&dropped) == all && stats.shutdown == 0;
+    printf("%s: exported %" PRIu64 ", dropped %" PRIu64 " of %" PRIu64 ", %" PRIu64 " retries\n",
+           ok ? "ok" : "WRONG", stats.exported, (uint64_t)atomic_load(&dropped), all,
+           stats.retries);
+    span_queue_destroy(queue);
+    return ok ? 0 : 1;
+}
