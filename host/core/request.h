@@ -65,6 +65,7 @@ struct exchange {
     struct exchange *next_free;
     void *owner; /* the connection; NULL once it is gone or the ACK has left */
     void *pin;   /* the buffer that the spans point into; NULL if none is held */
+    void *name;  /* the engine's name, which a message points to as well; NULL if none is held */
     uint64_t stream_id, frame_id;
     size_t budget;                /* most bytes of actions in the ACK */
     _Atomic size_t action_bytes;  /* taken of it */

@@ -19,6 +19,13 @@
 
 enum conn_state { CONN_HELLO, CONN_OPEN, CONN_DRAINING, CONN_CLOSING };
 
+/* The engine's name. Messages point to it, so it may have to outlive its connection. */
+struct engine_name {
+    uint32_t refs; /* the connection, and each exchange that a plugin has not completed */
+    size_t len;
+    char text[];
+};
+
 struct conn {
     struct deadline deadline; /* first; in the worker's hello or linger list */
     TAILQ_ENTRY(conn) link;
@@ -38,8 +45,7 @@ struct conn {
     size_t out_start, out_end;
     struct exchange_list exchanges; /* in flight */
     uint32_t frame_size;            /* negotiated */
-    size_t engine_id_len;
-    char engine_id[CONN_ENGINE_ID_MAX];
+    struct engine_name *engine;     /* NULL: none was given */
     char peer[CONN_PEER_MAX];
 };
 
@@ -157,10 +163,27 @@ static void flush(struct conn *conn)
 
 /* ---- exchanges ---- */
 
+static void engine_unref(struct engine_name *engine)
+{
+    if (engine != NULL && --engine->refs == 0)
+        free(engine);
+}
+
+/* Hold what the exchange's messages point to until their plugins have completed them. */
+static void pin(struct conn *conn, struct exchange *exchange)
+{
+    exchange->pin = block_ref(conn->in);
+    exchange->name = conn->engine;
+    if (conn->engine != NULL)
+        conn->engine->refs++;
+}
+
 static void unpin(struct worker *worker, struct exchange *exchange)
 {
     block_unref(&worker->blocks, exchange->pin);
     exchange->pin = NULL;
+    engine_unref(exchange->name);
+    exchange->name = NULL;
 }
 
 /* Put the ACK of an exchange into the output. */
@@ -268,6 +291,30 @@ static void protocol_error(struct conn *conn, int status, const char *where)
     disconnect(conn, status);
 }
 
+/* @return false: out of memory, the connection dies */
+static bool set_engine(struct conn *conn, struct spoe_span name)
+{
+    size_t len = name.n < CONN_ENGINE_ID_MAX ? name.n : CONN_ENGINE_ID_MAX;
+
+    conn->engine = malloc(sizeof *conn->engine + len);
+    if (conn->engine == NULL) {
+        COUNT(counters(conn), resource_errors);
+        conn->dead = true;
+        return false;
+    }
+    conn->engine->refs = 1;
+    conn->engine->len = len;
+    memcpy(conn->engine->text, name.p, len);
+    return true;
+}
+
+static struct spoe_span engine_span(const struct conn *conn)
+{
+    if (conn->engine == NULL)
+        return (struct spoe_span){NULL, 0};
+    return (struct spoe_span){conn->engine->text, conn->engine->len};
+}
+
 static void on_hello(struct conn *conn, const struct spop_frame *frame)
 {
     const struct host_conf *conf = conn->worker->core.shared->conf;
@@ -292,10 +339,8 @@ static void on_hello(struct conn *conn, const struct spop_frame *frame)
         start_closing(conn);
         return;
     }
-    conn->engine_id_len =
-        hello.engine_id.n < CONN_ENGINE_ID_MAX ? hello.engine_id.n : CONN_ENGINE_ID_MAX;
-    if (conn->engine_id_len > 0)
-        memcpy(conn->engine_id, hello.engine_id.p, conn->engine_id_len);
+    if (hello.engine_id.n != 0 && !set_engine(conn, hello.engine_id))
+        return;
     COUNT(counters(conn), hellos);
     deadline_remove(&conn->worker->hello, &conn->deadline);
     conn->state = CONN_OPEN;
@@ -329,7 +374,7 @@ static void on_notify(struct conn *conn, const struct spop_frame *frame,
     if (exchange->outstanding == 0) { /* malformed, and nobody holds it */
         exchange_release(&worker->core, exchange);
     } else {
-        exchange->pin = block_ref(conn->in);
+        pin(conn, exchange);
         if (result > 0) {
             exchange->owner = conn;
             TAILQ_INSERT_TAIL(&conn->exchanges, exchange, link);
@@ -435,9 +480,8 @@ static bool must_wait(struct conn *conn)
 static void process(struct conn *conn)
 {
     const struct host_conf *conf = conn->worker->core.shared->conf;
-    struct dispatch_input input = {.engine_id = {conn->engine_id, conn->engine_id_len},
-                                   .unix_ns = clock_unix_ns(),
-                                   .mono_ns = clock_mono_ns()};
+    struct dispatch_input input = {
+        .engine_id = engine_span(conn), .unix_ns = clock_unix_ns(), .mono_ns = clock_mono_ns()};
     bool wait = false;
 
     input.deadline_ns = input.mono_ns + conf->processing_timeout_ns;
@@ -462,7 +506,7 @@ static void process(struct conn *conn)
         }
         conn->in_start += size;
         on_frame(conn, &frame, &input);
-        input.engine_id.n = conn->engine_id_len;
+        input.engine_id = engine_span(conn); /* that frame may have been the HELLO */
     }
     if (!conn->dead)
         set_reading(conn, !wait && conn->state != CONN_DRAINING);
@@ -639,6 +683,7 @@ void conn_destroy(struct conn *conn)
     if (conn->writing)
         (void)event_del(&conn->write_event);
     block_unref(&worker->blocks, conn->out);
+    engine_unref(conn->engine);
     TAILQ_REMOVE(&worker->conns, conn, link);
     (void)close(conn->fd);
     free(conn);
