@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "conf/value.h"
 #include "core/log.h"
 #include "net/conn.h"
 
@@ -170,20 +171,37 @@ static bool remove_stale(const struct sockaddr_un *address)
     return unlink(address->sun_path) == 0 || errno == ENOENT;
 }
 
-/* Give a socket file to the configured group. */
-static int set_group(const struct host_conf *conf, const char *path)
+/* A group by name or, where there is no such name, by number. @return false: neither */
+static bool find_group(const char *text, gid_t *ret)
 {
     char buffer[4096];
     struct group group, *found = NULL;
+    int64_t number;
+
+    (void)getgrnam_r(text, &group, buffer, sizeof buffer, &found);
+    if (found != NULL) {
+        *ret = found->gr_gid;
+        return true;
+    }
+    /* (gid_t)-1 means "leave it" to chown(). */
+    if (value_parse_int(text, &number) != VALUE_OK || number < 0 || number >= (gid_t)-1)
+        return false;
+    *ret = (gid_t)number;
+    return true;
+}
+
+/* Give a socket file to the configured group. */
+static int set_group(const struct host_conf *conf, const char *path)
+{
+    gid_t gid;
 
     if (conf->socket_group == NULL)
         return 0;
-    (void)getgrnam_r(conf->socket_group, &group, buffer, sizeof buffer, &found);
-    if (found == NULL) {
+    if (!find_group(conf->socket_group, &gid)) {
         log_line(SPOE_LOG_ERR, COMPONENT, "socket-group: no group \"%s\"", conf->socket_group);
         return -1;
     }
-    if (lchown(path, (uid_t)-1, found->gr_gid) != 0) {
+    if (lchown(path, (uid_t)-1, gid) != 0) {
         log_line(SPOE_LOG_ERR, COMPONENT, "unix:%s: cannot give it to group %s: %s", path,
                  conf->socket_group, strerror(errno));
         return -1;
