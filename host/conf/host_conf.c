@@ -72,7 +72,7 @@ const struct spoe_option *const host_options[N_OPTIONS + 1] = {
     [OPT_MAX_CONNECTIONS] =
         OPTION(.type = SPOE_OPT_INT, .key = "max-connections", .default_text = "4096",
                .env = ENV("SPOE_MAX_CONNECTIONS"), .min = 1, .max = 1000000,
-               .help = "connections at a time; further ones wait"),
+               .help = "connections at a time; further ones are closed"),
     [OPT_PROCESSING_TIMEOUT] =
         OPTION(.type = SPOE_OPT_DURATION, .key = "processing-timeout", .default_text = "10ms",
                .env = ENV("SPOE_PROCESSING_TIMEOUT"), .min = MS, .max = HOUR,
