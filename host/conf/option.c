@@ -119,8 +119,16 @@ static void describe_accepted(const struct spoe_option *option, struct text *t)
             text_add(t, "%s %s", i == 0 ? "" : ",", option->choices[i]);
         break;
     default: /* a string is never refused */
+        text_add(t, "a text");
         break;
     }
+}
+
+void option_describe(const struct spoe_option *option, char ret[OPTION_TEXT_MAX])
+{
+    struct text t = {.p = ret, .size = OPTION_TEXT_MAX, .n = 0};
+
+    describe_accepted(option, &t);
 }
 
 static bool in_bounds(const struct spoe_option *option, int64_t v)

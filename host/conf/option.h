@@ -23,6 +23,9 @@ const char *option_check(const struct spoe_option *option);
 /** Whether the element has a key that is fit to be shown. */
 bool option_has_key(const struct spoe_option *option);
 
+/** Describe what the option takes, for people: "a whole number, 1 to 64". */
+void option_describe(const struct spoe_option *option, char ret[OPTION_TEXT_MAX]);
+
 /**
  * Parse a text as the option's type, and hold it against the option's bounds.
  *

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "conf/option.h"
 #include "core/build_info.h"
 
 #define ARGS_PER_LINE 8u /* HAProxy reads at most 64 words a line; lines add up */
@@ -54,25 +55,18 @@ static void print_message(FILE *out, const struct spoe_message_decl *decl)
     }
 }
 
-static const char *option_type(uint32_t type)
-{
-    static const char *const names[] = {"?",    "bool",   "integer", "duration",
-                                        "size", "string", "choice"};
-
-    return type < sizeof names / sizeof names[0] ? names[type] : names[0];
-}
-
 static void print_option(FILE *out, const char *id, const struct spoe_option *option)
 {
-    (void)fprintf(out, "    %s.%s  %s", id, option->key, option_type(option->type));
-    for (size_t i = 0; option->choices != NULL && option->choices[i] != NULL; i++)
-        (void)fprintf(out, "%s%s", i == 0 ? " " : "|", option->choices[i]);
+    char accepted[OPTION_TEXT_MAX];
+
+    option_describe(option, accepted);
+    (void)fprintf(out, "    %s.%s  %s", id, option->key, accepted);
     if (option->flags & SPOE_OPTION_REQUIRED)
-        (void)fputs(", required", out);
+        (void)fputs("; required", out);
     if (option->default_text != NULL)
-        (void)fprintf(out, ", default %s", option->default_text);
+        (void)fprintf(out, "; default %s", option->default_text);
     for (size_t i = 0; option->env != NULL && option->env[i] != NULL; i++)
-        (void)fprintf(out, "%s%s", i == 0 ? ", environment " : " ", option->env[i]);
+        (void)fprintf(out, "%s%s", i == 0 ? "; environment " : " ", option->env[i]);
     (void)fprintf(out, "\n        %s\n", option->help != NULL ? option->help : "");
 }
 

@@ -11,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/option.h"
 #include "core/log.h"
 
-/* Sizes as of 1.0, which never shrink. */
-#define PLUGIN_SIZE_1_0 sizeof(struct spoe_plugin)
-#define MESSAGE_SIZE_1_0 sizeof(struct spoe_message_decl)
-#define ARGUMENT_SIZE_1_0 sizeof(struct spoe_arg_decl)
+/* Sizes as of 1.0, up to its last members: the structs may grow, what is demanded does not. */
+#define PLUGIN_SIZE_1_0 (offsetof(struct spoe_plugin, get_extension) + sizeof(void (*)(void)))
+#define MESSAGE_SIZE_1_0 (offsetof(struct spoe_message_decl, args) + sizeof(void *))
+#define ARGUMENT_SIZE_1_0 (offsetof(struct spoe_arg_decl, help) + sizeof(char *))
 
 static void fail(struct plugin_error *reterr, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -107,7 +108,8 @@ static int check_messages(struct spoe_instance *plugin, struct plugin_error *ret
             return -1;
         }
         if (decl->size < MESSAGE_SIZE_1_0 || !is_name(decl->name, PLUGIN_NAME_MAX, "_.-")) {
-            fail(reterr, "message %u has a bad declaration", n);
+            fail(reterr, "message %u (\"%.64s\") has a bad declaration", n,
+                 decl->size >= MESSAGE_SIZE_1_0 && decl->name != NULL ? decl->name : "");
             return -1;
         }
         if (!is_event(decl->event)) {
@@ -130,6 +132,52 @@ static int check_messages(struct spoe_instance *plugin, struct plugin_error *ret
     }
     plugin->n_messages = n;
     return 0;
+}
+
+static int check_option(const struct spoe_option *const *options, size_t i,
+                        struct plugin_error *reterr)
+{
+    const struct spoe_option *option = options[i];
+    const char *wrong = option_check(option);
+    char text[OPTION_TEXT_MAX];
+    struct spoe_value value;
+
+    for (size_t j = 0; j < i && wrong == NULL; j++) {
+        if (strcmp(options[j]->key, option->key) == 0)
+            wrong = "another option has its key";
+    }
+    if (wrong == NULL && option->default_text != NULL &&
+        option_parse(option, option->default_text, &value, text) != 0) {
+        fail(reterr, "option %s: bad default: %s", option->key, text);
+        return -1;
+    }
+    if (wrong != NULL)
+        fail(reterr, "option %zu (\"%s\"): %s", i, option_has_key(option) ? option->key : "",
+             wrong);
+    return wrong == NULL ? 0 : -1;
+}
+
+static int check_options(const struct spoe_plugin *desc, struct plugin_error *reterr)
+{
+    for (size_t i = 0; desc->options != NULL && desc->options[i] != NULL; i++) {
+        if (i == CONF_OPTIONS_MAX) {
+            fail(reterr, "more than %u options", CONF_OPTIONS_MAX);
+            return -1;
+        }
+        if (check_option(desc->options, i, reterr) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* is_name() without capital letters. */
+static bool is_id(const char *s)
+{
+    for (const char *p = s; p != NULL && *p != '\0'; p++) {
+        if (*p >= 'A' && *p <= 'Z')
+            return false;
+    }
+    return is_name(s, PLUGIN_ID_MAX, "-");
 }
 
 static int check_descriptor(const struct spoe_plugin *desc, struct plugin_error *reterr)
@@ -157,8 +205,9 @@ static int check_descriptor(const struct spoe_plugin *desc, struct plugin_error 
              PLUGIN_SIZE_1_0);
         return -1;
     }
-    if (!is_name(desc->id, PLUGIN_ID_MAX, "-") || strcmp(desc->id, "host") == 0) {
-        fail(reterr, "bad id: 1 to %u of [a-z0-9-], not \"host\"", PLUGIN_ID_MAX);
+    if (!is_id(desc->id) || strcmp(desc->id, "host") == 0) {
+        fail(reterr, "bad id \"%.32s\": 1 to %u of [a-z0-9-], not \"host\"",
+             desc->id != NULL ? desc->id : "", PLUGIN_ID_MAX);
         return -1;
     }
     if (desc->version == NULL || desc->configure == NULL || desc->handle == NULL) {
@@ -208,7 +257,7 @@ struct spoe_instance *plugin_open(const char *path, struct plugin_error *reterr)
     if (check_descriptor(desc, reterr) != 0)
         goto fail;
     plugin->desc = desc;
-    if (check_messages(plugin, reterr) != 0)
+    if (check_messages(plugin, reterr) != 0 || check_options(desc, reterr) != 0)
         goto fail;
     return plugin;
 fail:
