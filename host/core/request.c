@@ -374,3 +374,14 @@ void exchange_put(struct spoe_worker *worker, struct exchange *exchange)
     exchange->next_free = worker->pool.free_exchanges;
     worker->pool.free_exchanges = exchange;
 }
+
+void exchange_each(struct request_pool *pool, void (*fn)(struct exchange *exchange, void *arg),
+                   void *arg)
+{
+    for (size_t b = 0; b < pool->n_exchange_blocks; b++) {
+        struct exchange *block = pool->exchange_blocks[b];
+
+        for (size_t i = 0; i < EXCHANGE_BLOCK; i++)
+            fn(&block[i], arg);
+    }
+}

@@ -111,6 +111,10 @@ struct exchange *exchange_get(struct spoe_worker *worker);
 /** Free an exchange; its requests must be free. The pin must have been dropped. */
 void exchange_put(struct spoe_worker *worker, struct exchange *exchange);
 
+/** Call fn for every exchange there is, also those that are free. */
+void exchange_each(struct request_pool *pool, void (*fn)(struct exchange *exchange, void *arg),
+                   void *arg);
+
 /* What struct spoe_host offers on requests; see there. */
 spoe_status request_set_var(struct spoe_request *handle, uint32_t scope, struct spoe_span name,
                             const struct spoe_value *value);

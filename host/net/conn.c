@@ -186,6 +186,16 @@ static void unpin(struct worker *worker, struct exchange *exchange)
     exchange->name = NULL;
 }
 
+static void unpin_each(struct exchange *exchange, void *arg)
+{
+    unpin(arg, exchange); /* nothing where nothing is held */
+}
+
+void conn_unpin_all(struct worker *worker)
+{
+    exchange_each(&worker->core.pool, unpin_each, worker);
+}
+
 /* Put the ACK of an exchange into the output. */
 static void put_ack(struct conn *conn, struct exchange *exchange)
 {

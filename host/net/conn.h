@@ -31,6 +31,9 @@ void conn_exchange_done(struct spoe_worker *core, struct exchange *exchange);
 /** processing-timeout has passed: answer without what is still pending. */
 void conn_exchange_expired(struct worker *worker, struct exchange *exchange);
 
+/** Let go of what messages pinned that were not completed before the worker stopped. [main] */
+void conn_unpin_all(struct worker *worker);
+
 /** Write the output of every connection in the dirty list. */
 void conn_flush_dirty(struct worker *worker);
 /** Go on with the connections that waited for room below max-pending. */

@@ -365,6 +365,7 @@ void worker_fini(struct worker *worker)
     }
     if (worker->pending_timer >= 0)
         (void)close(worker->pending_timer);
+    conn_unpin_all(worker);
     block_pool_fini(&worker->blocks);
     worker_core_fini(&worker->core);
     (void)pthread_cond_destroy(&worker->changed);
