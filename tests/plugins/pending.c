@@ -8,7 +8,9 @@
  *   twice   at once, two times
  *   inline  before handle() returns
  *   fail    at once, with an error, so that its variable is left out
- * Before it completes it sets `pending` to the key. A line tells about every completion.
+ * Before it completes it sets `pending` to the key, which it reads from the message only then: what
+ * is [pin] must still be there, also when the connection is gone. A line tells about every message
+ * that is to wait, and about every completion.
  */
 #include <assert.h>
 #include <pthread.h>
@@ -28,8 +30,7 @@ struct item {
     enum mode mode;
     bool ready;     /* may complete as soon as due_ns has come */
     int64_t due_ns; /* only for AFTER */
-    size_t key_len;
-    char key[64];
+    const struct spoe_message *msg;
 };
 
 struct pending {
@@ -43,17 +44,21 @@ struct pending {
     bool stopping;
 };
 
+/* Slots of both messages. */
+enum { KEY, MODE, DELAY, N_SLOTS };
+
 /* Set the variable and complete; no lock is held, as complete() may do much. */
 static void finish(struct pending *pe, struct item *item)
 {
-    struct spoe_value v = spoe_value_str((struct spoe_span){item->key, item->key_len});
-    spoe_status set = pe->host->set_var(item->req, SPOE_SCOPE_TXN, spoe_str("pending"), &v);
+    const struct spoe_value *key = &item->msg->slot[KEY];
+    spoe_status set = pe->host->set_var(item->req, SPOE_SCOPE_TXN, spoe_str("pending"), key);
 
+    spoe_logf(pe->host, pe->self, SPOE_LOG_INFO, "completes key=%.*s engine=%.*s set_var=%d",
+              (int)key->u.s.n, key->u.s.p, (int)item->msg->engine_id.n, item->msg->engine_id.p,
+              (int)set);
     pe->host->complete(item->req, item->mode == FAIL ? SPOE_E_INTERNAL : SPOE_OK);
     if (item->mode == TWICE)
         pe->host->complete(item->req, SPOE_OK);
-    spoe_logf(pe->host, pe->self, SPOE_LOG_INFO, "completed key=%.*s set_var=%d",
-              (int)item->key_len, item->key, (int)set);
 }
 
 /* Take the first item that is due off the list; else NULL, and when to look again (0: at news). */
@@ -130,9 +135,6 @@ static spoe_status start(void *inst)
     return SPOE_OK;
 }
 
-/* Slots of both messages. */
-enum { KEY, MODE, DELAY, N_SLOTS };
-
 static enum mode mode_of(const struct spoe_message *msg)
 {
     for (int i = 0; i < N_MODES; i++)
@@ -145,9 +147,13 @@ static enum mode mode_of(const struct spoe_message *msg)
 static void release(struct pending *pe, struct spoe_span key)
 {
     pthread_mutex_lock(&pe->lock);
-    for (struct item *item = pe->items; item != NULL; item = item->next)
-        if (item->mode == HOLD && item->key_len == key.n && memcmp(item->key, key.p, key.n) == 0)
+    for (struct item *item = pe->items; item != NULL; item = item->next) {
+        struct spoe_span held = item->msg->slot[KEY].u.s;
+
+        if (item->mode == HOLD && held.n == key.n &&
+            (key.n == 0 || memcmp(held.p, key.p, key.n) == 0))
             item->ready = true;
+    }
     pthread_cond_signal(&pe->news);
     pthread_mutex_unlock(&pe->lock);
 }
@@ -159,8 +165,6 @@ static spoe_status handle(void *wctx, struct spoe_request *req, const struct spo
     struct item *item;
     int64_t delay_ms;
 
-    if (key.n > sizeof item->key)
-        return SPOE_E_INVAL;
     if (msg->index == 1) {
         release(pe, key);
         return SPOE_OK;
@@ -171,9 +175,7 @@ static spoe_status handle(void *wctx, struct spoe_request *req, const struct spo
     item->req = req;
     item->mode = mode_of(msg);
     item->ready = item->mode != HOLD && item->mode != CANCEL;
-    item->key_len = key.n;
-    if (key.n > 0)
-        memcpy(item->key, key.p, key.n);
+    item->msg = msg;
     if (item->mode == AFTER && spoe_get_int(&msg->slot[DELAY], &delay_ms))
         item->due_ns = msg->recv_mono_ns + delay_ms * 1000000;
     if (item->mode == INLINE) {
@@ -181,6 +183,8 @@ static spoe_status handle(void *wctx, struct spoe_request *req, const struct spo
         free(item);
         return SPOE_PENDING;
     }
+    if (!item->ready)
+        spoe_logf(pe->host, pe->self, SPOE_LOG_INFO, "waits key=%.*s", (int)key.n, key.p);
     pthread_mutex_lock(&pe->lock);
     item->next = pe->items;
     pe->items = item;
@@ -237,7 +241,8 @@ static const struct spoe_arg_decl *const args[N_SLOTS + 1] = {&arg_key, &arg_mod
 static const struct spoe_message_decl message = {
     sizeof message, 0, "pending", "on-frontend-http-request", "is answered later", args};
 static const struct spoe_message_decl releasing = {
-    sizeof releasing, 0, "pending-release", "on-http-response", "releases what is held", args};
+    sizeof releasing,        0,   "pending-release", "on-frontend-http-request",
+    "releases what is held", args};
 static const struct spoe_message_decl shared = {
     sizeof shared, 0, "shared", "on-frontend-http-request", "is answered later", args};
 static const struct spoe_message_decl *const messages[] = {&message, &releasing, &shared, NULL};

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SDK as strangers use it: installed, outside the tree, with CMake and with pkg-config."""
+
+import os
+import pathlib
+import shutil
+
+import pytest
+
+from lib.procs import SpoeHost, clean_env, run
+from lib.spop import Client
+
+SOURCE = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"])
+BUILD = pathlib.Path(os.environ["SPOE_TEST_BUILD_DIR"])
+CONSUMER = SOURCE / "tests/abi/consumer"
+
+
+def check(argv, **more):
+    status, text = run(argv, **more)
+    assert status == 0, f"{' '.join(map(str, argv))}\n{text}"
+    return text
+
+
+def exported(path):
+    """Names of the dynamic symbols that a file defines."""
+    text = check(["nm", "-D", "--defined-only", path])
+    return [line.split()[-1] for line in text.splitlines()]
+
+
+def assert_is_plugin(path):
+    assert exported(path) == ["spoe_plugin_entry_v1"]
+    flags = check(["readelf", "-d", path])
+    assert "NODELETE" in flags and "NOW" in flags
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory):
+    """spoe-host, installed; then moved, since an installation must not know where it is."""
+    first = tmp_path_factory.mktemp("inst") / "first"
+    check(["cmake", "--install", BUILD, "--prefix", first])
+    moved = first.with_name("moved")
+    first.rename(moved)
+    return moved
+
+
+@pytest.fixture(scope="module")
+def built(prefix, tmp_path_factory):
+    """The consumer, built with CMake from a copy that is not in the tree."""
+    where = tmp_path_factory.mktemp("consumer")
+    shutil.copytree(CONSUMER, where / "src")
+    check(["cmake", "-S", where / "src", "-B", where / "build", f"-DCMAKE_PREFIX_PATH={prefix}",
+           "-DCMAKE_INSTALL_LIBDIR=lib"])
+    check(["cmake", "--build", where / "build"])
+    return where / "build"
+
+
+def test_layout_of_installation(prefix):
+    for path in ("include/spoe/plugin.h", "include/spoe/util.h", "lib/pkgconfig/spoe-sdk.pc",
+                 "lib/cmake/spoe-sdk/spoe-sdk-config.cmake", "lib/spoe-host/plugins",
+                 "bin/spoe-host", "share/spoe-host/examples/example/example.c"):
+        assert (prefix / path).exists(), path
+    assert not list((prefix / "lib/spoe-host/plugins").glob("example*"))
+    installed = [p.name for p in (prefix / "lib/spoe-host/plugins").iterdir()]
+    assert [n for n in installed if not n.endswith(".so")] == []
+    for where in (prefix / "include/spoe").iterdir():
+        assert where.read_bytes() == (SOURCE / "sdk/include/spoe" / where.name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["consumer", "consumer_cxx"])
+def test_cmake_consumer_is_a_plugin(built, name):
+    assert_is_plugin(built / f"{name}.so")
+
+
+def test_package_refuses_another_major(prefix, tmp_path):
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.25)\nproject(x LANGUAGES C)\n"
+        "find_package(spoe-sdk 2.0 REQUIRED)\n")
+    status, text = run(["cmake", "-S", tmp_path, "-B", tmp_path / "b",
+                        f"-DCMAKE_PREFIX_PATH={prefix}"])
+    assert status != 0 and "1.0" in text
+
+
+def pkg_config(prefix, *args):
+    env = clean_env({"PKG_CONFIG_PATH": prefix / "lib/pkgconfig"})
+    return check(["pkg-config", *args, "spoe-sdk"], env=env).split()
+
+
+def test_pkg_config_consumer_is_a_plugin(prefix, tmp_path):
+    out = tmp_path / "consumer.so"
+    check(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-fPIC", "-fvisibility=hidden",
+           "-shared", *pkg_config(prefix, "--cflags"), CONSUMER / "consumer.c",
+           CONSUMER / "helpers.c", *pkg_config(prefix, "--libs"), "-o", out])
+    assert_is_plugin(out)
+    (plugindir,) = pkg_config(prefix, "--variable=plugindir")
+    assert os.path.samefile(plugindir, prefix / "lib/spoe-host/plugins")
+    status, text = run([prefix / "bin/spoe-host", "--plugin-info", out])
+    assert status == 0 and "consumer" in text, text
+
+
+def test_undefined_symbol_does_not_link(prefix, tmp_path):
+    source = tmp_path / "open.c"
+    source.write_text("#include <spoe/plugin.h>\nextern int nowhere(void);\n"
+                      "const struct spoe_plugin *spoe_plugin_entry_v1(void)\n"
+                      "{ return nowhere() ? 0 : 0; }\n")
+    status, text = run(["cc", "-fPIC", "-shared", *pkg_config(prefix, "--cflags"), source,
+                        *pkg_config(prefix, "--libs"), "-o", tmp_path / "open.so"])
+    assert status != 0 and "nowhere" in text
+
+
+def test_example_builds_from_its_installed_copy(prefix, tmp_path):
+    shutil.copytree(prefix / "share/spoe-host/examples/example", tmp_path / "example")
+    check(["cmake", "-S", tmp_path / "example", "-B", tmp_path / "build",
+           f"-DCMAKE_PREFIX_PATH={prefix}"])
+    check(["cmake", "--build", tmp_path / "build"])
+    assert_is_plugin(tmp_path / "build/example.so")
+    check(["cmake", "--install", tmp_path / "build"])
+    assert (prefix / "lib/spoe-host/plugins/example.so").exists()
+    (prefix / "lib/spoe-host/plugins/example.so").unlink()
+
+
+def test_example_is_short():
+    lines = (SOURCE / "plugins/example/example.c").read_text().splitlines()
+    assert len(lines) < 60
+
+
+def test_host_describes_and_accepts_them(prefix, built):
+    host = prefix / "bin/spoe-host"
+    text = check([host, "--plugin-info", built / "consumer.so"])
+    for word in ("consumer", "7.0", "1.0", "on-frontend-http-request", "counts arguments"):
+        assert word in text
+    text = check([host, "--plugin-info", built / "consumer_cxx.so"])
+    for word in ("consumer-cxx", "word", "plus plus"):
+        assert word in text
+    check([host, "-t", "--plugin-dir", built])
+
+
+def test_host_runs_them(prefix, built, monkeypatch):
+    monkeypatch.setenv("SPOE_TEST_HOST", str(prefix / "bin/spoe-host"))
+    with SpoeHost(["--plugin-dir", built, "--set", "consumer-cxx.word=hi"]) as host:
+        with Client(host.port) as client:
+            client.hello()
+            assert client.ask("consumer", {"a": "b"}).variables == {"consumer": 2}
+            assert client.ask("consumer-cxx").variables == {"consumer_cxx": "hi"}
+        assert host.terminate() == 0
+
+
+def test_frozen_plugin_runs_in_todays_host():
+    with SpoeHost(["--plugin-dir", os.environ["SPOE_TEST_FROZEN_DIR"]],
+                  env={"FROZEN_NUMBER": "58"}) as host:
+        with Client(host.port) as client:
+            client.hello()
+            ack = client.ask("frozen", {"path": "/p"})
+            assert ack.variables == {"frozen_path": "/p", "frozen_sum": 58 + 15_000_000 + 1 + 1}
+        assert host.terminate() == 0
+
+
+@pytest.mark.parametrize("plugin", ["SPOE_TEST_EXAMPLE", "SPOE_TEST_SLOTS", "SPOE_TEST_FROZEN"])
+def test_plugin_lives_with_a_host_of_version_1_0(plugin):
+    check([os.environ["SPOE_TEST_FAKE_HOST"], os.environ[plugin]])
+
+
+def test_plugins_of_the_tree_export_their_entry_only():
+    plugins = sorted(BUILD.glob("lib/spoe-host/*/*.so"))
+    assert len(plugins) > 20
+    for plugin in plugins:
+        want = [] if plugin.name == "no_entry.so" else ["spoe_plugin_entry_v1"]
+        assert exported(plugin) == want, plugin
+
+
+def test_host_exports_nothing():
+    """Besides copies of libc's data (such as stderr), which the linker has to place here."""
+    libc = {"stdin", "stdout", "stderr", "environ", "__environ", "_environ", "optarg", "optind",
+            "opterr", "optopt", "timezone", "daylight", "tzname"}
+    names = [n.split("@")[0] for n in exported(os.environ["SPOE_TEST_HOST"])]
+    names = [n for n in names if not n.startswith(("__asan_", "__tsan_", "__ubsan_"))]
+    assert set(names) <= libc, names
