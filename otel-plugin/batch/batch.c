@@ -214,7 +214,7 @@ static void build_events(struct arena *arena, const struct span *span, span_msg 
 {
     if (span->n_events == 0)
         return;
-    msg->events = take(arena, span->n_events * sizeof *msg->events);
+    msg->events = take(arena, span->n_events * sizeof(event_msg *));
     for (size_t i = 0; i < span->n_events; i++) {
         const struct span_event *from = &span->events[i];
         event_msg *event = take(arena, sizeof *event);
@@ -245,7 +245,7 @@ static span_msg *build_span(struct arena *arena, const struct span *span)
     msg->end_time_unix_nano = (uint64_t)span->end_unix_ns;
     msg->dropped_attributes_count = span->dropped_attributes;
     if (span->n_attributes > 0)
-        msg->attributes = take(arena, span->n_attributes * sizeof *msg->attributes);
+        msg->attributes = take(arena, span->n_attributes * sizeof(key_value *));
     while (span_attribute(span, &pos, &attr)) {
         assert(msg->n_attributes < span->n_attributes);
         msg->attributes[msg->n_attributes++] = build_attribute(arena, &attr);
@@ -351,7 +351,7 @@ int batch_encode(struct batch_encoder *encoder, const struct span *spans, size_t
     resource_spans.n_scope_spans = 1;
     resource_spans.scope_spans = &scope_spans_list;
     scope_spans.scope = &encoder->scope;
-    scope_spans.spans = take(&encoder->arena, n * sizeof *scope_spans.spans);
+    scope_spans.spans = take(&encoder->arena, n * sizeof(span_msg *));
 
     bytes =
         ENVELOPE_FRAMING +

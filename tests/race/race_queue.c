@@ -42,7 +42,7 @@ static void *produce(void *arg)
         struct span *first = make(self, n), *second = make(self, n + 1);
 
         if (first == NULL || second == NULL) {
-            fprintf(stderr, "out of memory\n");
+            (void)fprintf(stderr, "out of memory\n");
             break;
         }
         first->next = second;

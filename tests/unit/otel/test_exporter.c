@@ -177,7 +177,7 @@ static void log_text(struct spoe_instance *self, struct spoe_request *req, int32
     (void)level;
     pthread_mutex_lock(&fake.lock);
     used = strlen(fake.log);
-    snprintf(fake.log + used, sizeof fake.log - used, "%.*s\n", (int)text.n, text.p);
+    (void)snprintf(fake.log + used, sizeof fake.log - used, "%.*s\n", (int)text.n, text.p);
     fake.log_lines++;
     pthread_cond_broadcast(&fake.changed);
     pthread_mutex_unlock(&fake.lock);

@@ -108,11 +108,11 @@ static void write_file(char path[64], const char *name, const char *text)
 {
     FILE *file;
 
-    snprintf(path, 64, "%s/%s", dir, name);
+    (void)snprintf(path, 64, "%s/%s", dir, name);
     file = fopen(path, "we");
     cr_assert_not_null(file);
-    fputs(text, file);
-    fclose(file);
+    (void)fputs(text, file);
+    (void)fclose(file);
 }
 
 static void make_certs(void)
@@ -192,13 +192,14 @@ static void note_call(const grpc_call_details *details, const grpc_metadata_arra
     pthread_mutex_lock(&server.lock);
     server.calls++;
     server.received = message != NULL ? grpc_byte_buffer_length(message) : 0;
-    snprintf(server.method, sizeof server.method, "%.*s", (int)GRPC_SLICE_LENGTH(details->method),
-             (const char *)GRPC_SLICE_START_PTR(details->method));
+    (void)snprintf(server.method, sizeof server.method, "%.*s",
+                   (int)GRPC_SLICE_LENGTH(details->method),
+                   (const char *)GRPC_SLICE_START_PTR(details->method));
     for (size_t i = 0; i < metadata->count; i++)
         if (grpc_slice_str_cmp(metadata->metadata[i].key, "user-agent") == 0)
-            snprintf(server.user_agent, sizeof server.user_agent, "%.*s",
-                     (int)GRPC_SLICE_LENGTH(metadata->metadata[i].value),
-                     (const char *)GRPC_SLICE_START_PTR(metadata->metadata[i].value));
+            (void)snprintf(server.user_agent, sizeof server.user_agent, "%.*s",
+                           (int)GRPC_SLICE_LENGTH(metadata->metadata[i].value),
+                           (const char *)GRPC_SLICE_START_PTR(metadata->metadata[i].value));
     pthread_cond_broadcast(&server.changed);
     pthread_mutex_unlock(&server.lock);
 }
@@ -305,7 +306,7 @@ static void start_server(enum server_tls tls, const struct script *script)
     cr_assert_gt(port, 0);
     grpc_server_credentials_release(creds);
     grpc_server_start(server.grpc);
-    snprintf(server.endpoint, sizeof server.endpoint, "localhost:%d", port);
+    (void)snprintf(server.endpoint, sizeof server.endpoint, "localhost:%d", port);
     cr_assert_eq(pthread_create(&server.thread, NULL, serve, NULL), 0);
 }
 

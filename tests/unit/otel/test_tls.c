@@ -34,8 +34,8 @@ static void write_text(char path[64], const char *name, const char *text)
 {
     FILE *file = create(path, name);
 
-    fputs(text, file);
-    fclose(file);
+    (void)fputs(text, file);
+    (void)fclose(file);
 }
 
 static EVP_PKEY *make_key(void)
@@ -69,8 +69,8 @@ static void write_cert(char path[64], const char *name, X509 *one, X509 *two, co
     cr_assert(PEM_write_X509(file, one));
     if (two != NULL)
         cr_assert(PEM_write_X509(file, two));
-    fputs(tail, file);
-    fclose(file);
+    (void)fputs(tail, file);
+    (void)fclose(file);
 }
 
 static void write_key(char path[64], const char *name, EVP_PKEY *pkey, const char *password)
@@ -79,11 +79,11 @@ static void write_key(char path[64], const char *name, EVP_PKEY *pkey, const cha
     char text[32] = "";
 
     if (password != NULL)
-        snprintf(text, sizeof text, "%s", password);
+        (void)snprintf(text, sizeof text, "%s", password);
     cr_assert(PEM_write_PKCS8PrivateKey(file, pkey, password != NULL ? EVP_aes_128_cbc() : NULL,
                                         password != NULL ? text : NULL, (int)strlen(text), NULL,
                                         NULL));
-    fclose(file);
+    (void)fclose(file);
 }
 
 static void set_up(void)
@@ -102,7 +102,7 @@ static void set_up(void)
     write_key(encrypted, "encrypted.pem", one, "secret");
     write_text(empty, "empty.pem", "");
     write_text(bad, "bad.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
-    snprintf(missing, sizeof missing, "%s/missing.pem", dir);
+    (void)snprintf(missing, sizeof missing, "%s/missing.pem", dir);
     X509_free(x509);
     X509_free(other);
     EVP_PKEY_free(one);
@@ -197,7 +197,7 @@ Test(tls, what_is_no_file_is_named)
     struct exporter_conf conf = conf_of(dir, NULL, NULL);
 
     expect_bad(&conf, "tls-ca", dir, "not a regular file", NULL);
-    snprintf(fifo, sizeof fifo, "%s/fifo", dir);
+    (void)snprintf(fifo, sizeof fifo, "%s/fifo", dir);
     cr_assert_eq(mkfifo(fifo, 0600), 0);
     conf = conf_of(fifo, NULL, NULL);
     expect_bad(&conf, "tls-ca", fifo, "not a regular file", NULL);
