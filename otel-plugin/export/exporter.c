@@ -20,6 +20,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -226,17 +227,18 @@ static bool report_due(struct exporter *ex, struct report *report, uint64_t n, u
 static void report_failure(struct exporter *ex, const char *text, int64_t wait_ns)
 {
     struct span_queue_stats stats;
+    char more[64] = "";
     uint64_t n;
 
     ex->failing = true;
     if (!report_due(ex, &ex->failures, 1, &n))
         return;
     span_queue_get_stats(ex->queue, &stats);
-    LOG(ex, SPOE_LOG_WARNING,
-        "export to %s failed: %s; %zu spans wait, next try in %.1f s (%" PRIu64
-        " failed since the last such line)",
+    if (n > 1)
+        (void)snprintf(more, sizeof more, " (%" PRIu64 " failures since the last such line)", n);
+    LOG(ex, SPOE_LOG_WARNING, "export to %s failed: %s; %zu spans wait, next try in %.1f s%s",
         ex->conf.endpoint, text, stats.waiting + stats.in_flight,
-        (double)wait_ns / (double)NS_PER_S, n);
+        (double)wait_ns / (double)NS_PER_S, more);
 }
 
 static void report_success(struct exporter *ex)

@@ -88,8 +88,12 @@ static void log_from_grpc(gpr_log_func_args *args)
     (void)pthread_mutex_lock(&grpc_log.lock);
     if (grpc_log.host != NULL) {
         if (at >= grpc_log.next_ns) {
-            spoe_logf(grpc_log.host, grpc_log.self, SPOE_LOG_WARNING, "gRPC: %s (%u held back)",
-                      args->message, grpc_log.held);
+            if (grpc_log.held > 0)
+                spoe_logf(grpc_log.host, grpc_log.self, SPOE_LOG_WARNING,
+                          "gRPC: %s (and %u lines before)", args->message, grpc_log.held);
+            else
+                spoe_logf(grpc_log.host, grpc_log.self, SPOE_LOG_WARNING, "gRPC: %s",
+                          args->message);
             grpc_log.next_ns = at + GRPC_LOG_EVERY_NS;
             grpc_log.held = 0;
         } else {
