@@ -553,7 +553,7 @@ static bool prepare_input(struct conn *conn)
             COUNT(counters(conn), resource_errors);
             return false;
         }
-        if (len > 0)
+        if (in != NULL)
             memcpy(block->data, in->data + conn->in_start, len);
         block_unref(&conn->worker->blocks, in);
         conn->in = block;

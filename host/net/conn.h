@@ -19,7 +19,7 @@
 
 #include "net/worker.h"
 
-#define CONN_OUTPUT_HIGH (256u * 1024u) /* bytes of unread output at which reading stops */
+#define CONN_OUTPUT_HIGH ((size_t)256 * 1024) /* bytes of unread output at which reading stops */
 #define CONN_PEER_MAX 64u
 #define CONN_ENGINE_ID_MAX 128u
 

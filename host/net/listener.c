@@ -95,7 +95,7 @@ static int open_tcp_address(struct listeners *l, const struct host_listen *liste
                             const struct addrinfo *ai)
 {
     const int on = 1;
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof bound;
     struct listening_socket *s;
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
