@@ -11,7 +11,7 @@ import pytest
 
 from lib.procs import SpoeHost, clean_env
 
-BUILD = pathlib.Path(os.environ["SPOE_TEST_BUILD"])
+BUILD = pathlib.Path(os.environ["SPOE_TEST_BUILD_DIR"])
 HOST = pathlib.Path(os.environ["SPOE_TEST_HOST"])
 PREFIX = HOST.parents[1]
 OTEL = os.environ["SPOE_TEST_OTEL"] == "1"
