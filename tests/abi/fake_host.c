@@ -148,7 +148,8 @@ static const struct spoe_host *make_host(void)
 
     assert(two != MAP_FAILED);
     memcpy(two + page - HOST_SIZE_1_0, &host, HOST_SIZE_1_0);
-    assert(mprotect(two + page, page, PROT_NONE) == 0);
+    if (mprotect(two + page, page, PROT_NONE) != 0)
+        abort();
     return (const struct spoe_host *)(void *)(two + page - HOST_SIZE_1_0);
 }
 
@@ -197,7 +198,8 @@ int main(int argc, char **argv)
     if (plugin->configure(make_host(), (struct spoe_instance *)(void *)&self,
                           (struct spoe_config *)(void *)&self, &inst) != SPOE_OK)
         return 1;
-    assert(!SPOE_HAS(plugin, start) || plugin->start(inst) == SPOE_OK);
+    if (SPOE_HAS(plugin, start) && plugin->start(inst) != SPOE_OK)
+        return 1;
     for (uint32_t i = 0; plugin->messages[i] != NULL; i++)
         hand_message(plugin, inst, plugin->messages[i]->name, i);
     if (SPOE_HAS(plugin, stop))

@@ -95,6 +95,30 @@ def test_a_plugin_that_misses_the_deadline_is_named(start):
     host.wait_line(r"level=error .*stop-hangs")
 
 
+def test_requests_that_are_never_completed(start, connect):
+    """Answered without the plugin at the deadline; at the end the host does not wait for ever."""
+    host = start("never_completes", "slots", args=["--shutdown-timeout", "500ms", "--workers", "1"])
+    client = connect(host)
+    client.hello()
+    for _ in range(3):
+        client.notify([("base-never", {}), ("slots", {"text": "x"})])
+        assert client.recv_ack().variables["slot0"] == "x"
+    assert host.terminate() == 0
+    assert host.count(r"level=warning .*in flight") == 1
+
+
+def test_a_handler_that_blocks_costs_its_worker_only(start, connect):
+    host = start("blocks", "slots", args=["--shutdown-timeout", "500ms", "--workers", "2"])
+    clients = [connect(host) for _ in range(2)]  # one for each worker
+    for client in clients:
+        client.hello()
+    clients[0].notify([("base-blocks", {})])
+    for _ in range(10):
+        assert clients[1].ask("slots", {"text": "x"}).variables["slot0"] == "x"
+    assert host.terminate() > 0
+    host.wait_line(r"level=error .*shutdown-timeout has passed")
+
+
 def test_sigpipe_and_sighup_are_harmless(start, connect):
     host = start("slots")
     host.signal(signal.SIGPIPE)

@@ -19,7 +19,7 @@ ARGS = ["--plugin-dir", PLUGINS, "--plugins", "slots.so,pending.so,post.so,share
         "--workers", "2"]
 ENV = {"TSAN_OPTIONS": "exitcode=66:halt_on_error=0:second_deadlock_stack=1"}
 MODES = ["after", "inline", "fail", "twice"]
-THREADS, ROUNDS = 6, 25
+THREADS, ROUNDS = 6, 60
 
 
 def burst(rng, first_id):
@@ -134,7 +134,7 @@ def test_max_pending_with_two_workers():
         def body(rng):
             with Client(host.port) as client:
                 client.hello()
-                for _ in range(10):
+                for _ in range(30):
                     data, ids = burst(rng, 1)
                     client.send(data)
                     assert sorted(client.recv_ack().stream_id for _ in ids) == ids
