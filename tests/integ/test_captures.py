@@ -89,4 +89,6 @@ def test_replay(start, connect, path):
         else:
             assert sent.type == HAPROXY_DISCONNECT
             assert client.recv_disconnect().code == 0
+    for client in clients.values():
+        client.close()
     assert host.terminate() == 0

@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+from lib.spop import BadFrame
+
 
 def calls(host):
     return re.findall(r"call (worker_start|[\w]+)(?: (\d+))?", host.text())
@@ -38,7 +40,7 @@ def test_drain_answers_what_is_in_flight(start, connect, number):
     ack = busy.recv_ack()
     assert (ack.stream_id, ack.variables) == (stream_id, {"pending": "k"})
     assert busy.recv_disconnect().code == 0
-    with pytest.raises(AssertionError):
+    with pytest.raises((BadFrame, OSError)):
         fresh.hello()  # accepted before, or not, there is no service any more
     assert host.wait() == 0
 
@@ -54,7 +56,7 @@ def test_no_new_connection_while_draining(start, connect):
     assert idle.recv_disconnect().code == 0
     try:
         late = connect(host)
-    except ConnectionRefusedError:
+    except OSError:
         late = None
     if late is not None:
         assert late.recv_frame() is None

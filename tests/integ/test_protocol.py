@@ -269,6 +269,29 @@ def test_plugins_that_share_a_message(start, connect):
         assert ack.order[0] == first, "actions follow the order of the plugins"
 
 
+def test_what_goes_wrong_is_counted(start, connect):
+    host = start("slots", "error", "toobig")
+    client = connect(host)
+    client.hello()
+    client.ask("slots", {"text": "x", "number": "seven", "flag": 1})
+    client.ask("slots", {"number": 7})
+    client.ask("slots", {"text": 7})
+    client.ask("nobody-declared-this")
+    client.ask("error")
+    client.ask("toobig")
+    client.send(frame(50))
+    connect(host).hello(healthcheck=True, capabilities="")
+    client.send(b"GET / HTTP/1.1\r\n\r\n")
+    client.recv_disconnect()
+    assert host.terminate() == 0
+    counted = dict(pair.split("=") for pair in host.wait_line(r"totals: ([^\"]*)").group(1).split())
+    want = {"bad_types": 3, "missing_arguments": 2, "unknown_messages": 1, "handler_errors": 1,
+            "unknown_frames": 1, "health_checks": 1, "protocol_errors": 1, "notifies": 6,
+            "acks": 6}
+    assert {key: int(counted[key]) for key in want} == want
+    assert int(counted["refused_actions"]) > 0
+
+
 def test_an_error_of_one_plugin_leaves_the_others_actions(start, connect):
     client = connect(start("shared_a", "error", "shared_b"))
     client.hello()

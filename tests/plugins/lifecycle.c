@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Logs every call that the host makes, so that a test can check their order. */
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include <spoe/plugin.h>
@@ -32,9 +34,16 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     return SPOE_OK;
 }
 
+/* Threads that are made here inherit the mask: a signal must reach the host's own. */
 static spoe_status start(void *inst)
 {
-    say(inst, "start");
+    sigset_t mask;
+
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &mask);
+    say(inst,
+        sigismember(&mask, SIGTERM) && sigismember(&mask, SIGINT) && sigismember(&mask, SIGHUP)
+            ? "start"
+            : "start_with_signals");
     return SPOE_OK;
 }
 
