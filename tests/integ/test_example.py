@@ -48,5 +48,5 @@ def test_the_tutorial(tmp_path):
             # A processing timeout counts as "not too long": on a busy machine ask again.
             wait_until(lambda: get("/a-path-that-is-much-too-long") == 403, "403")
             assert get("/short") == 200
-            assert host.count(r"level=debug component=example ") >= 2
+            wait_until(lambda: host.count(r"level=debug component=example ") >= 2, "its log lines")
         assert host.terminate() == 0
