@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from lib import haproxy as hap  # noqa: E402
 from lib.certs import Certs  # noqa: E402
 from lib.collector import Collector  # noqa: E402
-from lib.origin import Origin  # noqa: E402
+from lib.origin import Origin, Refusing  # noqa: E402
 from lib.procs import SpoeHost  # noqa: E402
 
 
@@ -60,6 +60,12 @@ def collector():
 def origin():
     with Origin() as origin:
         yield origin
+
+
+@pytest.fixture
+def refusing():
+    with Refusing() as refusing:
+        yield refusing
 
 
 def host_env(collector, **more):

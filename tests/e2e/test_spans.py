@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a request's spans are: which, whose children, with which attributes."""
+
+import re
+import threading
+
+import pytest
+from lib import haproxy as hap
+from lib.haproxy import Client, HAProxy
+from lib.procs import SpoeHost
+from lib.traces import traceparent, wait_pair, wait_pairs
+
+from conftest import host_env
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def server_attributes(port, path, status, frontend="web", **more):
+    return {
+        "http.request.method": "GET",
+        "url.path": path,
+        "url.scheme": "http",
+        "server.address": "127.0.0.1",
+        "server.port": port,
+        "client.address": "127.0.0.1",
+        "network.peer.address": "127.0.0.1",
+        "http.response.status_code": status,
+        "haproxy.frontend.name": frontend,
+        "haproxy.frontend.port": port,
+        **more,
+    }
+
+
+def client_attributes(origin, path, status, backend="web-app", server="app1", **more):
+    return {
+        "http.request.method": "GET",
+        "url.path": path,
+        "server.address": "127.0.0.1",
+        "server.port": origin.port,
+        "network.peer.address": "127.0.0.1",
+        "network.peer.port": origin.port,
+        "http.response.status_code": status,
+        "haproxy.backend.name": backend,
+        "haproxy.server.name": server,
+        **more,
+    }
+
+
+WEB = {"site": "web", "team": "storefront"}
+
+
+def test_one_request(proxy, collector, origin):
+    answer = proxy.get("/one?secret=1")
+    assert (answer.status, answer.otel_status) == (200, None)
+    server, client = wait_pair(collector, "/one")
+    assert server.attributes == server_attributes(proxy.web, "/one", 200, **WEB)
+    assert client.attributes == client_attributes(origin, "/one", 200)
+    assert (server.name, client.name) == ("GET", "GET")
+    assert (server.parent_id, server.flags, client.flags) == ("", 0x103, 0x103)
+    assert (server.status, client.status) == ("UNSET", "UNSET")
+    assert server.resource["service.name"] == "haproxy"
+    assert len(collector.spans) == 2
+    # The origin's own spans become children of the CLIENT span, by the backend's rule.
+    assert answer.origin_traceparent == traceparent(client)
+    assert origin.wait_request("/one?secret=1").all("traceparent") == [traceparent(client)]
+
+
+@pytest.mark.parametrize("flags", ["00", "01", "03"])
+def test_inbound_trace_is_continued(proxy, collector, origin, flags):
+    parent = PARENT[:-2] + flags
+    proxy.get("/in", headers={"traceparent": parent})
+    server, client = wait_pair(collector, "/in")
+    _, trace_id, parent_id, _ = parent.split("-")
+    assert (server.trace_id, server.parent_id) == (trace_id, parent_id)
+    # Every request is sampled, and the outbound flag says so; the random flag is the client's.
+    sampled = int(flags, 16) | 1
+    assert server.flags == 0x300 | sampled
+    assert client.flags == 0x100 | sampled
+    assert origin.wait_request("/in").all("traceparent") == [traceparent(client)]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        PARENT.upper(),
+        PARENT + "0",
+        PARENT + ", " + PARENT,
+        "x" * 3000,
+    ],
+)
+def test_invalid_inbound_trace_starts_a_new_one(proxy, collector, origin, header):
+    proxy.get("/bad", headers={"traceparent": header})
+    server, client = wait_pair(collector, "/bad")
+    assert server.parent_id == "" and server.trace_id != "0af7651916cd43dd8448eb211c80319c"
+    assert origin.wait_request("/bad").all("traceparent") == [traceparent(client)]
+
+
+@pytest.mark.parametrize(
+    "status, server_status, client_status",
+    [(204, "UNSET", "UNSET"), (302, "UNSET", "UNSET"), (404, "UNSET", "ERROR"), (500, "ERROR", "ERROR")],
+)
+def test_statuses(proxy, collector, origin, status, server_status, client_status):
+    path = f"/status/{status}"
+    assert proxy.get(path).status == status
+    server, client = wait_pair(collector, path)
+    assert (server.status, client.status) == (server_status, client_status)
+    assert server.status_message == client.status_message == ""
+    error = {"error.type": str(status)}
+    assert server.attributes == server_attributes(
+        proxy.web, path, status, **WEB, **(error if server_status == "ERROR" else {})
+    )
+    assert client.attributes == client_attributes(
+        origin, path, status, **(error if client_status == "ERROR" else {})
+    )
+
+
+def test_both_frontends(proxy, collector, origin):
+    proxy.get("/a", port=proxy.web)
+    proxy.get("/b", port=proxy.api, headers={"Host": "shop.example:8443"})
+    server, client = wait_pair(collector, "/a")
+    assert server.attributes == server_attributes(proxy.web, "/a", 200, **WEB)
+    server, client = wait_pair(collector, "/b")
+    api = {"site": "api", "tls": "0", "http.version": "1.1"}
+    wanted = server_attributes(proxy.api, "/b", 200, "api", **api)
+    wanted.update({"server.address": "shop.example", "server.port": 8443})
+    assert server.attributes == wanted
+    assert client.attributes == client_attributes(origin, "/b", 200, "api-app", "api1")
+
+
+def test_methods(proxy, collector):
+    with Client(proxy.web) as client:
+        for method in ("HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
+            assert client.request(method, f"/{method}", body=None).status == 200
+        assert client.request("BREW", "/BREW").status == 200
+    for method in ("HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
+        for span in wait_pair(collector, f"/{method}"):
+            assert (span.name, span.attributes["http.request.method"]) == (method, method)
+    for span in wait_pair(collector, "/BREW"):
+        assert span.name == "HTTP"
+        assert span.attributes["http.request.method"] == "_OTHER"
+        assert span.attributes["http.request.method_original"] == "BREW"
+
+
+def test_keep_alive(proxy, collector, origin):
+    """Requests of one connection are traces of their own."""
+    with Client(proxy.web) as client:
+        for i in range(20):
+            assert client.request("GET", f"/keep/{i}").status == 200
+    got = wait_pairs(collector, 20)
+    assert len({server.trace_id for server, _ in got}) == 20
+    for server, client in got:
+        path = server.attributes["url.path"]
+        assert origin.wait_request(path).all("traceparent") == [traceparent(client)]
+
+
+def test_http2(proxy, collector, origin):
+    paths = [f"/h2/{i}" for i in range(10)]
+    assert proxy.curl("-Z", "--parallel-max", "10", paths=paths) == [("2", "200")] * 10
+    got = wait_pairs(collector, 10)
+    assert sorted(server.attributes["url.path"] for server, _ in got) == paths
+    assert len({server.trace_id for server, _ in got}) == 10
+    for server, client in got:
+        path = server.attributes["url.path"]
+        assert server.attributes == server_attributes(proxy.web, path, 200, **WEB)
+        assert client.attributes == client_attributes(origin, path, 200)
+
+
+def test_many_connections(binary, config, agent, origin, collector):
+    """200 requests over 20 connections at once, through four threads of HAProxy."""
+    config.threads(4)
+    with HAProxy(binary, config, [agent.port], origin.address) as proxy:
+        failures = []
+
+        def client(number):
+            port = proxy.web if number % 2 else proxy.api
+            with Client(port) as connection:
+                for i in range(10):
+                    answer = connection.request("GET", f"/many/{number}/{i}")
+                    if (answer.status, answer.otel_status) != (200, None):
+                        failures.append((number, i, answer.status, answer.otel_status))
+
+        threads = [threading.Thread(target=client, args=(n,)) for n in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        got = wait_pairs(collector, 200)
+        assert len(got) == len({server.trace_id for server, _ in got}) == 200
+        for server, client_span in got:
+            path = server.attributes["url.path"]
+            assert not server.incomplete and not client_span.incomplete
+            assert origin.wait_request(path).all("traceparent") == [traceparent(client_span)]
+
+
+def test_custom_attributes(binary, config, agent, origin, collector):
+    """Frontend and backend rules both add to them; the syntax's edges are the plugin's."""
+    config.edit_main(
+        r"^backend web-app\n",
+        "backend web-app\n"
+        '    http-request set-var-fmt(txn.otel_attrs) "%[var(txn.otel_attrs)];pool = blue ;site=last;'
+        ';no-equals;=no-key;empty=;eq=a=b;agent=%[req.fhdr(user-agent)]"\n',
+    )
+    with HAProxy(binary, config, [agent.port], origin.address) as proxy:
+        proxy.get("/custom", headers={"User-Agent": "caf\xe9/1"})  # Latin-1: not UTF-8
+        server, client = wait_pair(collector, "/custom")
+        wanted = {"site": "last", "team": "storefront", "pool": "blue", "empty": "", "eq": "a=b"}
+        wanted["agent"] = "caf\ufffd/1"
+        assert server.attributes == server_attributes(proxy.web, "/custom", 200, **wanted)
+        assert client.attributes == client_attributes(origin, "/custom", 200)
+
+
+def test_long_values_are_cut(proxy, collector):
+    path = "/" + "%C3%BC" * 1000
+    proxy.get(path)
+    proxy.get("/long/" + "x" * 6000)
+    got = wait_pairs(collector, 2)
+    by_length = sorted((server.attributes["url.path"] for server, _ in got), key=len)
+    assert by_length == [path, ("/long/" + "x" * 6000)[:4096]]
+
+
+# -- what the upstream gets, by the rules that HAProxy has
+
+
+def test_frontend_rule_alone(binary, config, agent, origin, collector):
+    """The origin's parent is the SERVER span where only the frontend forwards the context."""
+    rule = r"^    http-request set-header traceparent .*\n"
+    head, backends = config.main.split("# ---- origins")
+    backends, found = re.subn(rule, "", backends, flags=re.M)
+    assert found == 2
+    config.main = head + "# ---- origins" + backends
+    with HAProxy(binary, config, [agent.port], origin.address) as proxy:
+        proxy.get("/fe", headers={"traceparent": PARENT})
+        server, _client = wait_pair(collector, "/fe")
+        assert origin.wait_request("/fe").all("traceparent") == [traceparent(server)]
+
+
+def test_no_rule(binary, config, agent, origin, collector):
+    """Without any rule the client's own header goes through, and the spans are there."""
+    config.edit_main(r"^    http-request set-header traceparent .*\n", "")
+    with HAProxy(binary, config, [agent.port], origin.address) as proxy:
+        proxy.get("/none", headers={"traceparent": PARENT})
+        server, _client = wait_pair(collector, "/none")
+        assert server.trace_id == PARENT.split("-")[1]
+        assert origin.wait_request("/none").all("traceparent") == [PARENT]
+
+
+def test_classic_arguments_alone(binary, config, agent, origin, collector):
+    """A SPOE file of the classic three messages, without what ours adds."""
+    config.edit_spoe(r"^    args ssl_fc=ssl_fc\n", "")
+    config.edit_spoe(r"^    args bc_dst=bc_dst .*\n", "")
+    config.edit_spoe(r"req\.fhdr\(traceparent\)", "req.hdr(traceparent)")
+    with HAProxy(binary, config, [agent.port], origin.address) as proxy:
+        proxy.get("/classic", headers={"traceparent": PARENT})
+        server, client = wait_pair(collector, "/classic")
+        assert server.parent_id == PARENT.split("-")[2]
+        wanted = server_attributes(proxy.web, "/classic", 200, **WEB)
+        assert wanted.items() >= server.attributes.items() - {("url.scheme", "http")}
+        for name in ("http.request.method", "url.path", "http.response.status_code", "server.address",
+                     "client.address", "haproxy.frontend.name", "haproxy.frontend.port"):
+            assert server.attributes[name] == wanted[name]
+        for name in ("http.request.method", "http.response.status_code", "haproxy.backend.name",
+                     "haproxy.server.name"):
+            assert client.attributes[name] == client_attributes(origin, "/classic", 200)[name]
+
+
+def test_file_for_3x(binary, version, tmp, agent, origin, collector):
+    """The second file's further arguments disturb nothing."""
+    if version < (3, 0):
+        return  # test_config.py holds that these refuse it
+    config = hap.Config(tmp, spoe="spoe-otel-3.x.cfg").relax().show_status()
+    with HAProxy(binary, config, [agent.port], origin.address) as proxy:
+        assert proxy.get("/three").otel_status is None
+        server, client = wait_pair(collector, "/three")
+        assert server.attributes == server_attributes(proxy.web, "/three", 200, **WEB)
+        assert client.attributes == client_attributes(origin, "/three", 200)
+
+
+# -- requests that get no response from an origin
+
+
+def test_haproxy_makes_the_503(binary, config, origin, collector, refusing):
+    """No server: HAProxy answers itself and sends no response message; both spans end by the TTL
+    as incomplete, at the last moment that was known."""
+    env = host_env(collector, SPAN_TTL="1s")
+    with SpoeHost(env=env) as agent, HAProxy(
+        binary, config, [agent.port], (origin.address, refusing.address)
+    ) as proxy:
+        assert proxy.get("/dead", port=proxy.api).status == 503
+        server, client = wait_pair(collector, "/dead")
+        for span in (server, client):
+            assert span.incomplete and len(span.events) == 1
+            assert "http.response.status_code" not in span.attributes
+            assert span.status == "UNSET"
+        # Not the eviction: nothing took a second here that HAProxy did not wait itself.
+        assert server.end - server.start < 10**9
+        assert server.attributes["url.path"] == "/dead"
+        assert agent.terminate() == 0
+
+
+def test_denied_request(binary, config, origin, collector):
+    """Denied in the frontend: the SERVER span alone, without duration."""
+    config.edit_main(r"^    default_backend web-app", "    http-request deny\n    default_backend web-app")
+    with SpoeHost(env=host_env(collector, SPAN_TTL="1s")) as agent, HAProxy(
+        binary, config, [agent.port], origin.address
+    ) as proxy:
+        assert proxy.get("/deny").status == 403
+        (server,) = collector.wait_spans(1)
+        assert (server.kind, server.incomplete, server.end) == ("SERVER", True, server.start)
+        assert agent.terminate() == 0, agent.report()
+        assert len(collector.spans) == 1
