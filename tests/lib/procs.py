@@ -80,17 +80,21 @@ class Proc:
     name         what messages call it
     lines        what it wrote so far, a list that only grows; line ends are stripped
     pid          of the process
+    echo         a function that is called with each line as it comes
     wait_line()  waits for a line that matches; wait() for the end; terminate() does SIGTERM + wait
     As a context manager it is killed at the end if it still runs (its whole process group), so a
     failed test leaves nothing behind; a test that cares about the exit calls terminate() itself.
     """
 
-    def __init__(self, argv, name=None, env=None, cwd=None, pass_fds=(), stdin=subprocess.DEVNULL):
+    def __init__(
+        self, argv, name=None, env=None, cwd=None, pass_fds=(), stdin=subprocess.DEVNULL, echo=None
+    ):
         self.argv = [str(a) for a in argv]
         self.name = name or os.path.basename(self.argv[0])
         self.lines = []
         self._news = threading.Condition()
         self._eof = False
+        self._echo = echo
         self._popen = subprocess.Popen(
             self.argv,
             stdin=stdin,
@@ -107,8 +111,11 @@ class Proc:
 
     def _read(self):
         for raw in self._popen.stdout:
+            line = raw.decode("utf-8", "replace").rstrip("\r\n")
+            if self._echo:
+                self._echo(line)
             with self._news:
-                self.lines.append(raw.decode("utf-8", "replace").rstrip("\r\n"))
+                self.lines.append(line)
                 self._news.notify_all()
         with self._news:
             self._eof = True

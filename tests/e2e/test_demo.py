@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tools/demo: its spans are there, or it says which is not."""
+
+import os
+import signal
+
+from lib import procs
+from lib.haproxy import SOURCE
+
+BUILD = os.path.dirname(os.path.dirname(os.path.abspath(os.environ["SPOE_TEST_HOST"])))
+DEMO = os.path.join(SOURCE, "tools", "demo")
+
+
+def demo_env(binary, **more):
+    return procs.clean_env({"BUILD_DIR": BUILD, "HAPROXY": binary, **more})
+
+
+def test_demo(binary):
+    status, out = procs.run([DEMO], env=demo_env(binary), limit=3 * procs.LIMIT)
+    assert status == 0, out
+    assert "All 10 spans of 5 requests were there. Everything is stopped." in out
+
+
+def test_demo_that_keeps_running(binary):
+    with procs.Proc([DEMO], name="demo", env=demo_env(binary, KEEP="1")) as demo:
+        demo.wait_line("goes on running", limit=3 * procs.LIMIT)
+        demo.wait_line("HAProxy web .*http://127.0.0.1:[0-9]+/", start=demo.mark() - 8)
+        demo.signal(signal.SIGINT)
+        assert demo.wait() == 0, demo.report()
+
+
+def test_demo_names_what_is_missing(binary, tmp):
+    """A collector that shows nothing."""
+    os.makedirs(f"{tmp}/bin")
+    os.symlink(f"{BUILD}/bin/spoe-host", f"{tmp}/bin/spoe-host")
+    os.symlink(f"{BUILD}/lib", f"{tmp}/lib")
+    console = f"{tmp}/bin/otlp-console"
+    with open(console, "w", encoding="ascii") as file:
+        file.write(
+            "#!/usr/bin/python3\n"
+            "import signal, sys\n"
+            f"sys.path.insert(0, {os.path.join(SOURCE, 'tests')!r})\n"
+            "from lib.collector import Collector\n"
+            "collector = Collector()\n"
+            "print('listening on', collector.endpoint, flush=True)\n"
+            "signal.pause()\n"
+        )
+    os.chmod(console, 0o755)
+    env = demo_env(binary, BUILD_DIR=tmp, SPOE_TEST_LIMIT="8")
+    status, out = procs.run([DEMO], env=env, limit=3 * procs.LIMIT)
+    assert status == 1, out
+    assert "demo failed: missing: the SERVER span of /hello" in out
+    assert "the CLIENT span of /orders" in out
