@@ -218,7 +218,7 @@ def test_the_section_that_the_host_wrote(binary, config, agent, origin, collecto
     config.spoe = text
     config.relax()
     config.edit_main(r"engine otel ", f"engine {engine} ")
-    config.edit_main(r"^backend otel-agents", f"backend {backend}")
+    config.edit_main(r"^backend spoe-host", f"backend {backend}")
     config.edit_main(r"txn\.otel\.", f"txn.{prefix}.")
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         answer = proxy.get("/printed", headers={"traceparent": PARENT})
@@ -240,9 +240,7 @@ def test_haproxy_reload(binary, config, agent, origin, collector):
         held = threading.Thread(target=proxy.get, args=("/hold/reload",))
         held.start()
         origin.wait_request("/hold/reload")
-        worker = proxy.pid_of_worker()
-        proxy.signal(signal.SIGUSR2)
-        wait_until(lambda: proxy.pid_of_worker() not in (None, worker), "the new worker")
+        proxy.reload()
         proxy.get("/reloaded")
         origin.release()
         held.join()

@@ -10,6 +10,7 @@
 import http.client
 import os
 import re
+import signal
 import socket
 
 from . import procs
@@ -155,10 +156,16 @@ class HAProxy(Proc):
         else:
             config.main = re.sub(r"^    server agent2 .*\n", "", config.main, flags=re.M)
             config.write()
-        mode = ["-W"] if master else ["-db"]
+        self.master_socket = config.socket + ".master"
+        mode = ["-W", "-S", self.master_socket] if master else ["-db"]
         super().__init__([binary, *mode, "-f", path], name=name, env=clean_env(self.env))
         try:
             wait_until(self._answers, lambda: f"HAProxy to answer{self.report()}")
+            if master:  # which ignores signals until it is through with its start
+                wait_until(
+                    lambda: self.cli("show proc", self.master_socket),
+                    lambda: f"the master to answer{self.report()}",
+                )
         except BaseException:
             self.kill()
             raise
@@ -169,13 +176,14 @@ class HAProxy(Proc):
 
     # -- its command line
 
-    def cli(self, command):
+    def cli(self, command, path=None):
         """The answer to a command of the stats socket, None where it does not answer."""
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(procs.LIMIT)
             try:
-                sock.connect(self.config.socket)
+                sock.connect(path or self.config.socket)
                 sock.sendall(command.encode() + b"\n")
+                sock.shutdown(socket.SHUT_WR)  # a master waits for more commands otherwise
                 parts = []
                 while chunk := sock.recv(65536):
                     parts.append(chunk)
@@ -193,13 +201,22 @@ class HAProxy(Proc):
 
     def wait_agent(self, up=True, server="agent1"):
         wait_until(
-            lambda: self.server_up("otel-agents", server) is up,
+            lambda: self.server_up("spoe-host", server) is up,
             lambda: f"{server} to be {'up' if up else 'down'}{self.report()}",
         )
 
     def pid_of_worker(self):
         match = re.search(r"^Pid: (\d+)", self.cli("show info") or "", flags=re.M)
         return int(match.group(1)) if match else None
+
+    def reload(self):
+        """SIGUSR2 to the master; returns when a new worker answers."""
+        worker = self.pid_of_worker()
+        self.signal(signal.SIGUSR2)
+        wait_until(
+            lambda: self.pid_of_worker() not in (None, worker),
+            lambda: f"the new worker{self.report()}",
+        )
 
     # -- requests
 
