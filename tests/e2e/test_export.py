@@ -14,12 +14,21 @@ from lib.traces import pairs, wait_pair
 from conftest import host_env
 
 
-def test_flush_at_sigterm(binary, config, agent, origin, collector):
-    """Spans that wait for their batch leave, open ones end as incomplete, exit status 0."""
+def test_flush_at_sigterm(binary, version, config, agent, origin, collector):
+    """Spans that wait for their batch leave, open ones end as incomplete, exit status 0. The
+    request that was open is served without the agent."""
+    config.relax("3s")
+    answers = []
+
+    def get():
+        try:
+            answers.append(proxy.get("/hold/open").status)
+        except OSError as error:
+            answers.append(error)
+
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         origin.hold()
-        answers = []
-        held = threading.Thread(target=lambda: answers.append(proxy.get("/hold/open")))
+        held = threading.Thread(target=get)
         held.start()
         origin.wait_request("/hold/open")
         proxy.get("/ended")
@@ -33,8 +42,10 @@ def test_flush_at_sigterm(binary, config, agent, origin, collector):
         assert server.incomplete and client.incomplete
         assert "http.response.status_code" not in server.attributes
         origin.release()
-        held.join()
-        assert answers[0].status == 200
+        if version >= (3, 0):  # 2.6 may forget it: docs/haproxy.md, "Versions"
+            held.join()
+            assert answers == [200]
+    held.join()
 
 
 def test_collector_comes_late(binary, config, origin):
@@ -138,7 +149,7 @@ def test_mtls(binary, config, origin, certs, mode, client_cert):
     "name, value, text",
     [
         ("OTLP_TLS_CA", "missing", "missing.pem"),
-        ("OTLP_TLS_CERT", "client", "OTLP_TLS_KEY"),  # the key is missing
+        ("OTLP_TLS_CERT", "client", "no key"),
         ("OTLP_TLS", "sometimes", "OTLP_TLS"),
     ],
 )

@@ -7,8 +7,8 @@ import threading
 import pytest
 from lib import haproxy as hap
 from lib.haproxy import Client, HAProxy
-from lib.procs import SpoeHost
-from lib.traces import traceparent, wait_pair, wait_pairs
+from lib.procs import SpoeHost, free_port
+from lib.traces import end, traceparent, wait_pair, wait_pairs
 
 from conftest import host_env
 
@@ -50,6 +50,7 @@ WEB = {"site": "web", "team": "storefront"}
 
 
 def test_one_request(proxy, collector, origin):
+    """This one waits for the batch; the others end the agent, which flushes."""
     answer = proxy.get("/one?secret=1")
     assert (answer.status, answer.otel_status) == (200, None)
     server, client = wait_pair(collector, "/one")
@@ -66,9 +67,10 @@ def test_one_request(proxy, collector, origin):
 
 
 @pytest.mark.parametrize("flags", ["00", "01", "03"])
-def test_inbound_trace_is_continued(proxy, collector, origin, flags):
+def test_inbound_trace_is_continued(proxy, agent, collector, origin, flags):
     parent = PARENT[:-2] + flags
     proxy.get("/in", headers={"traceparent": parent})
+    end(agent)
     server, client = wait_pair(collector, "/in")
     _, trace_id, parent_id, _ = parent.split("-")
     assert (server.trace_id, server.parent_id) == (trace_id, parent_id)
@@ -91,8 +93,9 @@ def test_inbound_trace_is_continued(proxy, collector, origin, flags):
         "x" * 3000,
     ],
 )
-def test_invalid_inbound_trace_starts_a_new_one(proxy, collector, origin, header):
+def test_invalid_inbound_trace_starts_a_new_one(proxy, agent, collector, origin, header):
     proxy.get("/bad", headers={"traceparent": header})
+    end(agent)
     server, client = wait_pair(collector, "/bad")
     assert server.parent_id == "" and server.trace_id != "0af7651916cd43dd8448eb211c80319c"
     assert origin.wait_request("/bad").all("traceparent") == [traceparent(client)]
@@ -102,9 +105,10 @@ def test_invalid_inbound_trace_starts_a_new_one(proxy, collector, origin, header
     "status, server_status, client_status",
     [(204, "UNSET", "UNSET"), (302, "UNSET", "UNSET"), (404, "UNSET", "ERROR"), (500, "ERROR", "ERROR")],
 )
-def test_statuses(proxy, collector, origin, status, server_status, client_status):
+def test_statuses(proxy, agent, collector, origin, status, server_status, client_status):
     path = f"/status/{status}"
     assert proxy.get(path).status == status
+    end(agent)
     server, client = wait_pair(collector, path)
     assert (server.status, client.status) == (server_status, client_status)
     assert server.status_message == client.status_message == ""
@@ -117,9 +121,10 @@ def test_statuses(proxy, collector, origin, status, server_status, client_status
     )
 
 
-def test_both_frontends(proxy, collector, origin):
+def test_both_frontends(proxy, agent, collector, origin):
     proxy.get("/a", port=proxy.web)
     proxy.get("/b", port=proxy.api, headers={"Host": "shop.example:8443"})
+    end(agent)
     server, client = wait_pair(collector, "/a")
     assert server.attributes == server_attributes(proxy.web, "/a", 200, **WEB)
     server, client = wait_pair(collector, "/b")
@@ -130,11 +135,12 @@ def test_both_frontends(proxy, collector, origin):
     assert client.attributes == client_attributes(origin, "/b", 200, "api-app", "api1")
 
 
-def test_methods(proxy, collector):
+def test_methods(proxy, agent, collector):
     with Client(proxy.web) as client:
         for method in ("HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
             assert client.request(method, f"/{method}", body=None).status == 200
         assert client.request("BREW", "/BREW").status == 200
+    end(agent)
     for method in ("HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
         for span in wait_pair(collector, f"/{method}"):
             assert (span.name, span.attributes["http.request.method"]) == (method, method)
@@ -144,11 +150,12 @@ def test_methods(proxy, collector):
         assert span.attributes["http.request.method_original"] == "BREW"
 
 
-def test_keep_alive(proxy, collector, origin):
+def test_keep_alive(proxy, agent, collector, origin):
     """Requests of one connection are traces of their own."""
     with Client(proxy.web) as client:
         for i in range(20):
             assert client.request("GET", f"/keep/{i}").status == 200
+    end(agent)
     got = wait_pairs(collector, 20)
     assert len({server.trace_id for server, _ in got}) == 20
     for server, client in got:
@@ -156,16 +163,39 @@ def test_keep_alive(proxy, collector, origin):
         assert origin.wait_request(path).all("traceparent") == [traceparent(client)]
 
 
-def test_http2(proxy, collector, origin):
-    paths = [f"/h2/{i}" for i in range(10)]
-    assert proxy.curl("-Z", "--parallel-max", "10", paths=paths) == [("2", "200")] * 10
+def test_http2_in_clear_text(proxy, agent, collector, origin):
+    base = f"http://127.0.0.1:{proxy.web}"
+    assert proxy.curl("--http2-prior-knowledge", base=base, paths=["/h2"])[0][:2] == ("2", "200")
+    end(agent)
+    server, client = wait_pair(collector, "/h2")
+    assert server.attributes == server_attributes(proxy.web, "/h2", 200, **WEB)
+    assert client.attributes == client_attributes(origin, "/h2", 200)
+
+
+def test_http2_over_tls(binary, config, tmp, agent, origin, collector, certs):
+    """Ten streams at the same time on one connection."""
+    pem, port = f"{tmp}/site.pem", free_port()
+    with open(pem, "wb") as file:
+        file.write(certs.read("server") + certs.read("server", "key"))
+    config.edit_main(
+        r"^    default_backend web-app",
+        f"    bind 127.0.0.1:{port} ssl crt {pem} alpn h2,http/1.1\n    default_backend web-app",
+    )
+    paths = [f"/held/{i}" for i in range(10)]
+    with HAProxy(binary, config, [agent.port], origin.address) as proxy:
+        answers = proxy.curl(
+            "--http2", "-Z", "--parallel-max", "10", "--cacert", certs.path("ca"),
+            base=f"https://localhost:{port}", paths=paths,
+        )
+        assert [answer[:2] for answer in answers] == [("2", "200")] * 10
+        assert sum(int(connects) for _, _, connects in answers) == 1
+        end(agent)
     got = wait_pairs(collector, 10)
     assert sorted(server.attributes["url.path"] for server, _ in got) == paths
-    assert len({server.trace_id for server, _ in got}) == 10
-    for server, client in got:
-        path = server.attributes["url.path"]
-        assert server.attributes == server_attributes(proxy.web, path, 200, **WEB)
-        assert client.attributes == client_attributes(origin, path, 200)
+    for server, _client in got:
+        wanted = server_attributes(port, server.attributes["url.path"], 200, **WEB)
+        wanted.update({"server.address": "localhost", "url.scheme": "https"})
+        assert server.attributes == wanted
 
 
 def test_many_connections(binary, config, agent, origin, collector):
@@ -188,6 +218,7 @@ def test_many_connections(binary, config, agent, origin, collector):
         for thread in threads:
             thread.join()
         assert not failures
+        end(agent)
         got = wait_pairs(collector, 200)
         assert len(got) == len({server.trace_id for server, _ in got}) == 200
         for server, client_span in got:
@@ -206,6 +237,7 @@ def test_custom_attributes(binary, config, agent, origin, collector):
     )
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         proxy.get("/custom", headers={"User-Agent": "caf\xe9/1"})  # Latin-1: not UTF-8
+        end(agent)
         server, client = wait_pair(collector, "/custom")
         wanted = {"site": "last", "team": "storefront", "pool": "blue", "empty": "", "eq": "a=b"}
         wanted["agent"] = "caf\ufffd/1"
@@ -213,13 +245,16 @@ def test_custom_attributes(binary, config, agent, origin, collector):
         assert client.attributes == client_attributes(origin, "/custom", 200)
 
 
-def test_long_values_are_cut(proxy, collector):
-    path = "/" + "%C3%BC" * 1000
-    proxy.get(path)
-    proxy.get("/long/" + "x" * 6000)
-    got = wait_pairs(collector, 2)
-    by_length = sorted((server.attributes["url.path"] for server, _ in got), key=len)
-    assert by_length == [path, ("/long/" + "x" * 6000)[:4096]]
+def test_long_values_are_cut(binary, config, agent, origin, collector):
+    """At 4096 bytes, and never inside a character."""
+    config.edit_main(r'str\("site=web;team=storefront"\)', "req.fhdr(x-attributes)")
+    with HAProxy(binary, config, [agent.port], origin.address) as proxy:
+        text = "k=a" + "\u00fc" * 3000
+        proxy.get("/" + "x" * 5000, headers={"X-Attributes": text.encode().decode("latin-1")})
+        end(agent)
+        ((server, _client),) = wait_pairs(collector, 1)
+        assert server.attributes["url.path"] == "/" + "x" * 4095
+        assert server.attributes["k"] == "a" + "\u00fc" * 2047
 
 
 # -- what the upstream gets, by the rules that HAProxy has
@@ -234,6 +269,7 @@ def test_frontend_rule_alone(binary, config, agent, origin, collector):
     config.main = head + "# ---- origins" + backends
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         proxy.get("/fe", headers={"traceparent": PARENT})
+        end(agent)
         server, _client = wait_pair(collector, "/fe")
         assert origin.wait_request("/fe").all("traceparent") == [traceparent(server)]
 
@@ -243,6 +279,7 @@ def test_no_rule(binary, config, agent, origin, collector):
     config.edit_main(r"^    http-request set-header traceparent .*\n", "")
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         proxy.get("/none", headers={"traceparent": PARENT})
+        end(agent)
         server, _client = wait_pair(collector, "/none")
         assert server.trace_id == PARENT.split("-")[1]
         assert origin.wait_request("/none").all("traceparent") == [PARENT]
@@ -255,6 +292,7 @@ def test_classic_arguments_alone(binary, config, agent, origin, collector):
     config.edit_spoe(r"req\.fhdr\(traceparent\)", "req.hdr(traceparent)")
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         proxy.get("/classic", headers={"traceparent": PARENT})
+        end(agent)
         server, client = wait_pair(collector, "/classic")
         assert server.parent_id == PARENT.split("-")[2]
         wanted = server_attributes(proxy.web, "/classic", 200, **WEB)
@@ -274,6 +312,7 @@ def test_file_for_3x(binary, version, tmp, agent, origin, collector):
     config = hap.Config(tmp, spoe="spoe-otel-3.x.cfg").relax().show_status()
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         assert proxy.get("/three").otel_status is None
+        end(agent)
         server, client = wait_pair(collector, "/three")
         assert server.attributes == server_attributes(proxy.web, "/three", 200, **WEB)
         assert client.attributes == client_attributes(origin, "/three", 200)

@@ -62,9 +62,9 @@ class _Handler(BaseHTTPRequestHandler):
         if status not in (204, 304):
             self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Origin-Traceparent", request.header("traceparent") or "none")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        # In one write with the headers: see docs/haproxy.md, "Versions", on HAProxy 2.6.
+        self._headers_buffer.append(b"\r\n" + (body if self.command != "HEAD" else b""))
+        self.flush_headers()
 
     def __getattr__(self, name):
         if name.startswith("do_"):  # any method

@@ -34,6 +34,12 @@ def wait_pair(collector, path):
     return server, client
 
 
+def end(agent):
+    """End the agent well: what it still has is with the collector afterwards. Tests do this rather
+    than wait the five seconds of a batch."""
+    assert agent.terminate() == 0, agent.report()
+
+
 def wait_pairs(collector, count):
     """Wait until `count` requests have both spans; all pairs, each checked to be nested, no id used
     twice."""
