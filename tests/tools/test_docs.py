@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Links of the documentation lead somewhere."""
+"""Links of the documentation lead somewhere; HAProxy takes the README's lines."""
 
 import os
 import pathlib
 import re
+import subprocess
 
 import pytest
 
@@ -34,3 +35,32 @@ def test_pages_are_in_the_index():
     index = (SOURCE / "docs" / "README.md").read_text()
     for page in SOURCE.glob("docs/*.md"):
         assert page.name == "README.md" or f"({page.name})" in index, page
+
+
+def test_readme_haproxy_lines(tmp_path):
+    """Put together as the README says, they are a configuration without a warning."""
+    readme = (SOURCE / "README.md").read_text()
+    section = readme.split("### 4. Tell HAProxy")[1].split("### 5.")[0]
+    frontend, backend, agent = re.findall(r"^```\n(.*?)^```", section, re.S | re.M)
+    frontend = frontend.replace("/etc/haproxy/", f"{SOURCE}/haproxy/")
+    (tmp_path / "haproxy.cfg").write_text(f"""
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+frontend web
+    bind 127.0.0.1:0
+{frontend}
+    default_backend app
+backend app
+{backend}
+    server app 127.0.0.1:1
+{agent}""")
+    haproxy = os.environ.get("HAPROXY") or "haproxy"
+    path = os.environ["PATH"] + ":/usr/sbin"
+    done = subprocess.run([haproxy, "-c", "-f", tmp_path / "haproxy.cfg"], text=True, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                          env={**os.environ, "PATH": path})
+    assert done.returncode == 0, done.stdout
+    assert "WARNING" not in done.stdout and "ALERT" not in done.stdout, done.stdout
