@@ -41,7 +41,8 @@ def test_readme_haproxy_lines(tmp_path):
     """Put together as the README says, they are a configuration without a warning."""
     readme = (SOURCE / "README.md").read_text()
     section = readme.split("### 4. Tell HAProxy")[1].split("### 5.")[0]
-    frontend, backend, agent = re.findall(r"^```\n(.*?)^```", section, re.S | re.M)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", section, re.S | re.M)
+    frontend, backend, agent = [text for language, text in blocks if not language]
     frontend = frontend.replace("/etc/haproxy/", f"{SOURCE}/haproxy/")
     (tmp_path / "haproxy.cfg").write_text(f"""
 defaults
@@ -50,7 +51,7 @@ defaults
     timeout client 5s
     timeout server 5s
 frontend web
-    bind 127.0.0.1:0
+    bind 127.0.0.1:8080
 {frontend}
     default_backend app
 backend app
