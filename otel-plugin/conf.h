@@ -5,14 +5,29 @@
 #ifndef OTEL_CONF_H
 #define OTEL_CONF_H
 
+#include "conf_types.h"
 #include "export/exporter.h"
+#include "span/span.h"
 
 struct otel_conf {
-    struct exporter_conf exporter; /* its strings are the ones below, or constant */
-    char *endpoint, *service_name, *tls_ca, *tls_cert, *tls_key;
-    char *known_methods;
+    struct exporter_conf exporter; /* its strings and lists are owned below, or constant */
+    bool disabled;                 /* OTEL_SDK_DISABLED: no span is made, nothing is answered */
+    struct sampler_conf sampler;
+    enum trust_inbound trust_inbound;
+    struct propagator_conf propagators;
+    enum semconv_mode semconv;
+    struct span_limits limits;
     int64_t span_ttl_ns;
     size_t span_store_max, span_queue_max;
+    char *known_methods;            /* comma-separated; never NULL */
+    char *exclude_paths;            /* comma-separated as given; NULL: none */
+    char *redact_query;             /* comma-separated keys; "*": every one; NULL: none */
+    char *capture_request_headers;  /* comma-separated as given; NULL: none */
+    char *capture_response_headers; /* likewise */
+
+    char *endpoint, *path, *service_name, *tls_ca, *tls_cert, *tls_key;
+    struct header_list *_headers;
+    struct resource *_resource;
 };
 
 /* For the plugin's descriptor: [const], ends with NULL. */

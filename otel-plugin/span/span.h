@@ -57,6 +57,18 @@ struct span {
     uint32_t _used, _size, _name_len;
 };
 
+/* What a span may hold at most; the bounds above hold beside them. */
+struct span_limits {
+    uint32_t value_length; /* characters of a text, bytes of a binary; UINT32_MAX: no limit */
+    uint16_t attributes;
+    uint16_t events;
+};
+
+/**
+ * Set the limits of every span from now on. Threads: [main], before there are others.
+ */
+void span_set_limits(const struct span_limits *limits);
+
 /**
  * Open a span.
  * @param context    trace id, own span id, flags; copied
