@@ -40,6 +40,17 @@ static int report_errors(const struct conf *conf)
     return 1;
 }
 
+static void report_warnings(const struct conf *conf)
+{
+    const char *text;
+
+    for (size_t i = 0; (text = conf_warning_text(conf, i)) != NULL; i++)
+        log_line(SPOE_LOG_WARNING, "host", "%s", text);
+    if (conf_warning_count(conf) > CONF_ERRORS_MAX)
+        log_line(SPOE_LOG_WARNING, "host", "and %zu more",
+                 conf_warning_count(conf) - CONF_ERRORS_MAX);
+}
+
 /* The plugin directory that belongs to this binary. */
 static void installed_plugin_dir(char *ret, size_t size)
 {
@@ -96,6 +107,7 @@ static int prepare(struct program *p)
     conf_check_unknown(p->conf);
     if (route_table_build(&p->routes, &p->plugins, &error) != 0)
         conf_error(p->conf, "%s", error.text);
+    report_warnings(p->conf);
     return conf_error_count(p->conf) == 0 ? 0 : report_errors(p->conf);
 }
 

@@ -33,16 +33,22 @@ struct name {
     char *section, *key;
 };
 
+/* Texts that are collected. */
+struct notes {
+    char *text[CONF_ERRORS_MAX];
+    size_t n; /* those that were not kept included */
+};
+
 struct conf {
     STAILQ_HEAD(, entry) entries;
     STAILQ_HEAD(, name) names;
-    char *errors[CONF_ERRORS_MAX];
-    size_t n_errors; /* those that were not kept included */
+    struct notes errors, warnings;
 };
 
 /* The texts behind a setting's spans. */
 struct texts {
     char *raw, *origin;
+    size_t n_rejected; /* of env_lenient[]: will not do, and those before it neither */
 };
 
 struct conf_section {
@@ -69,29 +75,59 @@ static char *format_text(const char *format, va_list ap)
     return vasprintf(&text, format, ap) < 0 ? NULL : text;
 }
 
+/* Counted even if there is no memory for its text: none is lost. */
+static void add_note(struct notes *notes, const char *format, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+static void add_note(struct notes *notes, const char *format, va_list ap)
+{
+    if (notes->n < CONF_ERRORS_MAX)
+        notes->text[notes->n] = format_text(format, ap);
+    notes->n++;
+}
+
+static const char *note_text(const struct notes *notes, size_t i)
+{
+    if (i >= notes->n || i >= CONF_ERRORS_MAX)
+        return NULL;
+    return notes->text[i] != NULL ? notes->text[i] : "out of memory";
+}
+
 void conf_error(struct conf *conf, const char *format, ...)
 {
     va_list ap;
 
-    /* Counted even if there is no memory for its text: an error is never lost. */
-    if (conf->n_errors < CONF_ERRORS_MAX) {
-        va_start(ap, format);
-        conf->errors[conf->n_errors] = format_text(format, ap);
-        va_end(ap);
-    }
-    conf->n_errors++;
+    va_start(ap, format);
+    add_note(&conf->errors, format, ap);
+    va_end(ap);
 }
 
 size_t conf_error_count(const struct conf *conf)
 {
-    return conf->n_errors;
+    return conf->errors.n;
 }
 
 const char *conf_error_text(const struct conf *conf, size_t i)
 {
-    if (i >= conf->n_errors || i >= CONF_ERRORS_MAX)
-        return NULL;
-    return conf->errors[i] != NULL ? conf->errors[i] : "out of memory";
+    return note_text(&conf->errors, i);
+}
+
+void conf_warning(struct conf *conf, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    add_note(&conf->warnings, format, ap);
+    va_end(ap);
+}
+
+size_t conf_warning_count(const struct conf *conf)
+{
+    return conf->warnings.n;
+}
+
+const char *conf_warning_text(const struct conf *conf, size_t i)
+{
+    return note_text(&conf->warnings, i);
 }
 
 struct conf *conf_create(void)
@@ -136,8 +172,10 @@ void conf_destroy(struct conf *conf)
         STAILQ_REMOVE_HEAD(&conf->names, next);
         name_destroy(n);
     }
-    for (size_t i = 0; i < CONF_ERRORS_MAX; i++)
-        free(conf->errors[i]);
+    for (size_t i = 0; i < CONF_ERRORS_MAX; i++) {
+        free(conf->errors.text[i]);
+        free(conf->warnings.text[i]);
+    }
     free(conf);
 }
 
@@ -321,75 +359,116 @@ static int add_name(struct conf *conf, const char *section, const char *key)
     return 0;
 }
 
+typedef int parse_fn(const struct spoe_option *option, const char *text, struct spoe_value *ret,
+                     char reterr[OPTION_TEXT_MAX]);
+
 /*
  * Set a setting to a text, in place of what it had. A bad text leaves it as it was.
  * @return 0; 1 bad text, with *reterr; -1 out of memory
  */
 static int set_value(struct conf_section *s, size_t i, const char *text, const char *origin,
-                     uint32_t flags, char reterr[OPTION_TEXT_MAX])
+                     uint32_t flags, parse_fn *parse, char reterr[OPTION_TEXT_MAX])
 {
     struct spoe_setting *setting = &s->settings[i];
-    struct texts texts = {NULL, NULL};
+    char *own_raw, *own_origin;
     struct spoe_value value;
     bool ok = true;
 
-    texts.raw = copy(text, &ok);
-    texts.origin = copy(origin, &ok);
-    if (!ok || option_parse(s->options[i], texts.raw, &value, reterr) != 0) {
-        free(texts.raw);
-        free(texts.origin);
+    own_raw = copy(text, &ok);
+    own_origin = copy(origin, &ok);
+    if (!ok || parse(s->options[i], own_raw, &value, reterr) != 0) {
+        free(own_raw);
+        free(own_origin);
         return ok ? 1 : -1;
     }
     free(s->texts[i].raw);
     free(s->texts[i].origin);
-    s->texts[i] = texts;
-    setting->raw = (struct spoe_span){texts.raw, strlen(texts.raw)};
-    setting->origin = (struct spoe_span){texts.origin, strlen(texts.origin)};
+    s->texts[i].raw = own_raw;
+    s->texts[i].origin = own_origin;
+    setting->raw = (struct spoe_span){own_raw, strlen(own_raw)};
+    setting->origin = (struct spoe_span){own_origin, strlen(own_origin)};
     setting->flags = flags;
     setting->value = value;
     return 0;
 }
 
-/* What was set for an option, by the first source that has it. text NULL: nothing. */
-struct found {
-    const char *text;
-    char *origin; /* [own] */
-};
-
-static int find_value(struct conf *conf, const char *section, const struct spoe_option *option,
-                      struct found *ret)
+/* As set_value(), and a bad text is an error. @return 0; -1 out of memory */
+static int set_strictly(struct conf *conf, struct conf_section *s, size_t i, const char *text,
+                        const char *origin)
 {
-    struct entry *line = find_entry(conf, SOURCE_COMMAND_LINE, section, option->key);
-    struct entry *file = find_entry(conf, SOURCE_FILE, section, option->key);
-    bool ok = true;
+    char err[OPTION_TEXT_MAX];
+    int result = set_value(s, i, text, origin, 0, option_parse, err);
 
-    *ret = (struct found){NULL, NULL};
-    if (line != NULL)
-        line->known = true;
-    if (file != NULL)
-        file->known = true;
+    if (result == 1)
+        conf_error(conf, "%s: %s.%s: %s", origin, s->name, s->options[i]->key, err);
+    return result < 0 ? -1 : 0;
+}
+
+/*
+ * By the command line or by env[].
+ * @return 1 set, or a bad value is reported; 0 they say nothing; -1 out of memory
+ */
+static int set_by_first(struct conf *conf, struct conf_section *s, size_t i)
+{
+    const struct spoe_option *option = s->options[i];
+    struct entry *line = find_entry(conf, SOURCE_COMMAND_LINE, s->name, option->key);
+
     if (line != NULL) {
-        ret->text = line->value;
-        ret->origin = copy(line->origin, &ok);
-        return ok ? 0 : -1;
+        line->known = true;
+        return set_strictly(conf, s, i, line->value, line->origin) == 0 ? 1 : -1;
     }
-    for (size_t i = 0; option->env != NULL && option->env[i] != NULL; i++) {
-        const char *text = env_get(option->env[i]);
+    for (size_t e = 0; option->env != NULL && option->env[e] != NULL; e++) {
+        const char *text = env_get(option->env[e]);
+        char *origin = NULL;
+        int result;
 
         if (text == NULL)
             continue;
-        if (asprintf(&ret->origin, "environment %s", option->env[i]) < 0) {
-            ret->origin = NULL;
+        if (asprintf(&origin, "environment %s", option->env[e]) < 0)
             return -1;
-        }
-        ret->text = text;
+        result = set_strictly(conf, s, i, text, origin);
+        free(origin);
+        return result == 0 ? 1 : -1;
+    }
+    return 0;
+}
+
+/* By env_lenient[], as set_by_first(); what will not do is a warning, and the next one's turn. */
+static int set_by_lenient(struct conf *conf, struct conf_section *s, size_t i)
+{
+    const struct spoe_option *option = s->options[i];
+    const char *const *env = option->env_lenient;
+
+    for (size_t e = s->texts[i].n_rejected; env != NULL && env[e] != NULL; e++) {
+        const char *text = env_get(env[e]);
+        char *origin = NULL, err[OPTION_TEXT_MAX];
+        int result;
+
+        if (text == NULL)
+            continue;
+        if (asprintf(&origin, "environment %s", env[e]) < 0)
+            return -1;
+        s->texts[i].n_rejected = e + 1;
+        result = set_value(s, i, text, origin, SPOE_SETTING_LENIENT, option_parse_lenient, err);
+        if (result == 1)
+            conf_warning(conf, "%s: %s.%s: %s; %s", origin, s->name, option->key, err,
+                         option->type == SPOE_OPT_BOOL ? "taken for false" : "ignored");
+        if (result == 1 && option->type == SPOE_OPT_BOOL)
+            result = set_value(s, i, "false", origin, SPOE_SETTING_LENIENT, option_parse, err);
+        free(origin);
+        if (result <= 0)
+            return result == 0 ? 1 : -1;
+    }
+    return 0;
+}
+
+static int set_by_file(struct conf *conf, struct conf_section *s, size_t i)
+{
+    struct entry *file = find_entry(conf, SOURCE_FILE, s->name, s->options[i]->key);
+
+    if (file == NULL)
         return 0;
-    }
-    if (file != NULL) {
-        ret->text = file->value;
-        ret->origin = copy(file->origin, &ok);
-    }
-    return ok ? 0 : -1;
+    return set_strictly(conf, s, i, file->value, file->origin) == 0 ? 1 : -1;
 }
 
 static void report_not_set(struct conf *conf, const char *section, const struct spoe_option *option)
@@ -405,30 +484,38 @@ static void report_not_set(struct conf *conf, const char *section, const struct 
 }
 
 /* @return 0, with errors collected; -1 out of memory */
-static int resolve_one(struct conf *conf, struct conf_section *s, size_t i)
+static int set_default(struct conf *conf, struct conf_section *s, size_t i)
 {
     const struct spoe_option *option = s->options[i];
     char err[OPTION_TEXT_MAX];
-    struct found found;
     int result = 0;
 
-    if (option->default_text != NULL) {
-        result = set_value(s, i, option->default_text, "default", SPOE_SETTING_DEFAULT, err);
-        if (result == 1)
-            conf_error(conf, "option %s of plugin %s: bad default: %s", option->key, s->name, err);
-        if (result < 0)
-            return -1;
-    }
-    if (find_value(conf, s->name, option, &found) != 0)
+    if (option->default_text != NULL)
+        result = set_value(s, i, option->default_text, "default", SPOE_SETTING_DEFAULT,
+                           option_parse, err);
+    if (result == 1)
+        conf_error(conf, "option %s of plugin %s: bad default: %s", option->key, s->name, err);
+    return result < 0 ? -1 : 0;
+}
+
+/* @return 0, with errors collected; -1 out of memory */
+static int resolve_one(struct conf *conf, struct conf_section *s, size_t i)
+{
+    const struct spoe_option *option = s->options[i];
+    struct entry *file = find_entry(conf, SOURCE_FILE, s->name, option->key);
+    int result;
+
+    if (file != NULL)
+        file->known = true;
+    if (set_default(conf, s, i) != 0)
         return -1;
-    if (found.text != NULL) {
-        result = set_value(s, i, found.text, found.origin, 0, err);
-        if (result == 1)
-            conf_error(conf, "%s: %s.%s: %s", found.origin, s->name, option->key, err);
-    } else if ((option->flags & SPOE_OPTION_REQUIRED) != 0 && option->default_text == NULL) {
+    result = set_by_first(conf, s, i);
+    if (result == 0)
+        result = set_by_lenient(conf, s, i);
+    if (result == 0)
+        result = set_by_file(conf, s, i);
+    if (result == 0 && (option->flags & SPOE_OPTION_REQUIRED) != 0 && option->default_text == NULL)
         report_not_set(conf, s->name, option);
-    }
-    free(found.origin);
     return result < 0 ? -1 : 0;
 }
 
@@ -451,6 +538,13 @@ static bool check_option(struct conf *conf, const struct conf_section *s, size_t
     return false;
 }
 
+static const struct spoe_setting not_set = {
+    .size = sizeof(struct spoe_setting),
+    .flags = SPOE_SETTING_DEFAULT,
+    .origin = {"default", sizeof "default" - 1},
+    .value = {.type = SPOE_T_NULL},
+};
+
 static struct conf_section *section_create(const char *name,
                                            const struct spoe_option *const *options, size_t n)
 {
@@ -467,14 +561,8 @@ static struct conf_section *section_create(const char *name,
         conf_section_destroy(s);
         return NULL;
     }
-    for (size_t i = 0; i < n; i++) {
-        s->settings[i] = (struct spoe_setting){
-            .size = sizeof(struct spoe_setting),
-            .flags = SPOE_SETTING_DEFAULT,
-            .origin = {"default", strlen("default")},
-            .value = {.type = SPOE_T_NULL},
-        };
-    }
+    for (size_t i = 0; i < n; i++)
+        s->settings[i] = not_set;
     return s;
 }
 
@@ -538,6 +626,27 @@ void conf_setting_error(struct conf *conf, const struct conf_section *s, size_t 
                option_has_key(s->options[i]) ? s->options[i]->key : "?",
                text != NULL ? text : "out of memory");
     free(text);
+}
+
+bool conf_setting_reject(struct conf *conf, struct conf_section *s, size_t i, struct spoe_span text)
+{
+    const struct spoe_setting *setting = conf_setting(s, i);
+    int result;
+
+    assert(setting != NULL);
+    if ((setting->flags & SPOE_SETTING_LENIENT) == 0) {
+        conf_setting_error(conf, s, i, "%.*s", (int)text.n, text.p);
+        return false;
+    }
+    conf_warning(conf, "%.*s: %s.%s: %.*s; ignored", (int)setting->origin.n, setting->origin.p,
+                 s->name, s->options[i]->key, (int)text.n, text.p);
+    s->settings[i] = not_set;
+    result = set_default(conf, s, i) != 0 ? -1 : set_by_lenient(conf, s, i);
+    if (result == 0)
+        result = set_by_file(conf, s, i);
+    if (result < 0)
+        conf_error(conf, "%s.%s: out of memory", s->name, s->options[i]->key);
+    return true;
 }
 
 /* ---- what nobody asked for -------------------------------------------------------------- */

@@ -6,11 +6,12 @@
  * then conf_resolve() turns a table of struct spoe_option into settings, section by section
  * ("host", or a plugin's id); then conf_check_unknown() names what nobody asked for. Errors are
  * collected, each with its origin ("host.conf:12", "environment OTLP_TLS", "command line"), so
- * that one run reports them all. Nothing here logs. Threads: [main].
+ * that one run reports them all; so are warnings. Nothing here logs. Threads: [main].
  */
 #ifndef HOST_CONF_CONF_H
 #define HOST_CONF_CONF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -21,7 +22,7 @@ struct conf_section; /* the settings of one table of options */
 
 #define CONF_LINE_MAX 198u /* bytes of a line in the file: Debian's libinih cuts at 200 */
 #define CONF_OPTIONS_MAX 256u
-#define CONF_ERRORS_MAX 64u /* kept; further ones are only counted */
+#define CONF_ERRORS_MAX 64u /* kept, and as many warnings; further ones are only counted */
 
 /** @return NULL out of memory. */
 struct conf *conf_create(void);
@@ -56,6 +57,15 @@ const struct spoe_setting *conf_setting(const struct conf_section *section, size
 void conf_setting_error(struct conf *conf, const struct conf_section *section, size_t i,
                         const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/**
+ * Something is wrong with the value of options[i]. For one of env_lenient[] that is a warning, and
+ * the option is set anew, by what comes next in preference; else it is conf_setting_error().
+ * @param text  [borrow]
+ * @return whether it was a warning
+ */
+bool conf_setting_reject(struct conf *conf, struct conf_section *section, size_t i,
+                         struct spoe_span text);
+
 /** Collect an error for every section and key of file and command line that no table had. */
 void conf_check_unknown(struct conf *conf);
 
@@ -64,5 +74,10 @@ void conf_error(struct conf *conf, const char *format, ...) __attribute__((forma
 size_t conf_error_count(const struct conf *conf);
 /** The i-th error, or NULL past the last that was kept. */
 const char *conf_error_text(const struct conf *conf, size_t i);
+
+/** As the errors: what was found wrong and is no reason not to start. */
+void conf_warning(struct conf *conf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+size_t conf_warning_count(const struct conf *conf);
+const char *conf_warning_text(const struct conf *conf, size_t i);
 
 #endif

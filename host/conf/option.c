@@ -6,11 +6,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "conf/value.h"
 
 /* All members up to here are of 1.0. A newer element is longer; nothing past this is read. */
-#define OPTION_SIZE_1_0 (offsetof(struct spoe_option, max) + sizeof(int64_t))
+#define OPTION_SIZE_1_0 (offsetof(struct spoe_option, env_lenient) + sizeof(char *))
 
 #define SHOWN_MAX 64 /* bytes of a bad value that are shown */
 
@@ -174,22 +175,68 @@ static int parse_typed(const struct spoe_option *option, const char *text, struc
     }
 }
 
+/* The text in quotes, unless it is a secret, and what would have done. */
+static void explain(const struct spoe_option *option, const char *text, int result,
+                    const char *accepted, char reterr[OPTION_TEXT_MAX])
+{
+    struct text t = {.p = reterr, .size = OPTION_TEXT_MAX, .n = 0};
+
+    if ((option->flags & SPOE_OPTION_SECRET) != 0)
+        text_add(&t, "the value");
+    else
+        text_add(&t, "\"%.*s%s\"", SHOWN_MAX, text, strlen(text) > SHOWN_MAX ? "..." : "");
+    text_add(&t, "%s, expected ", result == VALUE_E_RANGE ? " is out of range" : " is not valid");
+    if (accepted != NULL)
+        text_add(&t, "%s", accepted);
+    else
+        describe_accepted(option, &t);
+}
+
 int option_parse(const struct spoe_option *option, const char *text, struct spoe_value *ret,
                  char reterr[OPTION_TEXT_MAX])
 {
     struct spoe_value value = {.type = SPOE_T_NULL};
-    struct text t = {.p = reterr, .size = OPTION_TEXT_MAX, .n = 0};
     int result = parse_typed(option, text, &value);
 
     if (result == VALUE_OK) {
         *ret = value;
         return 0;
     }
-    if ((option->flags & SPOE_OPTION_SECRET) != 0)
-        text_add(&t, "the value");
-    else
-        text_add(&t, "\"%.*s%s\"", SHOWN_MAX, text, strlen(text) > SHOWN_MAX ? "..." : "");
-    text_add(&t, "%s, expected ", result == VALUE_E_RANGE ? " is out of range" : " is not valid");
-    describe_accepted(option, &t);
+    explain(option, text, result, NULL, reterr);
     return -1;
+}
+
+/* The choice as the option writes it, whatever the case of the text. */
+static const char *as_choice(const struct spoe_option *option, const char *text)
+{
+    for (size_t i = 0; option->choices[i] != NULL; i++) {
+        if (strcasecmp(option->choices[i], text) == 0)
+            return option->choices[i];
+    }
+    return text;
+}
+
+int option_parse_lenient(const struct spoe_option *option, const char *text, struct spoe_value *ret,
+                         char reterr[OPTION_TEXT_MAX])
+{
+    switch (option->type) {
+    case SPOE_OPT_BOOL:
+        *ret = (struct spoe_value){.type = SPOE_T_BOOL, .u.b = strcasecmp(text, "true") == 0};
+        if (ret->u.b != 0 || strcasecmp(text, "false") == 0)
+            return 0;
+        explain(option, text, VALUE_E_SYNTAX, "true or false", reterr);
+        return -1;
+    case SPOE_OPT_DURATION:
+        if (text[strspn(text, "0123456789")] == '\0')
+            return option_parse(option, text, ret, reterr);
+        explain(option, text, VALUE_E_SYNTAX, "a number of milliseconds", reterr);
+        return -1;
+    case SPOE_OPT_ENUM:
+        if (option_parse(option, as_choice(option, text), ret, reterr) == 0)
+            return 0;
+        explain(option, text, VALUE_E_SYNTAX, NULL, reterr);
+        return -1;
+    default:
+        return option_parse(option, text, ret, reterr);
+    }
 }

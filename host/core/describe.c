@@ -67,6 +67,9 @@ static void print_option(FILE *out, const char *id, const struct spoe_option *op
         (void)fprintf(out, "; default %s", option->default_text);
     for (size_t i = 0; option->env != NULL && option->env[i] != NULL; i++)
         (void)fprintf(out, "%s%s", i == 0 ? "; environment " : " ", option->env[i]);
+    for (size_t i = 0; option->env_lenient != NULL && option->env_lenient[i] != NULL; i++)
+        (void)fprintf(out, "%s%s", i == 0 ? "; if it will do, environment " : " ",
+                      option->env_lenient[i]);
     (void)fprintf(out, "\n        %s\n", option->help != NULL ? option->help : "");
 }
 

@@ -80,12 +80,12 @@ static void config_error(struct spoe_config *cfg, size_t option, struct spoe_spa
     const struct spoe_plugin *desc = cfg->plugin->desc;
     const struct spoe_setting *setting = config_get(cfg, option);
 
-    cfg->errors++;
-    if (setting == NULL)
+    if (setting == NULL) {
         conf_error(cfg->conf, "%s: %.*s", desc->id, (int)text.n, text.p);
-    else
-        conf_error(cfg->conf, "%.*s: %s.%s: %.*s", (int)setting->origin.n, setting->origin.p,
-                   desc->id, desc->options[option]->key, (int)text.n, text.p);
+        cfg->errors++;
+    } else if (!conf_setting_reject(cfg->conf, cfg->section, option, text)) {
+        cfg->errors++;
+    }
 }
 
 /* A function to run on a worker. */

@@ -49,7 +49,7 @@ static void log_text(struct spoe_instance *self, struct spoe_request *req, int32
 /* Values are zeros of the right type, a string is its default. */
 static const struct spoe_setting *config_get(struct spoe_config *cfg, size_t option)
 {
-    static struct spoe_setting settings[16];
+    static struct spoe_setting settings[64];
     const struct spoe_option *opt = options[option];
     struct spoe_setting *setting = &settings[option];
 

@@ -24,14 +24,29 @@ struct frozen {
 enum { NUMBER, DURATION, CHOICE, ON };
 static const char *const number_env[] = {"FROZEN_NUMBER", NULL};
 static const char *const choices[] = {"red", "green", NULL};
-static const struct spoe_option number = {sizeof number, SPOE_OPT_INT, 0,    0, "number", "42",
-                                          "a number",    number_env,   NULL, 0, 1000};
-static const struct spoe_option duration = {
-    sizeof duration, SPOE_OPT_DURATION, 0, 0, "duration", "15ms", "a duration", NULL, NULL, 0, 0};
-static const struct spoe_option choice = {
-    sizeof choice, SPOE_OPT_ENUM, 0, 0, "choice", "green", "a colour", NULL, choices, 0, 0};
-static const struct spoe_option on = {sizeof on,  SPOE_OPT_BOOL, 0,    0, "on", "yes",
-                                      "a switch", NULL,          NULL, 0, 0};
+static const struct spoe_option number = {.size = sizeof number,
+                                          .type = SPOE_OPT_INT,
+                                          .key = "number",
+                                          .default_text = "42",
+                                          .help = "a number",
+                                          .env = number_env,
+                                          .max = 1000};
+static const struct spoe_option duration = {.size = sizeof duration,
+                                            .type = SPOE_OPT_DURATION,
+                                            .key = "duration",
+                                            .default_text = "15ms",
+                                            .help = "a duration"};
+static const struct spoe_option choice = {.size = sizeof choice,
+                                          .type = SPOE_OPT_ENUM,
+                                          .key = "choice",
+                                          .default_text = "green",
+                                          .help = "a colour",
+                                          .choices = choices};
+static const struct spoe_option on = {.size = sizeof on,
+                                      .type = SPOE_OPT_BOOL,
+                                      .key = "on",
+                                      .default_text = "yes",
+                                      .help = "a switch"};
 static const struct spoe_option *const options[] = {&number, &duration, &choice, &on, NULL};
 
 static spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,

@@ -67,7 +67,7 @@ AT(spoe_message_decl, event, 16, 12);
 AT(spoe_message_decl, help, 24, 16);
 AT(spoe_message_decl, args, 32, 20);
 
-SIZE(spoe_option, 72, 52);
+SIZE(spoe_option, 80, 56);
 AT(spoe_option, size, 0, 0);
 AT(spoe_option, type, 4, 4);
 AT(spoe_option, flags, 8, 8);
@@ -79,6 +79,7 @@ AT(spoe_option, env, 40, 28);
 AT(spoe_option, choices, 48, 32);
 AT(spoe_option, min, 56, 36);
 AT(spoe_option, max, 64, 44);
+AT(spoe_option, env_lenient, 72, 52);
 
 SIZE(spoe_setting, 64, 48);
 AT(spoe_setting, size, 0, 0);
@@ -192,6 +193,7 @@ NUMBER(SPOE_ARG_REQUIRED, 1);
 NUMBER(SPOE_OPTION_REQUIRED, 1);
 NUMBER(SPOE_OPTION_SECRET, 2);
 NUMBER(SPOE_SETTING_DEFAULT, 1);
+NUMBER(SPOE_SETTING_LENIENT, 2);
 NUMBER(SPOE_ACCEPT_BOOL, 0x002);
 NUMBER(SPOE_ACCEPT_INT, 0x03c);
 NUMBER(SPOE_ACCEPT_IP, 0x0c0);

@@ -4,7 +4,7 @@
 
 static const char *const choices[] = {"red", "green", NULL};
 static const struct spoe_option colour = {
-    sizeof colour, SPOE_OPT_ENUM, 0, 0, "colour", "blue", "a colour", NULL, choices, 0, 0};
+    sizeof colour, SPOE_OPT_ENUM, 0, 0, "colour", "blue", "a colour", NULL, choices, 0, 0, NULL};
 static const struct spoe_option *const options[] = {&colour, NULL};
 
 #define PLUGIN_OPTIONS options

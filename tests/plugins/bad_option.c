@@ -3,7 +3,7 @@
 #include <spoe/plugin.h>
 
 static const struct spoe_option odd = {sizeof odd,   99,   0,    0, "odd", NULL,
-                                       "of type 99", NULL, NULL, 0, 0};
+                                       "of type 99", NULL, NULL, 0, 0,     NULL};
 static const struct spoe_option *const options[] = {&odd, NULL};
 
 #define PLUGIN_OPTIONS options

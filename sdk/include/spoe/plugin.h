@@ -197,20 +197,28 @@ enum {
 
 /*
  * One option. It is set, in this order of preference, by `--set ID.KEY=VALUE`, by the first
- * environment variable of env[] that is set and not empty, by `KEY = VALUE` in section [ID] of the
- * configuration file, or by default_text. Since 1.0.
+ * environment variable of env[] that is set and not empty, by the first one of env_lenient[] whose
+ * value will do, by `KEY = VALUE` in section [ID] of the configuration file, or by default_text.
+ * Since 1.0.
+ *
+ * A value that does not parse or is out of bounds stops the start, but for one of env_lenient[]:
+ * those are the variables that many programs share, OTEL_*, and they are read as OpenTelemetry's
+ * specification has it. A duration is a bare number of milliseconds, a choice counts in any case,
+ * a switch is on for "true" in any case. A value that will not do is a warning and counts as not
+ * set; a switch is off then.
  */
 struct spoe_option {
-    uint32_t size;              /* sizeof(struct spoe_option) */
-    uint32_t type;              /* SPOE_OPT_* */
-    uint32_t flags;             /* SPOE_OPTION_* */
-    uint32_t reserved;          /* 0 */
-    const char *key;            /* [const] [a-z0-9-], 1 to 64 bytes */
-    const char *default_text;   /* [const] parsed as the others are; NULL: none */
-    const char *help;           /* [const] one line */
-    const char *const *env;     /* [const] ends with NULL; may be NULL */
-    const char *const *choices; /* [const] SPOE_OPT_ENUM only, ends with NULL */
-    int64_t min, max;           /* INT, DURATION (ns), SIZE (bytes); both 0: no bounds */
+    uint32_t size;                  /* sizeof(struct spoe_option) */
+    uint32_t type;                  /* SPOE_OPT_* */
+    uint32_t flags;                 /* SPOE_OPTION_* */
+    uint32_t reserved;              /* 0 */
+    const char *key;                /* [const] [a-z0-9-], 1 to 64 bytes */
+    const char *default_text;       /* [const] parsed as the others are; NULL: none */
+    const char *help;               /* [const] one line */
+    const char *const *env;         /* [const] ends with NULL; may be NULL */
+    const char *const *choices;     /* [const] SPOE_OPT_ENUM only, ends with NULL */
+    int64_t min, max;               /* INT, DURATION (ns), SIZE (bytes); both 0: no bounds */
+    const char *const *env_lenient; /* [const] ends with NULL; may be NULL */
 };
 
 /* ---- what the host hands over ------------------------------------------------------------ */
@@ -222,6 +230,7 @@ struct spoe_worker;   /* one event loop's thread */
 
 /* spoe_setting.flags */
 #define SPOE_SETTING_DEFAULT UINT32_C(1) /* the value is the option's default */
+#define SPOE_SETTING_LENIENT UINT32_C(2) /* it is of env_lenient[]; see config_error() */
 
 /* The value of one option. Since 1.0. Valid during configure(). */
 struct spoe_setting {
@@ -304,6 +313,10 @@ struct spoe_host {
     /**
      * Report a value that parses but cannot be used; several may be reported, then configure()
      * returns SPOE_E_CONFIG. The host writes "ORIGIN: KEY: TEXT".
+     *
+     * About a setting with SPOE_SETTING_LENIENT it is a warning and no reason for SPOE_E_CONFIG:
+     * the host takes the value for not set, and config_get() has what comes next in preference.
+     * What it gave for the option before is then no longer valid.
      *
      * @param option  its place in options[]
      * @param text    [borrow]
