@@ -1,215 +1,561 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* otel-plugin/conf.c - the options table, and what the host cannot check by type and range. */
+/*
+ * otel-plugin/conf.c - what the host cannot check by type and range, and what follows from several
+ * options at once.
+ *
+ * A value that will not do is reported through config_error(). If it is of one of OpenTelemetry's
+ * own variables the host warns and hands out the value that comes next in preference, so each
+ * check here is a loop that ends with a good value, or with an error that stops the start.
+ */
 #include "conf.h"
 
+#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <spoe/util.h>
 
-#include "handlers/http_parts.h"
+#include "conf/endpoint.h"
+#include "conf/headers.h"
+#include "conf/number.h"
 #include "span/utf8.h"
 
 #define SECONDS INT64_C(1000000000)
-#define TEXT_MAX 1024u /* bytes of the service name, the endpoint and the like */
+#define TEN_YEARS (INT64_C(10) * 365 * 24 * 3600 * SECONDS)
+#define TEXT_MAX RESOURCE_VALUE_MAX
 
-enum {
-    OPT_ENDPOINT,
-    OPT_SERVICE_NAME,
-    OPT_TLS,
-    OPT_TLS_CA,
-    OPT_TLS_CERT,
-    OPT_TLS_KEY,
-    OPT_SPAN_TTL,
-    OPT_SPAN_STORE_MAX,
-    OPT_SPAN_QUEUE_MAX,
-    OPT_KNOWN_METHODS,
-    N_OPTIONS
-};
-
-#define ENV(name)                                                                                  \
-    (const char *const[])                                                                          \
-    {                                                                                              \
-        name, NULL                                                                                 \
-    }
-
-static const char *const tls_choices[] = {
-    [OTLP_TLS_DISABLED] = "disabled",
-    [OTLP_TLS_ENABLED] = "enabled",
-    [OTLP_TLS_SKIP_VERIFY] = "skip-verify",
-    NULL,
-};
-
-#define OPTION(...)                                                                                \
-    &(const struct spoe_option)                                                                    \
-    {                                                                                              \
-        .size = sizeof(struct spoe_option), __VA_ARGS__                                            \
-    }
-
-const struct spoe_option *const otel_options[] = {
-    [OPT_ENDPOINT] = OPTION(.type = SPOE_OPT_STRING, .key = "endpoint",
-                            .default_text = "localhost:4317", .env = ENV("OTLP_ENDPOINT"),
-                            .help = "collector's OTLP/gRPC address, host:port without a scheme"),
-    [OPT_SERVICE_NAME] =
-        OPTION(.type = SPOE_OPT_STRING, .key = "service-name", .default_text = "haproxy",
-               .env = ENV("SERVICE_NAME"), .help = "service.name of the resource"),
-    [OPT_TLS] = OPTION(.type = SPOE_OPT_ENUM, .key = "tls", .default_text = "disabled",
-                       .env = ENV("OTLP_TLS"), .choices = tls_choices,
-                       .help = "TLS to the collector; skip-verify takes any certificate"),
-    [OPT_TLS_CA] = OPTION(.type = SPOE_OPT_STRING, .key = "tls-ca", .env = ENV("OTLP_TLS_CA"),
-                          .help = "PEM file of authorities; without it the system's"),
-    [OPT_TLS_CERT] = OPTION(.type = SPOE_OPT_STRING, .key = "tls-cert", .env = ENV("OTLP_TLS_CERT"),
-                            .help = "PEM file of the client's certificate; needs tls-key"),
-    [OPT_TLS_KEY] = OPTION(.type = SPOE_OPT_STRING, .key = "tls-key", .env = ENV("OTLP_TLS_KEY"),
-                           .help = "PEM file of the client's key; needs tls-cert"),
-    [OPT_SPAN_TTL] = OPTION(.type = SPOE_OPT_DURATION, .key = "span-ttl", .default_text = "30s",
-                            .env = ENV("SPAN_TTL"), .min = SECONDS / 1000, .max = 86400 * SECONDS,
-                            .help = "a request without a response ends as incomplete after this"),
-    [OPT_SPAN_STORE_MAX] = OPTION(.type = SPOE_OPT_INT, .key = "span-store-max",
-                                  .default_text = "200000", .env = ENV("SPAN_STORE_MAX"), .min = 1,
-                                  .max = 100000000, .help = "open requests at most"),
-    /* 2: a request's two spans leave the store together */
-    [OPT_SPAN_QUEUE_MAX] =
-        OPTION(.type = SPOE_OPT_INT, .key = "span-queue-max", .default_text = "10000",
-               .env = ENV("SPAN_QUEUE_MAX"), .min = 2, .max = 100000000,
-               .help = "ended spans that wait for the collector at most"),
-    [OPT_KNOWN_METHODS] =
-        OPTION(.type = SPOE_OPT_STRING, .key = "known-methods", .default_text = HTTP_KNOWN_METHODS,
-               .env = ENV("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"),
-               .help = "request methods that are not shown as _OTHER"),
-    [N_OPTIONS] = NULL,
+/* What is read from, and how it goes. */
+struct reader {
+    const struct spoe_host *host;
+    struct spoe_config *cfg;
+    struct otel_conf *conf;
+    bool bad;       /* an error is reported */
+    bool no_memory; /* nothing further counts */
 };
 
 const char *otel_tls_name(enum otlp_tls tls)
 {
-    return tls_choices[tls];
+    return otel_options[OPT_TLS]->choices[tls];
 }
 
-/* Copy a string option. @return false: out of memory. *ret stays NULL where nothing is set. */
-static bool copy(const struct spoe_host *host, struct spoe_config *cfg, size_t option, char **ret)
-{
-    const struct spoe_value *value = &host->config_get(cfg, option)->value;
+/* ---- single values ------------------------------------------------------------------------ */
 
+static const struct spoe_setting *setting(const struct reader *r, size_t option)
+{
+    return r->host->config_get(r->cfg, option);
+}
+
+static bool is_set(const struct reader *r, size_t option)
+{
+    return (setting(r, option)->flags & SPOE_SETTING_DEFAULT) == 0;
+}
+
+/* @return whether there is another value to look at */
+static bool reject(struct reader *r, size_t option, const char *why)
+{
+    const bool lenient = (setting(r, option)->flags & SPOE_SETTING_LENIENT) != 0;
+
+    r->host->config_error(r->cfg, option, spoe_str(why));
+    if (!lenient)
+        r->bad = true;
+    return lenient;
+}
+
+static int64_t number(const struct reader *r, size_t option)
+{
+    const struct spoe_value *value = &setting(r, option)->value;
+    int64_t n = 0;
+
+    if (value->type == SPOE_T_BOOL)
+        return value->u.b;
+    (void)spoe_get_int(value, &n); /* the host checked the type */
+    return n;
+}
+
+/* Copy a string option; *ret is freed first, and stays NULL where nothing is set. */
+static void text(struct reader *r, size_t option, char **ret)
+{
+    const struct spoe_value *value = &setting(r, option)->value;
+
+    free(*ret);
+    *ret = NULL;
     if (value->type != SPOE_T_STR || value->u.s.n == 0)
-        return true;
-    *ret = malloc(value->u.s.n + 1);
+        return;
+    *ret = strndup(value->u.s.p, value->u.s.n);
     if (*ret == NULL)
-        return false;
-    memcpy(*ret, value->u.s.p, value->u.s.n);
-    (*ret)[value->u.s.n] = '\0';
-    return true;
+        r->no_memory = true;
 }
 
-const char *otel_conf_endpoint_error(struct spoe_span text)
-{
-    struct spoe_span host;
-    uint32_t port;
+typedef const char *check_fn(const char *value);
 
-    for (size_t i = 0; i + 2 < text.n; i++)
-        if (memcmp(text.p + i, "://", 3) == 0)
-            return "is written without a scheme: host:port, and TLS is the option tls";
-    if (text.n > TEXT_MAX || !http_split_host(text, &host, &port))
-        return "is not host:port nor [v6]:port";
-    if (port == 0)
-        return "has no port; OTLP/gRPC's usual one is 4317";
-    return NULL;
+/* The same, until check() finds nothing wrong. It sees NULL where nothing is set. */
+static void checked_text(struct reader *r, size_t option, check_fn *check, char **ret)
+{
+    const char *error;
+
+    do {
+        text(r, option, ret);
+        error = r->no_memory ? NULL : check(*ret);
+    } while (error != NULL && reject(r, option, error));
 }
 
 /* A text that goes onto every span's resource: one bad byte and collectors refuse the batch. */
-static const char *name_error(const char *text)
+static const char *value_error(const char *value)
 {
-    if (text == NULL)
-        return "must not be empty";
-    if (strlen(text) > TEXT_MAX)
+    if (value == NULL)
+        return NULL;
+    if (strlen(value) > TEXT_MAX)
         return "is too long";
-    return utf8_is_clean(text, strlen(text)) ? NULL : "is not UTF-8";
+    return utf8_is_clean(value, strlen(value)) ? NULL : "is not UTF-8";
 }
 
-static void check_tls(const struct spoe_host *host, struct spoe_config *cfg,
-                      const struct otel_conf *conf, bool *bad)
+static const char *name_error(const char *value)
 {
-    const char *key = NULL;
-    char error[512] = "";
+    return value == NULL ? "must not be empty" : value_error(value);
+}
 
-    if (conf->exporter.tls == OTLP_TLS_DISABLED)
-        return; /* the files are ignored, not even looked at */
-    if (exporter_check_tls(&conf->exporter, error, sizeof error, &key) == 0)
-        return;
-    *bad = true;
-    for (size_t i = OPT_TLS_CA; i <= OPT_TLS_KEY; i++) {
-        if (key != NULL && strcmp(otel_options[i]->key, key) == 0) {
-            host->config_error(cfg, i, spoe_str(error));
-            return;
-        }
+/* RFC 9110, 5.6.2: token */
+static bool is_token(const char *p, size_t n)
+{
+    static const char special[] = "!#$%&'*+-.^_`|~";
+
+    for (size_t i = 0; i < n; i++) {
+        if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z') ||
+              (p[i] >= '0' && p[i] <= '9') || memchr(special, p[i], sizeof special - 1) != NULL))
+            return false;
     }
-    host->config_error(cfg, OPT_TLS, spoe_str(error));
+    return n > 0;
 }
 
-static int64_t number(const struct spoe_host *host, struct spoe_config *cfg, size_t option)
+static const char *methods_error(const char *value)
 {
-    int64_t n = 0;
+    const char *p;
+    size_t n;
 
-    (void)spoe_get_int(&host->config_get(cfg, option)->value, &n); /* the host checked the type */
-    return n;
+    if (value == NULL)
+        return "must name a method";
+    while (list_next(&value, &p, &n)) {
+        if (!is_token(p, n))
+            return "is not a comma-separated list of methods";
+    }
+    return NULL;
 }
+
+/* ---- the collector ------------------------------------------------------------------------ */
+
+/* Where to, by a value of one of OpenTelemetry's variables. */
+static const char *read_url(struct reader *r, struct endpoint *ret)
+{
+    const struct spoe_setting *s = setting(r, OPT_ENDPOINT);
+    const char *const name = "environment " ENV_TRACES_ENDPOINT;
+
+    return endpoint_read_url(r->conf->endpoint, r->conf->exporter.protocol,
+                             spoe_span_is(s->origin, name), ret);
+}
+
+/* By a value of the plugin's own, or by the default. */
+static const char *read_host_port(struct reader *r, struct endpoint *ret)
+{
+    const bool http = r->conf->exporter.protocol == OTLP_HTTP;
+    const char *value = r->conf->endpoint, *error;
+
+    if (http && !is_set(r, OPT_ENDPOINT))
+        value = "localhost:4318";
+    error = endpoint_error(value != NULL ? value : "");
+    if (error != NULL)
+        return error;
+    *ret = (struct endpoint){.scheme = ENDPOINT_NO_SCHEME, .path = "/v1/traces"};
+    (void)snprintf(ret->authority, sizeof ret->authority, "%s", value);
+    return NULL;
+}
+
+/* `tls` where it is set, else the URL's scheme; an endpoint without one is as `insecure` says. */
+static enum otlp_tls choose_tls(const struct reader *r, enum endpoint_scheme scheme)
+{
+    if (is_set(r, OPT_TLS) || !is_set(r, OPT_ENDPOINT))
+        return (enum otlp_tls)number(r, OPT_TLS);
+    if (scheme == ENDPOINT_NO_SCHEME)
+        return is_set(r, OPT_INSECURE) && number(r, OPT_INSECURE) == 0 ? OTLP_TLS_ENABLED
+                                                                       : OTLP_TLS_DISABLED;
+    return scheme == ENDPOINT_HTTPS ? OTLP_TLS_ENABLED : OTLP_TLS_DISABLED;
+}
+
+static void read_endpoint(struct reader *r)
+{
+    struct otel_conf *conf = r->conf;
+    struct endpoint endpoint = {.scheme = ENDPOINT_NO_SCHEME};
+    const char *error;
+
+    conf->exporter.protocol = (enum otlp_protocol)number(r, OPT_PROTOCOL);
+    do {
+        text(r, OPT_ENDPOINT, &conf->endpoint);
+        if (r->no_memory)
+            return;
+        error = (setting(r, OPT_ENDPOINT)->flags & SPOE_SETTING_LENIENT) != 0
+                    ? read_url(r, &endpoint)
+                    : read_host_port(r, &endpoint);
+    } while (error != NULL && reject(r, OPT_ENDPOINT, error));
+    conf->exporter.tls = choose_tls(r, endpoint.scheme);
+    if (error != NULL)
+        return;
+    free(conf->endpoint);
+    conf->endpoint = strdup(endpoint.authority);
+    if (conf->exporter.protocol == OTLP_HTTP &&
+        asprintf(&conf->url, "%s://%s%s",
+                 conf->exporter.tls == OTLP_TLS_DISABLED ? "http" : "https", endpoint.authority,
+                 endpoint.path) < 0)
+        conf->url = NULL;
+    r->no_memory = conf->endpoint == NULL || (conf->exporter.protocol == OTLP_HTTP && !conf->url);
+}
+
+/* The option whose key exporter_check_tls() named. */
+static size_t tls_option(const char *key)
+{
+    for (size_t i = OPT_TLS_CA; i <= OPT_TLS_KEY; i++) {
+        if (key != NULL && strcmp(otel_options[i]->key, key) == 0)
+            return i;
+    }
+    return OPT_TLS;
+}
+
+static void read_tls_files(struct reader *r)
+{
+    struct otel_conf *conf = r->conf;
+    struct exporter_conf *exporter = &conf->exporter;
+    const char *key;
+    char error[512];
+    bool again;
+
+    do {
+        text(r, OPT_TLS_CA, &conf->tls_ca);
+        text(r, OPT_TLS_CERT, &conf->tls_cert);
+        text(r, OPT_TLS_KEY, &conf->tls_key);
+        exporter->tls_ca = conf->tls_ca;
+        exporter->tls_cert = conf->tls_cert;
+        exporter->tls_key = conf->tls_key;
+        if (r->no_memory || exporter->tls == OTLP_TLS_DISABLED || exporter->kind != EXPORTER_OTLP)
+            return; /* the files are ignored, not even looked at */
+        key = NULL;
+        error[0] = '\0';
+        again = exporter_check_tls(exporter, error, sizeof error, &key) != 0 &&
+                reject(r, tls_option(key), error);
+    } while (again);
+}
+
+static void read_headers(struct reader *r)
+{
+    struct otel_conf *conf = r->conf;
+    struct pair_list list = {NULL, 0};
+    bool of_file = false, again;
+    char error[512];
+
+    do {
+        int result;
+
+        text(r, OPT_HEADERS, &conf->headers);
+        text(r, OPT_HEADERS_FILE, &conf->headers_file);
+        if (r->no_memory)
+            return;
+        result =
+            headers_read(conf->headers, conf->headers_file, &list, error, sizeof error, &of_file);
+        r->no_memory = result == PAIRS_E_NOMEM;
+        again =
+            result == PAIRS_E_INVAL && reject(r, of_file ? OPT_HEADERS_FILE : OPT_HEADERS, error);
+    } while (again);
+    pair_list_fini(&list); /* the export reads them anew, since the file may change */
+}
+
+/* A batch that the queue cannot hold would never be full. */
+static uint32_t read_batch_max(struct reader *r)
+{
+    const int64_t queue = number(r, OPT_SPAN_QUEUE_MAX);
+
+    while (is_set(r, OPT_BATCH_MAX) && number(r, OPT_BATCH_MAX) > queue)
+        if (!reject(r, OPT_BATCH_MAX, "is more than span-queue-max"))
+            break;
+    return (uint32_t)(number(r, OPT_BATCH_MAX) < queue ? number(r, OPT_BATCH_MAX) : queue);
+}
+
+static int64_t duration(const struct reader *r, size_t option)
+{
+    const int64_t ns = number(r, option);
+
+    return ns == 0 ? TEN_YEARS : ns; /* no limit; a sum with a clock's reading still fits */
+}
+
+static void read_exporter(struct reader *r)
+{
+    struct exporter_conf *exporter = &r->conf->exporter;
+
+    exporter->kind = (enum exporter_kind)number(r, OPT_EXPORTER);
+    exporter->gzip = number(r, OPT_COMPRESSION) != 0;
+    exporter->concurrency = (uint32_t)number(r, OPT_EXPORT_CONCURRENCY);
+    exporter->batch_max = read_batch_max(r);
+    exporter->batch_delay_ns = number(r, OPT_BATCH_DELAY);
+    exporter->timeout_ns = duration(r, OPT_TIMEOUT);
+    exporter->retry_initial_ns = 5 * SECONDS;
+    exporter->retry_max_ns = 30 * SECONDS;
+    exporter->retry_give_up_ns = duration(r, OPT_RETRY_TIMEOUT);
+    read_endpoint(r);
+    read_tls_files(r);
+    read_headers(r);
+    exporter->endpoint = r->conf->endpoint;
+    exporter->url = r->conf->url;
+    exporter->headers = r->conf->headers;
+    exporter->headers_file = r->conf->headers_file;
+}
+
+/* ---- sampling, propagation, conventions --------------------------------------------------- */
+
+static bool has_ratio(enum sampler_kind kind)
+{
+    return kind == SAMPLER_TRACEIDRATIO || kind == SAMPLER_PARENTBASED_TRACEIDRATIO;
+}
+
+static void read_sampler(struct reader *r)
+{
+    struct sampler_conf *sampler = &r->conf->sampler;
+    char *arg = NULL;
+    bool good;
+
+    sampler->kind = (enum sampler_kind)number(r, OPT_SAMPLER);
+    sampler->ratio = 1;
+    sampler->max_per_second = (uint32_t)number(r, OPT_SAMPLE_MAX_PER_SECOND);
+    sampler->keep_errors = number(r, OPT_KEEP_ERRORS) != 0;
+    if (!has_ratio(sampler->kind))
+        return; /* nobody looks at the argument */
+    do {
+        text(r, OPT_SAMPLER_ARG, &arg);
+        good = r->no_memory || (arg != NULL && number_read_ratio(arg, &sampler->ratio));
+    } while (!good && reject(r, OPT_SAMPLER_ARG, "is not a number from 0 to 1"));
+    free(arg);
+}
+
+/* In any case, as the specification wants it of words out of a set. */
+static bool list_item_is(const char *p, size_t n, const char *name)
+{
+    return strlen(name) == n && strncasecmp(p, name, n) == 0;
+}
+
+static const char *read_propagator_list(const char *value, struct propagator_conf *ret)
+{
+    static const char *const names[] = {"tracecontext", "baggage", "b3", "b3multi"};
+    struct propagator_conf list = {.set = 0};
+    bool none = false;
+    const char *p;
+    size_t n;
+
+    while (value != NULL && list_next(&value, &p, &n)) {
+        bool known = list_item_is(p, n, "none");
+
+        none = none || known;
+        for (size_t i = 0; i < PROPAGATORS_MAX; i++) {
+            const enum propagator bit = (enum propagator)(1u << i);
+
+            if (!list_item_is(p, n, names[i]))
+                continue;
+            known = true;
+            if ((list.set & bit) == 0)
+                list.list[list.n++] = bit;
+            list.set |= bit;
+        }
+        if (!known)
+            return "is not a list of tracecontext, baggage, b3, b3multi, or none";
+    }
+    if (none && list.n > 0)
+        return "has none beside others";
+    *ret = list;
+    return NULL;
+}
+
+static void read_propagators(struct reader *r)
+{
+    char *value = NULL;
+    const char *error;
+
+    do {
+        text(r, OPT_PROPAGATORS, &value);
+        error = r->no_memory ? NULL : read_propagator_list(value, &r->conf->propagators);
+    } while (error != NULL && reject(r, OPT_PROPAGATORS, error));
+    free(value);
+}
+
+/*
+ * The list is shared by conventions of all kinds ("http,database"); HTTP's are ours. A value of
+ * the plugin's own has nothing else in it.
+ */
+static const char *read_semconv_list(const char *value, bool shared, enum semconv_mode *ret)
+{
+    bool old = false, both = false, stable = false;
+    const char *p;
+    size_t n;
+
+    while (value != NULL && list_next(&value, &p, &n)) {
+        if (list_item_is(p, n, "http/dup"))
+            both = true;
+        else if (list_item_is(p, n, "http/old"))
+            old = true;
+        else if (list_item_is(p, n, "http"))
+            stable = true;
+        else if (!shared || (n >= 5 && strncasecmp(p, "http/", 5) == 0))
+            return "is not a list of http, http/dup and http/old";
+    }
+    *ret = both || (old && stable) ? SEMCONV_DUP : old ? SEMCONV_OLD : SEMCONV_STABLE;
+    return NULL;
+}
+
+static void read_semconv(struct reader *r)
+{
+    char *value = NULL;
+    const char *error;
+
+    do {
+        const bool shared = (setting(r, OPT_SEMCONV)->flags & SPOE_SETTING_LENIENT) != 0;
+
+        text(r, OPT_SEMCONV, &value);
+        error = r->no_memory ? NULL : read_semconv_list(value, shared, &r->conf->semconv);
+    } while (error != NULL && reject(r, OPT_SEMCONV, error));
+    free(value);
+}
+
+static void read_redaction(struct reader *r)
+{
+    text(r, OPT_REDACT_QUERY, &r->conf->redact_query);
+    if (r->conf->redact_query != NULL && strcmp(r->conf->redact_query, "none") == 0) {
+        free(r->conf->redact_query);
+        r->conf->redact_query = NULL;
+    }
+}
+
+static void read_limits(struct reader *r)
+{
+    struct span_limits *limits = &r->conf->limits;
+    const struct spoe_value *length = &setting(r, OPT_VALUE_LENGTH_LIMIT)->value;
+
+    limits->value_length =
+        length->type == SPOE_T_NULL ? UINT32_MAX : (uint32_t)number(r, OPT_VALUE_LENGTH_LIMIT);
+    limits->attributes = (uint16_t)number(r, OPT_ATTRIBUTE_COUNT_LIMIT);
+    limits->events = (uint16_t)(number(r, OPT_EVENT_COUNT_LIMIT) < SPAN_EVENTS_MAX
+                                    ? number(r, OPT_EVENT_COUNT_LIMIT)
+                                    : SPAN_EVENTS_MAX);
+}
+
+/* ---- the resource ------------------------------------------------------------------------- */
+
+static const char *attributes_error(const struct pair_list *list)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        const char *key = list->item[i].key, *error = value_error(list->item[i].value);
+
+        if (!utf8_is_clean(key, strlen(key)))
+            return "has a key that is not UTF-8";
+        if (error != NULL)
+            return "has a value that is not UTF-8 or above 1024 bytes";
+    }
+    return NULL;
+}
+
+static void read_attribute_list(struct reader *r)
+{
+    struct pair_list list = {NULL, 0};
+    char *value = NULL;
+    const char *error;
+
+    do {
+        error = NULL;
+        text(r, OPT_RESOURCE_ATTRIBUTES, &value);
+        if (!r->no_memory && pair_list_read(value, &list, &error) == PAIRS_E_NOMEM)
+            r->no_memory = true;
+        if (error == NULL)
+            error = attributes_error(&list);
+        if (error != NULL)
+            pair_list_fini(&list); /* all of it or nothing */
+    } while (error != NULL && reject(r, OPT_RESOURCE_ATTRIBUTES, error));
+    for (size_t i = 0; i < list.n && !r->no_memory; i++)
+        r->no_memory =
+            resource_set_str(&r->conf->resource, list.item[i].key, list.item[i].value) != 0;
+    pair_list_fini(&list);
+    free(value);
+}
+
+static void read_attribute(struct reader *r, size_t option, const char *key)
+{
+    char *value = NULL;
+
+    checked_text(r, option, value_error, &value);
+    if (value != NULL && !r->no_memory)
+        r->no_memory = resource_set_str(&r->conf->resource, key, value) != 0;
+    free(value);
+}
+
+static void read_resource(struct reader *r)
+{
+    struct otel_conf *conf = r->conf;
+    const char *name;
+
+    read_attribute_list(r);
+    read_attribute(r, OPT_SERVICE_VERSION, "service.version");
+    read_attribute(r, OPT_SERVICE_NAMESPACE, "service.namespace");
+    read_attribute(r, OPT_SERVICE_INSTANCE_ID, "service.instance.id");
+    checked_text(r, OPT_SERVICE_NAME, name_error, &conf->service_name);
+    name = resource_str(&conf->resource, "service.name");
+    if (name != NULL && name[0] != '\0' && !is_set(r, OPT_SERVICE_NAME)) {
+        free(conf->service_name);
+        conf->service_name = strdup(name);
+        r->no_memory = r->no_memory || conf->service_name == NULL;
+    }
+    resource_remove(&conf->resource, "service.name"); /* the exporter has it on its own */
+    if (!r->no_memory && resource_detect(&conf->resource) != 0)
+        r->no_memory = true;
+    conf->exporter.service_name = conf->service_name;
+    conf->exporter.service_version = OTEL_PLUGIN_VERSION;
+    conf->exporter.resource = conf->resource.item;
+    conf->exporter.n_resource = conf->resource.n;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
 
 spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_config *cfg,
                            struct otel_conf *ret)
 {
-    const char *error;
-    bool bad = false;
+    struct reader r = {.host = host, .cfg = cfg, .conf = ret};
 
-    if (!copy(host, cfg, OPT_ENDPOINT, &ret->endpoint) ||
-        !copy(host, cfg, OPT_SERVICE_NAME, &ret->service_name) ||
-        !copy(host, cfg, OPT_TLS_CA, &ret->tls_ca) ||
-        !copy(host, cfg, OPT_TLS_CERT, &ret->tls_cert) ||
-        !copy(host, cfg, OPT_TLS_KEY, &ret->tls_key) ||
-        !copy(host, cfg, OPT_KNOWN_METHODS, &ret->known_methods))
+    ret->disabled = number(&r, OPT_DISABLED) != 0;
+    ret->span_ttl_ns = number(&r, OPT_SPAN_TTL);
+    ret->span_store_max = (size_t)number(&r, OPT_SPAN_STORE_MAX);
+    ret->span_queue_max = (size_t)number(&r, OPT_SPAN_QUEUE_MAX);
+    ret->trust_inbound = (enum trust_inbound)number(&r, OPT_TRUST_INBOUND);
+    read_exporter(&r);
+    read_sampler(&r);
+    read_propagators(&r);
+    read_semconv(&r);
+    read_redaction(&r);
+    read_limits(&r);
+    read_resource(&r);
+    text(&r, OPT_EXCLUDE_PATHS, &ret->exclude_paths);
+    checked_text(&r, OPT_KNOWN_METHODS, methods_error, &ret->known_methods);
+    if (r.no_memory)
         return SPOE_E_NOMEM;
-    ret->span_ttl_ns = number(host, cfg, OPT_SPAN_TTL);
-    ret->span_store_max = (size_t)number(host, cfg, OPT_SPAN_STORE_MAX);
-    ret->span_queue_max = (size_t)number(host, cfg, OPT_SPAN_QUEUE_MAX);
-    ret->exporter = (struct exporter_conf){
-        .endpoint = ret->endpoint,
-        .service_name = ret->service_name,
-        .service_version = OTEL_PLUGIN_VERSION,
-        .tls = (enum otlp_tls)number(host, cfg, OPT_TLS),
-        .tls_ca = ret->tls_ca,
-        .tls_cert = ret->tls_cert,
-        .tls_key = ret->tls_key,
-        .batch_max = 512,
-        .batch_delay_ns = 5 * SECONDS,
-        .timeout_ns = 10 * SECONDS,
-        .retry_initial_ns = 5 * SECONDS,
-        .retry_max_ns = 30 * SECONDS,
-        .retry_give_up_ns = 300 * SECONDS,
-    };
-
-    error = otel_conf_endpoint_error(spoe_str(ret->endpoint));
-    if (error != NULL) {
-        host->config_error(cfg, OPT_ENDPOINT, spoe_str(error));
-        bad = true;
-    }
-    error = name_error(ret->service_name);
-    if (error != NULL) {
-        host->config_error(cfg, OPT_SERVICE_NAME, spoe_str(error));
-        bad = true;
-    }
-    if (ret->known_methods == NULL) {
-        host->config_error(cfg, OPT_KNOWN_METHODS, spoe_str("must name a method"));
-        bad = true;
-    }
-    check_tls(host, cfg, ret, &bad);
-    return bad ? SPOE_E_CONFIG : SPOE_OK;
+    return r.bad ? SPOE_E_CONFIG : SPOE_OK;
 }
 
 void otel_conf_fini(struct otel_conf *conf)
 {
     free(conf->endpoint);
+    free(conf->url);
     free(conf->service_name);
     free(conf->tls_ca);
     free(conf->tls_cert);
     free(conf->tls_key);
+    if (conf->headers != NULL)
+        explicit_bzero(conf->headers, strlen(conf->headers));
+    free(conf->headers);
+    free(conf->headers_file);
     free(conf->known_methods);
+    free(conf->exclude_paths);
+    free(conf->redact_query);
+    resource_fini(&conf->resource);
     *conf = (struct otel_conf){.span_ttl_ns = 0};
 }

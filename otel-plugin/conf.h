@@ -5,12 +5,14 @@
 #ifndef OTEL_CONF_H
 #define OTEL_CONF_H
 
+#include "conf/options.h"
 #include "conf_types.h"
 #include "export/exporter.h"
+#include "resource/resource.h"
 #include "span/span.h"
 
 struct otel_conf {
-    struct exporter_conf exporter; /* its strings and lists are owned below, or constant */
+    struct exporter_conf exporter; /* its strings and lists are the ones below, or constant */
     bool disabled;                 /* OTEL_SDK_DISABLED: no span is made, nothing is answered */
     struct sampler_conf sampler;
     enum trust_inbound trust_inbound;
@@ -19,19 +21,13 @@ struct otel_conf {
     struct span_limits limits;
     int64_t span_ttl_ns;
     size_t span_store_max, span_queue_max;
-    char *known_methods;            /* comma-separated; never NULL */
-    char *exclude_paths;            /* comma-separated as given; NULL: none */
-    char *redact_query;             /* comma-separated keys; "*": every one; NULL: none */
-    char *capture_request_headers;  /* comma-separated as given; NULL: none */
-    char *capture_response_headers; /* likewise */
+    char *known_methods; /* comma-separated; never NULL */
+    char *exclude_paths; /* comma-separated; NULL: none */
+    char *redact_query;  /* comma-separated keys; "*": every one; NULL: none */
 
-    char *endpoint, *path, *service_name, *tls_ca, *tls_cert, *tls_key;
-    struct header_list *_headers;
-    struct resource *_resource;
+    char *endpoint, *url, *service_name, *tls_ca, *tls_cert, *tls_key, *headers, *headers_file;
+    struct resource resource;
 };
-
-/* For the plugin's descriptor: [const], ends with NULL. */
-extern const struct spoe_option *const otel_options[];
 
 /**
  * Read and check. Everything that is wrong is reported through config_error().
@@ -44,8 +40,5 @@ void otel_conf_fini(struct otel_conf *conf);
 
 /** The name of a mode of TLS, as it is configured. */
 const char *otel_tls_name(enum otlp_tls tls);
-
-/** Why a text is no host:port, or NULL. For otel_conf_read() and its tests. */
-const char *otel_conf_endpoint_error(struct spoe_span text);
 
 #endif

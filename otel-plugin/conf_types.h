@@ -50,15 +50,8 @@ enum semconv_mode { SEMCONV_STABLE = 0, SEMCONV_DUP = 1, SEMCONV_OLD = 2 };
 /* OTEL_TRACES_EXPORTER */
 enum exporter_kind { EXPORTER_OTLP = 0, EXPORTER_CONSOLE = 1, EXPORTER_NONE = 2 };
 
-/* OTEL_EXPORTER_OTLP_PROTOCOL, _COMPRESSION */
-enum otlp_protocol { OTLP_GRPC = 0, OTLP_HTTP_PROTOBUF = 1 };
-enum otlp_compression { OTLP_COMPRESSION_NONE = 0, OTLP_COMPRESSION_GZIP = 1 };
-
-/* A header of each export request. */
-struct otlp_header {
-    const char *name;  /* lower case; of a-z 0-9 _ . - */
-    const char *value; /* printable ASCII; a secret: never logged */
-};
+/* OTEL_EXPORTER_OTLP_PROTOCOL: grpc, http/protobuf */
+enum otlp_protocol { OTLP_GRPC = 0, OTLP_HTTP = 1 };
 
 /* An attribute of the resource: a text, or where str is NULL a number. */
 struct resource_attribute {

@@ -66,6 +66,12 @@ static spoe_status start(void *inst)
     struct otel *otel = inst;
     const struct otel_conf *conf = &otel->conf;
 
+    if (conf->disabled) {
+        spoe_logf(otel->host, otel->self, SPOE_LOG_INFO,
+                  "disabled: no spans, no answers; traceparent passes as it came");
+        return SPOE_OK;
+    }
+    span_set_limits(&conf->limits);
     otel->store = store_create(conf->span_store_max, conf->span_ttl_ns);
     otel->queue = span_queue_create(conf->span_queue_max);
     if (otel->store == NULL || otel->queue == NULL)
@@ -113,6 +119,10 @@ static spoe_status worker_start(void *inst, struct spoe_worker *worker, uint32_t
 
 static spoe_status handle(void *wctx, struct spoe_request *req, const struct spoe_message *msg)
 {
+    const struct handlers_worker *worker = wctx;
+
+    if (worker->shared->store == NULL)
+        return SPOE_OK; /* disabled */
     return handlers_handle(wctx, req, msg);
 }
 
@@ -125,6 +135,8 @@ static void drain(void *inst, int64_t deadline_mono_ns)
 {
     struct otel *otel = inst;
 
+    if (otel->conf.disabled)
+        return;
     atomic_store(&otel->evictor.draining, 1);
     exporter_flush(otel->exporter, deadline_mono_ns);
 }
@@ -166,6 +178,8 @@ static void stop(void *inst, int64_t deadline_mono_ns)
     struct otel *otel = inst;
     struct exporter_stats stats = {.exported = 0};
 
+    if (otel->conf.disabled)
+        return;
     exporter_stop(otel->exporter, deadline_mono_ns, &stats);
     otel->exporter = NULL;
     count(&otel->counters.lost_open, store_count(otel->store));

@@ -34,7 +34,7 @@ typedef Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceRequest re
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 #define REPLACEMENT_LEN 3u
-#define RESOURCE_ATTRIBUTES 4u
+#define OWN_ATTRIBUTES 4u /* service.name and telemetry.sdk.* */
 
 /* The most that the tag and the length of one span add to its scope's message. */
 #define SPAN_FRAMING 6u
@@ -46,14 +46,19 @@ struct arena {
     size_t size, used;
 };
 
+/* One attribute of the resource. */
+struct resource_part {
+    any_value value;
+    key_value pair;
+    char *key, *str; /* owned */
+};
+
 struct batch_encoder {
     struct arena arena;
     uint8_t *bytes; /* the last request */
     size_t bytes_size;
-    char *service_name, *version;
-    any_value values[RESOURCE_ATTRIBUTES];
-    key_value pairs[RESOURCE_ATTRIBUTES];
-    key_value *pair_ptrs[RESOURCE_ATTRIBUTES];
+    char *version;
+    struct resource_part *parts; /* of the resource, as many as it has attributes */
     resource_msg resource;
     scope_msg scope;
 };
@@ -244,6 +249,7 @@ static span_msg *build_span(struct arena *arena, const struct span *span)
     msg->start_time_unix_nano = (uint64_t)span->start_unix_ns;
     msg->end_time_unix_nano = (uint64_t)span->end_unix_ns;
     msg->dropped_attributes_count = span->dropped_attributes;
+    msg->dropped_events_count = span->dropped_events;
     if (span->n_attributes > 0)
         msg->attributes = take(arena, span->n_attributes * sizeof(key_value *));
     while (span_attribute(span, &pos, &attr)) {
@@ -261,18 +267,66 @@ static span_msg *build_span(struct arena *arena, const struct span *span)
 
 /* ---- the encoder -------------------------------------------------------------------------- */
 
-static void set_resource_attribute(struct batch_encoder *encoder, const char *key, const char *text)
+static int add_resource_attribute(struct batch_encoder *encoder, const char *key, const char *str,
+                                  int64_t i)
 {
-    size_t i = encoder->resource.n_attributes++;
+    struct resource_part *part = &encoder->parts[encoder->resource.n_attributes];
 
-    assert(i < RESOURCE_ATTRIBUTES);
-    opentelemetry__proto__common__v1__any_value__init(&encoder->values[i]);
-    opentelemetry__proto__common__v1__key_value__init(&encoder->pairs[i]);
-    encoder->values[i].value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_STRING_VALUE;
-    encoder->values[i].string_value = (char *)(uintptr_t)text; /* only read */
-    encoder->pairs[i].key = (char *)(uintptr_t)key;            /* only read */
-    encoder->pairs[i].value = &encoder->values[i];
-    encoder->pair_ptrs[i] = &encoder->pairs[i];
+    opentelemetry__proto__common__v1__any_value__init(&part->value);
+    opentelemetry__proto__common__v1__key_value__init(&part->pair);
+    part->key = strdup(key);
+    part->str = str != NULL ? strdup(str) : NULL;
+    encoder->resource.attributes[encoder->resource.n_attributes++] = &part->pair;
+    if (part->key == NULL || (str != NULL && part->str == NULL))
+        return BATCH_E_NOMEM;
+    if (str != NULL) {
+        part->value.value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_STRING_VALUE;
+        part->value.string_value = part->str;
+    } else {
+        part->value.value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_INT_VALUE;
+        part->value.int_value = i;
+    }
+    part->pair.key = part->key;
+    part->pair.value = &part->value;
+    return 0;
+}
+
+static bool has_attribute(const struct batch_resource *resource, const char *key)
+{
+    for (size_t i = 0; i < resource->n_attributes; i++) {
+        if (strcmp(resource->attributes[i].key, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int build_resource(struct batch_encoder *encoder, const struct batch_resource *resource)
+{
+    /* "opentelemetry" is reserved for the official SDKs, and no language "c" is registered. */
+    const struct resource_attribute own[OWN_ATTRIBUTES] = {
+        {.key = "service.name", .str = resource->service_name},
+        {.key = "telemetry.sdk.name", .str = "spoe-host"},
+        {.key = "telemetry.sdk.language", .str = "c"},
+        {.key = "telemetry.sdk.version", .str = resource->version},
+    };
+    const size_t max = OWN_ATTRIBUTES + resource->n_attributes;
+    int rc = 0;
+
+    opentelemetry__proto__resource__v1__resource__init(&encoder->resource);
+    encoder->parts = calloc(max, sizeof *encoder->parts);
+    encoder->resource.attributes = calloc(max, sizeof(key_value *));
+    if (encoder->parts == NULL || encoder->resource.attributes == NULL)
+        return BATCH_E_NOMEM;
+    for (size_t i = 0; i < OWN_ATTRIBUTES && rc == 0; i++) {
+        if (!has_attribute(resource, own[i].key))
+            rc = add_resource_attribute(encoder, own[i].key, own[i].str, 0);
+    }
+    for (size_t i = 0; i < resource->n_attributes && rc == 0; i++) {
+        const struct resource_attribute *more = &resource->attributes[i];
+
+        rc = add_resource_attribute(encoder, more->key, more->str, more->i);
+    }
+    return rc;
 }
 
 struct batch_encoder *batch_encoder_create(const struct batch_resource *resource)
@@ -281,19 +335,11 @@ struct batch_encoder *batch_encoder_create(const struct batch_resource *resource
 
     if (encoder == NULL)
         return NULL;
-    encoder->service_name = strdup(resource->service_name);
     encoder->version = strdup(resource->version);
-    if (encoder->service_name == NULL || encoder->version == NULL) {
+    if (encoder->version == NULL || build_resource(encoder, resource) != 0) {
         batch_encoder_destroy(encoder);
         return NULL;
     }
-    opentelemetry__proto__resource__v1__resource__init(&encoder->resource);
-    encoder->resource.attributes = encoder->pair_ptrs;
-    set_resource_attribute(encoder, "service.name", encoder->service_name);
-    /* "opentelemetry" is reserved for the official SDKs, and no language "c" is registered. */
-    set_resource_attribute(encoder, "telemetry.sdk.name", "spoe-host");
-    set_resource_attribute(encoder, "telemetry.sdk.language", "c");
-    set_resource_attribute(encoder, "telemetry.sdk.version", encoder->version);
     opentelemetry__proto__common__v1__instrumentation_scope__init(&encoder->scope);
     encoder->scope.name = (char *)(uintptr_t)BATCH_SCOPE_NAME; /* only read */
     encoder->scope.version = encoder->version;
@@ -304,9 +350,14 @@ void batch_encoder_destroy(struct batch_encoder *encoder)
 {
     if (encoder == NULL)
         return;
+    for (size_t i = 0; i < encoder->resource.n_attributes; i++) {
+        free(encoder->parts[i].key);
+        free(encoder->parts[i].str);
+    }
+    free(encoder->parts);
+    free(encoder->resource.attributes);
     free(encoder->arena.base);
     free(encoder->bytes);
-    free(encoder->service_name);
     free(encoder->version);
     free(encoder);
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf_types.h"
 #include "span/span.h"
 
 /* Collectors take 4 MiB by default; a request of one span (at most about 600 kB) always fits. */
@@ -23,6 +24,9 @@
 struct batch_resource {
     const char *service_name; /* service.name, UTF-8 */
     const char *version;      /* of the scope, and telemetry.sdk.version */
+    /* Further attributes; one called telemetry.sdk.* takes the place of what is said anyway. */
+    const struct resource_attribute *attributes;
+    size_t n_attributes;
 };
 
 struct batch_encoder;

@@ -521,7 +521,9 @@ int exporter_start_with(const struct exporter_conf *conf, struct span_queue *que
                         struct exporter **ret)
 {
     const struct batch_resource resource = {.service_name = conf->service_name,
-                                            .version = conf->service_version};
+                                            .version = conf->service_version,
+                                            .attributes = conf->resource,
+                                            .n_attributes = conf->n_resource};
     struct exporter *ex = calloc(1, sizeof *ex);
 
     assert(conf->batch_max > 0);

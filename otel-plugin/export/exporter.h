@@ -22,22 +22,22 @@ enum otlp_tls { OTLP_TLS_DISABLED = 0, OTLP_TLS_ENABLED = 1, OTLP_TLS_SKIP_VERIF
 struct exporter_conf {
     enum exporter_kind kind;
     enum otlp_protocol protocol;
-    const char *endpoint;              /* host:port, an IPv6 address in brackets */
-    const char *path;                  /* HTTP: of the request, "/v1/traces"; NULL with gRPC */
-    const struct otlp_header *headers; /* n_headers, each name once */
-    size_t n_headers;
-    enum otlp_compression compression;
+    const char *endpoint; /* host:port, an IPv6 address in brackets */
+    const char *url;      /* HTTP: all of it; NULL with gRPC */
     const char *service_name;
     const char *service_version; /* of the scope: the plugin's own version */
-    /* What the resource has beside service.name and telemetry.sdk.*; no key twice. */
+    /* What the resource has beside service.name; no key twice. */
     const struct resource_attribute *resource;
     size_t n_resource;
     enum otlp_tls tls;
     const char *tls_ca, *tls_cert, *tls_key; /* PEM files or NULL; cert and key together */
-    uint32_t concurrency;                    /* exports in flight at most, 1 to 8 */
-    uint32_t batch_max;                      /* 512 */
-    int64_t batch_delay_ns;                  /* 5 s after the first */
-    int64_t timeout_ns;                      /* of one export, 10 s; "no limit" is ten years */
+    bool gzip;
+    const char *headers;      /* as OTEL_EXPORTER_OTLP_HEADERS, checked: headers_read(); or NULL */
+    const char *headers_file; /* a file of more of them, or NULL */
+    uint32_t concurrency;     /* requests under way at once, 1 to 8 */
+    uint32_t batch_max;       /* 512 */
+    int64_t batch_delay_ns;   /* 5 s after the first */
+    int64_t timeout_ns;       /* of one export, 10 s; 0: none */
     int64_t retry_initial_ns, retry_max_ns, retry_give_up_ns; /* 5 s, 30 s, 5 min */
 };
 

@@ -46,6 +46,28 @@ struct record {
     uint32_t start, key, value, end;
 };
 
+static struct span_limits limits = {
+    .value_length = UINT32_MAX, .attributes = SPAN_ATTRIBUTES_MAX, .events = SPAN_EVENTS_MAX};
+
+void span_set_limits(const struct span_limits *new_limits)
+{
+    limits = *new_limits;
+    if (limits.attributes > SPAN_ATTRIBUTES_MAX)
+        limits.attributes = SPAN_ATTRIBUTES_MAX;
+    if (limits.events > SPAN_EVENTS_MAX)
+        limits.events = SPAN_EVENTS_MAX;
+}
+
+/* The length that an attribute's text has once it is repaired and cut. */
+static size_t value_length(const char *p, size_t n)
+{
+    const size_t len = utf8_repair(p, n, NULL, SPAN_VALUE_MAX);
+
+    if (len <= limits.value_length) /* a character has a byte at least */
+        return len;
+    return utf8_repair_chars(p, n, SPAN_VALUE_MAX, limits.value_length);
+}
+
 static uint16_t get_u16(const char *p)
 {
     uint16_t v;
@@ -195,7 +217,7 @@ static char *place(struct span *span, const char *key, size_t key_len, size_t n)
         goto drop;
     for (uint32_t at = span->_name_len; !found && read_record(span, at, &record); at = record.end)
         found = same_key(span, &record, &packed);
-    if (!found && span->n_attributes >= SPAN_ATTRIBUTES_MAX)
+    if (!found && span->n_attributes >= limits.attributes)
         goto drop;
     need = 1u + (packed.id == 0 ? 2u + packed.len : 0u) + 1u + n;
     if (!reserve(span, need))
@@ -222,7 +244,7 @@ drop:
 
 void span_set_str(struct span *span, const char *key, size_t key_len, const char *p, size_t n)
 {
-    const size_t len = utf8_repair(p, n, NULL, SPAN_VALUE_MAX);
+    const size_t len = value_length(p, n);
     char *out = place(span, key, key_len, 2 + len);
 
     if (out == NULL)
@@ -254,12 +276,16 @@ void span_set_bool(struct span *span, const char *key, size_t key_len, bool valu
 
 void span_add_event(struct span *span, const char *name, int64_t time_unix_ns)
 {
-    if (span->n_events >= SPAN_EVENTS_MAX)
+    if (span->n_events >= limits.events) {
+        span->dropped_events++;
         return;
+    }
     if (span->events == NULL) {
         span->events = calloc(SPAN_EVENTS_MAX, sizeof *span->events);
-        if (span->events == NULL)
+        if (span->events == NULL) {
+            span->dropped_events++;
             return;
+        }
     }
     span->events[span->n_events++] =
         (struct span_event){.name = name, .time_unix_ns = time_unix_ns};

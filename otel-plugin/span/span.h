@@ -48,7 +48,8 @@ struct span {
     uint8_t status; /* enum span_status */
     uint8_t n_events;
     uint16_t n_attributes;
-    uint32_t dropped_attributes; /* over SPAN_ATTRIBUTES_MAX, bad key, or no memory */
+    uint32_t dropped_attributes; /* over the limit, bad key, or no memory */
+    uint32_t dropped_events;     /* over the limit, or no memory */
     int64_t start_unix_ns;
     int64_t end_unix_ns;       /* 0: still open */
     struct span_event *events; /* n_events; NULL before the first, since most spans have none */
@@ -90,7 +91,8 @@ void span_set_str(struct span *span, const char *key, size_t key_len, const char
 void span_set_int(struct span *span, const char *key, size_t key_len, int64_t value);
 void span_set_bool(struct span *span, const char *key, size_t key_len, bool value);
 
-/** Add an event; past SPAN_EVENTS_MAX, or without memory, it is left out. @param name [const] */
+/** Add an event; past the limit, or without memory, it is counted in dropped_events instead. @param
+ * name [const] */
 void span_add_event(struct span *span, const char *name, int64_t time_unix_ns);
 
 /** End a span; an end before the start becomes the start. */

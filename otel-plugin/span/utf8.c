@@ -75,3 +75,20 @@ size_t utf8_repair(const char *p, size_t n, char *ret, size_t max)
     }
     return written;
 }
+
+size_t utf8_repair_chars(const char *p, size_t n, size_t max, size_t max_chars)
+{
+    size_t written = 0, chars = 0;
+
+    for (size_t i = 0; i < n && chars < max_chars; chars++) {
+        bool ok;
+        const size_t len = step((const unsigned char *)p + i, n - i, &ok);
+        const size_t out = ok ? len : REPLACEMENT_LEN;
+
+        if (out > max - written)
+            break;
+        written += out;
+        i += len;
+    }
+    return written;
+}

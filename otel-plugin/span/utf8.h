@@ -23,4 +23,10 @@ bool utf8_is_clean(const char *p, size_t n);
  */
 size_t utf8_repair(const char *p, size_t n, char *ret, size_t max);
 
+/**
+ * The length of the repaired text if it is cut also after so many characters.
+ * @param max  bytes
+ */
+size_t utf8_repair_chars(const char *p, size_t n, size_t max, size_t max_chars);
+
 #endif

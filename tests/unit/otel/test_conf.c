@@ -1,102 +1,131 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/unit/otel/test_conf.c - the plugin's options. The host's parsing is not tested here. */
-#include <criterion/criterion.h>
-#include <stdlib.h>
-#include <string.h>
+/* tests/unit/otel/test_conf.c - the plugin's own options. test_conf_env.c has OpenTelemetry's. */
+#include "conf_host.h"
 
-#include <spoe/util.h>
+#define N(array) (sizeof(array) / sizeof(array)[0])
 
-#include "conf.h"
-
-/* The settings that the fake host hands out, by the options' keys; what is not here is NULL. */
-struct set {
-    const char *key;
-    struct spoe_value value;
-};
-
-static struct spoe_setting settings[16];
-static char errors[1024]; /* "key: text|" each */
-
-static const struct spoe_setting *config_get(struct spoe_config *cfg, size_t option)
-{
-    (void)cfg;
-    return &settings[option];
-}
-
-static void config_error(struct spoe_config *cfg, size_t option, struct spoe_span text)
-{
-    const size_t n = strlen(errors);
-
-    (void)cfg;
-    (void)snprintf(errors + n, sizeof errors - n, "%s: %.*s|", otel_options[option]->key,
-                   (int)text.n, text.p);
-}
-
-static const struct spoe_host host = {
-    .size = sizeof host, .config_get = config_get, .config_error = config_error};
-
-static void set(const char *key, struct spoe_value value)
-{
-    for (size_t i = 0; otel_options[i] != NULL; i++) {
-        if (strcmp(otel_options[i]->key, key) == 0) {
-            settings[i].value = value;
-            return;
-        }
-    }
-    cr_assert_fail("no option %s", key);
-}
-
-static void set_text(const char *key, const char *text)
-{
-    set(key, spoe_value_str(spoe_str(text)));
-}
-
-static void set_tls(uint32_t mode)
-{
-    set("tls", (struct spoe_value){.type = SPOE_T_UINT32, .u.u32 = mode});
-}
-
-static void set_up(void)
-{
-    set_text("endpoint", "collector:4317");
-    set_text("service-name", "shop");
-    set_text("known-methods", "GET");
-    set("span-ttl", spoe_value_int(INT64_C(30000000000)));
-    set("span-store-max", spoe_value_int(200000));
-    set("span-queue-max", spoe_value_int(10000));
-    set_tls(OTLP_TLS_DISABLED);
-}
-
-TestSuite(conf, .init = set_up, .timeout = 20);
+TestSuite(conf, .timeout = 20);
 
 static void expect_error(const char *wanted)
 {
-    struct otel_conf conf = {.span_ttl_ns = 0};
+    struct otel_conf conf;
 
-    errors[0] = '\0';
-    cr_expect_eq(otel_conf_read(&host, NULL, &conf), SPOE_E_CONFIG);
-    cr_expect_not_null(strstr(errors, wanted), "got '%s', wanted '%s'", errors, wanted);
+    cr_expect_eq(read_conf(&conf), SPOE_E_CONFIG);
+    cr_expect_not_null(strstr(told, wanted), "got '%s', wanted '%s'", told, wanted);
+    otel_conf_fini(&conf);
+}
+
+static void expect_good(struct otel_conf *conf)
+{
+    cr_assert_eq(read_conf(conf), SPOE_OK, "%s", told);
+    cr_expect_str_eq(told, "");
+}
+
+Test(conf, has_a_default_for_everything)
+{
+    struct otel_conf conf;
+
+    expect_good(&conf);
+    cr_expect_str_eq(conf.exporter.endpoint, "localhost:4317");
+    cr_expect_null(conf.exporter.url);
+    cr_expect_str_eq(conf.exporter.service_name, "haproxy");
+    cr_expect_eq(conf.exporter.kind, EXPORTER_OTLP);
+    cr_expect_eq(conf.exporter.protocol, OTLP_GRPC);
+    cr_expect_eq(conf.exporter.tls, OTLP_TLS_DISABLED);
+    cr_expect_null(conf.exporter.tls_ca);
+    cr_expect_null(conf.exporter.headers);
+    cr_expect_null(conf.exporter.headers_file);
+    cr_expect_not(conf.exporter.gzip);
+    cr_expect_eq(conf.exporter.concurrency, 1);
+    cr_expect_eq(conf.exporter.batch_max, 512);
+    cr_expect_eq(conf.exporter.batch_delay_ns, INT64_C(5000000000));
+    cr_expect_eq(conf.exporter.timeout_ns, INT64_C(10000000000));
+    cr_expect_eq(conf.exporter.retry_initial_ns, INT64_C(5000000000));
+    cr_expect_eq(conf.exporter.retry_max_ns, INT64_C(30000000000));
+    cr_expect_eq(conf.exporter.retry_give_up_ns, INT64_C(300000000000));
+    cr_expect_eq(conf.span_ttl_ns, INT64_C(30000000000));
+    cr_expect_eq(conf.span_store_max, 200000);
+    cr_expect_eq(conf.span_queue_max, 10000);
+    cr_expect_not(conf.disabled);
+    cr_expect_eq(conf.sampler.kind, SAMPLER_ALWAYS_ON);
+    cr_expect_eq(conf.sampler.ratio, 1);
+    cr_expect_eq(conf.sampler.max_per_second, 0);
+    cr_expect_not(conf.sampler.keep_errors);
+    cr_expect_eq(conf.trust_inbound, TRUST_INBOUND_ACCEPT);
+    cr_expect_eq(conf.propagators.set, PROPAGATOR_TRACECONTEXT | PROPAGATOR_BAGGAGE);
+    cr_expect_eq(conf.semconv, SEMCONV_STABLE);
+    cr_expect_eq(conf.limits.value_length, UINT32_MAX);
+    cr_expect_eq(conf.limits.attributes, 128);
+    cr_expect_eq(conf.limits.events, SPAN_EVENTS_MAX);
+    cr_expect_str_eq(conf.known_methods,
+                     "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE");
+    cr_expect_null(conf.exclude_paths);
+    cr_expect_not_null(strstr(conf.redact_query, "X-Amz-Signature"));
     otel_conf_fini(&conf);
 }
 
 Test(conf, reads_every_option)
 {
-    struct otel_conf conf = {.span_ttl_ns = 0};
+    struct otel_conf conf;
 
-    cr_assert_eq(otel_conf_read(&host, NULL, &conf), SPOE_OK, "%s", errors);
+    set("endpoint", "collector:4317");
+    set("service-name", "shop");
+    set("known-methods", "GET,PURGE");
+    set("span-ttl", "2s");
+    set("span-store-max", "10");
+    set("span-queue-max", "100");
+    set("tracing-disabled", "yes");
+    set("traces-exporter", "console");
+    set("headers", "Authorization=Bearer%20x");
+    set("compression", "gzip");
+    set("timeout", "0");
+    set("retry-timeout", "1m");
+    set("export-concurrency", "8");
+    set("batch-max", "100");
+    set("batch-delay", "10ms");
+    set("sampler", "parentbased_traceidratio");
+    set("sampler-arg", "0.25");
+    set("sample-max-per-second", "50");
+    set("keep-errors", "on");
+    set("trust-inbound", "ignore");
+    set("propagators", "b3multi,tracecontext,b3multi");
+    set("exclude-paths", "/healthz");
+    set("redact-query", "none");
+    set("semconv", "http/dup");
+    set("value-length-limit", "10");
+    set("attribute-count-limit", "7");
+    set("event-count-limit", "0");
+    set("link-count-limit", "1");
+    expect_good(&conf);
     cr_expect_str_eq(conf.exporter.endpoint, "collector:4317");
     cr_expect_str_eq(conf.exporter.service_name, "shop");
-    cr_expect_str_eq(conf.known_methods, "GET");
-    cr_expect_eq(conf.exporter.tls, OTLP_TLS_DISABLED);
-    cr_expect_null(conf.exporter.tls_ca);
-    cr_expect_eq(conf.span_ttl_ns, INT64_C(30000000000));
-    cr_expect_eq(conf.span_store_max, 200000);
-    cr_expect_eq(conf.span_queue_max, 10000);
-    cr_expect_eq(conf.exporter.batch_max, 512);
-    cr_expect_eq(conf.exporter.batch_delay_ns, INT64_C(5000000000));
-    cr_expect_eq(conf.exporter.retry_initial_ns, INT64_C(5000000000));
-    cr_expect_eq(conf.exporter.retry_max_ns, INT64_C(30000000000));
-    cr_expect_eq(conf.exporter.retry_give_up_ns, INT64_C(300000000000));
+    cr_expect_str_eq(conf.known_methods, "GET,PURGE");
+    cr_expect_eq(conf.span_ttl_ns, INT64_C(2000000000));
+    cr_expect_eq(conf.span_store_max, 10);
+    cr_expect_eq(conf.span_queue_max, 100);
+    cr_expect(conf.disabled);
+    cr_expect_eq(conf.exporter.kind, EXPORTER_CONSOLE);
+    cr_expect_str_eq(conf.exporter.headers, "Authorization=Bearer%20x");
+    cr_expect(conf.exporter.gzip);
+    cr_expect_gt(conf.exporter.timeout_ns, INT64_C(100000000000000000)); /* no limit: years */
+    cr_expect_eq(conf.exporter.retry_give_up_ns, INT64_C(60000000000));
+    cr_expect_eq(conf.exporter.concurrency, 8);
+    cr_expect_eq(conf.exporter.batch_max, 100);
+    cr_expect_eq(conf.exporter.batch_delay_ns, INT64_C(10000000));
+    cr_expect_eq(conf.sampler.kind, SAMPLER_PARENTBASED_TRACEIDRATIO);
+    cr_expect_eq(conf.sampler.ratio, 0.25);
+    cr_expect_eq(conf.sampler.max_per_second, 50);
+    cr_expect(conf.sampler.keep_errors);
+    cr_expect_eq(conf.trust_inbound, TRUST_INBOUND_IGNORE);
+    cr_expect_eq(conf.propagators.n, 2);
+    cr_expect_eq(conf.propagators.list[0], PROPAGATOR_B3MULTI);
+    cr_expect_eq(conf.propagators.list[1], PROPAGATOR_TRACECONTEXT);
+    cr_expect_str_eq(conf.exclude_paths, "/healthz");
+    cr_expect_null(conf.redact_query);
+    cr_expect_eq(conf.semconv, SEMCONV_DUP);
+    cr_expect_eq(conf.limits.value_length, 10);
+    cr_expect_eq(conf.limits.attributes, 7);
+    cr_expect_eq(conf.limits.events, 0);
     otel_conf_fini(&conf);
 }
 
@@ -114,7 +143,7 @@ Test(conf, names_the_variables_and_defaults_of_the_documentation)
         {"span-queue-max", "SPAN_QUEUE_MAX", "10000"},
     };
 
-    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+    for (size_t i = 0; i < N(wanted); i++) {
         const struct spoe_option *option = otel_options[i];
 
         cr_expect_str_eq(option->key, wanted[i][0]);
@@ -136,53 +165,131 @@ Test(conf, takes_endpoints_without_a_scheme_only)
                                       "a,b:4317x"};
     static const char *const schemes[] = {"http://localhost:4317", "https://localhost:4317",
                                           "dns:///localhost:4317", "grpc://x"};
+    struct otel_conf conf;
 
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
-        cr_expect_null(otel_conf_endpoint_error(spoe_str(good[i])), "%s", good[i]);
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        cr_expect_not_null(otel_conf_endpoint_error(spoe_str(bad[i])), "%s", bad[i]);
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        set_text("endpoint", schemes[i]);
+    for (size_t i = 0; i < N(good); i++) {
+        set("endpoint", good[i]);
+        expect_good(&conf);
+        cr_expect_str_eq(conf.exporter.endpoint, good[i]);
+        otel_conf_fini(&conf);
+    }
+    for (size_t i = 0; i < N(bad); i++) {
+        set("endpoint", bad[i]);
+        expect_error("error: command line: otel.endpoint: ");
+    }
+    for (size_t i = 0; i < N(schemes); i++) {
+        set("endpoint", schemes[i]);
         expect_error("endpoint: is written without a scheme");
     }
 }
 
 Test(conf, reports_all_that_is_wrong_in_one_run)
 {
-    set_text("endpoint", "localhost");
-    set_text("service-name", "caf\xe9");
-    set_text("known-methods", "");
+    set("endpoint", "localhost");
+    set("service-name", "caf\xe9");
+    set("known-methods", "");
+    set("sampler", "traceidratio");
+    set("sampler-arg", "2");
+    set("propagators", "w3c");
+    set("semconv", "old");
+    set("resource-attributes", "novalue");
+    set("headers", "Content-Type=x");
+    set("batch-max", "10001");
     expect_error("endpoint: has no port");
-    expect_error("service-name: is not UTF-8");
-    expect_error("known-methods: ");
+    for (const char *const *p =
+             (const char *const[]){
+                 "service-name: is not UTF-8", "known-methods: must name a method",
+                 "sampler-arg: is not a number from 0 to 1", "propagators: is not a list",
+                 "semconv: is not a list", "resource-attributes: has an item without =",
+                 "headers: has a name that the export sets",
+                 "batch-max: is more than span-queue-max", NULL};
+         *p != NULL; p++)
+        cr_expect_not_null(strstr(told, *p), "%s is not in %s", *p, told);
+}
+
+Test(conf, looks_at_the_ratio_only_where_it_counts)
+{
+    struct otel_conf conf;
+
+    set("sampler-arg", "nonsense");
+    expect_good(&conf);
+    cr_expect_eq(conf.sampler.ratio, 1);
+    otel_conf_fini(&conf);
+}
+
+Test(conf, http_has_a_url_and_a_port_of_its_own)
+{
+    struct otel_conf conf;
+
+    set("protocol", "http/protobuf");
+    expect_good(&conf);
+    cr_expect_str_eq(conf.exporter.endpoint, "localhost:4318");
+    cr_expect_str_eq(conf.exporter.url, "http://localhost:4318/v1/traces");
+    otel_conf_fini(&conf);
+    set("protocol", "http/protobuf");
+    set("endpoint", "[::1]:4317");
+    set("tls", "skip-verify");
+    expect_good(&conf);
+    cr_expect_str_eq(conf.exporter.url, "https://[::1]:4317/v1/traces");
+    otel_conf_fini(&conf);
 }
 
 Test(conf, certificate_and_key_come_together)
 {
-    set_tls(OTLP_TLS_ENABLED);
-    set_text("tls-cert", "/nonexistent/cert.pem");
+    set("tls", "enabled");
+    set("tls-cert", "/nonexistent/cert.pem");
     expect_error("key");
-    set("tls-cert", (struct spoe_value){.type = SPOE_T_NULL});
-    set_text("tls-key", "/nonexistent/key.pem");
+    set("tls", "enabled");
+    set("tls-key", "/nonexistent/key.pem");
     expect_error("certificate");
 }
 
 Test(conf, names_a_file_that_cannot_be_read)
 {
-    set_tls(OTLP_TLS_ENABLED);
-    set_text("tls-ca", "/nonexistent/ca.pem");
+    set("tls", "enabled");
+    set("tls-ca", "/nonexistent/ca.pem");
     expect_error("tls-ca: ");
+    cr_expect_not_null(strstr(told, "/nonexistent/ca.pem"));
+    set("tls", "skip-verify");
+    set("tls-ca", "/nonexistent/ca.pem");
     expect_error("/nonexistent/ca.pem");
-    set_tls(OTLP_TLS_SKIP_VERIFY);
-    expect_error("/nonexistent/ca.pem");
+    set("headers-file", "/nonexistent/headers");
+    expect_error("headers-file: /nonexistent/headers: cannot be opened");
 }
 
 Test(conf, ignores_the_files_without_tls)
 {
-    struct otel_conf conf = {.span_ttl_ns = 0};
+    struct otel_conf conf;
 
-    set_text("tls-ca", "/nonexistent/ca.pem");
-    set_text("tls-key", "/nonexistent/key.pem");
-    cr_expect_eq(otel_conf_read(&host, NULL, &conf), SPOE_OK, "%s", errors);
+    set("tls-ca", "/nonexistent/ca.pem");
+    set("tls-key", "/nonexistent/key.pem");
+    expect_good(&conf);
     otel_conf_fini(&conf);
+    set("tls", "enabled");
+    set("tls-ca", "/nonexistent/ca.pem");
+    set("traces-exporter", "none");
+    expect_good(&conf);
+    otel_conf_fini(&conf);
+}
+
+Test(conf, a_batch_is_no_larger_than_the_queue)
+{
+    struct otel_conf conf;
+
+    set("span-queue-max", "20");
+    expect_good(&conf);
+    cr_expect_eq(conf.exporter.batch_max, 20);
+    otel_conf_fini(&conf);
+}
+
+Test(conf, no_text_of_a_header_is_ever_shown)
+{
+    static const char *const bad[] = {"x=hunter2%0a", "hunter2", "x-hunter2=%", "=hunter2",
+                                      "host=hunter2"};
+
+    for (size_t i = 0; i < N(bad); i++) {
+        set("headers", bad[i]);
+        expect_error("otel.headers: ");
+        cr_expect_null(strstr(told, "hunter2"), "%s", told);
+    }
 }

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* otel-plugin/conf/endpoint.c - see endpoint.h. */
+#include "conf/endpoint.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <spoe/util.h>
+
+#include "handlers/http_parts.h"
+
+const char *endpoint_error(const char *text)
+{
+    struct spoe_span host;
+    uint32_t port;
+
+    if (strstr(text, "://") != NULL)
+        return "is written without a scheme: host:port, and TLS is the option tls";
+    if (strlen(text) > ENDPOINT_MAX || !http_split_host(spoe_str(text), &host, &port))
+        return "is not host:port nor [v6]:port";
+    if (port == 0)
+        return "has no port; OTLP/gRPC's usual one is 4317, OTLP/HTTP's 4318";
+    return NULL;
+}
+
+/* The path of a request: the URL's own for traces only, else with OTLP's behind it. */
+static void set_path(const char *path, bool traces_only, struct endpoint *ret)
+{
+    size_t n = strlen(path);
+
+    if (traces_only) {
+        (void)snprintf(ret->path, sizeof ret->path, "%s", n > 0 ? path : "/");
+        return;
+    }
+    if (n > 0 && path[n - 1] == '/')
+        n--;
+    (void)snprintf(ret->path, sizeof ret->path, "%.*s/v1/traces", (int)n, path);
+}
+
+const char *endpoint_read_url(const char *text, enum otlp_protocol protocol, bool traces_only,
+                              struct endpoint *ret)
+{
+    const char *authority = text, *path;
+    struct spoe_span host, span;
+    struct endpoint endpoint = {.scheme = ENDPOINT_NO_SCHEME};
+    uint32_t port;
+
+    if (strlen(text) > ENDPOINT_MAX)
+        return "is too long";
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p <= ' ' || *p > '~')
+            return "has a byte that a URL cannot have";
+    }
+    if (strncasecmp(text, "http://", 7) == 0)
+        endpoint.scheme = ENDPOINT_HTTP;
+    else if (strncasecmp(text, "https://", 8) == 0)
+        endpoint.scheme = ENDPOINT_HTTPS;
+    else if (protocol != OTLP_GRPC)
+        return "is not a URL with scheme http or https";
+    else if (strstr(text, "://") != NULL)
+        return "has a scheme other than http and https";
+    if (endpoint.scheme != ENDPOINT_NO_SCHEME)
+        authority = strstr(text, "://") + 3;
+    if (strpbrk(authority, "?#") != NULL)
+        return "has a query or a fragment";
+    path = authority + strcspn(authority, "/");
+    span = (struct spoe_span){authority, (size_t)(path - authority)};
+    if (!http_split_host(span, &host, &port))
+        return "has no host, or one that is not name:port nor [v6]:port";
+    if (port == 0 && endpoint.scheme == ENDPOINT_NO_SCHEME)
+        return "has neither a scheme nor a port";
+    if (port == 0)
+        port = endpoint.scheme == ENDPOINT_HTTPS ? 443 : 80;
+    (void)snprintf(endpoint.authority, sizeof endpoint.authority, "%s%.*s%s:%u",
+                   *authority == '[' ? "[" : "", (int)host.n, host.p, *authority == '[' ? "]" : "",
+                   (unsigned)port);
+    set_path(path, traces_only, &endpoint);
+    *ret = endpoint;
+    return NULL;
+}

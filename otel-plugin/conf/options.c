@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* otel-plugin/conf/options.c - see options.h. */
+#include "conf/options.h"
+
+#include "conf_types.h"
+#include "handlers/http_parts.h"
+#include "span/span.h"
+
+#define MS INT64_C(1000000)
+#define SECONDS INT64_C(1000000000)
+#define HOURS (3600 * SECONDS)
+
+#define ENV(...)                                                                                   \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+/* A variable for traces only comes before the one for all signals. */
+#define ENV_OTLP(name) ENV("OTEL_EXPORTER_OTLP_TRACES_" name, "OTEL_EXPORTER_OTLP_" name)
+
+#define OPTION(...)                                                                                \
+    &(const struct spoe_option)                                                                    \
+    {                                                                                              \
+        .size = sizeof(struct spoe_option), __VA_ARGS__                                            \
+    }
+
+/* In the order of the enums that they become. */
+static const char *const tls_choices[] = {"disabled", "enabled", "skip-verify", NULL};
+static const char *const exporter_choices[] = {
+    [EXPORTER_OTLP] = "otlp", [EXPORTER_CONSOLE] = "console", [EXPORTER_NONE] = "none", NULL};
+static const char *const protocol_choices[] = {
+    [OTLP_GRPC] = "grpc", [OTLP_HTTP] = "http/protobuf", NULL};
+static const char *const compression_choices[] = {"none", "gzip", NULL};
+static const char *const trust_choices[] = {
+    [TRUST_INBOUND_ACCEPT] = "accept", [TRUST_INBOUND_IGNORE] = "ignore", NULL};
+static const char *const sampler_choices[] = {
+    [SAMPLER_ALWAYS_ON] = "always_on",
+    [SAMPLER_ALWAYS_OFF] = "always_off",
+    [SAMPLER_TRACEIDRATIO] = "traceidratio",
+    [SAMPLER_PARENTBASED_ALWAYS_ON] = "parentbased_always_on",
+    [SAMPLER_PARENTBASED_ALWAYS_OFF] = "parentbased_always_off",
+    [SAMPLER_PARENTBASED_TRACEIDRATIO] = "parentbased_traceidratio",
+    NULL,
+};
+
+const struct spoe_option *const otel_options[] = {
+    /* -- where the spans go ----------------------------------------------------------------- */
+    [OPT_ENDPOINT] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "endpoint", .default_text = "localhost:4317",
+               .env = ENV("OTLP_ENDPOINT"),
+               .env_lenient = ENV(ENV_TRACES_ENDPOINT, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+               .help = "collector's address, host:port without a scheme; the OTEL variables "
+                       "have a URL"),
+    [OPT_SERVICE_NAME] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "service-name", .default_text = "haproxy",
+               .env = ENV("SERVICE_NAME"), .env_lenient = ENV("OTEL_SERVICE_NAME"),
+               .help = "service.name of the resource"),
+    [OPT_TLS] = OPTION(.type = SPOE_OPT_ENUM, .key = "tls", .default_text = "disabled",
+                       .env = ENV("OTLP_TLS"), .choices = tls_choices,
+                       .help = "TLS to the collector; skip-verify takes any certificate"),
+    [OPT_TLS_CA] = OPTION(.type = SPOE_OPT_STRING, .key = "tls-ca", .env = ENV("OTLP_TLS_CA"),
+                          .env_lenient = ENV_OTLP("CERTIFICATE"),
+                          .help = "PEM file of authorities; without it the system's"),
+    [OPT_TLS_CERT] = OPTION(.type = SPOE_OPT_STRING, .key = "tls-cert", .env = ENV("OTLP_TLS_CERT"),
+                            .env_lenient = ENV_OTLP("CLIENT_CERTIFICATE"),
+                            .help = "PEM file of the client's certificate; needs tls-key"),
+    [OPT_TLS_KEY] = OPTION(.type = SPOE_OPT_STRING, .key = "tls-key", .env = ENV("OTLP_TLS_KEY"),
+                           .env_lenient = ENV_OTLP("CLIENT_KEY"),
+                           .help = "PEM file of the client's key; needs tls-cert"),
+
+    /* -- how much is kept ------------------------------------------------------------------- */
+    [OPT_SPAN_TTL] = OPTION(.type = SPOE_OPT_DURATION, .key = "span-ttl", .default_text = "30s",
+                            .env = ENV("SPAN_TTL"), .min = MS, .max = 24 * HOURS,
+                            .help = "a request without a response ends as incomplete after this"),
+    [OPT_SPAN_STORE_MAX] = OPTION(.type = SPOE_OPT_INT, .key = "span-store-max",
+                                  .default_text = "200000", .env = ENV("SPAN_STORE_MAX"), .min = 1,
+                                  .max = 100000000, .help = "open requests at most"),
+    /* 2: a request's two spans leave the store together */
+    [OPT_SPAN_QUEUE_MAX] =
+        OPTION(.type = SPOE_OPT_INT, .key = "span-queue-max", .default_text = "10000",
+               .env = ENV("SPAN_QUEUE_MAX"), .env_lenient = ENV("OTEL_BSP_MAX_QUEUE_SIZE"),
+               .min = 2, .max = 100000000,
+               .help = "ended spans that wait for the collector at most"),
+
+    /* -- how they go there ------------------------------------------------------------------ */
+    [OPT_DISABLED] =
+        OPTION(.type = SPOE_OPT_BOOL, .key = "tracing-disabled", .default_text = "off",
+               .env = ENV("TRACING_DISABLED"), .env_lenient = ENV("OTEL_SDK_DISABLED"),
+               .help = "make no spans and answer nothing: traceparent passes as it came"),
+    [OPT_EXPORTER] = OPTION(.type = SPOE_OPT_ENUM, .key = "traces-exporter", .default_text = "otlp",
+                            .env = ENV("TRACES_EXPORTER"),
+                            .env_lenient = ENV("OTEL_TRACES_EXPORTER"), .choices = exporter_choices,
+                            .help = "console: spans on standard output; none: nowhere"),
+    [OPT_PROTOCOL] =
+        OPTION(.type = SPOE_OPT_ENUM, .key = "protocol", .default_text = "grpc",
+               .env = ENV("OTLP_PROTOCOL"), .env_lenient = ENV_OTLP("PROTOCOL"),
+               .choices = protocol_choices, .help = "how OTLP is spoken with the collector"),
+    [OPT_INSECURE] =
+        OPTION(.type = SPOE_OPT_BOOL, .key = "insecure", .env = ENV("OTLP_INSECURE"),
+               .env_lenient = ENV_OTLP("INSECURE"),
+               .help = "off: TLS with an endpoint that is set without a scheme, unless tls is set"),
+    [OPT_HEADERS] = OPTION(.type = SPOE_OPT_STRING, .key = "headers", .flags = SPOE_OPTION_SECRET,
+                           .env = ENV("OTLP_HEADERS"), .env_lenient = ENV_OTLP("HEADERS"),
+                           .help = "headers of each export: name=value,name=value with %XX"),
+    [OPT_HEADERS_FILE] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "headers-file", .env = ENV("OTLP_HEADERS_FILE"),
+               .help = "a file of more headers, one name: value a line"),
+    [OPT_COMPRESSION] =
+        OPTION(.type = SPOE_OPT_ENUM, .key = "compression", .default_text = "none",
+               .env = ENV("OTLP_COMPRESSION"), .env_lenient = ENV_OTLP("COMPRESSION"),
+               .choices = compression_choices, .help = "of what is sent to the collector"),
+    [OPT_TIMEOUT] = OPTION(.type = SPOE_OPT_DURATION, .key = "timeout", .default_text = "10s",
+                           .env = ENV("OTLP_TIMEOUT"), .env_lenient = ENV_OTLP("TIMEOUT"),
+                           .max = HOURS, .help = "how long one export may take; 0: no limit"),
+    [OPT_RETRY_TIMEOUT] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "retry-timeout", .default_text = "5m",
+               .env = ENV("RETRY_TIMEOUT"), .env_lenient = ENV("OTEL_BSP_EXPORT_TIMEOUT"),
+               .max = 24 * HOURS,
+               .help = "how long a batch is sent again after its first failure; 0: no limit"),
+    [OPT_EXPORT_CONCURRENCY] = OPTION(.type = SPOE_OPT_INT, .key = "export-concurrency",
+                                      .default_text = "1", .env = ENV("EXPORT_CONCURRENCY"),
+                                      .min = 1, .max = 8, .help = "exports under way at once"),
+    [OPT_BATCH_MAX] =
+        OPTION(.type = SPOE_OPT_INT, .key = "batch-max", .default_text = "512",
+               .env = ENV("BATCH_MAX"), .env_lenient = ENV("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
+               .min = 1, .max = 100000,
+               .help = "spans of an export at most, and as many are sent without delay"),
+    [OPT_BATCH_DELAY] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "batch-delay", .default_text = "5s",
+               .env = ENV("BATCH_DELAY"), .env_lenient = ENV("OTEL_BSP_SCHEDULE_DELAY"),
+               .max = HOURS, .help = "how long a span may wait for its batch to fill"),
+
+    /* -- which requests, and whose traces ---------------------------------------------------- */
+    [OPT_SAMPLER] = OPTION(.type = SPOE_OPT_ENUM, .key = "sampler", .default_text = "always_on",
+                           .env = ENV("SAMPLER"), .env_lenient = ENV("OTEL_TRACES_SAMPLER"),
+                           .choices = sampler_choices, .help = "which requests are traced"),
+    [OPT_SAMPLER_ARG] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "sampler-arg", .default_text = "1",
+               .env = ENV("SAMPLER_ARG"), .env_lenient = ENV("OTEL_TRACES_SAMPLER_ARG"),
+               .help = "of the ratio samplers, which part of all: 0 to 1"),
+    [OPT_SAMPLE_MAX_PER_SECOND] =
+        OPTION(.type = SPOE_OPT_INT, .key = "sample-max-per-second", .default_text = "0",
+               .env = ENV("SAMPLE_MAX_PER_SECOND"), .max = 10000000,
+               .help = "requests traced in a second at most; 0: no cap"),
+    [OPT_KEEP_ERRORS] =
+        OPTION(.type = SPOE_OPT_BOOL, .key = "keep-errors", .default_text = "off",
+               .env = ENV("KEEP_ERRORS"),
+               .help = "export what the sampler passed over when it ends in 5xx, marked"),
+    [OPT_TRUST_INBOUND] =
+        OPTION(.type = SPOE_OPT_ENUM, .key = "trust-inbound", .default_text = "accept",
+               .env = ENV("TRUST_INBOUND"), .choices = trust_choices,
+               .help = "whether a caller's context is continued"),
+    [OPT_PROPAGATORS] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "propagators",
+               .default_text = "tracecontext,baggage", .env = ENV("PROPAGATORS"),
+               .env_lenient = ENV("OTEL_PROPAGATORS"),
+               .help = "formats of contexts: tracecontext, baggage, b3, b3multi, or none"),
+
+    /* -- what is said ----------------------------------------------------------------------- */
+    [OPT_RESOURCE_ATTRIBUTES] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "resource-attributes",
+               .env = ENV("RESOURCE_ATTRIBUTES"), .env_lenient = ENV("OTEL_RESOURCE_ATTRIBUTES"),
+               .help = "attributes of the resource: key=value,key=value with %XX"),
+    [OPT_SERVICE_VERSION] = OPTION(.type = SPOE_OPT_STRING, .key = "service-version",
+                                   .env = ENV("SERVICE_VERSION"), .help = "service.version"),
+    [OPT_SERVICE_NAMESPACE] = OPTION(.type = SPOE_OPT_STRING, .key = "service-namespace",
+                                     .env = ENV("SERVICE_NAMESPACE"), .help = "service.namespace"),
+    [OPT_SERVICE_INSTANCE_ID] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "service-instance-id",
+               .env = ENV("SERVICE_INSTANCE_ID"), .help = "service.instance.id; else a random one"),
+    [OPT_EXCLUDE_PATHS] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "exclude-paths", .env = ENV("EXCLUDE_PATHS"),
+               .help = "paths that are not traced: /healthz,/internal/*"),
+    [OPT_REDACT_QUERY] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "redact-query",
+               .default_text = "AWSAccessKeyId,Signature,sig,X-Amz-Signature,X-Amz-Credential,"
+                               "X-Amz-Security-Token,X-Goog-Signature",
+               .env = ENV("REDACT_QUERY"),
+               .help = "parameters of queries whose values are hidden; *: all, none: none"),
+    [OPT_KNOWN_METHODS] = OPTION(.type = SPOE_OPT_STRING, .key = "known-methods",
+                                 .default_text = HTTP_KNOWN_METHODS, .env = ENV("KNOWN_METHODS"),
+                                 .env_lenient = ENV("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"),
+                                 .help = "request methods that are not shown as _OTHER"),
+    [OPT_SEMCONV] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "semconv", .default_text = "http",
+               .env = ENV("SEMCONV"), .env_lenient = ENV("OTEL_SEMCONV_STABILITY_OPT_IN"),
+               .help = "names of attributes: http stable, http/old, http/dup both"),
+    [OPT_VALUE_LENGTH_LIMIT] =
+        OPTION(.type = SPOE_OPT_INT, .key = "value-length-limit", .env = ENV("VALUE_LENGTH_LIMIT"),
+               .env_lenient = ENV("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+                                  "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"),
+               .max = INT32_MAX, .help = "characters of an attribute's text at most"),
+    [OPT_ATTRIBUTE_COUNT_LIMIT] =
+        OPTION(.type = SPOE_OPT_INT, .key = "attribute-count-limit", .default_text = "128",
+               .env = ENV("ATTRIBUTE_COUNT_LIMIT"),
+               .env_lenient = ENV("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
+               .max = SPAN_ATTRIBUTES_MAX, .help = "attributes of a span at most"),
+    [OPT_EVENT_COUNT_LIMIT] =
+        OPTION(.type = SPOE_OPT_INT, .key = "event-count-limit", .default_text = "128",
+               .env = ENV("EVENT_COUNT_LIMIT"), .env_lenient = ENV("OTEL_SPAN_EVENT_COUNT_LIMIT"),
+               .max = INT32_MAX, .help = "events of a span at most; it has 4 at the very most"),
+    [OPT_LINK_COUNT_LIMIT] =
+        OPTION(.type = SPOE_OPT_INT, .key = "link-count-limit", .default_text = "128",
+               .env = ENV("LINK_COUNT_LIMIT"), .env_lenient = ENV("OTEL_SPAN_LINK_COUNT_LIMIT"),
+               .max = INT32_MAX, .help = "links of a span at most; spans of this plugin have none"),
+    [N_OPTIONS] = NULL,
+};
