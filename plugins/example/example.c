@@ -18,8 +18,8 @@ static const struct spoe_message_decl check_path = {
     sizeof check_path, 0, "check-path", "on-frontend-http-request", "one request", args};
 static const struct spoe_message_decl *const messages[] = {&check_path, NULL};
 static const char *const env[] = {"EXAMPLE_LONGEST", NULL};
-static const struct spoe_option longest = {
-    sizeof longest, SPOE_OPT_SIZE, 0, 0, "longest", "2k", "longest good path", env, NULL, 1, 65536};
+static const struct spoe_option longest = {sizeof longest, SPOE_OPT_SIZE, 0,    0, "longest", "2k",
+                                           "longest path", env,           NULL, 1, 65536,     NULL};
 static const struct spoe_option *const options[] = {&longest, NULL};
 
 static spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,

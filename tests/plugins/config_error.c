@@ -5,7 +5,7 @@
 
 static const char *const one_env[] = {"TEST_ONE", NULL};
 static const struct spoe_option one = {sizeof one, SPOE_OPT_INT, 0,    0, "one", "1",
-                                       "first",    one_env,      NULL, 0, 100};
+                                       "first",    one_env,      NULL, 0, 100,   NULL};
 static const struct spoe_option two = {
     sizeof two, SPOE_OPT_STRING, SPOE_OPTION_SECRET, 0, "two", "x", "second", NULL, NULL, 0, 0,
     NULL};

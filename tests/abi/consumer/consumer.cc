@@ -15,7 +15,7 @@ struct Instance {
 };
 
 const spoe_option word = {sizeof(spoe_option), SPOE_OPT_STRING, 0,       0, "word", "plus plus",
-                          "what to answer",    nullptr,         nullptr, 0, 0, nullptr};
+                          "what to answer",    nullptr,         nullptr, 0, 0,      nullptr};
 const spoe_option *const options[] = {&word, nullptr};
 const spoe_arg_decl *const args[] = {nullptr};
 const spoe_message_decl message = {

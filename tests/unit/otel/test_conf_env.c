@@ -416,6 +416,45 @@ Test(conf_env, no_variable_is_without_a_test)
     }
 }
 
+/* The page of options has a row for each, with all of its names and its default. */
+Test(conf_env, every_option_is_documented)
+{
+    static char doc[65536];
+    FILE *file = fopen(OTEL_CONFIGURATION_MD, "r");
+    size_t n, rows = 0;
+
+    cr_assert_not_null(file);
+    n = fread(doc, 1, sizeof doc - 1, file);
+    (void)fclose(file);
+    cr_assert(n > 0 && n < sizeof doc - 1);
+    for (size_t i = 0; otel_options[i] != NULL; i++) {
+        const struct spoe_option *o = otel_options[i];
+        char head[128], name[512];
+        char *row, *text;
+
+        (void)snprintf(head, sizeof head, "| `%s` | `%s` |", o->key, o->env[0]);
+        row = strstr(doc, head);
+        cr_assert_not_null(row, "no row begins with %s", head);
+        text = strndup(row, strcspn(row, "\n"));
+        for (size_t e = 0; o->env_lenient != NULL && o->env_lenient[e] != NULL; e++) {
+            (void)snprintf(name, sizeof name, "`%s`", o->env_lenient[e]);
+            cr_expect_not_null(strstr(text, name), "%s: not %s", text, name);
+        }
+        if (o->default_text != NULL) {
+            (void)snprintf(name, sizeof name, "| `%s` |", o->default_text);
+            cr_expect_not_null(strstr(text, name), "%s: not %s", text, name);
+        }
+        for (size_t c = 0; o->choices != NULL && o->choices[c] != NULL; c++)
+            cr_expect_not_null(strstr(text, o->choices[c]), "%s: not %s", text, o->choices[c]);
+        free(text);
+        rows++;
+    }
+    *strstr(doc, "\n## Endpoints") = '\0'; /* the table is above */
+    for (const char *p = doc; (p = strstr(p, "\n| `")) != NULL; p++)
+        rows--;
+    cr_expect_eq(rows, 0, "the page has rows for options that there are not");
+}
+
 Test(conf_env, a_bad_short_name_is_an_error)
 {
     struct otel_conf conf;

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The otel plugin's configuration in a host that runs: OpenTelemetry's variables are forgiving, ours
+are not; what the resource says; a plugin that is switched off."""
+
+import os
+import re
+
+import pytest
+
+from lib.collector import Collector
+from lib.procs import clean_env, host_binary, run
+from lib.spop import Client
+
+OTEL_DIR = os.environ["SPOE_TEST_OTEL_DIR"]
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+BASE = {"SPOE_PLUGIN_DIR": OTEL_DIR, "SPOE_PLUGINS": "otel.so"}
+
+
+def check(env):
+    """spoe-host -t: (exit status, output)."""
+    return run([host_binary(), "-t"], env=clean_env({**BASE, **env}))
+
+
+@pytest.fixture
+def collector():
+    with Collector() as c:
+        yield c
+        c.check()
+
+
+@pytest.mark.parametrize("name,value,key", [
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "timeout"),
+    ("OTEL_TRACES_SAMPLER", "sometimes", "sampler"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://x", "endpoint"),
+    ("OTEL_RESOURCE_ATTRIBUTES", "a=%zz", "resource-attributes"),
+    ("OTEL_SDK_DISABLED", "perhaps", "tracing-disabled"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2", "headers"),
+])
+def test_a_bad_value_of_theirs_warns(name, value, key):
+    status, text = check({name: value})
+    assert status == 0, text
+    assert re.search(rf"level=warning component=host .*environment {name}: otel\.{key}: ", text), text
+    assert "level=error" not in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("name,value,key", [
+    ("OTLP_TIMEOUT", "soon", "timeout"),
+    ("SAMPLER", "sometimes", "sampler"),
+    ("OTLP_ENDPOINT", "http://x:1", "endpoint"),
+    ("RESOURCE_ATTRIBUTES", "a=%zz", "resource-attributes"),
+    ("OTLP_HEADERS", "hunter2", "headers"),
+    ("OTLP_HEADERS_FILE", "/nonexistent/headers", "headers-file"),
+])
+def test_a_bad_value_of_ours_stops_the_start(name, value, key):
+    status, text = check({name: value, "OTEL_BSP_SCHEDULE_DELAY": "x"})
+    assert status == 1, text
+    assert re.search(rf"level=error component=host .*environment {name}: otel\.{key}: ", text), text
+    assert "hunter2" not in text
+    if name not in ("OTLP_TIMEOUT", "SAMPLER"):  # warnings are told beside errors
+        assert "environment OTEL_BSP_SCHEDULE_DELAY" in text
+
+
+def test_a_host_with_a_bad_value_of_theirs_serves(start, collector):
+    host = start(env={**BASE, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "nonsense",
+                      "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{collector.endpoint}",
+                      "OTEL_BSP_SCHEDULE_DELAY": "50"})
+    assert host.count(r"level=warning .*OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == 1
+    with Client(host.port) as client:
+        client.hello()
+        ack = client.ask("on-http-request", [("unique-id", "a"), ("method", "GET")])
+        assert "traceparent" in str(ack.variables)
+        client.ask("on-http-response", [("unique-id", "a"), ("status", 200)])
+        collector.wait_spans(1)
+    host.terminate()
+
+
+def test_the_resource(start, collector):
+    host = start(env={**BASE, "OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "50",
+                      "OTEL_SERVICE_NAME": "shop", "SERVICE_VERSION": "7",
+                      "OTEL_RESOURCE_ATTRIBUTES": "service.name=x,k8s.pod.name=p%2C1,host.name=h"})
+    with Client(host.port) as client:
+        client.hello()
+        client.ask("on-http-request", [("unique-id", "a"), ("method", "GET")])
+        client.ask("on-http-response", [("unique-id", "a"), ("status", 200)])
+        span = collector.wait_spans(1)[0]
+    got = dict(span.resource)
+    assert got.pop("service.instance.id")
+    got.pop("container.id", None)
+    assert got == {
+        "service.name": "shop", "service.version": "7", "k8s.pod.name": "p,1", "host.name": "h",
+        "process.pid": host.pid, "telemetry.sdk.name": "spoe-host", "telemetry.sdk.language": "c",
+        "telemetry.sdk.version": got["telemetry.sdk.version"]}
+    host.terminate()
+
+
+def test_a_plugin_that_is_disabled_answers_and_exports_nothing(start, collector):
+    host = start(env={**BASE, "OTLP_ENDPOINT": collector.endpoint, "OTEL_SDK_DISABLED": "true"})
+    assert host.count("disabled") == 1
+    with Client(host.port) as client:
+        client.hello()
+        ack = client.ask("on-http-request", [("unique-id", "a"), ("method", "GET"),
+                                              ("traceparent", TRACEPARENT)])
+        assert not ack.variables
+        client.ask("on-http-response", [("unique-id", "a"), ("status", 200)])
+    host.terminate()
+    assert collector.calls == 0
+
+
+def test_plugin_info_names_their_variables():
+    status, text = run([host_binary(), "--plugin-info", os.path.join(OTEL_DIR, "otel.so")],
+                       env=clean_env())
+    assert status == 0, text
+    assert "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT OTEL_EXPORTER_OTLP_ENDPOINT" in text
+    assert "OTLP_ENDPOINT" in text
