@@ -22,6 +22,7 @@
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
 
 typedef Opentelemetry__Proto__Common__V1__AnyValue any_value;
+typedef Opentelemetry__Proto__Common__V1__ArrayValue array_value;
 typedef Opentelemetry__Proto__Common__V1__KeyValue key_value;
 typedef Opentelemetry__Proto__Common__V1__InstrumentationScope scope_msg;
 typedef Opentelemetry__Proto__Resource__V1__Resource resource_msg;
@@ -114,6 +115,24 @@ static char *take_string(struct arena *arena, const char *p, size_t n)
 
 /* ---- counting ----------------------------------------------------------------------------- */
 
+static size_t value_size(const struct span_attr *attr)
+{
+    size_t size = align_up(sizeof(any_value)), pos = 0, n;
+    const char *p;
+
+    switch (attr->type) {
+    case SPAN_STRING:
+        return size + string_size(attr->str, attr->str_len);
+    case SPAN_STRINGS:
+        size += align_up(sizeof(array_value));
+        while (span_attr_string(attr, &pos, &p, &n))
+            size += align_up(sizeof(any_value)) + align_up(sizeof(any_value *)) + string_size(p, n);
+        return size;
+    default: /* bytes are packed from the span's own memory */
+        return size;
+    }
+}
+
 static size_t span_size(const struct span *span)
 {
     size_t size = align_up(sizeof(span_msg)) + align_up(sizeof(status_msg)), n, pos = 0;
@@ -123,10 +142,8 @@ static size_t span_size(const struct span *span)
     size += string_size(name, n);
     size += align_up(span->n_attributes * sizeof(key_value *));
     while (span_attribute(span, &pos, &attr)) {
-        size += align_up(sizeof(key_value)) + align_up(sizeof(any_value));
+        size += align_up(sizeof(key_value)) + value_size(&attr);
         size += string_size(attr.key, attr.key_len);
-        if (attr.type == SPAN_STRING)
-            size += string_size(attr.str, attr.str_len);
     }
     size += align_up(span->n_events * sizeof(event_msg *));
     for (size_t i = 0; i < span->n_events; i++)
@@ -163,6 +180,37 @@ static int reserve(struct arena *arena, const struct span *spans, size_t limit, 
 
 /* ---- building ----------------------------------------------------------------------------- */
 
+static any_value *build_string(struct arena *arena, const char *p, size_t n)
+{
+    any_value *value = take(arena, sizeof *value);
+
+    opentelemetry__proto__common__v1__any_value__init(value);
+    value->value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_STRING_VALUE;
+    value->string_value = take_string(arena, p, n);
+    return value;
+}
+
+static array_value *build_strings(struct arena *arena, const struct span_attr *attr)
+{
+    array_value *array = take(arena, sizeof *array);
+    size_t pos = 0, n, count = 0;
+    const char *p;
+
+    opentelemetry__proto__common__v1__array_value__init(array);
+    while (span_attr_string(attr, &pos, &p, &n))
+        count++;
+    array->values = take(arena, count * sizeof(any_value *));
+    for (pos = 0; span_attr_string(attr, &pos, &p, &n);)
+        array->values[array->n_values++] = build_string(arena, p, n);
+    return array;
+}
+
+static ProtobufCBinaryData binary(const void *p, size_t n)
+{
+    /* protobuf-c only reads what it packs; its type has no const. */
+    return (ProtobufCBinaryData){.len = n, .data = (uint8_t *)(uintptr_t)p};
+}
+
 static key_value *build_attribute(struct arena *arena, const struct span_attr *attr)
 {
     key_value *pair = take(arena, sizeof *pair);
@@ -185,14 +233,16 @@ static key_value *build_attribute(struct arena *arena, const struct span_attr *a
         value->value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_INT_VALUE;
         value->int_value = attr->i;
         break;
+    case SPAN_BYTES:
+        value->value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_BYTES_VALUE;
+        value->bytes_value = binary(attr->str, attr->str_len);
+        break;
+    case SPAN_STRINGS:
+        value->value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_ARRAY_VALUE;
+        value->array_value = build_strings(arena, attr);
+        break;
     }
     return pair;
-}
-
-static ProtobufCBinaryData id_bytes(const uint8_t *id, size_t n)
-{
-    /* protobuf-c only reads what it packs; its type has no const. */
-    return (ProtobufCBinaryData){.len = n, .data = (uint8_t *)(uintptr_t)id};
 }
 
 static bool is_zero(const uint8_t *p, size_t n)
@@ -239,10 +289,10 @@ static span_msg *build_span(struct arena *arena, const struct span *span)
     struct span_attr attr;
 
     opentelemetry__proto__trace__v1__span__init(msg);
-    msg->trace_id = id_bytes(span->context.trace_id, sizeof span->context.trace_id);
-    msg->span_id = id_bytes(span->context.span_id, sizeof span->context.span_id);
+    msg->trace_id = binary(span->context.trace_id, sizeof span->context.trace_id);
+    msg->span_id = binary(span->context.span_id, sizeof span->context.span_id);
     if (!is_zero(span->parent_id, sizeof span->parent_id))
-        msg->parent_span_id = id_bytes(span->parent_id, sizeof span->parent_id);
+        msg->parent_span_id = binary(span->parent_id, sizeof span->parent_id);
     msg->flags = span_flags(span);
     msg->name = take_string(arena, name, name_len);
     msg->kind = (Opentelemetry__Proto__Trace__V1__Span__SpanKind)span->kind;

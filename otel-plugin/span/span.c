@@ -6,7 +6,8 @@
  *
  *   u8 key     0: u16 length and the bytes follow; else a known key, counted from 1
  *   u8 type    enum span_value_type
- *   value      STRING: u16 length and the bytes; BOOL: u8; INT: i64
+ *   value      STRING, BYTES: u16 length and the bytes; BOOL: u8; INT: i64
+ *              STRINGS: u16 length of what follows, for each string u16 length and the bytes
  *
  * Numbers are in the machine's order and not aligned.
  */
@@ -31,6 +32,10 @@ struct known {
 static const struct known known_keys[] = {SPAN_KNOWN_KEYS(KNOWN)};
 #define N_KNOWN (sizeof known_keys / sizeof known_keys[0])
 _Static_assert(N_KNOWN < 255, "a known key is one byte");
+
+/* The same keys' lengths side by side, so that a search looks at few keys: pack_key(). */
+#define LENGTH(text) (uint8_t)(sizeof text - 1),
+static const uint8_t known_lengths[] = {SPAN_KNOWN_KEYS(LENGTH)};
 
 /* A key as it is packed: a byte, and for keys that are not known a repaired copy. */
 struct packed_key {
@@ -58,14 +63,14 @@ void span_set_limits(const struct span_limits *new_limits)
         limits.events = SPAN_EVENTS_MAX;
 }
 
-/* The length that an attribute's text has once it is repaired and cut. */
-static size_t value_length(const char *p, size_t n)
+/* The length that an attribute's text has once it is repaired and cut. @param max  bytes */
+static size_t value_length(const char *p, size_t n, size_t max)
 {
-    const size_t len = utf8_repair(p, n, NULL, SPAN_VALUE_MAX);
+    const size_t len = utf8_repair(p, n, NULL, max);
 
     if (len <= limits.value_length) /* a character has a byte at least */
         return len;
-    return utf8_repair_chars(p, n, SPAN_VALUE_MAX, limits.value_length);
+    return utf8_repair_chars(p, n, max, limits.value_length);
 }
 
 static uint16_t get_u16(const char *p)
@@ -157,6 +162,8 @@ static bool read_record(const struct span *span, uint32_t at, struct record *ret
     ret->str_len = 0;
     switch (ret->type) {
     case SPAN_STRING:
+    case SPAN_BYTES:
+    case SPAN_STRINGS:
         ret->str_len = get_u16(data + at);
         ret->value = at + 2;
         ret->end = ret->value + ret->str_len;
@@ -179,8 +186,13 @@ static bool pack_key(const char *key, size_t n, struct packed_key *ret)
 {
     if (n == 0)
         return false;
-    for (size_t i = 0; i < N_KNOWN; i++) {
-        if (known_keys[i].len == n && memcmp(known_keys[i].key, key, n) == 0) {
+    for (size_t i = 0; n <= UINT8_MAX && i < N_KNOWN; i++) {
+        const uint8_t *at = memchr(known_lengths + i, (int)n, N_KNOWN - i);
+
+        if (at == NULL)
+            break;
+        i = (size_t)(at - known_lengths);
+        if (memcmp(known_keys[i].key, key, n) == 0) {
             ret->id = (uint8_t)(i + 1);
             ret->len = 0;
             return true;
@@ -201,6 +213,14 @@ static bool same_key(const struct span *span, const struct record *record,
            (key->len == 0 || memcmp(span->_data + record->key, key->text, key->len) == 0);
 }
 
+static bool find_record(const struct span *span, const struct packed_key *key, struct record *ret)
+{
+    for (uint32_t at = span->_name_len; read_record(span, at, ret); at = ret->end)
+        if (same_key(span, ret, key))
+            return true;
+    return false;
+}
+
 /*
  * Append a record for the key with n bytes for its value, and take out the one that has the key.
  * @return where the type goes, followed by the value; NULL: left out and counted
@@ -209,14 +229,13 @@ static char *place(struct span *span, const char *key, size_t key_len, size_t n)
 {
     struct packed_key packed;
     struct record record;
-    bool found = false;
+    bool found;
     size_t need;
     char *p;
 
     if (!pack_key(key, key_len, &packed))
         goto drop;
-    for (uint32_t at = span->_name_len; !found && read_record(span, at, &record); at = record.end)
-        found = same_key(span, &record, &packed);
+    found = find_record(span, &packed, &record);
     if (!found && span->n_attributes >= limits.attributes)
         goto drop;
     need = 1u + (packed.id == 0 ? 2u + packed.len : 0u) + 1u + n;
@@ -244,7 +263,7 @@ drop:
 
 void span_set_str(struct span *span, const char *key, size_t key_len, const char *p, size_t n)
 {
-    const size_t len = value_length(p, n);
+    const size_t len = value_length(p, n, SPAN_VALUE_MAX);
     char *out = place(span, key, key_len, 2 + len);
 
     if (out == NULL)
@@ -272,6 +291,71 @@ void span_set_bool(struct span *span, const char *key, size_t key_len, bool valu
         return;
     *out++ = SPAN_BOOL;
     *out = value ? 1 : 0;
+}
+
+void span_set_bytes(struct span *span, const char *key, size_t key_len, const void *p, size_t n)
+{
+    const size_t max =
+        limits.value_length < SPAN_VALUE_MAX ? limits.value_length : SPAN_VALUE_MAX;
+    const size_t len = n < max ? n : max;
+    char *out = place(span, key, key_len, 2 + len);
+
+    if (out == NULL)
+        return;
+    *out++ = SPAN_BYTES;
+    out = put_u16(out, len);
+    if (len > 0)
+        memcpy(out, p, len);
+}
+
+/* Add a string behind the last one of a list. @return false: it does not fit */
+static bool extend(struct span *span, const struct record *list, const char *p, size_t n)
+{
+    const size_t len = value_length(p, n, SPAN_VALUE_MAX);
+    char *out;
+
+    if (list->str_len + 2 + len > SPAN_VALUE_MAX || !reserve(span, 2 + len))
+        return false;
+    out = span->_data + list->end;
+    memmove(out + 2 + len, out, span->_used - list->end);
+    span->_used += (uint32_t)(2 + len);
+    out = put_u16(out, len);
+    (void)utf8_repair(p, n, out, len);
+    (void)put_u16(span->_data + list->value - 2, list->str_len + 2 + len);
+    return true;
+}
+
+void span_add_str(struct span *span, const char *key, size_t key_len, const char *p, size_t n)
+{
+    const size_t len = value_length(p, n, SPAN_VALUE_MAX - 2);
+    struct packed_key packed;
+    struct record record;
+    char *out;
+
+    if (pack_key(key, key_len, &packed) && find_record(span, &packed, &record) &&
+        record.type == SPAN_STRINGS) {
+        if (!extend(span, &record, p, n))
+            span->dropped_attributes++;
+        return;
+    }
+    out = place(span, key, key_len, 2 + 2 + len);
+    if (out == NULL)
+        return;
+    *out++ = SPAN_STRINGS;
+    out = put_u16(out, 2 + len);
+    out = put_u16(out, len);
+    (void)utf8_repair(p, n, out, len);
+}
+
+void span_set_name(struct span *span, const char *name, size_t name_len)
+{
+    const size_t len = utf8_repair(name, name_len, NULL, SPAN_VALUE_MAX);
+
+    if (len > span->_name_len && !reserve(span, len - span->_name_len))
+        return;
+    memmove(span->_data + len, span->_data + span->_name_len, span->_used - span->_name_len);
+    span->_used = span->_used - span->_name_len + (uint32_t)len;
+    span->_name_len = (uint32_t)utf8_repair(name, name_len, span->_data, len);
 }
 
 void span_add_event(struct span *span, const char *name, int64_t time_unix_ns)
@@ -302,6 +386,32 @@ const char *span_name(const struct span *span, size_t *ret_len)
     return span->_data;
 }
 
+static void show(const struct span *span, const struct record *record, struct span_attr *ret)
+{
+    *ret = (struct span_attr){.type = (enum span_value_type)record->type};
+    if (record->id == 0) {
+        ret->key = span->_data + record->key;
+        ret->key_len = record->key_len;
+    } else {
+        ret->key = known_keys[record->id - 1].key;
+        ret->key_len = known_keys[record->id - 1].len;
+    }
+    switch (ret->type) {
+    case SPAN_STRING:
+    case SPAN_BYTES:
+    case SPAN_STRINGS:
+        ret->str = span->_data + record->value;
+        ret->str_len = record->str_len;
+        break;
+    case SPAN_BOOL:
+        ret->i = span->_data[record->value] != 0;
+        break;
+    default:
+        memcpy(&ret->i, span->_data + record->value, sizeof ret->i);
+        break;
+    }
+}
+
 bool span_attribute(const struct span *span, size_t *pos, struct span_attr *ret)
 {
     struct record record;
@@ -310,26 +420,29 @@ bool span_attribute(const struct span *span, size_t *pos, struct span_attr *ret)
         *pos = span->_name_len;
     if (!read_record(span, (uint32_t)*pos, &record))
         return false;
-    *ret = (struct span_attr){.type = (enum span_value_type)record.type};
-    if (record.id == 0) {
-        ret->key = span->_data + record.key;
-        ret->key_len = record.key_len;
-    } else {
-        ret->key = known_keys[record.id - 1].key;
-        ret->key_len = known_keys[record.id - 1].len;
-    }
-    switch (ret->type) {
-    case SPAN_STRING:
-        ret->str = span->_data + record.value;
-        ret->str_len = record.str_len;
-        break;
-    case SPAN_BOOL:
-        ret->i = span->_data[record.value] != 0;
-        break;
-    default:
-        memcpy(&ret->i, span->_data + record.value, sizeof ret->i);
-        break;
-    }
+    show(span, &record, ret);
     *pos = record.end;
+    return true;
+}
+
+bool span_find(const struct span *span, const char *key, size_t key_len, struct span_attr *ret)
+{
+    struct packed_key packed;
+    struct record record;
+
+    if (!pack_key(key, key_len, &packed) || !find_record(span, &packed, &record))
+        return false;
+    show(span, &record, ret);
+    return true;
+}
+
+bool span_attr_string(const struct span_attr *attr, size_t *pos, const char **ret, size_t *ret_len)
+{
+    if (*pos >= attr->str_len)
+        return false;
+    *ret_len = get_u16(attr->str + *pos);
+    *ret = attr->str + *pos + 2;
+    *pos += 2 + *ret_len;
+    assert(*pos <= attr->str_len);
     return true;
 }

@@ -22,14 +22,20 @@
 
 enum span_kind { SPAN_SERVER = 2, SPAN_CLIENT = 3 };                                   /* OTLP */
 enum span_status { SPAN_STATUS_UNSET = 0, SPAN_STATUS_OK = 1, SPAN_STATUS_ERROR = 2 }; /* OTLP */
-enum span_value_type { SPAN_STRING = 1, SPAN_BOOL = 2, SPAN_INT = 3 };
+enum span_value_type {
+    SPAN_STRING = 1,
+    SPAN_BOOL = 2,
+    SPAN_INT = 3,
+    SPAN_BYTES = 4,
+    SPAN_STRINGS = 5 /* a list of strings */
+};
 
 /* One attribute as span_attribute() shows it; pointers are valid until the span changes. */
 struct span_attr {
     const char *key;
     size_t key_len;
     enum span_value_type type;
-    const char *str;
+    const char *str; /* STRING, BYTES; STRINGS: for span_attr_string() */
     size_t str_len;
     int64_t i; /* BOOL: 0 or 1 */
 };
@@ -47,6 +53,7 @@ struct span {
     uint8_t kind;   /* enum span_kind */
     uint8_t status; /* enum span_status */
     uint8_t n_events;
+    uint8_t notes; /* for whoever fills the span; 0 at first, never exported */
     uint16_t n_attributes;
     uint32_t dropped_attributes; /* over the limit, bad key, or no memory */
     uint32_t dropped_events;     /* over the limit, or no memory */
@@ -90,6 +97,16 @@ void span_destroy(struct span *span); /* takes NULL */
 void span_set_str(struct span *span, const char *key, size_t key_len, const char *p, size_t n);
 void span_set_int(struct span *span, const char *key, size_t key_len, int64_t value);
 void span_set_bool(struct span *span, const char *key, size_t key_len, bool value);
+/* Bytes stay as they are, but for the cut at SPAN_VALUE_MAX. */
+void span_set_bytes(struct span *span, const char *key, size_t key_len, const void *p, size_t n);
+/*
+ * Add a string to the key's list; the first one makes the list, in the place of a value of another
+ * type. A list holds at most SPAN_VALUE_MAX bytes, two for each string's length included.
+ */
+void span_add_str(struct span *span, const char *key, size_t key_len, const char *p, size_t n);
+
+/** Give the span another name; without memory the old one stays. @param name [borrow] */
+void span_set_name(struct span *span, const char *name, size_t name_len);
 
 /** Add an event; past the limit, or without memory, it is counted in dropped_events instead. @param
  * name [const] */
@@ -104,5 +121,15 @@ const char *span_name(const struct span *span, size_t *ret_len);
  * @return false after the last
  */
 bool span_attribute(const struct span *span, size_t *pos, struct span_attr *ret);
+/**
+ * Find an attribute by its key.
+ * @return false: there is none
+ */
+bool span_find(const struct span *span, const char *key, size_t key_len, struct span_attr *ret);
+/**
+ * Walk the strings of a SPAN_STRINGS value: start with *pos = 0.
+ * @return false after the last
+ */
+bool span_attr_string(const struct span_attr *attr, size_t *pos, const char **ret, size_t *ret_len);
 
 #endif
