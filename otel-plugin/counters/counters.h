@@ -24,6 +24,8 @@
     X(duplicate_id)      /* request messages whose id was open */                                  \
     X(duplicate_backend) /* backend messages for a request that had one */                         \
     X(unknown_id)        /* backend and response messages whose id was not open */                 \
+    X(excluded)          /* request messages of excluded paths, which open nothing */              \
+    X(excluded_later)    /* backend and response messages of those */                              \
     X(refused)           /* requests over span-store-max */                                        \
     X(no_memory)         /* messages without effect for want of memory */                          \
     X(unanswered)        /* answers that did not fit or came too late */                           \

@@ -17,8 +17,10 @@
 
 #include <spoe/plugin.h>
 
+#include "conf_types.h"
 #include "context/ids.h"
 #include "counters/counters.h"
+#include "handlers/exclude.h"
 #include "lifecycle/sink.h"
 #include "store/store.h"
 
@@ -30,6 +32,10 @@ struct handlers {
     struct sink *sink;
     struct counters *counters;
     const char *known_methods; /* comma-separated */
+    enum semconv_mode semconv;
+    const char *redact_query; /* comma-separated keys; "*": every one; NULL: none */
+    struct exclude *exclude;  /* NULL: no path is */
+    int64_t start_age_max_ns; /* 0: ARGUMENTS_AGE_MAX_NS */
     struct warn_limit _warn_refused, _warn_missing_id;
 };
 
