@@ -123,6 +123,41 @@ Test(batch, says_who_sends)
     batch_encoder_destroy(encoder);
 }
 
+Test(batch, carries_bytes_and_lists)
+{
+    struct batch_encoder *encoder = make_encoder();
+    struct span *span = make_span(SPAN_SERVER, NULL, false);
+    const any_value *value;
+    request_msg *request;
+    const span_msg *msg;
+
+    span_set_bytes(span, "bytes", 5, "\0\xff", 2);
+    span_set_bytes(span, "none", 4, NULL, 0);
+    span_add_str(span, "list", 4, "one", 3);
+    span_add_str(span, "list", 4, "", 0);
+    span_add_str(span, "list", 4, "a\0b", 3);
+    span_end(span, 1000000002);
+    request = round_trip(encoder, span);
+    msg = span_of(request, 0);
+    cr_assert_eq(msg->n_attributes, 3);
+    value = find(msg->attributes, 3, "bytes");
+    cr_assert_eq(value->value_case, OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_BYTES_VALUE);
+    cr_assert_eq(value->bytes_value.len, 2);
+    cr_assert_eq(memcmp(value->bytes_value.data, "\0\xff", 2), 0);
+    value = find(msg->attributes, 3, "none");
+    cr_assert_eq(value->value_case, OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_BYTES_VALUE);
+    cr_assert_eq(value->bytes_value.len, 0);
+    value = find(msg->attributes, 3, "list");
+    cr_assert_eq(value->value_case, OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_ARRAY_VALUE);
+    cr_assert_eq(value->array_value->n_values, 3);
+    cr_assert_str_eq(value->array_value->values[0]->string_value, "one");
+    cr_assert_str_eq(value->array_value->values[1]->string_value, "");
+    cr_assert_str_eq(value->array_value->values[2]->string_value, "a\xef\xbf\xbd"
+                                                                  "b");
+    free_request(request);
+    batch_encoder_destroy(encoder);
+}
+
 Test(batch, carries_every_field)
 {
     struct batch_encoder *encoder = make_encoder();

@@ -50,8 +50,19 @@ static struct spoe_value text(const char *s)
 static void send(struct handlers_worker *worker, uint32_t index, uint32_t n,
                  const struct spoe_value *slot)
 {
-    const struct spoe_message msg = {
-        .size = sizeof msg, .index = index, .n_slots = n, .slot = slot, .recv_unix_ns = 1};
+    static const struct spoe_arg args[] = {
+        {{"route", 5}, {.type = SPOE_T_STR, .u.s = {"/a/route/that/makes/the/name/longer", 35}}},
+        {{"query", 5}, {.type = SPOE_T_STR, .u.s = {"a=1&b=2", 7}}},
+        {{"some.bytes", 10}, {.type = SPOE_T_BIN, .u.s = {"0123456789012345678901234567", 28}}},
+        {{"http.request.header.x-plan", 26}, {.type = SPOE_T_STR, .u.s = {"gold", 4}}},
+    };
+    const struct spoe_message msg = {.size = sizeof msg,
+                                     .index = index,
+                                     .n_slots = n,
+                                     .slot = slot,
+                                     .n_args = 4,
+                                     .args = args,
+                                     .recv_unix_ns = 1};
 
     cr_assert_eq(handlers_handle(worker, NULL, &msg), SPOE_OK);
 }

@@ -116,6 +116,132 @@ Test(span, replaces_a_key_with_any_type, .timeout = 10)
     span_destroy(span);
 }
 
+/* The strings of a list, joined by '|'. */
+static void expect_list(const struct span *span, const char *key, const char *joined)
+{
+    char got[SPAN_VALUE_MAX + 1];
+    struct span_attr attr;
+    size_t n = 0, pos = 0, len;
+    const char *p;
+
+    cr_assert(span_find(span, key, strlen(key), &attr), "no %s", key);
+    cr_assert_eq(attr.type, SPAN_STRINGS);
+    while (span_attr_string(&attr, &pos, &p, &len)) {
+        if (n > 0)
+            got[n++] = '|';
+        memcpy(got + n, p, len);
+        n += len;
+    }
+    got[n] = '\0';
+    cr_expect_str_eq(got, joined, "%s: got '%s'", key, got);
+}
+
+Test(span, keeps_bytes_as_they_are, .timeout = 10)
+{
+    static const char big[SPAN_VALUE_MAX + 1];
+    struct span *span = new_span();
+    struct span_attr attr;
+
+    span_set_bytes(span, KEY("a"), KEY("\0\xff\xc3"));
+    span_set_bytes(span, KEY("none"), NULL, 0);
+    span_set_bytes(span, KEY("big"), big, sizeof big);
+    cr_assert(span_find(span, KEY("a"), &attr));
+    cr_expect(attr.type == SPAN_BYTES && attr.str_len == 3 &&
+              memcmp(attr.str, "\0\xff\xc3", 3) == 0);
+    cr_assert(span_find(span, KEY("none"), &attr));
+    cr_expect(attr.type == SPAN_BYTES && attr.str_len == 0);
+    cr_assert(span_find(span, KEY("big"), &attr));
+    cr_expect_eq(attr.str_len, SPAN_VALUE_MAX);
+    cr_expect_eq(count(span), 3);
+    span_destroy(span);
+}
+
+Test(span, adds_strings_to_lists, .timeout = 10)
+{
+    struct span *span = new_span();
+
+    span_add_str(span, KEY("a"), KEY("one"));
+    span_set_int(span, KEY("between"), 1);
+    span_add_str(span, KEY("b"), KEY(""));
+    span_add_str(span, KEY("a"), KEY("two"));
+    span_add_str(span, KEY("a"), KEY("\xff"));
+    span_add_str(span, KEY("between"), KEY("takes the place of the number"));
+    expect_list(span, "a", "one|two|\xef\xbf\xbd");
+    expect_list(span, "b", "");
+    expect_list(span, "between", "takes the place of the number");
+    cr_expect_eq(span->n_attributes, 3);
+    cr_expect_eq(count(span), 3);
+    span_set_str(span, KEY("a"), KEY("text"));
+    expect_str(span, "a", "text");
+    cr_expect_eq(span->dropped_attributes, 0);
+    span_destroy(span);
+}
+
+Test(span, bounds_lists, .timeout = 10)
+{
+    static char half[SPAN_VALUE_MAX / 2];
+    struct span *span = new_span();
+    struct span_attr attr;
+    size_t pos = 0, n = 0, len;
+    const char *p;
+
+    memset(half, 'h', sizeof half);
+    span_add_str(span, KEY("a"), half, sizeof half);
+    span_add_str(span, KEY("a"), KEY("fits"));
+    span_add_str(span, KEY("a"), half, sizeof half);
+    cr_expect_eq(span->dropped_attributes, 1);
+    cr_assert(span_find(span, KEY("a"), &attr));
+    while (span_attr_string(&attr, &pos, &p, &len))
+        n++;
+    cr_expect_eq(n, 2);
+    cr_expect_eq(count(span), 1);
+    span_destroy(span);
+}
+
+Test(span, takes_another_name, .timeout = 10)
+{
+    static char longest[SPAN_VALUE_MAX + 1];
+    static const char *const names[] = {"GET /a/rather/long/route/{id}", "G", "", "POST"};
+    struct span *span = new_span();
+    size_t n;
+
+    span_set_str(span, KEY("url.path"), KEY("/a"));
+    span_set_int(span, KEY("my.key"), 7);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *got;
+
+        span_set_name(span, names[i], strlen(names[i]));
+        got = span_name(span, &n);
+        cr_expect(n == strlen(names[i]) && memcmp(got, names[i], n) == 0, "got '%.*s'", (int)n,
+                  got);
+        expect_str(span, "url.path", "/a");
+        cr_expect_eq(count(span), 2);
+    }
+    memset(longest, 'n', sizeof longest);
+    span_set_name(span, longest, sizeof longest);
+    (void)span_name(span, &n);
+    cr_expect_eq(n, SPAN_VALUE_MAX);
+    expect_str(span, "url.path", "/a");
+    span_destroy(span);
+}
+
+Test(span, finds_by_key, .timeout = 10)
+{
+    struct span *span = new_span();
+    struct span_attr attr;
+
+    cr_expect_not(span_find(span, KEY("url.path"), &attr));
+    span_set_str(span, KEY("url.path"), KEY("/a"));
+    span_set_bool(span, KEY("url.patx"), true);
+    cr_assert(span_find(span, KEY("url.path"), &attr));
+    cr_expect(attr.type == SPAN_STRING && attr.key_len == 8);
+    cr_assert(span_find(span, KEY("url.patx"), &attr));
+    cr_expect(attr.type == SPAN_BOOL && attr.i == 1);
+    cr_expect_not(span_find(span, KEY("url.patz"), &attr));
+    cr_expect_not(span_find(span, "", 0, &attr));
+    span_destroy(span);
+}
+
 Test(span, counts_attributes_past_the_limit, .timeout = 10)
 {
     struct span *span = new_span();
