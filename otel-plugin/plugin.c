@@ -36,6 +36,7 @@ static void destroy(void *inst)
 
     if (otel == NULL)
         return;
+    exclude_destroy(otel->handlers.exclude);
     store_destroy(otel->store);
     span_queue_destroy(otel->queue);
     otel_conf_fini(&otel->conf);
@@ -86,7 +87,15 @@ static spoe_status start(void *inst)
                                        .store = otel->store,
                                        .sink = &otel->sink,
                                        .counters = &otel->counters,
-                                       .known_methods = conf->known_methods};
+                                       .known_methods = conf->known_methods,
+                                       .semconv = conf->semconv,
+                                       .redact_query = conf->redact_query,
+                                       .moment_age_max_ns = conf->span_ttl_ns};
+    if (conf->exclude_paths != NULL) {
+        otel->handlers.exclude = exclude_create(conf->exclude_paths);
+        if (otel->handlers.exclude == NULL)
+            return SPOE_E_NOMEM;
+    }
     if (exporter_start(&conf->exporter, otel->queue, evictor_refill, &otel->evictor, otel->host,
                        otel->self, &otel->exporter) != 0)
         return SPOE_E_INTERNAL;

@@ -78,7 +78,7 @@ struct work {
     const struct handlers *h;
     const struct spoe_message *msg;
     struct span *spans[2]; /* SERVER, CLIENT; NULL: not of this message */
-    int64_t end_unix_ns;
+    int64_t end_unix_ns;   /* 0: HAProxy told none */
 };
 
 /* ---- values ------------------------------------------------------------------------------- */
@@ -161,7 +161,7 @@ static bool get_moment(const struct work *work, const struct spoe_value *value, 
 {
     const int64_t now = work->msg->recv_unix_ns;
     const int64_t age_max =
-        work->h->start_age_max_ns > 0 ? work->h->start_age_max_ns : ARGUMENTS_AGE_MAX_NS;
+        work->h->moment_age_max_ns > 0 ? work->h->moment_age_max_ns : ARGUMENTS_AGE_MAX_NS;
     int64_t us;
 
     if (!spoe_get_int(value, &us) || us <= 0 || us > INT64_MAX / 1000)
@@ -384,7 +384,7 @@ static void set_argument(struct work *work, const struct spoe_arg *arg)
 int64_t arguments_set(const struct handlers *h, const struct spoe_message *msg, struct span *server,
                       struct span *client)
 {
-    struct work work = {h, msg, {server, client}, msg->recv_unix_ns};
+    struct work work = {h, msg, {server, client}, 0};
 
     for (uint32_t i = 0; i < msg->n_args; i++)
         set_argument(&work, &msg->args[i]);

@@ -9,7 +9,7 @@
 
 #include "handlers/handlers.h"
 
-/* A start that is older than this is none, where nothing else is said (h->start_age_max_ns). */
+/* A moment that is older than this is none, where nothing else is said (h->moment_age_max_ns). */
 #define ARGUMENTS_AGE_MAX_NS INT64_C(30000000000)
 
 #define HEADER_OF_REQUEST "http.request.header."
@@ -18,10 +18,9 @@
 /**
  * Fill the spans of a message from its further arguments, in their order; a later one wins. A
  * request or backend message has one span, which takes over a `start` that is sane: not later than
- * the message's receipt and not older than start_age_max_ns. Due after the slots.
+ * the message's receipt and not older than moment_age_max_ns. Due after the slots.
  * @param server, client  [borrow] either may be NULL
- * @return when a response message says that the request ended, under the same bounds; else the
- *         message's receipt
+ * @return when the response message says that the request ended, under the same bounds; else 0
  */
 int64_t arguments_set(const struct handlers *h, const struct spoe_message *msg, struct span *server,
                       struct span *client);

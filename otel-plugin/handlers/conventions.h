@@ -110,7 +110,10 @@
     X("response_ms", INT, TIME_RESPONSE, NO, C)                                                    \
     X("unique-id", NONE, NONE, NO, NO)                                                             \
     X("traceparent", NONE, NONE, NO, NO)                                                           \
+    X("traceparent2", NONE, NONE, NO, NO)                                                          \
     X("tracestate", NONE, NONE, NO, NO)                                                            \
+    X("tracestate2", NONE, NONE, NO, NO)                                                           \
+    X("tracestate3", NONE, NONE, NO, NO)                                                           \
     X("baggage", NONE, NONE, NO, NO)                                                               \
     X("b3", NONE, NONE, NO, NO)                                                                    \
     X("x-b3-traceid", NONE, NONE, NO, NO)                                                          \

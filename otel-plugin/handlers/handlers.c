@@ -216,8 +216,11 @@ static void on_response(struct handlers_worker *worker, const struct spoe_messag
     slots_set_response(h, request.server, request.client, slot);
     end = arguments_set(h, msg, request.server, request.client);
     slots_set_custom(request.server, slot);
-    if (end < request.last_unix_ns)
-        end = request.last_unix_ns; /* the clock was set back */
+    if (end == 0) {
+        end = msg->recv_unix_ns;
+        if (end < request.last_unix_ns)
+            end = request.last_unix_ns; /* the clock was set back */
+    }
     request.server->next = NULL;
     list = request.server;
     if (request.client != NULL) {

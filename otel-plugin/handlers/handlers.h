@@ -33,9 +33,9 @@ struct handlers {
     struct counters *counters;
     const char *known_methods; /* comma-separated */
     enum semconv_mode semconv;
-    const char *redact_query; /* comma-separated keys; "*": every one; NULL: none */
-    struct exclude *exclude;  /* NULL: no path is */
-    int64_t start_age_max_ns; /* 0: ARGUMENTS_AGE_MAX_NS */
+    const char *redact_query;  /* comma-separated keys; "*": every one; NULL: none */
+    struct exclude *exclude;   /* NULL: no path is */
+    int64_t moment_age_max_ns; /* 0: ARGUMENTS_AGE_MAX_NS */
     struct warn_limit _warn_refused, _warn_missing_id;
 };
 

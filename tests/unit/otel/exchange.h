@@ -14,7 +14,7 @@
 #include "handlers/http_parts.h"
 #include "handlers/messages.h"
 
-#define EXCHANGE_SLOTS_MAX 16
+#define EXCHANGE_SLOTS_MAX 32
 #define EXCHANGE_ARGS_MAX 160
 /* Receipt of the three messages. */
 #define EXCHANGE_NOW INT64_C(1700000000000000000)

@@ -270,19 +270,6 @@ Test(attributes, the_clients_are_left_out_where_there_is_no_client)
     expect_str(ended_server, "url.query", "a=REDACTED");
 }
 
-Test(attributes, an_open_request_is_no_larger_for_it)
-{
-    struct store_request open;
-
-    fresh();
-    send_request(&x);
-    send_backend(&x);
-    cr_assert_eq(store_take(handlers.store, "u1", 2, &open), STORE_OK);
-    cr_expect_leq(sizeof(struct span), 112, "got %zu", sizeof(struct span));
-    span_destroy(open.server);
-    span_destroy(open.client);
-}
-
 /* ---- routes and headers -------------------------------------------------------------------- */
 
 Test(attributes, a_route_names_the_span)

@@ -70,7 +70,7 @@ Test(times, what_is_not_sane_is_ignored)
 
 Test(times, the_oldest_start_is_a_setting)
 {
-    handlers.start_age_max_ns = 1 * S;
+    handlers.moment_age_max_ns = 1 * S;
     fresh();
     add(&x.request, "start", us(REQUEST_AT - 1 * S));
     exchange_run(&x);
@@ -79,6 +79,19 @@ Test(times, the_oldest_start_is_a_setting)
     add(&x.request, "start", us(REQUEST_AT - 1 * S - 1 * US));
     exchange_run(&x);
     cr_expect_eq(ended_server->start_unix_ns, REQUEST_AT);
+}
+
+Test(times, a_haproxy_whose_clock_is_behind_keeps_its_durations)
+{
+    const int64_t skew = 5 * S;
+
+    fresh();
+    add(&x.request, "start", us(REQUEST_AT - skew));
+    add(&x.backend, "start", us(BACKEND_AT - skew));
+    add(&x.response, "end", us(RESPONSE_AT - skew));
+    exchange_run(&x);
+    cr_expect_eq(ended_server->end_unix_ns - ended_server->start_unix_ns, RESPONSE_AT - REQUEST_AT);
+    cr_expect_eq(ended_client->end_unix_ns - ended_client->start_unix_ns, RESPONSE_AT - BACKEND_AT);
 }
 
 Test(times, stay_nested)
