@@ -20,6 +20,7 @@
 #include "conf/endpoint.h"
 #include "conf/headers.h"
 #include "conf/number.h"
+#include "handlers/exclude.h"
 #include "span/utf8.h"
 
 #define SECONDS INT64_C(1000000000)
@@ -534,7 +535,7 @@ spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_config *cfg
     read_redaction(&r);
     read_limits(&r);
     read_resource(&r);
-    text(&r, OPT_EXCLUDE_PATHS, &ret->exclude_paths);
+    checked_text(&r, OPT_EXCLUDE_PATHS, exclude_error, &ret->exclude_paths);
     checked_text(&r, OPT_KNOWN_METHODS, methods_error, &ret->known_methods);
     if (r.no_memory)
         return SPOE_E_NOMEM;

@@ -172,9 +172,7 @@ const struct spoe_option *const otel_options[] = {
         OPTION(.type = SPOE_OPT_STRING, .key = "exclude-paths", .env = ENV("EXCLUDE_PATHS"),
                .help = "paths that are not traced: /healthz,/internal/*"),
     [OPT_REDACT_QUERY] =
-        OPTION(.type = SPOE_OPT_STRING, .key = "redact-query",
-               .default_text = "AWSAccessKeyId,Signature,sig,X-Amz-Signature,X-Amz-Credential,"
-                               "X-Amz-Security-Token,X-Goog-Signature",
+        OPTION(.type = SPOE_OPT_STRING, .key = "redact-query", .default_text = "*",
                .env = ENV("REDACT_QUERY"),
                .help = "parameters of queries whose values are hidden; *: all, none: none"),
     [OPT_KNOWN_METHODS] = OPTION(.type = SPOE_OPT_STRING, .key = "known-methods",

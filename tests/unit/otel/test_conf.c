@@ -60,7 +60,7 @@ Test(conf, has_a_default_for_everything)
     cr_expect_str_eq(conf.known_methods,
                      "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE");
     cr_expect_null(conf.exclude_paths);
-    cr_expect_not_null(strstr(conf.redact_query, "X-Amz-Signature"));
+    cr_expect_str_eq(conf.redact_query, "*");
     otel_conf_fini(&conf);
 }
 
@@ -89,7 +89,7 @@ Test(conf, reads_every_option)
     set("keep-errors", "on");
     set("trust-inbound", "ignore");
     set("propagators", "b3multi,tracecontext,b3multi");
-    set("exclude-paths", "/healthz");
+    set("exclude-paths", "/healthz,/internal/*");
     set("redact-query", "none");
     set("semconv", "http/dup");
     set("value-length-limit", "10");
@@ -120,7 +120,7 @@ Test(conf, reads_every_option)
     cr_expect_eq(conf.propagators.n, 2);
     cr_expect_eq(conf.propagators.list[0], PROPAGATOR_B3MULTI);
     cr_expect_eq(conf.propagators.list[1], PROPAGATOR_TRACECONTEXT);
-    cr_expect_str_eq(conf.exclude_paths, "/healthz");
+    cr_expect_str_eq(conf.exclude_paths, "/healthz,/internal/*");
     cr_expect_null(conf.redact_query);
     cr_expect_eq(conf.semconv, SEMCONV_DUP);
     cr_expect_eq(conf.limits.value_length, 10);
@@ -195,12 +195,14 @@ Test(conf, reports_all_that_is_wrong_in_one_run)
     set("resource-attributes", "novalue");
     set("headers", "Content-Type=x");
     set("batch-max", "10001");
+    set("exclude-paths", "healthz");
     expect_error("endpoint: has no port");
     for (const char *const *p =
              (const char *const[]){
                  "service-name: is not UTF-8", "known-methods: must name a method",
                  "sampler-arg: is not a number from 0 to 1", "propagators: is not a list",
-                 "semconv: is not a list", "resource-attributes: has an item without =",
+                 "exclude-paths: has a path that does not begin with /", "semconv: is not a list",
+                 "resource-attributes: has an item without =",
                  "headers: has a name that the export sets",
                  "batch-max: is more than span-queue-max", NULL};
          *p != NULL; p++)
