@@ -199,17 +199,18 @@ static void set_route(enum semconv_mode mode, struct span *span, struct spoe_spa
     const char *old = span_name(span, &n);
     const char *space = n > 0 ? memchr(old, ' ', n) : NULL;
 
-    attr_set_text(mode, span, ATTR_ROUTE, route);
     if (space != NULL)
         n = (size_t)(space - old); /* a route that comes twice takes the first one's place */
-    if (n > sizeof name - 1)
-        return;
-    memcpy(name, old, n);
-    name[n++] = ' ';
-    if (route.n > sizeof name - n)
-        route.n = sizeof name - n;
-    memcpy(name + n, route.p, route.n);
-    span_set_name(span, name, n + route.n);
+    if (n < sizeof name) {
+        const size_t room = sizeof name - n - 1;
+        const size_t len = route.n < room ? route.n : room;
+
+        memcpy(name, old, n);
+        name[n] = ' ';
+        memcpy(name + n + 1, route.p, len);
+        span_set_name(span, name, n + 1 + len);
+    }
+    attr_set_text(mode, span, ATTR_ROUTE, route);
 }
 
 static void set_redacted(const struct work *work, struct span *span, enum otel_attr attr,

@@ -138,5 +138,5 @@ bool attr_find(enum semconv_mode mode, const struct span *span, enum otel_attr a
     const struct names names = names_of(mode, span, attr);
     const char *name = names.stable != NULL ? names.stable : names.old;
 
-    return span_find(span, name, strlen(name), ret);
+    return name != NULL && span_find(span, name, strlen(name), ret);
 }

@@ -295,8 +295,7 @@ void span_set_bool(struct span *span, const char *key, size_t key_len, bool valu
 
 void span_set_bytes(struct span *span, const char *key, size_t key_len, const void *p, size_t n)
 {
-    const size_t max =
-        limits.value_length < SPAN_VALUE_MAX ? limits.value_length : SPAN_VALUE_MAX;
+    const size_t max = limits.value_length < SPAN_VALUE_MAX ? limits.value_length : SPAN_VALUE_MAX;
     const size_t len = n < max ? n : max;
     char *out = place(span, key, key_len, 2 + len);
 

@@ -296,6 +296,21 @@ Test(attributes, a_route_may_come_with_the_response_and_replace_another)
     expect_str(ended_server, "http.request.method_original", "PROPFIND");
 }
 
+Test(attributes, a_long_route_is_cut_as_names_are)
+{
+    static char route[SPAN_VALUE_MAX + 1];
+    size_t n;
+
+    memset(route, 'r', SPAN_VALUE_MAX);
+    fresh();
+    add(&x.request, "route", text(route));
+    add(&x.response, "route", text(route));
+    exchange_run(&x);
+    cr_expect_eq(memcmp(span_name(ended_server, &n), "GET rrr", 7), 0);
+    cr_expect_eq(n, SPAN_VALUE_MAX);
+    expect_str(ended_server, "http.route", route);
+}
+
 Test(attributes, an_empty_route_is_none)
 {
     fresh();
