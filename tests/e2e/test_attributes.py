@@ -7,7 +7,7 @@ import time
 from lib import haproxy as hap
 from lib.haproxy import HAProxy
 from lib.procs import SpoeHost
-from lib.traces import wait_pair
+from lib.traces import end, wait_pair
 
 from conftest import host_env
 
@@ -44,6 +44,7 @@ def test_any_argument_with_its_type(binary, config, agent, origin, collector):
     add_args(config, "response", "my.status=status res.text=res.fhdr(X-Origin-Traceparent)")
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         answer = proxy.get("/args")
+        end(agent)
         server, client = wait_pair(collector, "/args")
     got = server.attributes
     assert (got["my.text"], got["my-bool"], got["my_int"]) == ("hello", True, -5)
@@ -65,6 +66,7 @@ def test_conventional_arguments(binary, config, agent, origin, collector):
         proxy.get(
             "/conv?page=3&sig=f00", headers={"User-Agent": "test/1"}, method="POST", body=b"12345"
         )
+        end(agent)
         server, client = wait_pair(collector, "/conv")
     got = server.attributes
     assert got["url.query"] == "page=REDACTED&sig=REDACTED"
@@ -80,7 +82,9 @@ def test_conventional_arguments(binary, config, agent, origin, collector):
 def test_http2_version(binary, config, agent, origin, collector):
     config.edit_spoe(r"^    #args query=query", "    args query=query")
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
-        assert proxy.curl(paths=["/h2"]) == [("2", "200")]
+        base = f"http://127.0.0.1:{proxy.web}"
+        assert proxy.curl("--http2-prior-knowledge", base=base, paths=["/h2"])[0][:2] == ("2", "200")
+        end(agent)
         server, _client = wait_pair(collector, "/h2")
     assert server.attributes["network.protocol.version"] == "2"
     assert "url.query" not in server.attributes
@@ -95,9 +99,9 @@ def test_redaction_by_list_and_off(binary, tmp, origin, collector):
         ) as proxy:
             path = f"/redact-{value.split(',')[0]}"
             proxy.get(f"{path}?page=3&sig=f00")
+            end(agent)
             server, _client = wait_pair(collector, path)
             assert server.attributes["url.query"] == wanted
-            assert agent.terminate() == 0, agent.report()
 
 
 def test_route_names_the_span(binary, config, agent, origin, collector):
@@ -111,6 +115,7 @@ def test_route_names_the_span(binary, config, agent, origin, collector):
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         proxy.get("/users/4711")
         proxy.get("/other")
+        end(agent)
         server, client = wait_pair(collector, "/users/4711")
         assert (server.name, client.name) == ("GET /users/{id}", "GET")
         assert server.attributes["http.route"] == "/users/{id}"
@@ -129,6 +134,7 @@ def test_headers_are_lists(binary, config, agent, origin, collector):
              "res.fhdr(X-Origin-Traceparent)")
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         answer = proxy.get("/headers", headers={"X-Plan": "caf\xe9, gold", "Accept": "text/html"})
+        end(agent)
         server, _client = wait_pair(collector, "/headers")
     got = server.attributes
     assert got["http.request.header.x-plan"] == ["caf\ufffd, gold"]
@@ -143,6 +149,7 @@ def test_haproxys_own_clock(binary, config, agent, origin, collector):
     add_args(config, "response", "end=date(0,us) copy.end=date(0,us)")
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         proxy.get("/clock")
+        end(agent)
         server, client = wait_pair(collector, "/clock")
     assert server.start == server.attributes["copy.start"] * 1000
     assert server.end == client.end == server.attributes["copy.end"] * 1000
@@ -156,6 +163,7 @@ def test_moments_that_cannot_be_are_ignored(binary, config, agent, origin, colle
     add_args(config, "response", "end=date(-3600,us)")
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         proxy.get("/clock")
+        end(agent)
         server, client = wait_pair(collector, "/clock")
     assert before <= server.start <= client.start <= client.end <= server.end <= time.time_ns()
 
@@ -167,8 +175,9 @@ def test_file_for_3x_has_more(binary, version, tmp, agent, origin, collector):
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         before = time.time_ns()
         assert proxy.get("/three?a=1").otel_status is None
-        server, client = wait_pair(collector, "/three")
         after = time.time_ns()
+        end(agent)
+        server, client = wait_pair(collector, "/three")
     # HAProxy's clock is read once per round of its loop, so it may be a little behind.
     assert before - 10**9 <= server.start <= server.end <= after
     assert server.attributes["url.query"] == "a=REDACTED"
@@ -187,8 +196,8 @@ def test_excluded_by_haproxy(binary, config, agent, origin, collector):
         for port in (proxy.web, proxy.api):
             assert proxy.get("/healthz", port=port).status == 200
         assert proxy.get("/healthy").status == 200
+        got = totals(agent)
         wait_pair(collector, "/healthy")
-    got = totals(agent)
     assert (got["requests"], got["backends"], got["responses"]) == (1, 1, 1)
     assert got["unknown_id"] == 0
 
@@ -204,9 +213,9 @@ def test_excluded_by_the_plugin(binary, config, origin, collector):
             assert answer.origin_traceparent == "not one of ours"
         for path in ("/ping/", "/pin", "/internal"):
             assert proxy.get(path).status == 200
+        got = totals(agent)
         for path in ("/ping/", "/pin", "/internal"):
             wait_pair(collector, path)
-        got = totals(agent)
     assert (got["excluded"], got["excluded_later"], got["unknown_id"]) == (3, 6, 0)
     assert (got["opened"], got["ended"]) == (3, 3)
 
@@ -220,8 +229,8 @@ def test_old_names(binary, tmp, origin, collector):
             binary, config, [agent.port], origin.address
         ) as proxy:
             proxy.get("/old?a=1")
+            end(agent)
             spans = collector.wait_spans(2)
-            assert agent.terminate() == 0, agent.report()
         (server,) = [s.attributes for s in spans if s.kind == "SERVER"]
         (client,) = [s.attributes for s in spans if s.kind == "CLIENT"]
         collector.clear()
