@@ -23,8 +23,11 @@ def test_demo(binary):
 
 def test_demo_that_keeps_running(binary):
     with procs.Proc([DEMO], name="demo", env=demo_env(binary, KEEP="1")) as demo:
-        demo.wait_line("goes on running", limit=3 * procs.LIMIT)
-        demo.wait_line("HAProxy web .*http://127.0.0.1:[0-9]+/", start=demo.mark() - 8)
+        demo.wait_line("goes on running until Ctrl-C", limit=3 * procs.LIMIT)
+        procs.wait_until(lambda: demo.count("HAProxy web ") == 2, "the addresses, once more")
+        port = demo.wait_line(r"HAProxy web +http://127.0.0.1:(\d+)/").group(1)
+        status, out = procs.run(["curl", "-sS", f"http://127.0.0.1:{port}/kept"])
+        assert (status, out) == (0, "hello from the origin\n")
         demo.signal(signal.SIGINT)
         assert demo.wait() == 0, demo.report()
 
