@@ -27,7 +27,11 @@ import time
 LIMIT = float(os.environ.get("SPOE_TEST_LIMIT", "60"))
 
 # Variables of the surroundings that would configure what is tested.
-_OURS = re.compile(r"^(SPOE_(?!TEST_)|OTLP_|OTEL_|SERVICE_NAME$|SPAN_|GRPC_|.*_proxy$|.*_PROXY$)")
+_OURS = re.compile(
+    r"^(SPOE_(?!TEST_)|OTLP_|OTEL_|SERVICE_|SPAN_|GRPC_|.*_proxy$|.*_PROXY$|TRACING_DISABLED$"
+    r"|TRACES_EXPORTER$|RETRY_TIMEOUT$|EXPORT_CONCURRENCY$|BATCH_|SAMPLE|KEEP_ERRORS$|TRUST_INBOUND$"
+    r"|PROPAGATORS$|RESOURCE_ATTRIBUTES$|EXCLUDE_PATHS$|REDACT_QUERY$|KNOWN_METHODS$|SEMCONV$"
+    r"|(VALUE_LENGTH|ATTRIBUTE_COUNT|EVENT_COUNT|LINK_COUNT)_LIMIT$)")
 
 
 class Timeout(AssertionError):
