@@ -89,8 +89,10 @@ static void *work(void *arg)
         slot[0] = spoe_value_str(spoe_str(id));
         msg.index = random[2] % 3;
         msg.n_slots = n_slots[msg.index];
-        if (msg.index == MESSAGE_REQUEST)
+        if (msg.index == MESSAGE_REQUEST) {
             slot[REQUEST_METHOD] = spoe_value_str(spoe_str("GET"));
+            slot[REQUEST_PATH] = spoe_value_str(spoe_str(random[3] % 4 == 0 ? "/healthz" : "/"));
+        }
         if (msg.index == MESSAGE_RESPONSE)
             slot[RESPONSE_STATUS] = spoe_value_int(200);
         if (handlers_handle(&worker, NULL, &msg) != SPOE_OK)
@@ -140,7 +142,8 @@ int main(void)
 
     handlers.store = evictor.store = store_create(STORE_MAX, TTL_NS);
     sink.queue = span_queue_create(QUEUE_MAX);
-    if (handlers.store == NULL || sink.queue == NULL)
+    handlers.exclude = exclude_create("/healthz");
+    if (handlers.store == NULL || sink.queue == NULL || handlers.exclude == NULL)
         return 1;
     if (pthread_create(&exporter, NULL, export, &taken) != 0)
         abort();
@@ -162,10 +165,12 @@ int main(void)
 #undef X
     (void)printf("taken=%zu answers=%u\n", taken, atomic_load(&answers));
     if (counted(&counters.opened) != ended || spans != atomic_load(&answers) ||
-        store_count(handlers.store) != 0 || counted(&counters.ended) == 0) {
+        store_count(handlers.store) != 0 || counted(&counters.ended) == 0 ||
+        counted(&counters.excluded) == 0 || counted(&counters.excluded_later) == 0) {
         (void)fprintf(stderr, "the numbers do not add up\n");
         return 1;
     }
+    exclude_destroy(handlers.exclude);
     store_destroy(handlers.store);
     span_queue_destroy(sink.queue);
     return 0;

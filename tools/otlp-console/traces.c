@@ -16,6 +16,7 @@
 #define INDENT 2
 
 typedef Opentelemetry__Proto__Common__V1__AnyValue any_value;
+typedef Opentelemetry__Proto__Common__V1__ArrayValue array_value;
 typedef Opentelemetry__Proto__Common__V1__KeyValue key_value;
 typedef Opentelemetry__Proto__Resource__V1__Resource resource_msg;
 typedef Opentelemetry__Proto__Trace__V1__ResourceSpans resource_spans;
@@ -87,8 +88,20 @@ static const char *service_name(const resource_msg *resource)
     return "";
 }
 
+static void print_value(FILE *out, const any_value *value, bool json, unsigned depth);
+
+static void print_array(FILE *out, const array_value *array, bool json, unsigned depth)
+{
+    (void)putc('[', out);
+    for (size_t i = 0; i < array->n_values; i++) {
+        (void)fputs(i == 0 ? "" : json ? "," : ", ", out);
+        print_value(out, array->values[i], json, depth + 1);
+    }
+    (void)putc(']', out);
+}
+
 /* A value; what HAProxy's spans never hold is shown by its kind alone. */
-static void print_value(FILE *out, const any_value *value, bool json)
+static void print_value(FILE *out, const any_value *value, bool json, unsigned depth)
 {
     switch (value != NULL ? value->value_case
                           : OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE__NOT_SET) {
@@ -108,13 +121,18 @@ static void print_value(FILE *out, const any_value *value, bool json)
         (void)fprintf(out, json ? "\"%g\"" : "%g", value->double_value); /* may be a NaN */
         break;
     case OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_ARRAY_VALUE:
-        (void)fputs(json ? "\"(array)\"" : "(array)", out);
+        if (depth < DEPTH_MAX)
+            print_array(out, value->array_value, json, depth);
+        else
+            (void)fputs(json ? "\"(array)\"" : "(array)", out);
         break;
     case OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_KVLIST_VALUE:
         (void)fputs(json ? "\"(map)\"" : "(map)", out);
         break;
     case OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_BYTES_VALUE:
-        (void)fputs(json ? "\"(bytes)\"" : "(bytes)", out);
+        (void)fputs(json ? "\"0x" : "0x", out);
+        text_hex(out, value->bytes_value.data, value->bytes_value.len);
+        (void)fputs(json ? "\"" : "", out);
         break;
     default:
         (void)fputs(json ? "null" : "(none)", out);
@@ -149,7 +167,7 @@ static void print_json(FILE *out, const span_msg *span, const resource_msg *reso
         (void)fputs(i > 0 ? "," : "", out);
         text_json(out, span->attributes[i]->key);
         (void)putc(':', out);
-        print_value(out, span->attributes[i]->value, true);
+        print_value(out, span->attributes[i]->value, true, 0);
     }
     (void)fputs("},\"events\":[", out);
     for (size_t i = 0; i < span->n_events; i++) {
@@ -185,7 +203,7 @@ static void print_span(FILE *out, const struct entry *entry, unsigned depth)
         (void)fprintf(out, "%*s", indent + 2 * INDENT, "");
         text_plain(out, span->attributes[i]->key);
         (void)fputs(" = ", out);
-        print_value(out, span->attributes[i]->value, false);
+        print_value(out, span->attributes[i]->value, false, 0);
         (void)putc('\n', out);
     }
     for (size_t i = 0; i < span->n_events; i++) {
