@@ -6,7 +6,7 @@ import time
 
 from lib import haproxy as hap
 from lib.haproxy import HAProxy
-from lib.procs import SpoeHost
+from lib.procs import SpoeHost, free_port
 from lib.traces import end, wait_pair
 
 from conftest import host_env
@@ -88,6 +88,35 @@ def test_http2_version(binary, config, agent, origin, collector):
         server, _client = wait_pair(collector, "/h2")
     assert server.attributes["network.protocol.version"] == "2"
     assert "url.query" not in server.attributes
+
+
+def test_tls(binary, config, tmp, agent, origin, collector, certs):
+    pem, port = f"{tmp}/site.pem", free_port()
+    with open(pem, "wb") as file:
+        file.write(certs.read("server") + certs.read("server", "key"))
+    config.edit_main(
+        r"^    default_backend web-app",
+        f"    bind 127.0.0.1:{port} ssl crt {pem} alpn h2,http/1.1\n    default_backend web-app",
+    )
+    add_args(
+        config,
+        "request",
+        "tls_version=ssl_fc_protocol tls_alpn=ssl_fc_alpn tls_resumed=ssl_fc_is_resumed",
+        "my.cipher=ssl_fc_cipher",
+    )
+    with HAProxy(binary, config, [agent.port], origin.address) as proxy:
+        ca = certs.path("ca")
+        proxy.curl("--http2", "--cacert", ca, base=f"https://localhost:{port}", paths=["/tls"])
+        proxy.get("/clear")
+        end(agent)
+        server, _client = wait_pair(collector, "/tls")
+        clear, _client = wait_pair(collector, "/clear")
+    got = server.attributes
+    assert (got["url.scheme"], got["tls.protocol.name"]) == ("https", "tls")
+    assert got["tls.protocol.version"] in ("1.2", "1.3")
+    assert (got["tls.next_protocol"], got["tls.resumed"]) == ("h2", False)
+    assert got["my.cipher"].isupper()
+    assert not [name for name in clear.attributes if name.startswith("tls.protocol")]
 
 
 def test_redaction_by_list_and_off(binary, tmp, origin, collector):
@@ -188,6 +217,26 @@ def test_file_for_3x_has_more(binary, version, tmp, agent, origin, collector):
     assert client.attributes["haproxy.redispatched"] is False
     assert "http.request.resend_count" not in client.attributes
     assert "tls.protocol.version" not in server.attributes
+
+
+def test_retries(binary, version, tmp, agent, origin, collector, refusing):
+    """The first server refuses, the second one answers: one CLIENT span says that it was so."""
+    if version < (3, 0):
+        return  # these cannot tell
+    config = hap.Config(tmp, spoe="spoe-otel-3.x.cfg").relax().show_status()
+    config.edit_main(
+        r"^backend web-app\n",
+        "backend web-app\n    balance first\n    retries 3\n    option redispatch 1\n"
+        f"    server app0 {refusing.address}\n",
+    )
+    with HAProxy(binary, config, [agent.port], origin.address) as proxy:
+        assert proxy.get("/again").status == 200
+        end(agent)
+        _server, client = wait_pair(collector, "/again")
+    got = client.attributes
+    assert got["haproxy.server.name"] == "app1"
+    assert got["http.request.resend_count"] >= 1
+    assert got["haproxy.redispatched"] is True
 
 
 def test_excluded_by_haproxy(binary, config, agent, origin, collector):
