@@ -136,10 +136,13 @@ static size_t value_size(const struct span_attr *attr)
 static size_t span_size(const struct span *span)
 {
     size_t size = align_up(sizeof(span_msg)) + align_up(sizeof(status_msg)), n, pos = 0;
-    const char *name = span_name(span, &n);
+    const char *name = span_name(span, &n), *state;
     struct span_attr attr;
 
     size += string_size(name, n);
+    state = span_trace_state(span, &n);
+    if (state != NULL)
+        size += string_size(state, n);
     size += align_up(span->n_attributes * sizeof(key_value *));
     while (span_attribute(span, &pos, &attr)) {
         size += align_up(sizeof(key_value)) + value_size(&attr);
@@ -284,8 +287,8 @@ static void build_events(struct arena *arena, const struct span *span, span_msg 
 static span_msg *build_span(struct arena *arena, const struct span *span)
 {
     span_msg *msg = take(arena, sizeof *msg);
-    size_t name_len, pos = 0;
-    const char *name = span_name(span, &name_len);
+    size_t name_len, state_len, pos = 0;
+    const char *name = span_name(span, &name_len), *state = span_trace_state(span, &state_len);
     struct span_attr attr;
 
     opentelemetry__proto__trace__v1__span__init(msg);
@@ -293,6 +296,8 @@ static span_msg *build_span(struct arena *arena, const struct span *span)
     msg->span_id = binary(span->context.span_id, sizeof span->context.span_id);
     if (!is_zero(span->parent_id, sizeof span->parent_id))
         msg->parent_span_id = binary(span->parent_id, sizeof span->parent_id);
+    if (state != NULL)
+        msg->trace_state = take_string(arena, state, state_len);
     msg->flags = span_flags(span);
     msg->name = take_string(arena, name, name_len);
     msg->kind = (Opentelemetry__Proto__Trace__V1__Span__SpanKind)span->kind;

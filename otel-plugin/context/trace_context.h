@@ -18,6 +18,7 @@ struct trace_context {
     uint8_t trace_id[16];
     uint8_t span_id[8];
     uint8_t flags; /* TRACE_FLAG_* */
+    bool debug;    /* B3's debug flag, which W3C's formats cannot say: implies sampled */
 };
 
 /**

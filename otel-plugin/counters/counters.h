@@ -19,6 +19,9 @@
     X(evicted)           /* ended by span-ttl */                                                   \
     X(ended_at_stop)     /* ended as incomplete by the shutdown */                                 \
     X(lost_open)         /* still open when the shutdown's time was over */                        \
+    X(unsampled)         /* requests that were not sampled; in none of the four */                 \
+    X(capped)            /* of these, over sample-max-per-second */                                \
+    X(kept_errors)       /* of these, exported for a 5xx: keep-errors */                           \
     X(missing_id)        /* messages with no or an empty unique-id */                              \
     X(long_id)           /* messages with an id above STORE_KEY_MAX */                             \
     X(duplicate_id)      /* request messages whose id was open */                                  \

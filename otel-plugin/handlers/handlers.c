@@ -15,7 +15,9 @@
 #include "handlers/messages.h"
 #include "handlers/slots.h"
 
-#define VARIABLE "traceparent"
+/* What marks spans that the sampler passed over and that were exported for a 5xx; its value. */
+#define ATTR_KEPT "haproxy.sampling.kept"
+#define KEPT_ERROR "error"
 
 _Static_assert(REQUEST_UNIQUE_ID == 0 && BACKEND_UNIQUE_ID == 0 && RESPONSE_UNIQUE_ID == 0,
                "unique_id() reads the first slot");
@@ -69,40 +71,7 @@ static void on_unknown_id(struct handlers *h, struct spoe_span id, bool last)
         count(&h->counters->unknown_id, 1);
 }
 
-static void answer(struct handlers *h, struct spoe_request *req,
-                   const struct trace_context *context)
-{
-    char text[TRACEPARENT_LEN];
-    struct spoe_value value;
-
-    traceparent_format(context, text);
-    value = spoe_value_str((struct spoe_span){text, sizeof text});
-    if (h->host->set_var(req, SPOE_SCOPE_TXN, spoe_str(VARIABLE), &value) != SPOE_OK)
-        count(&h->counters->unanswered, 1);
-}
-
 /* ---- request ----------------------------------------------------------------------------- */
-
-/* Continue the inbound trace, or begin one. @return the parent's id in buf, or NULL for a root */
-static const uint8_t *new_context(struct handlers_worker *worker, const struct spoe_value *inbound,
-                                  struct trace_context *ret, uint8_t buf[8])
-{
-    struct trace_context parent;
-    const uint8_t *parent_id = NULL;
-
-    if (inbound->type == SPOE_T_STR && traceparent_parse(inbound->u.s.p, inbound->u.s.n, &parent)) {
-        memcpy(buf, parent.span_id, sizeof parent.span_id);
-        parent_id = buf;
-        *ret = parent;
-        /* Every request is sampled; the random flag goes on as it came (trace-context-2, 4.3). */
-        ret->flags |= TRACE_FLAG_SAMPLED;
-    } else {
-        id_trace(&worker->ids, ret->trace_id);
-        ret->flags = TRACE_FLAG_SAMPLED | TRACE_FLAG_RANDOM;
-    }
-    id_span(&worker->ids, ret->span_id);
-    return parent_id;
-}
 
 static void on_refused(struct handlers *h, int64_t now_mono_ns)
 {
@@ -114,6 +83,18 @@ static void on_refused(struct handlers *h, int64_t now_mono_ns)
                   "%" PRIu64 " requests are not traced: span-store-max is reached", n);
 }
 
+/* A request without spans: an entry in the store, so that its backend message finds its context. */
+static void open_unsampled(struct handlers *h, struct spoe_request *req,
+                           const struct spoe_message *msg, struct spoe_span id,
+                           const struct new_context *begun)
+{
+    if (store_open_unsampled(h->store, id.p, id.n, &begun->context, msg->recv_mono_ns,
+                             msg->recv_unix_ns) == STORE_DUPLICATE)
+        count(&h->counters->duplicate_id, 1);
+    else
+        context_answer(h, req, begun); /* with a full store, too: nothing is lost but the child */
+}
+
 static void on_request(struct handlers_worker *worker, struct spoe_request *req,
                        const struct spoe_message *msg)
 {
@@ -121,30 +102,34 @@ static void on_request(struct handlers_worker *worker, struct spoe_request *req,
     const struct spoe_value *slot = msg->slot;
     const struct spoe_span id = unique_id(h, msg);
     struct spoe_span name;
-    struct trace_context context;
-    uint8_t parent_buf[8];
-    const uint8_t *parent;
+    struct new_context begun;
     struct span *span;
 
     if (id.n == 0)
         return;
     if (is_excluded(h, id, &slot[REQUEST_PATH]))
         return;
-    parent = new_context(worker, &slot[REQUEST_TRACEPARENT], &context, parent_buf);
+    context_begin(worker, msg, &begun);
+    if (!begun.record) {
+        open_unsampled(h, req, msg, id, &begun);
+        return;
+    }
     name = slots_name(h, &slot[REQUEST_METHOD]);
-    span = span_create(SPAN_SERVER, &context, parent, parent != NULL, msg->recv_unix_ns, name.p,
-                       name.n);
+    span = span_create(SPAN_SERVER, &begun.context, begun.has_parent ? begun.parent_id : NULL,
+                       begun.has_parent, msg->recv_unix_ns, name.p, name.n);
     if (span == NULL) {
         count(&h->counters->no_memory, 1);
         return;
     }
+    span_set_trace_state(span, begun.tracestate, begun.tracestate_len);
     slots_set_request(h, span, slot);
     (void)arguments_set(h, msg, span, NULL);
 
     switch (store_open(h->store, id.p, id.n, span, msg->recv_mono_ns, msg->recv_unix_ns)) {
     case STORE_OK:
-        count(&h->counters->opened, 1);
-        answer(h, req, &context);
+        if (context_is_sampled(&begun.context))
+            count(&h->counters->opened, 1);
+        context_answer(h, req, &begun);
         return; /* the store's now */
     case STORE_DUPLICATE:
         count(&h->counters->duplicate_id, 1);
@@ -173,6 +158,11 @@ static void on_backend(struct handlers_worker *worker, struct spoe_request *req,
 
     if (id.n == 0)
         return;
+    if (store_unsampled(h->store, id.p, id.n, &context)) {
+        id_span(&worker->ids, context.span_id);
+        context_answer_child(h, req, &context);
+        return;
+    }
     id_span(&worker->ids, context.span_id); /* the rest comes from the SERVER span */
     span = span_create(SPAN_CLIENT, &context, NULL, false, msg->recv_unix_ns, name.p, name.n);
     if (span == NULL) {
@@ -184,7 +174,7 @@ static void on_backend(struct handlers_worker *worker, struct spoe_request *req,
 
     switch (store_attach(h->store, id.p, id.n, span, msg->recv_unix_ns, &context)) {
     case STORE_OK:
-        answer(h, req, &context);
+        context_answer_child(h, req, &context);
         return; /* the store's now */
     case STORE_DUPLICATE:
         count(&h->counters->duplicate_backend, 1);
@@ -197,6 +187,28 @@ static void on_backend(struct handlers_worker *worker, struct spoe_request *req,
 }
 
 /* ---- response ---------------------------------------------------------------------------- */
+
+/*
+ * A request that the sampler passed over is exported after all if it ended in 5xx, and says so.
+ * @return false: it is not; its spans are gone
+ */
+static bool keep_unsampled(struct handlers *h, const struct store_request *request,
+                           const struct spoe_value *status)
+{
+    struct span *const spans[] = {request->client, request->server};
+    int64_t code;
+    const bool keep = spoe_get_int(status, &code) && code >= 500 && code <= 599;
+
+    for (size_t i = 0; i < 2; i++) {
+        if (!keep)
+            span_destroy(spans[i]);
+        else if (spans[i] != NULL)
+            span_set_str(spans[i], ATTR_KEPT, sizeof ATTR_KEPT - 1, KEPT_ERROR,
+                         sizeof KEPT_ERROR - 1);
+    }
+    count(&h->counters->kept_errors, keep);
+    return keep;
+}
 
 static void on_response(struct handlers_worker *worker, const struct spoe_message *msg)
 {
@@ -213,6 +225,12 @@ static void on_response(struct handlers_worker *worker, const struct spoe_messag
         on_unknown_id(h, id, true);
         return;
     }
+    if (request.server == NULL)
+        return; /* not sampled */
+    if (context_is_sampled(&request.server->context))
+        count(&h->counters->ended, 1);
+    else if (!keep_unsampled(h, &request, &slot[RESPONSE_STATUS]))
+        return;
     slots_set_response(h, request.server, request.client, slot);
     end = arguments_set(h, msg, request.server, request.client);
     slots_set_custom(request.server, slot);
@@ -232,7 +250,6 @@ static void on_response(struct handlers_worker *worker, const struct spoe_messag
         list = request.client;
     }
     span_end(request.server, end);
-    count(&h->counters->ended, 1);
     sink_push(h->sink, list);
 }
 

@@ -7,6 +7,9 @@
  *   backend   opens CLIENT          answers txn.traceparent: CLIENT's context
  *   response  ends CLIENT, SERVER   answers nothing
  *
+ * context.h says what else is answered, and which requests are sampled. One that is not has an
+ * entry in the store and no spans; its answers are the same but for the flags.
+ *
  * What does not fit that order is counted and opens nothing. A request message whose id is open
  * answers nothing either: it may belong to another request, whose trace is none of its business
  * (ids can be a client's choice), and without an answer the caller's own traceparent passes
@@ -20,8 +23,10 @@
 #include "conf_types.h"
 #include "context/ids.h"
 #include "counters/counters.h"
+#include "handlers/context.h"
 #include "handlers/exclude.h"
 #include "lifecycle/sink.h"
+#include "sampling/rate_cap.h"
 #include "store/store.h"
 
 /* What all workers share. */
@@ -33,9 +38,11 @@ struct handlers {
     struct counters *counters;
     const char *known_methods; /* comma-separated */
     enum semconv_mode semconv;
-    const char *redact_query;  /* comma-separated keys; "*": every one; NULL: none */
-    struct exclude *exclude;   /* NULL: no path is */
-    int64_t moment_age_max_ns; /* 0: ARGUMENTS_AGE_MAX_NS */
+    const char *redact_query;            /* comma-separated keys; "*": every one; NULL: none */
+    struct exclude *exclude;             /* NULL: no path is */
+    int64_t moment_age_max_ns;           /* 0: ARGUMENTS_AGE_MAX_NS */
+    const struct context_policy *policy; /* NULL: context_policy_default */
+    struct rate_cap rate_cap;
     struct warn_limit _warn_refused, _warn_missing_id;
 };
 

@@ -40,6 +40,27 @@ static const struct spoe_message_decl request = {
                                         "inbound W3C trace context"),
             [REQUEST_SSL_FC] =
                 ARG(SPOE_ACCEPT_BOOL, "ssl_fc", "ssl_fc", "whether the client used TLS"),
+            [REQUEST_TRACEPARENT2] = ARG(SPOE_ACCEPT_STR, "traceparent2", "req.fhdr(traceparent,2)",
+                                         "a second line of it, which makes both invalid"),
+            /* a list that may be spread over lines; HAProxy hands over one at a time */
+            [REQUEST_TRACESTATE] = ARG(SPOE_ACCEPT_STR, "tracestate", "req.fhdr(tracestate,1)",
+                                       "inbound W3C tracestate"),
+            [REQUEST_TRACESTATE2] =
+                ARG(SPOE_ACCEPT_STR, "tracestate2", "req.fhdr(tracestate,2)", "its second line"),
+            [REQUEST_TRACESTATE3] =
+                ARG(SPOE_ACCEPT_STR, "tracestate3", "req.fhdr(tracestate,3)", "its third line"),
+            [REQUEST_B3] = ARG(SPOE_ACCEPT_STR, "b3", "req.fhdr(b3)", "inbound B3, single"),
+            [REQUEST_B3_TRACE_ID] = ARG(SPOE_ACCEPT_STR, "x-b3-traceid", "req.fhdr(x-b3-traceid)",
+                                        "inbound B3, multi: trace id"),
+            [REQUEST_B3_SPAN_ID] = ARG(SPOE_ACCEPT_STR, "x-b3-spanid", "req.fhdr(x-b3-spanid)",
+                                       "inbound B3, multi: the caller's span id"),
+            [REQUEST_B3_SAMPLED] = ARG(SPOE_ACCEPT_STR, "x-b3-sampled", "req.fhdr(x-b3-sampled)",
+                                       "inbound B3, multi: whether it is sampled"),
+            [REQUEST_B3_FLAGS] = ARG(SPOE_ACCEPT_STR, "x-b3-flags", "req.fhdr(x-b3-flags)",
+                                     "inbound B3, multi: 1 for debug"),
+            [REQUEST_SAMPLE] =
+                ARG(SPOE_ACCEPT_BOOL | SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "sample",
+                    "var(txn.otel_sample)", "whether to sample; overrides the sampler"),
             [REQUEST_SLOTS] = NULL},
 };
 

@@ -34,6 +34,11 @@ static struct span *end_incomplete(const struct store_request *request, size_t *
     return request->client;
 }
 
+static bool is_sampled(const struct store_request *request)
+{
+    return request->server != NULL && (request->server->context.flags & TRACE_FLAG_SAMPLED) != 0;
+}
+
 int64_t evictor_run(struct evictor *evictor, int64_t now_mono_ns)
 {
     const int draining = atomic_load(&evictor->draining);
@@ -48,6 +53,11 @@ int64_t evictor_run(struct evictor *evictor, int64_t now_mono_ns)
         store_expire(evictor->store, draining ? INT64_MAX : now_mono_ns, room, &request, &left)) {
         size_t n;
 
+        if (!is_sampled(&request)) { /* whether it ended in an error is not known */
+            span_destroy(request.client);
+            span_destroy(request.server);
+            continue;
+        }
         *tail = end_incomplete(&request, &n);
         tail = &request.server->next;
         room -= n;

@@ -26,6 +26,7 @@
     X("haproxy.frontend.port")                                                                     \
     X("haproxy.backend.name")                                                                      \
     X("haproxy.server.name")                                                                       \
+    X("haproxy.sampling.kept")                                                                     \
     X("haproxy.incomplete")                                                                        \
     X("http.method")                                                                               \
     X("http.status_code")                                                                          \

@@ -14,6 +14,7 @@
 #include "span/span.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,13 @@
 
 /* The worst case fits the 32-bit offsets with room: 128 * (4096 + 256 + 6) + 4096 < 2^20. */
 #define STEP 64u
+
+/* The spans of a request may be in different batches, so the last one to go frees it. */
+struct trace_state {
+    _Atomic uint32_t refs;
+    uint16_t len;
+    char text[];
+};
 
 struct known {
     const char *key;
@@ -132,10 +140,51 @@ struct span *span_create(enum span_kind kind, const struct trace_context *contex
     return span;
 }
 
+static void drop_trace_state(struct span *span)
+{
+    struct trace_state *state = span->_state;
+
+    span->_state = NULL;
+    if (state != NULL && atomic_fetch_sub_explicit(&state->refs, 1, memory_order_acq_rel) == 1)
+        free(state);
+}
+
+void span_set_trace_state(struct span *span, const char *p, size_t n)
+{
+    struct trace_state *state;
+
+    assert(span->_state == NULL && n <= UINT16_MAX);
+    if (n == 0)
+        return;
+    state = malloc(sizeof *state + n);
+    if (state == NULL)
+        return;
+    atomic_init(&state->refs, 1);
+    state->len = (uint16_t)n;
+    memcpy(state->text, p, n);
+    span->_state = state;
+}
+
+void span_share_trace_state(struct span *span, const struct span *from)
+{
+    assert(span->_state == NULL);
+    if (from->_state == NULL)
+        return;
+    atomic_fetch_add_explicit(&from->_state->refs, 1, memory_order_relaxed);
+    span->_state = from->_state;
+}
+
+const char *span_trace_state(const struct span *span, size_t *ret_len)
+{
+    *ret_len = span->_state != NULL ? span->_state->len : 0;
+    return span->_state != NULL ? span->_state->text : NULL;
+}
+
 void span_destroy(struct span *span)
 {
     if (span == NULL)
         return;
+    drop_trace_state(span);
     free(span->events);
     free(span->_data);
     free(span);

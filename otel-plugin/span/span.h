@@ -58,8 +58,9 @@ struct span {
     uint32_t dropped_attributes; /* over the limit, bad key, or no memory */
     uint32_t dropped_events;     /* over the limit, or no memory */
     int64_t start_unix_ns;
-    int64_t end_unix_ns;       /* 0: still open */
-    struct span_event *events; /* n_events; NULL before the first, since most spans have none */
+    int64_t end_unix_ns;        /* 0: still open */
+    struct span_event *events;  /* n_events; NULL before the first, since most spans have none */
+    struct trace_state *_state; /* shared by the spans of a request; NULL: none */
     /* The name and the attributes, packed; only span.c reads it. */
     char *_data;
     uint32_t _used, _size, _name_len;
@@ -111,6 +112,17 @@ void span_set_name(struct span *span, const char *name, size_t name_len);
 /** Add an event; past the limit, or without memory, it is counted in dropped_events instead. @param
  * name [const] */
 void span_add_event(struct span *span, const char *name, int64_t time_unix_ns);
+
+/**
+ * Give a span the tracestate of its trace; a span has none at first. Without memory it goes on
+ * without one, as the standard allows.
+ * @param p  [borrow] a valid one, at most UINT16_MAX bytes; n may be 0
+ */
+void span_set_trace_state(struct span *span, const char *p, size_t n);
+/** Give a span that has none the tracestate of another span. Costs no copy. */
+void span_share_trace_state(struct span *span, const struct span *from);
+/** @return [pin until the span's end] not NUL-terminated; NULL with length 0: none */
+const char *span_trace_state(const struct span *span, size_t *ret_len);
 
 /** End a span; an end before the start becomes the start. */
 void span_end(struct span *span, int64_t end_unix_ns);

@@ -23,7 +23,7 @@ struct entry {
     int64_t last_unix_ns;
     uint32_t hash; /* the part that picks the bucket */
     uint16_t key_len;
-    char key[];
+    char key[]; /* where server is NULL, a struct trace_context follows it, not aligned */
 };
 
 struct shard {
@@ -39,6 +39,7 @@ struct store {
     int64_t ttl_ns;
     uint64_t hash_key[2];
     _Atomic size_t n;      /* open, and about to be */
+    _Atomic size_t n_bare; /* of these, without spans */
     unsigned expire_shard; /* where store_expire() goes on; touched by it alone */
     struct shard shards[N_SHARDS];
 };
@@ -168,21 +169,26 @@ static struct entry *unlink_entry(struct store *store, struct shard *shard, stru
         shard->newest = entry->older;
     shard->n--;
     atomic_fetch_sub_explicit(&store->n, 1, memory_order_relaxed);
+    if (entry->server == NULL)
+        atomic_fetch_sub_explicit(&store->n_bare, 1, memory_order_relaxed);
     *ret = (struct store_request){
         .server = entry->server, .client = entry->client, .last_unix_ns = entry->last_unix_ns};
     return entry;
 }
 
-enum store_result store_open(struct store *store, const char *key, size_t key_len,
-                             struct span *server, int64_t now_mono_ns, int64_t now_unix_ns)
+/* @param context  where server is NULL */
+static enum store_result open_entry(struct store *store, const char *key, size_t key_len,
+                                    struct span *server, const struct trace_context *context,
+                                    int64_t now_mono_ns, int64_t now_unix_ns)
 {
+    const size_t tail = server == NULL ? sizeof *context : 0;
     struct shard *shard;
     struct entry *entry, **link;
     uint32_t hash;
 
     if (!key_ok(key_len))
         return STORE_KEY;
-    entry = malloc(sizeof *entry + key_len);
+    entry = malloc(sizeof *entry + key_len + tail);
     if (entry == NULL)
         return STORE_NOMEM;
     shard = pick(store, key, key_len, &hash);
@@ -192,6 +198,8 @@ enum store_result store_open(struct store *store, const char *key, size_t key_le
                             .hash = hash,
                             .key_len = (uint16_t)key_len};
     memcpy(entry->key, key, key_len);
+    if (tail > 0)
+        memcpy(entry->key + key_len, context, tail);
 
     lock(shard);
     link = find(shard, hash, key, key_len);
@@ -215,8 +223,45 @@ enum store_result store_open(struct store *store, const char *key, size_t key_le
     shard->newest = entry;
     if (++shard->n > shard->n_buckets)
         grow(shard);
+    if (server == NULL)
+        atomic_fetch_add_explicit(&store->n_bare, 1, memory_order_relaxed);
     unlock(shard);
     return STORE_OK;
+}
+
+enum store_result store_open(struct store *store, const char *key, size_t key_len,
+                             struct span *server, int64_t now_mono_ns, int64_t now_unix_ns)
+{
+    assert(server != NULL);
+    return open_entry(store, key, key_len, server, NULL, now_mono_ns, now_unix_ns);
+}
+
+enum store_result store_open_unsampled(struct store *store, const char *key, size_t key_len,
+                                       const struct trace_context *context, int64_t now_mono_ns,
+                                       int64_t now_unix_ns)
+{
+    return open_entry(store, key, key_len, NULL, context, now_mono_ns, now_unix_ns);
+}
+
+bool store_unsampled(struct store *store, const char *key, size_t key_len,
+                     struct trace_context *ret)
+{
+    struct shard *shard;
+    struct entry *entry;
+    uint32_t hash;
+    bool found;
+
+    /* A request's messages follow one another, so its own opening is seen here. */
+    if (!key_ok(key_len) || atomic_load_explicit(&store->n_bare, memory_order_relaxed) == 0)
+        return false;
+    shard = pick(store, key, key_len, &hash);
+    lock(shard);
+    entry = *find(shard, hash, key, key_len);
+    found = entry != NULL && entry->server == NULL;
+    if (found)
+        memcpy(ret, entry->key + entry->key_len, sizeof *ret);
+    unlock(shard);
+    return found;
 }
 
 enum store_result store_attach(struct store *store, const char *key, size_t key_len,
@@ -235,6 +280,8 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
     entry = *find(shard, hash, key, key_len);
     if (entry == NULL) {
         result = STORE_UNKNOWN;
+    } else if (entry->server == NULL) {
+        result = STORE_UNSAMPLED;
     } else if (entry->client != NULL) {
         result = STORE_DUPLICATE;
     } else {
@@ -242,8 +289,10 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
 
         memcpy(client->context.trace_id, server->context.trace_id, sizeof client->context.trace_id);
         client->context.flags = server->context.flags;
+        client->context.debug = server->context.debug;
         memcpy(client->parent_id, server->context.span_id, sizeof client->parent_id);
         client->parent_remote = false;
+        span_share_trace_state(client, server);
         if (client->start_unix_ns < server->start_unix_ns)
             client->start_unix_ns = server->start_unix_ns;
         if (entry->last_unix_ns < now_unix_ns)
@@ -292,7 +341,8 @@ bool store_expire(struct store *store, int64_t now_mono_ns, size_t max_spans,
         lock(shard);
         entry = shard->oldest;
         if (entry != NULL && is_expired(store, entry, now_mono_ns)) {
-            const size_t spans = entry->client != NULL ? 2 : 1;
+            const size_t spans =
+                (entry->server != NULL ? 1u : 0u) + (entry->client != NULL ? 1u : 0u);
 
             if (spans <= max_spans) {
                 struct entry **link = find(shard, entry->hash, entry->key, entry->key_len);

@@ -12,6 +12,9 @@
  * is also the order of expiry. There is no clock in here: moments are handed in.
  *
  * Whoever takes a request out owns its spans; nobody else can see them any more.
+ *
+ * A request that is not sampled has an entry as well, with its context in the place of spans: its
+ * backend message is to be answered, and its messages are not to count as unknown.
  */
 #ifndef OTEL_STORE_STORE_H
 #define OTEL_STORE_STORE_H
@@ -30,6 +33,7 @@ enum store_result {
     STORE_OK = 0,
     STORE_DUPLICATE, /* open(): the id is open; attach(): there is a CLIENT span */
     STORE_UNKNOWN,   /* the id is not open */
+    STORE_UNSAMPLED, /* attach(): the request has no spans */
     STORE_FULL,      /* the cap is reached */
     STORE_KEY,       /* the key is empty or above STORE_KEY_MAX */
     STORE_NOMEM
@@ -37,7 +41,7 @@ enum store_result {
 
 /* One request that was taken out. */
 struct store_request {
-    struct span *server;  /* [give] */
+    struct span *server;  /* [give] NULL: not sampled, then there is no client either */
     struct span *client;  /* [give] NULL: no backend message came */
     int64_t last_unix_ns; /* receipt of its last message */
 };
@@ -61,8 +65,24 @@ enum store_result store_open(struct store *store, const char *key, size_t key_le
                              struct span *server, int64_t now_mono_ns, int64_t now_unix_ns);
 
 /**
+ * Open a request without spans. It counts as open, lives as long, and answers store_unsampled().
+ * @param context  copied
+ */
+enum store_result store_open_unsampled(struct store *store, const char *key, size_t key_len,
+                                       const struct trace_context *context, int64_t now_mono_ns,
+                                       int64_t now_unix_ns);
+
+/**
+ * The context of an open request without spans, so that its child's can be made without one.
+ * Takes no lock while no such request is open.
+ * @return false: there is none of that id
+ */
+bool store_unsampled(struct store *store, const char *key, size_t key_len,
+                     struct trace_context *ret);
+
+/**
  * Give an open request its CLIENT span, which becomes the SERVER span's child: it takes over the
- * trace id and the flags, and begins no earlier.
+ * trace id, the flags and the tracestate, and begins no earlier.
  * @param client       [own] on STORE_OK, else the caller keeps it
  * @param ret_context  the CLIENT span's context; set on STORE_OK only
  */

@@ -42,7 +42,7 @@ TestSuite(handlers, .init = set_up, .fini = tear_down, .timeout = 20);
 
 /* A message's slots, all absent at first. */
 struct slots {
-    struct spoe_value v[16];
+    struct spoe_value v[64];
 };
 
 static struct spoe_value text(const char *s)
