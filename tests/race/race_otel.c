@@ -50,7 +50,8 @@ static spoe_status set_var(struct spoe_request *req, uint32_t scope, struct spoe
     (void)req;
     (void)name;
     assert(scope == SPOE_SCOPE_TXN && value->u.s.n == TRACEPARENT_LEN);
-    atomic_fetch_add(&answers, 1);
+    if ((value->u.s.p[TRACEPARENT_LEN - 1] & 1) != 0) /* sampled */
+        atomic_fetch_add(&answers, 1);
     return SPOE_OK;
 }
 
@@ -92,6 +93,10 @@ static void *work(void *arg)
         if (msg.index == MESSAGE_REQUEST) {
             slot[REQUEST_METHOD] = spoe_value_str(spoe_str("GET"));
             slot[REQUEST_PATH] = spoe_value_str(spoe_str(random[3] % 4 == 0 ? "/healthz" : "/"));
+            slot[REQUEST_TRACEPARENT] =
+                spoe_value_str(spoe_str("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"));
+            slot[REQUEST_TRACESTATE] = spoe_value_str(spoe_str("shared=by-both-spans"));
+            slot[REQUEST_SAMPLE] = spoe_value_bool(random[4] % 4 != 0);
         }
         if (msg.index == MESSAGE_RESPONSE)
             slot[RESPONSE_STATUS] = spoe_value_int(200);
@@ -158,7 +163,7 @@ int main(void)
 
     ended =
         counted(&counters.ended) + counted(&counters.evicted) + counted(&counters.ended_at_stop);
-    /* An answer is a span: the request messages' and the backend messages'. */
+    /* A sampled answer is a span: the request messages' and the backend messages'. */
     spans = taken + counted(&counters.dropped);
 #define X(name) (void)printf(#name "=%llu ", (unsigned long long)counted(&counters.name));
     OTEL_COUNTERS(X)
@@ -166,7 +171,8 @@ int main(void)
     (void)printf("taken=%zu answers=%u\n", taken, atomic_load(&answers));
     if (counted(&counters.opened) != ended || spans != atomic_load(&answers) ||
         store_count(handlers.store) != 0 || counted(&counters.ended) == 0 ||
-        counted(&counters.excluded) == 0 || counted(&counters.excluded_later) == 0) {
+        counted(&counters.excluded) == 0 || counted(&counters.excluded_later) == 0 ||
+        counted(&counters.unsampled) == 0) {
         (void)fprintf(stderr, "the numbers do not add up\n");
         return 1;
     }

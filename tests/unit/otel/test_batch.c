@@ -349,3 +349,24 @@ Test(batch, splits_by_encoded_size)
     }
     batch_encoder_destroy(encoder);
 }
+
+Test(batch, writes_the_tracestate_of_spans_that_have_one)
+{
+    struct batch_encoder *encoder = make_encoder();
+    struct span *server = make_span(SPAN_SERVER, parent, true);
+    struct span *client = make_span(SPAN_CLIENT, parent, false);
+    struct span *other = make_span(SPAN_SERVER, NULL, false);
+    request_msg *request;
+
+    span_set_trace_state(server, "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7", 39);
+    span_share_trace_state(client, server);
+    span_set_trace_state(other, "", 0);
+    client->next = server;
+    server->next = other;
+    request = round_trip(encoder, client);
+    cr_expect_str_eq(span_of(request, 0)->trace_state, "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7");
+    cr_expect_str_eq(span_of(request, 1)->trace_state, "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7");
+    cr_expect_str_eq(span_of(request, 2)->trace_state, "");
+    free_request(request);
+    batch_encoder_destroy(encoder);
+}

@@ -85,6 +85,8 @@ static size_t scenario(struct counters *counters)
         [REQUEST_PATH] = text("/a/path/that/takes/some/room/in/the/block/of/the/span"),
         [REQUEST_HOST] = text("a-rather-long-host-name.example.org:8443"),
         [REQUEST_FE_NAME] = text("frontend-of-a-usual-length"),
+        [REQUEST_TRACEPARENT] = text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        [REQUEST_TRACESTATE] = text("vendor=value"),
     };
     const struct spoe_value backend[BACKEND_SLOTS] = {text("one"), text("GET"), text("/a/path")};
     const struct spoe_value response[RESPONSE_SLOTS] = {
@@ -102,6 +104,9 @@ static size_t scenario(struct counters *counters)
     send(&worker, MESSAGE_BACKEND, BACKEND_SLOTS, backend);
     send(&worker, MESSAGE_RESPONSE, RESPONSE_SLOTS, response);
     request[REQUEST_UNIQUE_ID] = text("two");
+    send(&worker, MESSAGE_REQUEST, REQUEST_SLOTS, request);
+    request[REQUEST_UNIQUE_ID] = text("not sampled");
+    request[REQUEST_SAMPLE] = spoe_value_bool(0);
     send(&worker, MESSAGE_REQUEST, REQUEST_SLOTS, request);
     (void)evictor_run(&evictor, INT64_C(1000000000));
     cr_expect_eq(store_count(store), 0);

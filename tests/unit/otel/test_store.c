@@ -305,3 +305,58 @@ Test(siphash, follows_the_reference, .timeout = 10)
     cr_expect_eq(siphash(key, data, 8), UINT64_C(0x93f5f5799a932462));
     cr_expect_eq(siphash(key, data, 15), UINT64_C(0xa129ca6149be45e5));
 }
+
+/* ---- requests without spans --------------------------------------------------------------- */
+
+Test(store, keeps_the_context_of_an_unsampled_request, .timeout = 10)
+{
+    struct store *store = store_create(10, TTL);
+    struct trace_context got = {.flags = 0x55};
+    struct span *client = client_span(2);
+    struct store_request request;
+
+    cr_expect_not(store_unsampled(store, "id", 2, &got));
+    cr_assert_eq(store_open_unsampled(store, "id", 2, &context, 1, 1), STORE_OK);
+    cr_expect_eq(store_count(store), 1);
+    cr_expect_eq(store_open_unsampled(store, "id", 2, &context, 1, 1), STORE_DUPLICATE);
+    cr_expect_not(store_unsampled(store, "other", 5, &got));
+    cr_expect_not(store_unsampled(store, "", 0, &got));
+    cr_expect_eq(got.flags, 0x55);
+    cr_assert(store_unsampled(store, "id", 2, &got));
+    cr_expect_eq(memcmp(&got, &context, sizeof got), 0);
+    cr_expect_eq(store_attach(store, "id", 2, client, 2, &got), STORE_UNSAMPLED);
+    span_destroy(client);
+    cr_assert_eq(take(store, "id", &request), STORE_OK);
+    cr_expect_null(request.server);
+    cr_expect_null(request.client);
+    cr_expect_eq(store_count(store), 0);
+    cr_expect_not(store_unsampled(store, "id", 2, &got));
+    store_destroy(store);
+}
+
+Test(store, a_request_with_spans_is_not_an_unsampled_one, .timeout = 10)
+{
+    struct store *store = store_create(10, TTL);
+    struct trace_context got;
+
+    cr_assert_eq(store_open_unsampled(store, "bare", 4, &context, 1, 1), STORE_OK);
+    open_ok(store, "full", 1, 1);
+    cr_expect_not(store_unsampled(store, "full", 4, &got));
+    cr_expect(store_unsampled(store, "bare", 4, &got));
+    store_destroy(store); /* frees both */
+}
+
+Test(store, unsampled_requests_expire_and_need_no_room, .timeout = 10)
+{
+    struct store *store = store_create(10, TTL);
+    struct store_request request;
+    bool left;
+
+    cr_assert_eq(store_open_unsampled(store, "id", 2, &context, 1, 1), STORE_OK);
+    cr_expect_eq(store_next_expiry(store), 1 + TTL);
+    cr_expect_not(store_expire(store, TTL, 0, &request, &left));
+    cr_assert(store_expire(store, 1 + TTL, 0, &request, &left));
+    cr_expect_null(request.server);
+    cr_expect_eq(store_count(store), 0);
+    store_destroy(store);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/otel/test_sampler.c - the samplers' arithmetic, and the cap per second. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "context/ids.h"
+#include "sampling/rate_cap.h"
+#include "sampling/sampler.h"
+
+#define S INT64_C(1000000000)
+
+static const struct inbound root = {.has_parent = false};
+
+/* A trace id with these low 8 bytes; the high ones must not matter. */
+static void make_id(uint64_t low, uint8_t ret[16])
+{
+    memset(ret, 0xff, 8);
+    for (int i = 15; i >= 8; i--, low >>= 8)
+        ret[i] = (uint8_t)low;
+}
+
+static bool ratio_keeps(double ratio, uint64_t low)
+{
+    const struct sampler sampler = {.kind = SAMPLER_TRACEIDRATIO,
+                                    .bound = sampler_ratio_bound(ratio)};
+    uint8_t id[16];
+
+    make_id(low, id);
+    return sampler_decide(&sampler, &root, id);
+}
+
+/* By hand: (low >> 1) < ratio * 2^63. */
+Test(sampler, ratio_takes_the_low_eight_bytes, .timeout = 10)
+{
+    static const struct {
+        double ratio;
+        uint64_t low;
+        bool kept;
+    } cases[] = {
+        {1, UINT64_MAX, true},
+        {1, 0, true},
+        {2, UINT64_MAX, true},
+        {0, 0, false},
+        {-1, 0, false},
+        {0.5, UINT64_C(0x7fffffffffffffff), true},
+        {0.5, UINT64_C(0x8000000000000000), false},
+        {0.25, UINT64_C(0x3fffffffffffffff), true},
+        {0.25, UINT64_C(0x4000000000000000), false},
+        {0.75, UINT64_C(0xbfffffffffffffff), true},
+        {0.75, UINT64_C(0xc000000000000000), false},
+        {0.5, 0, true},
+        {0x1p-63, 1, true}, /* the smallest bound there is: the lowest bit does not count */
+        {0x1p-63, 2, false},
+        {0x1p-64, 0, false}, /* a bound of less than one */
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        cr_expect_eq(ratio_keeps(cases[i].ratio, cases[i].low), cases[i].kept, "%g of %llx",
+                     cases[i].ratio, (unsigned long long)cases[i].low);
+    cr_expect_eq(sampler_ratio_bound(0.5), UINT64_C(1) << 62);
+    cr_expect_eq(sampler_ratio_bound(1), UINT64_C(1) << 63);
+    cr_expect_eq(sampler_ratio_bound(__builtin_nan("")), 0);
+}
+
+Test(sampler, a_higher_ratio_keeps_what_a_lower_one_does, .timeout = 20)
+{
+    struct id_source ids = {._state = {1, 2, 3, 4}};
+    unsigned kept = 0;
+
+    for (int i = 0; i < 20000; i++) {
+        uint8_t id[16];
+        bool last = false;
+
+        id_trace(&ids, id);
+        for (int tenth = 1; tenth <= 10; tenth++) {
+            const struct sampler sampler = {.kind = SAMPLER_TRACEIDRATIO,
+                                            .bound = sampler_ratio_bound(tenth / 10.0)};
+            const bool now = sampler_decide(&sampler, &root, id);
+
+            cr_assert(now || !last);
+            last = now;
+            kept += tenth == 1 && now;
+        }
+        cr_assert(last);
+    }
+    /* The seed is fixed; a tenth of 20 000 is 2 000, with a standard deviation of 42. */
+    cr_expect(kept > 1800 && kept < 2200, "got %u", kept);
+}
+
+Test(sampler, parentbased_follows_the_caller_and_asks_the_root_sampler_without_one, .timeout = 10)
+{
+    static const enum sampled all[] = {SAMPLED_DEFERRED, SAMPLED_NO, SAMPLED_YES};
+    static const struct {
+        enum sampler_kind kind;
+        double ratio;
+        bool deferred, no, yes;
+    } cases[] = {
+        {SAMPLER_ALWAYS_ON, 1, true, true, true},
+        {SAMPLER_ALWAYS_OFF, 1, false, false, false},
+        {SAMPLER_TRACEIDRATIO, 1, true, true, true},
+        {SAMPLER_TRACEIDRATIO, 0, false, false, false},
+        {SAMPLER_PARENTBASED_ALWAYS_ON, 1, true, false, true},
+        {SAMPLER_PARENTBASED_ALWAYS_OFF, 1, false, false, true},
+        {SAMPLER_PARENTBASED_TRACEIDRATIO, 1, true, false, true},
+        {SAMPLER_PARENTBASED_TRACEIDRATIO, 0, false, false, true},
+    };
+    uint8_t id[16];
+
+    make_id(12345, id);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct sampler sampler = {.kind = cases[i].kind,
+                                        .bound = sampler_ratio_bound(cases[i].ratio)};
+        const bool want[] = {cases[i].deferred, cases[i].no, cases[i].yes};
+
+        for (size_t s = 0; s < 3; s++) {
+            const struct inbound inbound = {.has_parent = s > 0, .sampled = all[s]};
+
+            cr_expect_eq(sampler_decide(&sampler, &inbound, id), want[s], "case %zu, %zu", i, s);
+        }
+    }
+}
+
+/* ---- the cap ------------------------------------------------------------------------------ */
+
+static unsigned pass_many(struct rate_cap *cap, int64_t now, unsigned n)
+{
+    unsigned passed = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        passed += rate_cap_pass(cap, now);
+    return passed;
+}
+
+Test(rate_cap, none_lets_all_pass, .timeout = 10)
+{
+    struct rate_cap cap = {.interval_ns = 0};
+
+    cr_expect_eq(pass_many(&cap, 0, 1000), 1000);
+    rate_cap_init(&cap, 0);
+    cr_expect_eq(pass_many(&cap, 0, 1000), 1000);
+}
+
+Test(rate_cap, a_second_of_them_at_once_then_evenly, .timeout = 10)
+{
+    struct rate_cap cap;
+    unsigned passed = 0;
+
+    rate_cap_init(&cap, 10);
+    cr_expect_eq(pass_many(&cap, 100 * S, 50), 10);
+    cr_expect_eq(pass_many(&cap, 100 * S + S / 10 - 1, 50), 0);
+    cr_expect_eq(pass_many(&cap, 100 * S + S / 10, 50), 1);
+    cr_expect_eq(pass_many(&cap, 200 * S, 50), 10, "what was not used is not saved up");
+    for (int ms = 1; ms <= 10000; ms++)
+        passed += rate_cap_pass(&cap, 200 * S + ms * INT64_C(1000000));
+    cr_expect_eq(passed, 100);
+}
+
+Test(rate_cap, holds_at_its_ends, .timeout = 10)
+{
+    struct rate_cap cap;
+
+    rate_cap_init(&cap, 1);
+    cr_expect_eq(pass_many(&cap, 0, 5), 1);
+    cr_expect_eq(pass_many(&cap, S - 1, 5), 0);
+    cr_expect_eq(pass_many(&cap, S, 5), 1);
+    rate_cap_init(&cap, RATE_CAP_MAX);
+    cr_expect_eq(pass_many(&cap, S, 100000), 100000);
+}
+
+Test(rate_cap, a_clock_that_stands_still_or_goes_back_passes_no_more, .timeout = 10)
+{
+    struct rate_cap cap;
+
+    rate_cap_init(&cap, 5);
+    cr_expect_eq(pass_many(&cap, 10 * S, 100), 5);
+    cr_expect_eq(pass_many(&cap, 9 * S, 100), 0);
+}
