@@ -20,6 +20,7 @@
 #include "conf/endpoint.h"
 #include "conf/headers.h"
 #include "conf/number.h"
+#include "handlers/context.h"
 #include "handlers/exclude.h"
 #include "span/utf8.h"
 
@@ -383,6 +384,25 @@ static void read_propagators(struct reader *r)
     free(value);
 }
 
+static void read_variables(struct reader *r)
+{
+    char *value = NULL;
+    const char *p, *rest;
+    size_t n;
+    unsigned bit = 1;
+
+    text(r, OPT_VARIABLES, &value);
+    rest = value;
+    while (bit != 0 && rest != NULL && list_next(&rest, &p, &n)) {
+        bit = context_variable_bit(p, n);
+        r->conf->variables |= bit;
+    }
+    if (bit == 0)
+        (void)reject(r, OPT_VARIABLES,
+                     "is not a list of traceparent, trace_id, span_id, sampled, b3, tracestate");
+    free(value);
+}
+
 /*
  * The list is shared by conventions of all kinds ("http,database"); HTTP's are ours. A value of
  * the plugin's own has nothing else in it.
@@ -531,6 +551,7 @@ spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_config *cfg
     read_exporter(&r);
     read_sampler(&r);
     read_propagators(&r);
+    read_variables(&r);
     read_semconv(&r);
     read_redaction(&r);
     read_limits(&r);

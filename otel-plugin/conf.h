@@ -17,6 +17,7 @@ struct otel_conf {
     struct sampler_conf sampler;
     enum trust_inbound trust_inbound;
     struct propagator_conf propagators;
+    unsigned variables; /* of HAProxy: CONTEXT_BIT() of each that may be answered */
     enum semconv_mode semconv;
     struct span_limits limits;
     int64_t span_ttl_ns;

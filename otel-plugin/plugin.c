@@ -28,6 +28,7 @@ struct otel {
     struct sink sink;
     struct evictor evictor;
     struct handlers handlers;
+    struct context_policy policy;
 };
 
 static void destroy(void *inst)
@@ -82,6 +83,12 @@ static spoe_status start(void *inst)
                                      .sink = &otel->sink,
                                      .now_mono_ns = otel->host->now_mono_ns,
                                      .ttl_ns = conf->span_ttl_ns};
+    otel->policy = (struct context_policy){
+        .propagators = conf->propagators,
+        .trust_inbound = conf->trust_inbound,
+        .sampler = {.kind = conf->sampler.kind, .bound = sampler_ratio_bound(conf->sampler.ratio)},
+        .keep_errors = conf->sampler.keep_errors,
+        .variables = conf->variables};
     otel->handlers = (struct handlers){.host = otel->host,
                                        .self = otel->self,
                                        .store = otel->store,
@@ -90,7 +97,9 @@ static spoe_status start(void *inst)
                                        .known_methods = conf->known_methods,
                                        .semconv = conf->semconv,
                                        .redact_query = conf->redact_query,
-                                       .moment_age_max_ns = conf->span_ttl_ns};
+                                       .moment_age_max_ns = conf->span_ttl_ns,
+                                       .policy = &otel->policy};
+    rate_cap_init(&otel->handlers.rate_cap, conf->sampler.max_per_second);
     if (conf->exclude_paths != NULL) {
         otel->handlers.exclude = exclude_create(conf->exclude_paths);
         if (otel->handlers.exclude == NULL)

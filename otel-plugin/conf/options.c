@@ -156,6 +156,11 @@ const struct spoe_option *const otel_options[] = {
                .env_lenient = ENV("OTEL_PROPAGATORS"),
                .help = "formats of contexts: tracecontext, baggage, b3, b3multi, or none"),
 
+    [OPT_VARIABLES] = OPTION(.type = SPOE_OPT_STRING, .key = "variables",
+                             .default_text = "traceparent,trace_id,span_id,sampled,b3,tracestate",
+                             .env = ENV("VARIABLES"),
+                             .help = "variables that HAProxy is answered, as far as they apply"),
+
     /* -- what is said ----------------------------------------------------------------------- */
     [OPT_RESOURCE_ATTRIBUTES] =
         OPTION(.type = SPOE_OPT_STRING, .key = "resource-attributes",

@@ -27,6 +27,14 @@ static const char *const variable_names[N_CONTEXT_VARIABLES] = {
 #undef X
 };
 
+unsigned context_variable_bit(const char *name, size_t n)
+{
+    for (unsigned i = 0; i < N_CONTEXT_VARIABLES; i++)
+        if (strlen(variable_names[i]) == n && memcmp(variable_names[i], name, n) == 0)
+            return CONTEXT_BIT(i);
+    return 0;
+}
+
 static const struct context_policy *policy_of(const struct handlers *handlers)
 {
     return handlers->policy != NULL ? handlers->policy : &context_policy_default;

@@ -59,6 +59,9 @@ struct new_context {
     char tracestate[TRACESTATE_MAX];
 };
 
+/** CONTEXT_BIT() of the variable of that name; 0: there is none. */
+unsigned context_variable_bit(const char *name, size_t n);
+
 struct handlers;
 struct handlers_worker;
 

@@ -26,12 +26,18 @@ def uncomment(config, words):
 
 @contextlib.contextmanager
 def running(binary, config, collector, origin, **env):
-    """HAProxy and an agent with this environment."""
-    with SpoeHost(env=host_env(collector, **env)) as host:
+    """HAProxy and an agent with this environment, which does not wait for its batches to fill."""
+    with SpoeHost(env=host_env(collector, BATCH_DELAY="50ms", **env)) as host:
         with HAProxy(binary, config, [host.port], origin.address) as haproxy:
             yield haproxy
         if host.alive():
             assert host.terminate() == 0, host.report()
+
+
+@pytest.fixture
+def proxy(binary, config, collector, origin):
+    with running(binary, config, collector, origin) as haproxy:
+        yield haproxy
 
 
 def request(proxy, origin, path, headers=None, lines=()):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/otel/test_conf.c - the plugin's own options. test_conf_env.c has OpenTelemetry's. */
 #include "conf_host.h"
+#include "handlers/context.h"
 
 #define N(array) (sizeof(array) / sizeof(array)[0])
 
@@ -53,6 +54,7 @@ Test(conf, has_a_default_for_everything)
     cr_expect_not(conf.sampler.keep_errors);
     cr_expect_eq(conf.trust_inbound, TRUST_INBOUND_ACCEPT);
     cr_expect_eq(conf.propagators.set, PROPAGATOR_TRACECONTEXT | PROPAGATOR_BAGGAGE);
+    cr_expect_eq(conf.variables, (1u << N_CONTEXT_VARIABLES) - 1);
     cr_expect_eq(conf.semconv, SEMCONV_STABLE);
     cr_expect_eq(conf.limits.value_length, UINT32_MAX);
     cr_expect_eq(conf.limits.attributes, 128);
@@ -90,6 +92,7 @@ Test(conf, reads_every_option)
     set("trust-inbound", "ignore");
     set("propagators", "b3multi,tracecontext,b3multi");
     set("exclude-paths", "/healthz,/internal/*");
+    set("variables", "trace_id, sampled");
     set("redact-query", "none");
     set("semconv", "http/dup");
     set("value-length-limit", "10");
@@ -117,6 +120,7 @@ Test(conf, reads_every_option)
     cr_expect_eq(conf.sampler.max_per_second, 50);
     cr_expect(conf.sampler.keep_errors);
     cr_expect_eq(conf.trust_inbound, TRUST_INBOUND_IGNORE);
+    cr_expect_eq(conf.variables, CONTEXT_BIT(CONTEXT_TRACE_ID) | CONTEXT_BIT(CONTEXT_SAMPLED));
     cr_expect_eq(conf.propagators.n, 2);
     cr_expect_eq(conf.propagators.list[0], PROPAGATOR_B3MULTI);
     cr_expect_eq(conf.propagators.list[1], PROPAGATOR_TRACECONTEXT);
@@ -191,6 +195,7 @@ Test(conf, reports_all_that_is_wrong_in_one_run)
     set("sampler", "traceidratio");
     set("sampler-arg", "2");
     set("propagators", "w3c");
+    set("variables", "traceparent,nonsense");
     set("semconv", "old");
     set("resource-attributes", "novalue");
     set("headers", "Content-Type=x");
@@ -201,7 +206,9 @@ Test(conf, reports_all_that_is_wrong_in_one_run)
              (const char *const[]){
                  "service-name: is not UTF-8", "known-methods: must name a method",
                  "sampler-arg: is not a number from 0 to 1", "propagators: is not a list",
-                 "exclude-paths: has a path that does not begin with /", "semconv: is not a list",
+                 "exclude-paths: has a path that does not begin with /",
+
+                 "variables: is not a list", "semconv: is not a list",
                  "resource-attributes: has an item without =",
                  "headers: has a name that the export sets",
                  "batch-max: is more than span-queue-max", NULL};
