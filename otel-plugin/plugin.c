@@ -59,6 +59,7 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
         destroy(otel);
         return status;
     }
+    otel->conf.exporter.counters = &otel->counters;
     *ret_inst = otel;
     return SPOE_OK;
 }
@@ -78,7 +79,9 @@ static spoe_status start(void *inst)
     otel->queue = span_queue_create(conf->span_queue_max);
     if (otel->store == NULL || otel->queue == NULL)
         return SPOE_E_NOMEM;
-    otel->sink = (struct sink){.queue = otel->queue, .counters = &otel->counters};
+    otel->sink = (struct sink){.queue = otel->queue,
+                               .counters = &otel->counters,
+                               .discard = conf->exporter.kind == EXPORTER_NONE};
     otel->evictor = (struct evictor){.store = otel->store,
                                      .sink = &otel->sink,
                                      .now_mono_ns = otel->host->now_mono_ns,
@@ -175,9 +178,12 @@ static void log_totals(struct otel *otel, const struct exporter_stats *stats)
         {"rejected", stats->rejected},
         {"given_up", stats->given_up},
         {"not_retryable", stats->not_retryable},
+        {"too_large", stats->too_large},
+        {"no_memory_at_export", stats->no_memory},
         {"lost_at_stop", stats->shutdown},
         {"batches", stats->batches},
         {"retries", stats->retries},
+        {"exports", stats->exports},
     };
 
     for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) {

@@ -441,6 +441,7 @@ int batch_encode(struct batch_encoder *encoder, const struct span *spans, size_t
     request_msg request;
     resource_spans_msg resource_spans, *resource_spans_list = &resource_spans;
     scope_spans_msg scope_spans, *scope_spans_list = &scope_spans;
+    const struct span *last = NULL;
     size_t bytes, n;
     int rc;
 
@@ -471,7 +472,10 @@ int batch_encode(struct batch_encoder *encoder, const struct span *spans, size_t
             break;
         bytes += size;
         scope_spans.spans[scope_spans.n_spans++] = msg;
+        last = span;
     }
+    if (scope_spans.n_spans > 1 && last->next != NULL && span_is_child(last, last->next))
+        scope_spans.n_spans--; /* a request's two spans leave together */
     rc = pack(encoder, &request, ret_size);
     if (rc != 0)
         return rc;

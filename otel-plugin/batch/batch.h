@@ -39,7 +39,8 @@ enum { BATCH_E_NOMEM = -1 };
 
 /**
  * Encode spans from the head of a list until the list ends, or the next one would pass bytes_max
- * or need twice as much memory while it is built; the first is encoded whatever its size.
+ * or need twice as much memory while it is built; the first is encoded whatever its size. A span
+ * whose parent is the next one stays for the next time, if it is not the only one.
  *
  * @param spans      [borrow] linked by `next`, at least one, all ended
  * @param ret_bytes  [pin until the next call or the encoder's end]

@@ -50,7 +50,7 @@ static inline uint64_t counted(_Atomic uint64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-#define WARN_INTERVAL_NS INT64_C(10000000000)
+#define WARN_INTERVAL_NS INT64_C(60000000000)
 
 /* A warning that is written at most once per WARN_INTERVAL_NS; zero-initialised. */
 struct warn_limit {

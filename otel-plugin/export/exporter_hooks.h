@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * otel-plugin/export/exporter_hooks.h - the exporter with its surroundings as parameters: the
- * transport, the clock, waiting and chance. exporter_start() is this with OTLP over gRPC and the
- * real ones; tests bring their own, so that no test waits five minutes.
+ * transport, the clock, waiting and chance. exporter_start() is this with the configured
+ * transport and the real ones; tests bring their own, so that no test waits five minutes.
  */
 #ifndef OTEL_EXPORT_EXPORTER_HOOKS_H
 #define OTEL_EXPORT_EXPORTER_HOOKS_H
 
+#include <pthread.h>
+
 #include "export/exporter.h"
 #include "export/transport.h"
 
-/* All are called on the export thread only. */
+/* All are called on the lanes' threads only. */
 struct exporter_hooks {
     int64_t (*now_mono_ns)(void *arg);
     /* As span_queue_wait(), on the clock of now_mono_ns. */
     size_t (*wait)(void *arg, struct span_queue *queue, size_t want, int64_t deadline_mono_ns);
+    /* As pthread_cond_timedwait(), on the clock of now_mono_ns; may wake for nothing. */
+    void (*pause)(void *arg, pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_mono_ns);
     uint32_t (*random)(void *arg);
     void *arg;
 };

@@ -6,18 +6,15 @@
 #ifndef OTEL_EXPORT_OTLP_CREDS_H
 #define OTEL_EXPORT_OTLP_CREDS_H
 
-#include <stddef.h>
-
 #include <grpc/grpc.h>
 
-#include "export/exporter.h"
+#include "export/tls.h"
 
 /**
- * @param ret_error  on failure: the reason; size bytes, NUL-terminated
- * @return [give: grpc_channel_credentials_release()] NULL
- * Threads: [main], after grpc_init()
+ * @param pem  [borrow]
+ * @return [give: grpc_channel_credentials_release()] NULL: gRPC does not take them
+ * Threads: [any], after grpc_init()
  */
-grpc_channel_credentials *otlp_creds_create(const struct exporter_conf *conf, char *ret_error,
-                                            size_t size);
+grpc_channel_credentials *otlp_creds_create(enum otlp_tls tls, const struct tls_pem *pem);
 
 #endif

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/export/otlp_grpc.c - unary calls of TraceService/Export, one at a time.
+ * otel-plugin/export/otlp_grpc.c - unary calls of TraceService/Export, one at a time on each lane.
  *
- * The export thread makes a call and waits on the transport's own completion queue for its one
- * event; the call's deadline bounds that wait. WAIT_FOR_READY is off: where the collector cannot be
+ * A lane makes a call and waits on its own completion queue for its one event; the call's deadline
+ * bounds that wait. All lanes share one channel, which is replaced when its connection has gone bad
+ * or a file of the TLS settings has changed; calls under way keep the one that they began with.
+ * WAIT_FOR_READY is off: where the collector cannot be
  * reached a call fails at once with UNAVAILABLE, and the exporter's retry decides what to do.
  */
 #include "export/otlp_grpc.h"
 
 #include <assert.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,6 +22,7 @@
 
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
+#include <grpc/compression.h>
 #include <grpc/grpc.h>
 #include <grpc/slice.h>
 #include <grpc/status.h>
@@ -28,35 +32,48 @@
 
 #include <spoe/util.h>
 
+#include "export/live_files.h"
+#include "export/otlp_answer.h"
 #include "export/otlp_creds.h"
-#include "google/rpc/error_details.pb-c.h"
-#include "google/rpc/status.pb-c.h"
-#include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
 
 #define EXPORT_METHOD "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 #define NS_PER_S INT64_C(1000000000)
-#define RECEIVE_MAX (4 * 1024 * 1024)
+#define NS_PER_MS INT64_C(1000000)
 /* gRPC's own defaults are 20 s for one attempt to connect and up to 120 s between two. */
 #define CONNECT_TIMEOUT_MS 5000
 #define RECONNECT_FIRST_MS 1000
 #define RECONNECT_MAX_MS 5000
-/* A delay that the collector asks for and that is longer is not believed. */
-#define RETRY_DELAY_MAX_NS (INT64_C(3600) * NS_PER_S)
+/* With keepalive on: a peer that does not answer a ping for so long is gone (gRPC's default). */
+#define KEEPALIVE_TIMEOUT_MS 20000
 /* After grpc_shutdown() its threads run on for about a second (measured with 1.51.1). */
 #define GRPC_GONE_MAX_NS (2 * NS_PER_S)
 #define GRPC_GONE_POLL_NS 10000000L
-#define GRPC_LOG_EVERY_NS (10 * NS_PER_S)
+#define GRPC_LOG_EVERY_NS (60 * NS_PER_S)
+
+/* A channel and who uses it; all under the transport's lock. */
+struct shared_channel {
+    grpc_channel *grpc;
+    unsigned users; /* lanes with a call on it */
+    bool retired;   /* its last user destroys it */
+};
+
+struct lane {
+    grpc_completion_queue *cq;
+    grpc_call *call; /* under lock: the one that is under way */
+};
 
 struct otlp_grpc {
     struct transport transport; /* first: the two are cast into each other */
-    char *target, *user_agent;
+    struct exporter_conf conf;  /* its strings outlive this */
+    char *user_agent;
+    unsigned n_lanes;
+    struct lane lanes[EXPORTER_CONCURRENCY_MAX];
+    pthread_mutex_t lock; /* guards all below */
+    struct live_files files;
+    uint64_t generation; /* of the files that creds was made of */
     grpc_channel_credentials *creds;
-    grpc_channel *channel;
-    grpc_completion_queue *cq;
-    bool stale; /* connect anew for the next call */
-    pthread_mutex_t lock;
-    grpc_call *call; /* under lock: the one that is under way */
-    bool cancelled;  /* under lock */
+    struct shared_channel *channel; /* for the next call; NULL: to be made */
+    bool cancelled;
 };
 
 static int64_t mono_now(void)
@@ -174,43 +191,6 @@ static bool is_connection_bad(grpc_status_code status)
     return status == GRPC_STATUS_UNAVAILABLE || status == GRPC_STATUS_DEADLINE_EXCEEDED;
 }
 
-static int64_t clamp_delay(int64_t seconds, int32_t nanos)
-{
-    if (seconds < 0 || nanos < 0)
-        return 0;
-    if (seconds >= RETRY_DELAY_MAX_NS / NS_PER_S)
-        return RETRY_DELAY_MAX_NS;
-    return seconds * NS_PER_S + nanos % NS_PER_S;
-}
-
-/* Find google.rpc.RetryInfo in a google.rpc.Status. @return whether there is one */
-static bool parse_retry_info(const uint8_t *bytes, size_t size, int64_t *ret_delay_ns)
-{
-    static const char type[] = "/google.rpc.RetryInfo";
-    Google__Rpc__Status *status = google__rpc__status__unpack(NULL, size, bytes);
-    bool found = false;
-
-    for (size_t i = 0; status != NULL && i < status->n_details && !found; i++) {
-        const Google__Protobuf__Any *detail = status->details[i];
-        const char *name = strrchr(detail->type_url, '/');
-        Google__Rpc__RetryInfo *info;
-
-        if (name == NULL || strcmp(name, type) != 0)
-            continue;
-        info = google__rpc__retry_info__unpack(NULL, detail->value.len, detail->value.data);
-        if (info == NULL)
-            continue;
-        found = true;
-        *ret_delay_ns = info->retry_delay != NULL
-                            ? clamp_delay(info->retry_delay->seconds, info->retry_delay->nanos)
-                            : 0;
-        google__rpc__retry_info__free_unpacked(info, NULL);
-    }
-    if (status != NULL)
-        google__rpc__status__free_unpacked(status, NULL);
-    return found;
-}
-
 /* The C core hands a -bin trailer over already decoded from base64. */
 static bool find_retry_info(const grpc_metadata_array *trailers, int64_t *ret_delay_ns)
 {
@@ -218,8 +198,8 @@ static bool find_retry_info(const grpc_metadata_array *trailers, int64_t *ret_de
         const grpc_metadata *md = &trailers->metadata[i];
 
         if (grpc_slice_str_cmp(md->key, "grpc-status-details-bin") == 0)
-            return parse_retry_info(GRPC_SLICE_START_PTR(md->value), GRPC_SLICE_LENGTH(md->value),
-                                    ret_delay_ns);
+            return otlp_read_retry_info(GRPC_SLICE_START_PTR(md->value),
+                                        GRPC_SLICE_LENGTH(md->value), ret_delay_ns);
     }
     return false;
 }
@@ -227,7 +207,6 @@ static bool find_retry_info(const grpc_metadata_array *trailers, int64_t *ret_de
 /* A response: did the collector take all? */
 static void read_response(grpc_byte_buffer *buffer, struct transport_result *ret)
 {
-    Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceResponse *response;
     grpc_byte_buffer_reader reader;
     grpc_slice all;
 
@@ -235,21 +214,8 @@ static void read_response(grpc_byte_buffer *buffer, struct transport_result *ret
         return; /* the status says OK, and that is what counts */
     all = grpc_byte_buffer_reader_readall(&reader);
     grpc_byte_buffer_reader_destroy(&reader);
-    response = opentelemetry__proto__collector__trace__v1__export_trace_service_response__unpack(
-        NULL, GRPC_SLICE_LENGTH(all), GRPC_SLICE_START_PTR(all));
+    otlp_read_response(GRPC_SLICE_START_PTR(all), GRPC_SLICE_LENGTH(all), ret);
     grpc_slice_unref(all);
-    if (response == NULL) {
-        (void)snprintf(ret->text, sizeof ret->text, "its answer cannot be read");
-        return;
-    }
-    if (response->partial_success != NULL) {
-        const int64_t rejected = response->partial_success->rejected_spans;
-
-        ret->rejected = rejected > 0 ? (uint64_t)rejected : 0;
-        (void)snprintf(ret->text, sizeof ret->text, "%s", response->partial_success->error_message);
-    }
-    opentelemetry__proto__collector__trace__v1__export_trace_service_response__free_unpacked(
-        response, NULL);
 }
 
 /* ---- one call ----------------------------------------------------------------------------- */
@@ -278,7 +244,31 @@ static void answer_fini(struct answer *answer)
     grpc_slice_unref(answer->details);
 }
 
-static grpc_call_error start_call(grpc_call *call, grpc_byte_buffer *request, struct answer *answer)
+/* The headers of one call: a copy, as the file may change while the call is under way. */
+struct metadata {
+    grpc_metadata items[PAIRS_MAX];
+    size_t n;
+};
+
+static void metadata_init(struct metadata *metadata, const struct pair_list *headers)
+{
+    metadata->n = headers->n;
+    for (size_t i = 0; i < headers->n; i++)
+        metadata->items[i] =
+            (grpc_metadata){.key = grpc_slice_from_copied_string(headers->item[i].key),
+                            .value = grpc_slice_from_copied_string(headers->item[i].value)};
+}
+
+static void metadata_fini(struct metadata *metadata)
+{
+    for (size_t i = 0; i < metadata->n; i++) {
+        grpc_slice_unref(metadata->items[i].key);
+        grpc_slice_unref(metadata->items[i].value);
+    }
+}
+
+static grpc_call_error start_call(grpc_call *call, struct metadata *metadata,
+                                  grpc_byte_buffer *request, struct answer *answer)
 {
     grpc_op ops[6] = {
         {.op = GRPC_OP_SEND_INITIAL_METADATA},  {.op = GRPC_OP_SEND_MESSAGE},
@@ -286,6 +276,8 @@ static grpc_call_error start_call(grpc_call *call, grpc_byte_buffer *request, st
         {.op = GRPC_OP_RECV_MESSAGE},           {.op = GRPC_OP_RECV_STATUS_ON_CLIENT},
     };
 
+    ops[0].data.send_initial_metadata.metadata = metadata->items;
+    ops[0].data.send_initial_metadata.count = metadata->n;
     ops[1].data.send_message.send_message = request;
     ops[3].data.recv_initial_metadata.recv_initial_metadata = &answer->initial;
     ops[4].data.recv_message.recv_message = &answer->message;
@@ -319,101 +311,216 @@ static grpc_arg int_arg(const char *name, int value)
         .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)name, .value = {.integer = value}};
 }
 
+#define CHANNEL_ARGS_MAX 20u
+
 static grpc_channel *create_channel(const struct otlp_grpc *self)
 {
-    grpc_arg args[] = {
+    const struct exporter_conf *conf = &self->conf;
+    grpc_arg args[CHANNEL_ARGS_MAX] = {
         int_arg(GRPC_ARG_ENABLE_RETRIES, 0), /* ours is the only retry */
         int_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_TIMEOUT_MS),
         int_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_FIRST_MS),
         int_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_MAX_MS),
         int_arg(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
-        int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RECEIVE_MAX),
-        int_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
+        int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)OTLP_ANSWER_MAX),
+        int_arg(GRPC_ARG_ENABLE_HTTP_PROXY, conf->use_proxy),
         int_arg(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1), /* no TXT queries */
         int_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
         {.type = GRPC_ARG_STRING,
          .key = (char *)(uintptr_t)GRPC_ARG_PRIMARY_USER_AGENT_STRING,
          .value.string = self->user_agent},
     };
-    const grpc_channel_args channel_args = {.num_args = sizeof args / sizeof args[0], .args = args};
+    grpc_channel_args channel_args = {.num_args = 10, .args = args};
 
-    return grpc_channel_create(self->target, self->creds, &channel_args);
+    if (conf->gzip)
+        args[channel_args.num_args++] =
+            int_arg(GRPC_COMPRESSION_CHANNEL_DEFAULT_ALGORITHM, GRPC_COMPRESS_GZIP);
+    if (conf->keepalive_ns > 0) {
+        const int64_t ms = conf->keepalive_ns / NS_PER_MS;
+
+        args[channel_args.num_args++] =
+            int_arg(GRPC_ARG_KEEPALIVE_TIME_MS, ms < INT_MAX ? (int)ms : INT_MAX);
+        args[channel_args.num_args++] =
+            int_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS);
+        args[channel_args.num_args++] = int_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+        args[channel_args.num_args++] = int_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+    }
+    assert(channel_args.num_args <= CHANNEL_ARGS_MAX);
+    return grpc_channel_create(conf->endpoint, self->creds, &channel_args);
 }
 
-/* Note the call for cancel(). @return false: cancel() came first */
-static bool set_call(struct otlp_grpc *self, grpc_call *call)
+static void lock(struct otlp_grpc *self)
 {
-    bool go_on;
+    int rc = pthread_mutex_lock(&self->lock);
 
-    (void)pthread_mutex_lock(&self->lock);
-    go_on = !self->cancelled;
-    if (go_on || call == NULL)
-        self->call = call;
-    (void)pthread_mutex_unlock(&self->lock);
-    return go_on;
+    assert(rc == 0);
+    (void)rc;
 }
+
+static void unlock(struct otlp_grpc *self)
+{
+    int rc = pthread_mutex_unlock(&self->lock);
+
+    assert(rc == 0);
+    (void)rc;
+}
+
+/* ---- the channel; all with the lock held --------------------------------------------------- */
+
+static void destroy_channel(struct shared_channel *channel)
+{
+    grpc_channel_destroy(channel->grpc);
+    free(channel);
+}
+
+/* The next call makes a new channel. */
+static void retire_channel(struct otlp_grpc *self)
+{
+    if (self->channel == NULL)
+        return;
+    self->channel->retired = true;
+    if (self->channel->users == 0)
+        destroy_channel(self->channel);
+    self->channel = NULL;
+}
+
+/* New certificates need new credentials, and those a new channel. */
+static void refresh_files(struct otlp_grpc *self)
+{
+    grpc_channel_credentials *creds;
+
+    live_files_refresh(&self->files);
+    if (self->files.generation == self->generation)
+        return;
+    self->generation = self->files.generation;
+    creds = otlp_creds_create(self->conf.tls, &self->files.pem);
+    if (creds == NULL)
+        return; /* checked texts that gRPC does not take: the old ones */
+    grpc_channel_credentials_release(self->creds);
+    self->creds = creds;
+    retire_channel(self);
+}
+
+/* @return [give: leave_channel()] NULL: out of memory */
+static struct shared_channel *enter_channel(struct otlp_grpc *self)
+{
+    if (self->channel == NULL) {
+        struct shared_channel *channel = calloc(1, sizeof *channel);
+
+        if (channel == NULL)
+            return NULL;
+        channel->grpc = create_channel(self);
+        self->channel = channel;
+    }
+    self->channel->users++;
+    return self->channel;
+}
+
+static void leave_channel(struct otlp_grpc *self, struct shared_channel *channel, bool bad)
+{
+    if (bad && channel == self->channel)
+        retire_channel(self); /* in use still, so it stays until the next lines */
+    channel->users--;
+    if (channel->retired && channel->users == 0)
+        destroy_channel(channel);
+}
+
+/* ---- send and cancel ---------------------------------------------------------------------- */
 
 static gpr_timespec to_gpr_deadline(int64_t deadline_mono_ns)
 {
     const int64_t left = deadline_mono_ns - mono_now();
 
+    if (deadline_mono_ns == INT64_MAX)
+        return gpr_inf_future(GPR_CLOCK_MONOTONIC);
     return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                         gpr_time_from_nanos(left > 0 ? left : 0, GPR_TIMESPAN));
 }
 
-static void otlp_send(struct transport *transport, const uint8_t *bytes, size_t size,
-                      int64_t deadline_mono_ns, struct transport_result *ret)
+/* Take the channel and the headers for one call, and note it for cancel(). @return NULL: no call */
+static struct shared_channel *begin_call(struct otlp_grpc *self, struct lane *lane,
+                                         int64_t deadline_mono_ns, struct metadata *metadata,
+                                         struct transport_result *ret)
 {
-    struct otlp_grpc *self = (struct otlp_grpc *)transport;
-    grpc_slice body = grpc_slice_from_copied_buffer((const char *)bytes, size);
-    grpc_byte_buffer *request = grpc_raw_byte_buffer_create(&body, 1);
-    struct answer answer;
-    grpc_call_error rc;
-    grpc_call *call;
+    struct shared_channel *channel = NULL;
 
-    grpc_slice_unref(body); /* the buffer holds it */
-    if (self->stale) {
-        grpc_channel_destroy(self->channel);
-        self->channel = create_channel(self);
-        self->stale = false;
-    }
-    call = grpc_channel_create_call(self->channel, NULL, GRPC_PROPAGATE_DEFAULTS, self->cq,
-                                    grpc_slice_from_static_string(EXPORT_METHOD), NULL,
-                                    to_gpr_deadline(deadline_mono_ns), NULL);
-    answer_init(&answer);
-    if (!set_call(self, call)) {
-        *ret = (struct transport_result){.outcome = TRANSPORT_RETRYABLE, .text = "stopping"};
+    *ret = (struct transport_result){.outcome = TRANSPORT_RETRYABLE, .text = "stopping"};
+    lock(self);
+    if (self->cancelled)
+        goto done;
+    refresh_files(self);
+    channel = enter_channel(self);
+    if (channel == NULL) {
+        (void)snprintf(ret->text, sizeof ret->text, "out of memory");
         goto done;
     }
-    rc = start_call(call, request, &answer);
+    metadata_init(metadata, &self->files.headers);
+    lane->call = grpc_channel_create_call(channel->grpc, NULL, GRPC_PROPAGATE_DEFAULTS, lane->cq,
+                                          grpc_slice_from_static_string(EXPORT_METHOD), NULL,
+                                          to_gpr_deadline(deadline_mono_ns), NULL);
+done:
+    unlock(self);
+    return channel;
+}
+
+static void otlp_send(struct transport *transport, unsigned index, const uint8_t *bytes,
+                      size_t size, int64_t deadline_mono_ns, struct transport_result *ret)
+{
+    struct otlp_grpc *self = (struct otlp_grpc *)transport;
+    struct lane *lane = &self->lanes[index];
+    struct shared_channel *channel;
+    struct metadata metadata;
+    grpc_byte_buffer *request;
+    struct answer answer;
+    bool bad = false;
+    grpc_call_error rc;
+    grpc_slice body;
+    grpc_call *call;
+
+    assert(index < self->n_lanes);
+    channel = begin_call(self, lane, deadline_mono_ns, &metadata, ret);
+    if (channel == NULL)
+        return;
+    call = lane->call;
+    body = grpc_slice_from_copied_buffer((const char *)bytes, size);
+    request = grpc_raw_byte_buffer_create(&body, 1);
+    grpc_slice_unref(body); /* the buffer holds it */
+    answer_init(&answer);
+    rc = start_call(call, &metadata, request, &answer);
     if (rc == GRPC_CALL_OK) {
         const grpc_event event =
-            grpc_completion_queue_next(self->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+            grpc_completion_queue_next(lane->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
 
         assert(event.type == GRPC_OP_COMPLETE && event.tag == call);
         (void)event;
         read_answer(&answer, ret);
-        self->stale = is_connection_bad(answer.status);
+        bad = is_connection_bad(answer.status);
     } else { /* no event will come */
         *ret = (struct transport_result){.outcome = TRANSPORT_NOT_RETRYABLE};
         (void)snprintf(ret->text, sizeof ret->text, "gRPC: %s", grpc_call_error_to_string(rc));
     }
-    (void)set_call(self, NULL);
-done:
+    lock(self);
+    lane->call = NULL;
+    unlock(self);
     answer_fini(&answer);
+    metadata_fini(&metadata);
     grpc_call_unref(call);
     grpc_byte_buffer_destroy(request);
+    lock(self);
+    leave_channel(self, channel, bad);
+    unlock(self);
 }
 
 static void otlp_cancel(struct transport *transport)
 {
     struct otlp_grpc *self = (struct otlp_grpc *)transport;
 
-    (void)pthread_mutex_lock(&self->lock);
+    lock(self);
     self->cancelled = true;
-    if (self->call != NULL)
-        (void)grpc_call_cancel(self->call, NULL); /* fails only for bad arguments */
-    (void)pthread_mutex_unlock(&self->lock);
+    for (unsigned i = 0; i < self->n_lanes; i++)
+        if (self->lanes[i].call != NULL)
+            (void)grpc_call_cancel(self->lanes[i].call, NULL); /* fails only for bad arguments */
+    unlock(self);
 }
 
 /* ---- start and stop ----------------------------------------------------------------------- */
@@ -429,28 +536,30 @@ static void wait_grpc_gone(int64_t deadline_mono_ns)
         (void)nanosleep(&pause, NULL); /* may be shorter */
 }
 
-/* In the order that gRPC wants: the queue, drained, then the channel. Takes half-built ones. */
+static void destroy_queue(grpc_completion_queue *cq)
+{
+    grpc_completion_queue_shutdown(cq);
+    while (grpc_completion_queue_next(cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL).type !=
+           GRPC_QUEUE_SHUTDOWN)
+        continue;
+    grpc_completion_queue_destroy(cq);
+}
+
+/* In the order that gRPC wants: the queues, drained, then the channel. Takes half-built ones. */
 static void otlp_stop(struct transport *transport, int64_t deadline_mono_ns)
 {
     struct otlp_grpc *self = (struct otlp_grpc *)transport;
 
-    if (self->cq != NULL) {
-        grpc_completion_queue_shutdown(self->cq);
-        while (
-            grpc_completion_queue_next(self->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL).type !=
-            GRPC_QUEUE_SHUTDOWN)
-            continue;
-        grpc_completion_queue_destroy(self->cq);
-    }
-    if (self->channel != NULL)
-        grpc_channel_destroy(self->channel);
+    for (unsigned i = 0; i < self->n_lanes; i++)
+        destroy_queue(self->lanes[i].cq);
+    retire_channel(self);
     if (self->creds != NULL)
         grpc_channel_credentials_release(self->creds);
     grpc_shutdown();
     wait_grpc_gone(deadline_mono_ns);
     set_grpc_log(NULL, NULL);
+    live_files_fini(&self->files);
     (void)pthread_mutex_destroy(&self->lock);
-    free(self->target);
     free(self->user_agent);
     free(self);
 }
@@ -461,24 +570,30 @@ struct transport *otlp_grpc_start(const struct exporter_conf *conf,
     struct otlp_grpc *self = calloc(1, sizeof *self);
     char error[512] = "out of memory";
 
+    assert(conf->concurrency <= EXPORTER_CONCURRENCY_MAX);
     if (self == NULL)
         goto failed;
     self->transport =
         (struct transport){.send = otlp_send, .cancel = otlp_cancel, .stop = otlp_stop};
+    self->conf = *conf;
     (void)pthread_mutex_init(&self->lock, NULL); /* cannot fail with default attributes */
     set_grpc_log(log_host, log_self);
     grpc_init();
-    self->target = strdup(conf->endpoint);
-    if (asprintf(&self->user_agent, "spoe-host-otel/%s OTel-OTLP-Exporter-C/%s",
-                 conf->service_version, conf->service_version) < 0)
+    if (asprintf(&self->user_agent, OTLP_USER_AGENT_FORMAT, conf->service_version,
+                 conf->service_version) < 0) {
         self->user_agent = NULL;
-    if (self->target == NULL || self->user_agent == NULL)
         goto stop;
-    self->creds = otlp_creds_create(conf, error, sizeof error);
-    if (self->creds == NULL)
+    }
+    if (live_files_init(&self->files, conf, log_host, log_self, error, sizeof error) != 0)
         goto stop;
-    self->channel = create_channel(self);
-    self->cq = grpc_completion_queue_create_for_next(NULL);
+    self->creds = otlp_creds_create(conf->tls, &self->files.pem);
+    if (self->creds == NULL) {
+        (void)snprintf(error, sizeof error, "gRPC does not take the TLS settings");
+        goto stop;
+    }
+    self->n_lanes = conf->concurrency > 0 ? conf->concurrency : 1;
+    for (unsigned i = 0; i < self->n_lanes; i++)
+        self->lanes[i].cq = grpc_completion_queue_create_for_next(NULL);
     return &self->transport;
 
 stop:

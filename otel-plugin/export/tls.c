@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/export/tls.c - check the PEM files when the configuration is checked, so that a bad
- * one is named at start and not in the first failed handshake.
+ * otel-plugin/export/tls.c - check the PEM files when they are read, so that a bad one is named
+ * then and not in the first failed handshake.
  */
 #include "export/tls.h"
 
@@ -19,8 +19,6 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-
-#include "export/exporter.h"
 
 /* ---- files -------------------------------------------------------------------------------- */
 
@@ -171,37 +169,27 @@ static EVP_PKEY *parse_key(const char *text, const char *path, char *ret_error, 
     return key;
 }
 
-static int check_ca(const char *path, char *ret_error, size_t size)
+static int check_ca(const char *text, const char *path, char *ret_error, size_t size)
 {
-    char *text = tls_read_file(path, ret_error, size);
-    X509 *cert = text != NULL ? parse_certificates(text, path, ret_error, size) : NULL;
-    int rc = cert != NULL ? 0 : -1;
+    X509 *cert = parse_certificates(text, path, ret_error, size);
 
     X509_free(cert);
-    free(text);
-    return rc;
+    return cert != NULL ? 0 : -1;
 }
 
-static int check_pair(const struct exporter_conf *conf, char *ret_error, size_t size,
-                      const char **ret_option)
+static int check_pair(const struct exporter_conf *conf, const struct tls_pem *pem, char *ret_error,
+                      size_t size, const char **ret_option)
 {
-    char *cert_text = NULL, *key_text = NULL;
     X509 *cert = NULL;
     EVP_PKEY *key = NULL;
     int rc = -1;
 
     *ret_option = "tls-cert";
-    cert_text = tls_read_file(conf->tls_cert, ret_error, size);
-    if (cert_text == NULL)
-        goto done;
-    cert = parse_certificates(cert_text, conf->tls_cert, ret_error, size);
+    cert = parse_certificates(pem->cert, conf->tls_cert, ret_error, size);
     if (cert == NULL)
-        goto done;
+        return -1;
     *ret_option = "tls-key";
-    key_text = tls_read_file(conf->tls_key, ret_error, size);
-    if (key_text == NULL)
-        goto done;
-    key = parse_key(key_text, conf->tls_key, ret_error, size);
+    key = parse_key(pem->key, conf->tls_key, ret_error, size);
     if (key == NULL)
         goto done;
     if (X509_check_private_key(cert, key) != 1) {
@@ -214,29 +202,64 @@ done:
     ERR_clear_error();
     EVP_PKEY_free(key);
     X509_free(cert);
-    free(cert_text);
-    if (key_text != NULL)
-        OPENSSL_cleanse(key_text, strlen(key_text));
-    free(key_text);
     return rc;
 }
 
-int exporter_check_tls(const struct exporter_conf *conf, char *ret_error, size_t size,
-                       const char **ret_option)
+/* ---- all three ---------------------------------------------------------------------------- */
+
+void tls_pem_free(struct tls_pem *pem)
 {
-    if (conf->tls == OTLP_TLS_DISABLED)
+    free(pem->ca);
+    free(pem->cert);
+    if (pem->key != NULL)
+        OPENSSL_cleanse(pem->key, strlen(pem->key));
+    free(pem->key);
+    *pem = (struct tls_pem){NULL, NULL, NULL};
+}
+
+static int read_one(const char *path, const char *option, char **ret, char *ret_error, size_t size,
+                    const char **ret_option)
+{
+    if (path == NULL)
         return 0;
+    *ret_option = option;
+    *ret = tls_read_file(path, ret_error, size);
+    return *ret != NULL ? 0 : -1;
+}
+
+int tls_pem_read(const struct exporter_conf *conf, struct tls_pem *ret, char *ret_error,
+                 size_t size, const char **ret_option)
+{
+    struct tls_pem pem = {NULL, NULL, NULL};
+
+    if (conf->tls == OTLP_TLS_DISABLED)
+        goto done;
     if ((conf->tls_cert == NULL) != (conf->tls_key == NULL)) {
         *ret_option = conf->tls_cert != NULL ? "tls-cert" : "tls-key";
         (void)snprintf(ret_error, size, "certificate and key go together, but no %s is given",
                        conf->tls_cert != NULL ? "key" : "certificate");
         return -1;
     }
-    if (conf->tls_ca != NULL && check_ca(conf->tls_ca, ret_error, size) != 0) {
-        *ret_option = "tls-ca";
+    if (read_one(conf->tls_ca, "tls-ca", &pem.ca, ret_error, size, ret_option) != 0 ||
+        (pem.ca != NULL && check_ca(pem.ca, conf->tls_ca, ret_error, size) != 0) ||
+        read_one(conf->tls_cert, "tls-cert", &pem.cert, ret_error, size, ret_option) != 0 ||
+        read_one(conf->tls_key, "tls-key", &pem.key, ret_error, size, ret_option) != 0 ||
+        (pem.cert != NULL && check_pair(conf, &pem, ret_error, size, ret_option) != 0)) {
+        tls_pem_free(&pem);
         return -1;
     }
-    if (conf->tls_cert != NULL)
-        return check_pair(conf, ret_error, size, ret_option);
+done:
+    *ret = pem;
+    return 0;
+}
+
+int exporter_check_tls(const struct exporter_conf *conf, char *ret_error, size_t size,
+                       const char **ret_option)
+{
+    struct tls_pem pem;
+
+    if (tls_pem_read(conf, &pem, ret_error, size, ret_option) != 0)
+        return -1;
+    tls_pem_free(&pem);
     return 0;
 }

@@ -2,8 +2,10 @@
 /*
  * otel-plugin/export/transport.h - how the bytes of one request reach a collector.
  *
- * A transport is made by its own function (otlp_grpc_start()), used by the export thread, and
- * freed by stop(). It logs nothing about a request: the exporter does, with what the result says.
+ * A transport is made by its own function (otlp_grpc_start(), otlp_http_start(), console_start()),
+ * used by the exporter's lanes, and freed by stop(). It logs nothing about a request: the exporter
+ * does, with what the result says. How many requests may be under way at once is said at its start
+ * (exporter_conf.concurrency); each has its own lane.
  */
 #ifndef OTEL_EXPORT_TRANSPORT_H
 #define OTEL_EXPORT_TRANSPORT_H
@@ -28,13 +30,14 @@ struct transport {
     /**
      * Send one encoded request and wait for its answer. Returns soon after the deadline at the
      * latest.
-     * @param bytes  [borrow]
-     * Threads: the export thread
+     * @param lane   below exporter_conf.concurrency
+     * @param bytes  [borrow] an ExportTraceServiceRequest
+     * Threads: several at once, each with a lane of its own
      */
-    void (*send)(struct transport *transport, const uint8_t *bytes, size_t size,
+    void (*send)(struct transport *transport, unsigned lane, const uint8_t *bytes, size_t size,
                  int64_t deadline_mono_ns, struct transport_result *ret);
 
-    /** Make a send() that is under way, and every later one, return at once. Threads: [any] */
+    /** Make every send() that is under way, and every later one, return at once. Threads: [any] */
     void (*cancel)(struct transport *transport);
 
     /** Close and free. No send() is under way. Threads: [main] */

@@ -6,12 +6,15 @@
 #ifndef OTEL_LIFECYCLE_SINK_H
 #define OTEL_LIFECYCLE_SINK_H
 
+#include <stdbool.h>
+
 #include "counters/counters.h"
 #include "queue/queue.h"
 
 struct sink {
     struct span_queue *queue;
     struct counters *counters;
+    bool discard; /* nobody exports them */
 };
 
 /** @param spans [own] a list linked by `next`, all ended; may be NULL. Threads: [any] */

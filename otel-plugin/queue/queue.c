@@ -127,15 +127,21 @@ size_t span_queue_room(struct span_queue *queue)
 
 struct span *span_queue_take(struct span_queue *queue, size_t max, size_t *ret_n)
 {
-    struct span *first;
-    struct span **link = &queue->head;
+    struct span *first, *last = NULL;
+    struct span **link = &queue->head, **before = link;
     size_t n = 0;
 
     lock(queue);
     first = queue->head;
     while (n < max && *link != NULL) {
-        link = &(*link)->next;
+        before = link;
+        last = *link;
+        link = &last->next;
         n++;
+    }
+    if (n > 1 && *link != NULL && span_is_child(last, *link)) {
+        link = before; /* a request's two spans leave together */
+        n--;
     }
     if (n > 0) {
         queue->head = *link;

@@ -2,7 +2,7 @@
 /*
  * otel-plugin/queue/queue.h - ended spans on their way from the workers to the export thread.
  *
- * Many producers, one consumer. The cap counts every span from span_queue_push() until
+ * Many producers, one consumer at a time. The cap counts every span from span_queue_push() until
  * span_queue_settle(): those that wait and those in a batch that is being sent or retried. A
  * producer never waits: a short mutex around a list splice is all that it takes.
  */
@@ -34,13 +34,14 @@ size_t span_queue_push(struct span_queue *queue, struct span *spans);
 size_t span_queue_room(struct span_queue *queue);
 
 /**
- * Take up to max spans in the order of arrival; they still count against the cap.
+ * Take up to max spans in the order of arrival; they still count against the cap. A span whose
+ * parent is the next one stays for the next time, if it is not the only one.
  * @return [give] a list linked by `next`, NULL if none waits
  * Threads: consumer
  */
 struct span *span_queue_take(struct span_queue *queue, size_t max, size_t *ret_n);
 
-/** Spans taken earlier are exported or given up: their places are free. Threads: consumer. */
+/** Spans taken earlier are exported or given up: their places are free. Threads: [any] */
 void span_queue_settle(struct span_queue *queue, size_t n);
 
 /**

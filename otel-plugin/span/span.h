@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "context/trace_context.h"
 
@@ -126,6 +127,17 @@ const char *span_trace_state(const struct span *span, size_t *ret_len);
 
 /** End a span; an end before the start becomes the start. */
 void span_end(struct span *span, int64_t end_unix_ns);
+
+/**
+ * Whether one span is the parent of another: a request's two, which lie next to each other on their
+ * way out, CLIENT first, and leave in one batch.
+ */
+static inline bool span_is_child(const struct span *child, const struct span *parent)
+{
+    return memcmp(child->parent_id, parent->context.span_id, sizeof child->parent_id) == 0 &&
+           memcmp(child->context.trace_id, parent->context.trace_id,
+                  sizeof child->context.trace_id) == 0;
+}
 
 const char *span_name(const struct span *span, size_t *ret_len);
 /**

@@ -61,10 +61,11 @@ static int64_t refill(void *arg)
     return left > 0 ? mono_now() : INT64_MAX;
 }
 
-static void fake_send(struct transport *transport, const uint8_t *bytes, size_t size,
+static void fake_send(struct transport *transport, unsigned lane, const uint8_t *bytes, size_t size,
                       int64_t deadline_mono_ns, struct transport_result *ret)
 {
     (void)transport;
+    (void)lane;
     (void)bytes;
     (void)size;
     (void)deadline_mono_ns;

@@ -347,7 +347,7 @@ static struct transport_result send_for(struct transport *transport, int64_t ns)
     static const uint8_t bytes[1000];
     struct transport_result result = {.outcome = TRANSPORT_OK};
 
-    transport->send(transport, bytes, sizeof bytes, mono_now() + ns, &result);
+    transport->send(transport, 0, bytes, sizeof bytes, mono_now() + ns, &result);
     return result;
 }
 
