@@ -36,8 +36,8 @@ def _signed(directory, ca, name, extensions):
 
 
 class Certs:
-    """Files in `directory`: ca, other_ca, server (localhost, 127.0.0.1), client; path(name, "key")
-    and read(name, "pem") give one file's path or its bytes."""
+    """Files in `directory`: ca, other_ca, server (localhost, 127.0.0.1), other_server of the other
+    CA, client; path(name, "key") and read(name, "pem") give one file's path or its bytes."""
 
     def __init__(self, directory):
         self.directory = str(directory)
@@ -46,6 +46,10 @@ class Certs:
         _ca(self.directory, "other_ca")
         _signed(
             self.directory, "ca", "server",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n",
+        )
+        _signed(
+            self.directory, "other_ca", "other_server",
             "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n",
         )
         _signed(self.directory, "ca", "client", "extendedKeyUsage=clientAuth\n")
@@ -57,6 +61,6 @@ class Certs:
         with open(self.path(name, kind), "rb") as file:
             return file.read()
 
-    def server(self):
+    def server(self, name="server"):
         """(key, certificate) as Collector's tls takes them."""
-        return self.read("server", "key"), self.read("server")
+        return self.read(name, "key"), self.read(name)

@@ -7,7 +7,8 @@
 
 A batch that the decoder rejects is answered INVALID_ARGUMENT and kept in `errors`; check() raises
 if there is any. The collector can start late (give it a port and call start() when it is time), ask
-for TLS with or without client certificates, and answer another status for a while (refuse()).
+for TLS with or without client certificates, answer another status for a while (refuse()), and let
+calls wait (hold(), release()). http_collector.py has the same over HTTP.
 """
 
 import threading
@@ -22,99 +23,66 @@ from .otlp import OtlpError, decode_export
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 
 
-class Collector:
-    """Receives spans and lets tests wait for them.
+class Received:
+    """What came, and how tests wait for it: the part of a collector that knows no protocol.
 
-    port      0: the kernel chooses, once, at the first start(); the same port at later starts
-    tls       (key, certificate), both PEM bytes; None: plaintext
-    client_ca PEM bytes: a client needs a certificate of this CA
-    endpoint  "127.0.0.1:PORT"
     batches   what arrived, a list of lists of Span, in order; refused calls are not among them
-    calls     the number of Export calls, refused ones included
+    calls     the number of exports, refused ones included
+    held      how many of them wait for release() just now
     errors    texts of what the decoder rejected
-    peers     gRPC's user agents, one per call
+    headers   of each call, a dict with lower-case keys
     """
 
-    def __init__(self, port=0, tls=None, client_ca=None, autostart=True):
-        self.port = port
-        self.tls = tls
-        self.client_ca = client_ca
+    def __init__(self):
         self.batches = []
         self.calls = 0
+        self.held = 0
         self.errors = []
-        self.user_agents = []
-        self._refusals = []
+        self.headers = []
+        self._answers = []
+        self._hold = False
         self._news = threading.Condition()
-        self._server = None
-        if autostart:
-            self.start()
 
-    @property
-    def endpoint(self):
-        return f"127.0.0.1:{self.port}"
+    # -- for the server
 
-    def start(self):
-        handler = grpc.unary_unary_rpc_method_handler(self._export)  # bytes in, bytes out
-        server = grpc.server(
-            futures.ThreadPoolExecutor(max_workers=4), options=(("grpc.so_reuseport", 0),)
-        )
-        server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE, {"Export": handler}),)
-        )
-        address = f"127.0.0.1:{self.port}"
-        if self.tls:
-            credentials = grpc.ssl_server_credentials(
-                [self.tls],
-                root_certificates=self.client_ca,
-                require_client_auth=self.client_ca is not None,
-            )
-            port = server.add_secure_port(address, credentials)
-        else:
-            port = server.add_insecure_port(address)
-        if not port:
-            raise OSError(f"cannot listen on {address}")
-        self.port = port
-        server.start()
-        self._server = server
-        return self
-
-    def stop(self):
-        if self._server:
-            self._server.stop(None).wait()
-            self._server = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def refuse(self, code, times=1, details="refused by the test"):
-        """Answer the next `times` calls with this grpc.StatusCode."""
-        with self._news:
-            self._refusals += [(code, details)] * times
-
-    def _export(self, request, context):
+    def _begin(self, headers):
+        """A call has come; the answer that a test wants for it, or None."""
         with self._news:
             self.calls += 1
-            self.user_agents.append(dict(context.invocation_metadata()).get("user-agent", ""))
-            refusal = self._refusals.pop(0) if self._refusals else None
+            self.headers.append(headers)
+            answer = self._answers.pop(0) if self._answers else None
             self._news.notify_all()
-        if refusal:
-            context.abort(*refusal)
+            if self._hold:
+                self.held += 1
+                self._news.wait_for(lambda: not self._hold, procs.LIMIT)
+                self.held -= 1
+            return answer
+
+    def _take(self, request):
+        """Decode a request; the text of what is wrong with it, or None."""
         try:
             batch = decode_export(request)
         except OtlpError as error:
             with self._news:
                 self.errors.append(f"{error}; request {request.hex()}")
                 self._news.notify_all()
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            return str(error)
         with self._news:
             self.batches.append(batch)
             self._news.notify_all()
-        return b""
+        return None
 
-    # -- what tests ask
+    # -- what tests ask for
+
+    def hold(self):
+        """Let calls wait from now on, until release()."""
+        with self._news:
+            self._hold = True
+
+    def release(self):
+        with self._news:
+            self._hold = False
+            self._news.notify_all()
 
     @property
     def spans(self):
@@ -149,11 +117,94 @@ class Collector:
         raise procs.Timeout(f"waited in vain for {what}; {self.calls} calls, spans:\n{got}")
 
     def wait_calls(self, count, limit=None):
-        """Wait for `count` Export calls, refused ones included."""
+        """Wait for `count` exports, refused ones included."""
         self.wait(lambda _: self.calls >= count, f"{count} Export calls", limit)
+
+    def wait_held(self, count, limit=None):
+        """Wait until `count` calls wait for release() at once."""
+        self.wait(lambda _: self.held >= count, f"{count} calls at once", limit)
 
     def wait_spans(self, count, limit=None):
         """Wait for at least `count` spans; all of them."""
         return self.wait(
             lambda spans: spans if len(spans) >= count else None, f"{count} spans", limit
         )
+
+
+class Collector(Received):
+    """Receives spans over gRPC and lets tests wait for them.
+
+    port      0: the kernel chooses, once, at the first start(); the same port at later starts
+    tls       (key, certificate), both PEM bytes; None: plaintext
+    client_ca PEM bytes: a client needs a certificate of this CA
+    endpoint  "127.0.0.1:PORT"
+    """
+
+    def __init__(self, port=0, tls=None, client_ca=None, autostart=True):
+        super().__init__()
+        self.port = port
+        self.tls = tls
+        self.client_ca = client_ca
+        self._server = None
+        if autostart:
+            self.start()
+
+    @property
+    def endpoint(self):
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def user_agents(self):
+        """gRPC's user agents, one per call."""
+        return [headers.get("user-agent", "") for headers in self.headers]
+
+    def start(self):
+        handler = grpc.unary_unary_rpc_method_handler(self._export)  # bytes in, bytes out
+        server = grpc.server(
+            futures.ThreadPoolExecutor(max_workers=16), options=(("grpc.so_reuseport", 0),)
+        )
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(SERVICE, {"Export": handler}),)
+        )
+        address = f"127.0.0.1:{self.port}"
+        if self.tls:
+            credentials = grpc.ssl_server_credentials(
+                [self.tls],
+                root_certificates=self.client_ca,
+                require_client_auth=self.client_ca is not None,
+            )
+            port = server.add_secure_port(address, credentials)
+        else:
+            port = server.add_insecure_port(address)
+        if not port:
+            raise OSError(f"cannot listen on {address}")
+        self.port = port
+        server.start()
+        self._server = server
+        return self
+
+    def stop(self):
+        self.release()
+        if self._server:
+            self._server.stop(None).wait()
+            self._server = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def refuse(self, code, times=1, details="refused by the test"):
+        """Answer the next `times` calls with this grpc.StatusCode."""
+        with self._news:
+            self._answers += [(code, details)] * times
+
+    def _export(self, request, context):
+        refusal = self._begin(dict(context.invocation_metadata()))
+        if refusal:
+            context.abort(*refusal)
+        error = self._take(request)
+        if error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, error)
+        return b""
