@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tests/race/race_exporter.c - producers, the export thread and the main thread's flush, numbers
- * and stop at the same time, over a transport that fails every third request. Every span is either
- * exported or dropped by the queue. Meant for the TSan build.
+ * tests/race/race_exporter.c - producers, the export's lanes and the main thread's flush, numbers
+ * and stop at the same time, over a transport that fails every third request; with one lane and
+ * with several. Every span is either exported or dropped by the queue. Meant for the TSan build.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -50,15 +50,14 @@ static void *produce(void *arg)
     return NULL;
 }
 
-/* As evictions do, on the export thread. */
+/* As evictions do, by one lane at a time: `arg` is no atomic. */
 static int64_t refill(void *arg)
 {
-    static unsigned left = REFILLED;
+    unsigned *left = arg;
 
-    (void)arg;
-    for (unsigned n = 0; n < 10 && left > 0; n++, left--)
+    for (unsigned n = 0; n < 10 && *left > 0; n++, (*left)--)
         atomic_fetch_add(&dropped, span_queue_push(queue, make()));
-    return left > 0 ? mono_now() : INT64_MAX;
+    return *left > 0 ? mono_now() : INT64_MAX;
 }
 
 static void fake_send(struct transport *transport, unsigned lane, const uint8_t *bytes, size_t size,
@@ -84,13 +83,14 @@ static void fake_stop(struct transport *transport, int64_t deadline_mono_ns)
     (void)deadline_mono_ns;
 }
 
-int main(void)
+static bool run(unsigned concurrency)
 {
     static struct transport transport = {
         .send = fake_send, .cancel = fake_cancel, .stop = fake_stop};
     const struct exporter_conf conf = {.endpoint = "collector:4317",
                                        .service_name = "haproxy",
                                        .service_version = "1.0",
+                                       .concurrency = concurrency,
                                        .batch_max = 100,
                                        .batch_delay_ns = NS_PER_S / 1000,
                                        .timeout_ns = NS_PER_S,
@@ -100,26 +100,38 @@ int main(void)
     const uint64_t all = (uint64_t)PRODUCERS * SPANS + REFILLED;
     pthread_t threads[PRODUCERS];
     struct exporter *exporter;
+    struct exporter_losses losses;
     struct exporter_stats stats;
+    unsigned refilled = REFILLED;
     bool ok;
 
+    atomic_store(&dropped, 0);
     queue = span_queue_create(1000);
-    if (queue == NULL || exporter_start_with(&conf, queue, refill, NULL, NULL, NULL, &transport,
-                                             NULL, &exporter) != 0)
-        return 1;
+    if (queue == NULL || exporter_start_with(&conf, queue, refill, &refilled, NULL, NULL,
+                                             &transport, NULL, &exporter) != 0)
+        return false;
     for (size_t i = 0; i < PRODUCERS; i++)
         if (pthread_create(&threads[i], NULL, produce, NULL) != 0)
-            return 1;
+            return false;
     exporter_get_stats(exporter, &stats);
+    exporter_get_losses(exporter, &losses);
     exporter_flush(exporter, mono_now() + NS_PER_S / 100);
     for (size_t i = 0; i < PRODUCERS; i++)
         (void)pthread_join(threads[i], NULL);
     exporter_flush(exporter, mono_now() + 120 * NS_PER_S);
     exporter_stop(exporter, mono_now() + 120 * NS_PER_S, &stats);
     ok = stats.exported + atomic_load(&dropped) == all && stats.shutdown == 0;
-    printf("%s: exported %" PRIu64 ", dropped %" PRIu64 " of %" PRIu64 ", %" PRIu64 " retries\n",
-           ok ? "ok" : "WRONG", stats.exported, (uint64_t)atomic_load(&dropped), all,
+    printf("%s: %u lanes, exported %" PRIu64 ", dropped %" PRIu64 " of %" PRIu64 ", %" PRIu64
+           " retries\n",
+           ok ? "ok" : "WRONG", concurrency, stats.exported, (uint64_t)atomic_load(&dropped), all,
            stats.retries);
     span_queue_destroy(queue);
-    return ok ? 0 : 1;
+    return ok;
+}
+
+int main(void)
+{
+    const bool one = run(1), four = run(4), eight = run(EXPORTER_CONCURRENCY_MAX);
+
+    return one && four && eight ? 0 : 1;
 }

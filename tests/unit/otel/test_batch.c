@@ -370,3 +370,28 @@ Test(batch, writes_the_tracestate_of_spans_that_have_one)
     free_request(request);
     batch_encoder_destroy(encoder);
 }
+
+Test(batch, a_request_s_two_spans_are_split_only_if_they_must)
+{
+    struct batch_encoder *encoder = make_encoder();
+    struct span *list[4];
+    const uint8_t *bytes;
+    size_t size, all, n;
+
+    for (size_t i = 0; i < 4; i++) {
+        list[i] = make_big(1);
+        list[i]->context.span_id[0] = (uint8_t)(i + 1);
+        if (i > 0)
+            list[i - 1]->next = list[i];
+    }
+    memcpy(list[2]->parent_id, list[3]->context.span_id, sizeof list[2]->parent_id);
+    cr_assert_eq(batch_encode(encoder, list[0], BATCH_BYTES_MAX, &bytes, &all, &n), 0);
+    cr_assert_eq(n, 4);
+    cr_assert_eq(batch_encode(encoder, list[0], all - 1, &bytes, &size, &n), 0);
+    cr_assert_eq(n, 2, "three would fit");
+    cr_assert_eq(batch_encode(encoder, list[2], all / 3, &bytes, &size, &n), 0);
+    cr_assert_eq(n, 1, "two do not fit");
+    for (size_t i = 0; i < 4; i++)
+        span_destroy(list[i]);
+    batch_encoder_destroy(encoder);
+}

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "counters/counters.h"
 #include "export/exporter_hooks.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
 
@@ -89,12 +90,15 @@ struct fake {
     /* What to answer to the n-th send; the last one goes for all that follow. */
     const struct transport_result *script;
     size_t n_script;
+    bool gated; /* send() waits until the gate opens */
+    bool open;
     uint64_t block_from; /* from this span on, if not 0, send() waits for cancel() */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* Under lock. */
     struct sent sent[SENDS_MAX];
-    size_t n_sent, in_order, spans;
+    size_t n_sent, in_order, spans, at_once, at_once_max;
+    unsigned lanes; /* bits of those that were used */
     bool cancelled, stopped;
     int log_lines;
     char log[8192];
@@ -121,7 +125,6 @@ static void fake_send(struct transport *transport, unsigned lane, const uint8_t 
     size_t i;
 
     (void)transport;
-    (void)lane;
     cr_assert_not_null(request);
     spans = request->resource_spans[0]->scope_spans[0];
     pthread_mutex_lock(&fake.lock);
@@ -131,10 +134,16 @@ static void fake_send(struct transport *transport, unsigned lane, const uint8_t 
                                              .first = number_of(spans->spans[0]->span_id),
                                              .at_ns = now,
                                              .for_ns = deadline - now};
+    fake.lanes |= 1u << lane;
+    if (++fake.at_once > fake.at_once_max)
+        fake.at_once_max = fake.at_once;
     pthread_cond_broadcast(&fake.changed);
+    while (fake.gated && !fake.open && !fake.cancelled)
+        pthread_cond_wait(&fake.changed, &fake.lock);
     while (fake.block_from != 0 && fake.sent[fake.n_sent - 1].first >= fake.block_from &&
            !fake.cancelled)
         pthread_cond_wait(&fake.changed, &fake.lock);
+    fake.at_once--;
     *ret = fake.script[i];
     if (ret->outcome == TRANSPORT_OK)
         for (size_t s = 0; s < spans->n_spans; s++)
@@ -158,6 +167,23 @@ static void fake_stop(struct transport *transport, int64_t deadline)
     (void)transport;
     (void)deadline;
     fake.stopped = true;
+}
+
+/* Wait until so many sends are under way. */
+static void await_at_once(size_t n)
+{
+    pthread_mutex_lock(&fake.lock);
+    while (fake.at_once < n)
+        pthread_cond_wait(&fake.changed, &fake.lock);
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static void open_gate(void)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.open = true;
+    pthread_cond_broadcast(&fake.changed);
+    pthread_mutex_unlock(&fake.lock);
 }
 
 /* Wait until the n-th send has begun. */
@@ -429,6 +455,169 @@ Test(exporter, says_how_many_a_full_queue_dropped)
     await_sends(1);
     cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 10);
     expect_logged("spans lost: 15 queue_full");
+}
+
+Test(exporter, a_span_that_is_too_large_is_not_sent)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+    struct span *list = make_list(3);
+    char value[SPAN_VALUE_MAX];
+
+    memset(value, 'x', sizeof value);
+    span_set_str(list->next, "big", 3, value, sizeof value);
+    c.bytes_max = 1000;
+    span_queue_push(queue, list);
+    exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
+    await_sends(2);
+    stats = stop(exporter, queue, GENEROUS_NS);
+    cr_assert_eq(stats.too_large, 1);
+    cr_assert_eq(stats.exported, 2);
+    cr_assert_eq(fake.n_sent, 2);
+    expect_logged("spans lost: 1 too_large\n");
+}
+
+static int count_logged(const char *text)
+{
+    int n = 0;
+
+    for (const char *p = fake.log; (p = strstr(p, text)) != NULL; p++)
+        n++;
+    return n;
+}
+
+Test(exporter, tells_all_losses_in_one_line_a_minute)
+{
+    static const struct transport_result script[] = {
+        {.outcome = TRANSPORT_NOT_RETRYABLE, .text = "INVALID_ARGUMENT: no"},
+        {.outcome = TRANSPORT_OK, .rejected = 2, .text = "too old"},
+        {.outcome = TRANSPORT_NOT_RETRYABLE, .text = "INTERNAL: oh"}};
+    static struct counters counters;
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(60);
+    struct exporter_losses losses;
+    struct exporter *exporter;
+
+    atomic_store(&counters.refused, 7);
+    c.counters = &counters;
+    c.batch_max = 10;
+    span_queue_push(queue, make_list(75));
+    exporter = start(&c, queue, NULL, &fake_hooks, script, 3);
+    await_sends(6);
+    exporter_flush(exporter, fake_now(NULL) + GENEROUS_NS);
+    exporter_get_losses(exporter, &losses);
+    cr_expect_eq(losses.queue_full, 15);
+    cr_expect_eq(losses.store_full, 7);
+    cr_expect_eq(losses.not_retryable, 50);
+    cr_expect_eq(losses.rejected, 2);
+    cr_expect_eq(count_logged("spans lost"), 1, "the minute is not over:\n%s", fake.log);
+    expect_logged("spans lost: 15 queue_full, 7 store_full\n");
+    stop(exporter, queue, GENEROUS_NS);
+    cr_expect_eq(count_logged("spans lost"), 2, "%s", fake.log);
+    expect_logged("spans lost: 50 not_retryable, 2 rejected; INTERNAL: oh");
+}
+
+Test(exporter, repeats_no_line_within_a_minute)
+{
+    static const struct transport_result warns[] = {{.outcome = TRANSPORT_OK, .text = "old"}};
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(1000);
+    struct exporter *exporter;
+
+    c.batch_max = 1;
+    span_queue_push(queue, make_list(100));
+    exporter = start(&c, queue, NULL, &fake_hooks, warns, 1);
+    await_sends(100);
+    stop(exporter, queue, GENEROUS_NS);
+    cr_assert_eq(count_logged("warns: old"), 1, "%s", fake.log);
+}
+
+/* ---- several at once ---------------------------------------------------------------------- */
+
+Test(exporter, as_many_requests_are_under_way_as_it_is_told)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(1000);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    c.batch_max = 10;
+    c.concurrency = 4;
+    fake.gated = true;
+    span_queue_push(queue, make_list(200));
+    exporter = start(&c, queue, NULL, NULL, ok, 1);
+    await_at_once(4);
+    cr_assert_eq(span_queue_push(queue, make_list(100)), 0, "nobody is held up");
+    open_gate();
+    stats = stop(exporter, queue, GENEROUS_NS);
+    cr_assert_eq(fake.at_once_max, 4);
+    cr_assert_eq(fake.lanes, 0xfu);
+    cr_assert_eq(stats.exported, 300);
+    cr_assert_eq(fake.n_sent, 30);
+}
+
+Test(exporter, a_flush_waits_for_every_lane)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(1000);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    c.batch_max = 10;
+    c.concurrency = 3;
+    fake.gated = true;
+    span_queue_push(queue, make_list(25));
+    exporter = start(&c, queue, NULL, NULL, ok, 1);
+    await_at_once(2); /* what is not a full batch waits for the flush */
+    exporter_flush(exporter, real_now() + 50 * MS);
+    exporter_get_stats(exporter, &stats);
+    cr_assert_eq(stats.exported, 0, "it did not pretend");
+    await_at_once(3);
+    open_gate();
+    exporter_flush(exporter, real_now() + GENEROUS_NS);
+    exporter_get_stats(exporter, &stats);
+    cr_assert_eq(stats.exported, 25);
+    stop(exporter, queue, GENEROUS_NS);
+}
+
+Test(exporter, a_batch_in_retry_does_not_hold_up_others)
+{
+    static const struct transport_result script[] = {
+        {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = HOUR_NS}, {.outcome = TRANSPORT_OK}};
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(1000);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    c.batch_max = 10;
+    c.concurrency = 2;
+    c.retry_give_up_ns = 10 * HOUR_NS;
+    span_queue_push(queue, make_list(10));
+    exporter = start(&c, queue, NULL, NULL, script, 2);
+    await_sends(1);
+    span_queue_push(queue, make_list(90));
+    await_sends(10);
+    stats = stop(exporter, queue, GENEROUS_NS); /* cuts the wait short */
+    cr_assert_eq(stats.exported, 100);
+    cr_assert_eq(stats.retries, 1);
+}
+
+Test(exporter, stop_cancels_all_lanes)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(1000);
+    struct exporter *exporter;
+
+    c.batch_max = 10;
+    c.concurrency = EXPORTER_CONCURRENCY_MAX;
+    fake.gated = true;
+    span_queue_push(queue, make_list(200));
+    exporter = start(&c, queue, NULL, NULL, down, 1);
+    await_at_once(EXPORTER_CONCURRENCY_MAX);
+    cr_assert_eq(stop(exporter, queue, 2 * S).shutdown, 200);
+    expect_logged("spans lost: 200 shutdown");
 }
 
 /* ---- flush and stop ----------------------------------------------------------------------- */

@@ -185,3 +185,34 @@ Test(queue, wait_sees_what_another_thread_pushes)
     cr_assert_eq(pthread_join(thread, NULL), 0);
     span_queue_destroy(queue);
 }
+
+Test(queue, a_request_s_two_spans_are_taken_together)
+{
+    struct span_queue *queue = span_queue_create(100);
+    struct span *list = make_list(1, 6); /* 3 is the child of 4 */
+
+    memcpy(list->next->next->parent_id, list->next->next->next->context.span_id,
+           sizeof list->parent_id);
+    span_queue_push(queue, list);
+    expect_taken(queue, 3, 1, 2);
+    expect_taken(queue, 2, 3, 4);
+    cr_assert_eq(stats_of(queue).waiting, 2);
+    cr_assert_eq(stats_of(queue).in_flight, 4);
+    span_queue_settle(queue, 4);
+    expect_taken(queue, 10, 5, 6);
+    span_queue_settle(queue, 2);
+    span_queue_destroy(queue);
+}
+
+Test(queue, one_at_a_time_parts_them)
+{
+    struct span_queue *queue = span_queue_create(100);
+    struct span *list = make_list(1, 2);
+
+    memcpy(list->parent_id, list->next->context.span_id, sizeof list->parent_id);
+    span_queue_push(queue, list);
+    expect_taken(queue, 1, 1, 1);
+    expect_taken(queue, 1, 2, 2);
+    span_queue_settle(queue, 2);
+    span_queue_destroy(queue);
+}

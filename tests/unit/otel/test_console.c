@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/otel/test_console.c - lines of JSON, and a reader that does not read. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "batch/batch.h"
+#include "export/console.h"
+
+#define S INT64_C(1000000000)
+#define GENEROUS_NS (60 * S)
+
+TestSuite(console, .timeout = 120);
+
+static struct batch_encoder *encoder;
+static struct transport *console;
+static int ends[2]; /* of a pipe: to read from, to write to */
+
+static int64_t mono_now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * S + ts.tv_nsec;
+}
+
+static void start(void)
+{
+    const struct batch_resource resource = {.service_name = "ha\"proxy", .version = "1"};
+
+    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    encoder = batch_encoder_create(&resource);
+    console = console_start(ends[1], NULL, NULL);
+    cr_assert(encoder != NULL && console != NULL);
+}
+
+static void stop(void)
+{
+    console->stop(console, 0);
+    batch_encoder_destroy(encoder);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* Send a request of n spans with a path of `size` bytes each. */
+static struct transport_result send_spans(size_t n, size_t size, int64_t for_ns)
+{
+    const struct trace_context context = {.trace_id = {1}, .span_id = {2}, .flags = 3};
+    struct transport_result result = {.outcome = TRANSPORT_OK};
+    struct span *head = NULL;
+    char path[SPAN_VALUE_MAX];
+    const uint8_t *bytes;
+    size_t bytes_size, encoded;
+
+    memset(path, 'p', sizeof path);
+    path[0] = '\n';
+    for (size_t i = 0; i < n; i++) {
+        struct span *span = span_create(SPAN_CLIENT, &context, NULL, false, 5, "GET", 3);
+
+        span_set_str(span, "url.path", 8, path, size);
+        span_set_int(span, "i", 1, -7);
+        span_set_bool(span, "b", 1, true);
+        span_end(span, 6);
+        span_add_event(span, "ev", 6);
+        span->next = head;
+        head = span;
+    }
+    cr_assert_eq(batch_encode(encoder, head, BATCH_BYTES_MAX, &bytes, &bytes_size, &encoded), 0);
+    cr_assert_eq(encoded, n);
+    console->send(console, 0, bytes, bytes_size, mono_now() + for_ns, &result);
+    while (head != NULL) {
+        struct span *next = head->next;
+
+        span_destroy(head);
+        head = next;
+    }
+    return result;
+}
+
+Test(console, writes_a_line_for_each_span)
+{
+    char text[4096];
+    ssize_t n;
+
+    start();
+    cr_assert_eq(send_spans(1, 2, GENEROUS_NS).outcome, TRANSPORT_OK);
+    n = read(ends[0], text, sizeof text - 1);
+    cr_assert_gt(n, 0);
+    text[n] = '\0';
+    cr_assert_str_eq(
+        text, "{\"trace_id\":\"01000000000000000000000000000000\",\"span_id\":\"0200000000000000\","
+              "\"parent_span_id\":\"\",\"kind\":\"CLIENT\",\"status\":\"UNSET\",\"flags\":259,"
+              "\"start_unix_nano\":5,\"end_unix_nano\":6,\"trace_state\":\"\",\"name\":\"GET\","
+              "\"attributes\":{\"url.path\":\"\\u000ap\",\"i\":-7,\"b\":true},"
+              "\"dropped_attributes\":0,\"events\":[{\"name\":\"ev\",\"time_unix_nano\":6}],"
+              "\"scope\":\"spoe-host/otel\",\"resource\":{\"service.name\":\"ha\\\"proxy\","
+              "\"telemetry.sdk.name\":\"spoe-host\",\"telemetry.sdk.language\":\"c\","
+              "\"telemetry.sdk.version\":\"1\"}}\n");
+    stop();
+}
+
+static void *count_lines(void *arg)
+{
+    size_t *lines = arg;
+    char text[1000];
+    ssize_t n;
+
+    while ((n = read(ends[0], text, sizeof text)) > 0)
+        for (ssize_t i = 0; i < n; i++)
+            *lines += text[i] == '\n';
+    return NULL;
+}
+
+Test(console, writes_more_than_a_pipe_holds)
+{
+    struct transport_result result;
+    size_t lines = 0;
+    pthread_t thread;
+
+    start();
+    cr_assert_eq(pthread_create(&thread, NULL, count_lines, &lines), 0);
+    result = send_spans(100, SPAN_VALUE_MAX, GENEROUS_NS);
+    cr_assert_eq(result.outcome, TRANSPORT_OK, "%s", result.text);
+    cr_assert_eq(result.rejected, 0);
+    console->stop(console, 0);
+    close(ends[1]);
+    pthread_join(thread, NULL);
+    cr_assert_eq(lines, 100);
+    close(ends[0]);
+    batch_encoder_destroy(encoder);
+}
+
+Test(console, does_not_wait_for_a_reader_beyond_the_deadline)
+{
+    struct transport_result result;
+
+    start();
+    result = send_spans(100, SPAN_VALUE_MAX, S / 10); /* a pipe holds 64 KiB */
+    cr_assert_eq(result.outcome, TRANSPORT_OK, "a part is out: not to come again");
+    cr_assert(result.rejected > 50 && result.rejected < 100, "%d", (int)result.rejected);
+    cr_assert_str_eq(result.text, "nobody reads it");
+    result = send_spans(1, 10, S / 10);
+    cr_assert_eq(result.outcome, TRANSPORT_RETRYABLE, "nothing is out");
+    stop();
+}
+
+static void *cancel(void *arg)
+{
+    (void)arg;
+    console->cancel(console);
+    return NULL;
+}
+
+Test(console, cancel_ends_a_wait_and_all_later_ones)
+{
+    struct transport_result result;
+    pthread_t thread;
+
+    start();
+    cr_assert_eq(pthread_create(&thread, NULL, cancel, NULL), 0);
+    result = send_spans(100, SPAN_VALUE_MAX, 3600 * S);
+    pthread_join(thread, NULL);
+    cr_assert_str_eq(result.text, "stopping");
+    result = send_spans(1, 10, 3600 * S);
+    cr_assert_eq(result.outcome, TRANSPORT_RETRYABLE);
+    stop();
+}
+
+Test(console, says_that_the_reader_has_gone)
+{
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct transport_result result;
+
+    cr_assert_eq(sigaction(SIGPIPE, &ignore, NULL), 0); /* as the host does */
+    start();
+    close(ends[0]);
+    result = send_spans(1, 10, GENEROUS_NS);
+    cr_assert_not_null(strstr(result.text, "Broken pipe"), "%s", result.text);
+    ends[0] = -1;
+    stop();
+}

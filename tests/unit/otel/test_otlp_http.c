@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/unit/otel/test_otlp_http.c - the transport against a server of the test on a plain socket:
+ * each kind of answer, none, time-outs, cancelling. TLS is tested end to end.
+ */
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "export/otlp_http.h"
+#include "google/rpc/status.pb-c.h"
+#include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
+
+#define S INT64_C(1000000000)
+#define GENEROUS_NS (60 * S)
+
+TestSuite(otlp_http, .timeout = 120);
+
+static int64_t mono_now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * S + ts.tv_nsec;
+}
+
+/* ---- the server --------------------------------------------------------------------------- */
+
+static struct {
+    int listener;
+    char endpoint[32];
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    /* Under lock. What to answer: a head without Content-Length, and a body; NULL: close. */
+    const char *head;
+    const uint8_t *body;
+    size_t body_len;
+    size_t endless; /* bytes after the body, all zero */
+    bool hang;      /* no answer until the client has gone */
+    int calls, connections;
+    char request[8192]; /* the head of the last one */
+    size_t received;
+} server = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static bool send_all(int fd, const void *bytes, size_t size)
+{
+    const char *p = bytes;
+
+    while (size > 0) {
+        const ssize_t n = send(fd, p, size, MSG_NOSIGNAL);
+
+        if (n <= 0)
+            return false;
+        p += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+/* Read one request into server.request. @return false: the client has gone */
+static bool read_request(int fd)
+{
+    char text[8192];
+    size_t used = 0, size, want;
+    char *end = NULL;
+
+    while (end == NULL) {
+        const ssize_t n = recv(fd, text + used, sizeof text - 1 - used, 0);
+
+        if (n <= 0)
+            return false;
+        used += (size_t)n;
+        text[used] = '\0';
+        end = strstr(text, "\r\n\r\n");
+    }
+    size = used - (size_t)(end + 4 - text);
+    want = strtoul(strstr(text, "Content-Length: ") + 16, NULL, 10);
+    while (size < want) {
+        char more[4096];
+        const ssize_t n = recv(fd, more, sizeof more, 0);
+
+        if (n <= 0)
+            return false;
+        size += (size_t)n;
+    }
+    *end = '\0';
+    pthread_mutex_lock(&server.lock);
+    (void)snprintf(server.request, sizeof server.request, "%s", text);
+    server.received = size;
+    server.calls++;
+    pthread_cond_broadcast(&server.changed);
+    pthread_mutex_unlock(&server.lock);
+    return true;
+}
+
+/* @return false: the connection is to be closed */
+static bool answer(int fd)
+{
+    static const char zeros[65536];
+    char head[512];
+    bool ok;
+
+    if (server.hang) {
+        char byte;
+
+        (void)!recv(fd, &byte, 1, 0);
+        return false;
+    }
+    if (server.head == NULL)
+        return false;
+    (void)snprintf(head, sizeof head, "%s\r\nContent-Length: %zu\r\n\r\n", server.head,
+                   server.body_len + server.endless);
+    ok = send_all(fd, head, strlen(head)) && send_all(fd, server.body, server.body_len);
+    for (size_t left = server.endless; ok && left > 0;) {
+        const size_t n = left < sizeof zeros ? left : sizeof zeros;
+
+        ok = send_all(fd, zeros, n);
+        left -= n;
+    }
+    return ok;
+}
+
+static void *serve(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        const int fd = accept4(server.listener, NULL, NULL, SOCK_CLOEXEC);
+
+        if (fd < 0)
+            return NULL;
+        pthread_mutex_lock(&server.lock);
+        server.connections++;
+        pthread_mutex_unlock(&server.lock);
+        while (read_request(fd) && answer(fd))
+            continue;
+        close(fd);
+    }
+}
+
+static void start_server(const char *head)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof addr;
+
+    server.head = head;
+    server.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(server.listener, (struct sockaddr *)&addr, sizeof addr), 0);
+    cr_assert_eq(listen(server.listener, 16), 0);
+    cr_assert_eq(getsockname(server.listener, (struct sockaddr *)&addr, &size), 0);
+    (void)snprintf(server.endpoint, sizeof server.endpoint, "127.0.0.1:%d", ntohs(addr.sin_port));
+    cr_assert_eq(pthread_create(&server.thread, NULL, serve, NULL), 0);
+}
+
+static void stop_server(void)
+{
+    shutdown(server.listener, SHUT_RDWR);
+    pthread_join(server.thread, NULL);
+    close(server.listener);
+}
+
+/* ---- the transport ------------------------------------------------------------------------ */
+
+static struct exporter_conf conf(void)
+{
+    return (struct exporter_conf){.protocol = OTLP_HTTP,
+                                  .endpoint = server.endpoint,
+                                  .service_name = "haproxy",
+                                  .service_version = "1.2.3"};
+}
+
+static struct transport *start(void)
+{
+    const struct exporter_conf c = conf();
+    struct transport *transport = otlp_http_start(&c, NULL, NULL);
+
+    cr_assert_not_null(transport);
+    return transport;
+}
+
+static struct transport_result send_for(struct transport *transport, int64_t ns)
+{
+    static const uint8_t bytes[1000];
+    struct transport_result result = {.outcome = TRANSPORT_OK};
+
+    transport->send(transport, 0, bytes, sizeof bytes, mono_now() + ns, &result);
+    return result;
+}
+
+/* One send to a server that answers so. */
+static struct transport_result exchange(const char *head, const uint8_t *body, size_t body_len)
+{
+    struct transport *transport;
+    struct transport_result result;
+
+    server.body = body;
+    server.body_len = body_len;
+    start_server(head);
+    transport = start();
+    result = send_for(transport, GENEROUS_NS);
+    transport->stop(transport, 0);
+    stop_server();
+    return result;
+}
+
+static void expect_sent(const char *line)
+{
+    cr_expect_not_null(strstr(server.request, line), "no %s in\n%s", line, server.request);
+}
+
+Test(otlp_http, posts_to_the_right_path_and_keeps_its_connection)
+{
+    struct transport *transport;
+
+    start_server("HTTP/1.1 200 OK");
+    transport = start();
+    for (int i = 0; i < 3; i++) {
+        const struct transport_result result = send_for(transport, GENEROUS_NS);
+
+        cr_assert_eq(result.outcome, TRANSPORT_OK, "%s", result.text);
+        cr_assert_str_empty(result.text);
+    }
+    transport->stop(transport, 0);
+    stop_server();
+    cr_expect_eq(server.calls, 3);
+    cr_expect_eq(server.connections, 1);
+    cr_expect_eq(server.received, 1000);
+    expect_sent("POST /v1/traces HTTP/1.1\r\n");
+    expect_sent("Content-Type: application/x-protobuf\r\n");
+    expect_sent("User-Agent: spoe-host-otel/1.2.3 OTel-OTLP-Exporter-C/1.2.3\r\n");
+    cr_expect_null(strstr(server.request, "Expect"), "%s", server.request);
+    cr_expect_null(strstr(server.request, "Content-Encoding"), "%s", server.request);
+}
+
+Test(otlp_http, uses_the_whole_url_headers_and_gzip)
+{
+    struct exporter_conf c = conf();
+    struct transport *transport;
+    char url[100];
+
+    start_server("HTTP/1.1 204 No Content");
+    (void)snprintf(url, sizeof url, "http://%s/a/b?c=d", server.endpoint);
+    c.url = url;
+    c.headers = "api-key=k%20ey,empty=";
+    c.gzip = true;
+    transport = otlp_http_start(&c, NULL, NULL);
+    cr_assert_not_null(transport);
+    cr_assert_eq(send_for(transport, GENEROUS_NS).outcome, TRANSPORT_OK);
+    transport->stop(transport, 0);
+    stop_server();
+    expect_sent("POST /a/b?c=d HTTP/1.1\r\n");
+    expect_sent("api-key: k ey\r\n");
+    expect_sent("empty:");
+    expect_sent("Content-Encoding: gzip\r\n");
+    cr_expect_lt(server.received, 100, "1000 zeros compress well");
+}
+
+Test(otlp_http, refuses_urls_that_are_not_http)
+{
+    static const char *const urls[] = {"ftp://host/v1/traces", "http://", "file:///etc/passwd",
+                                       "http://host:99999/"};
+
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        struct exporter_conf c = conf();
+
+        c.url = urls[i];
+        cr_expect_null(otlp_http_start(&c, NULL, NULL), "%s", urls[i]);
+    }
+}
+
+/* ---- answers ------------------------------------------------------------------------------ */
+
+/* OTLP specification, "Retryable Response Codes". */
+Test(otlp_http, knows_which_codes_to_retry)
+{
+    static const int codes[] = {301, 307, 400, 401, 403, 404, 408, 413, 421,
+                                429, 500, 501, 502, 503, 504, 505, 511};
+    struct transport *transport;
+
+    server.body = (const uint8_t *)"because\r\nof";
+    server.body_len = 11;
+    start_server(NULL);
+    transport = start();
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        const bool retryable = codes[i] == 429 || (codes[i] >= 502 && codes[i] <= 504);
+        struct transport_result result;
+        char head[100], wanted[100];
+
+        (void)snprintf(head, sizeof head, "HTTP/1.1 %d Status\r\nContent-Type: text/plain",
+                       codes[i]);
+        (void)snprintf(wanted, sizeof wanted, "HTTP %d: because", codes[i]);
+        server.head = head;
+        result = send_for(transport, GENEROUS_NS);
+        cr_expect_eq(result.outcome, retryable ? TRANSPORT_RETRYABLE : TRANSPORT_NOT_RETRYABLE,
+                     "code %d: %s", codes[i], result.text);
+        cr_expect_eq(result.min_wait_ns, 0);
+        cr_expect_str_eq(result.text, wanted);
+    }
+    transport->stop(transport, 0);
+    stop_server();
+}
+
+Test(otlp_http, reads_the_status_of_a_refusal)
+{
+    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
+    struct transport_result result;
+    uint8_t bytes[64];
+
+    status.message = (char *)(uintptr_t) "no such tenant";
+    result = exchange("HTTP/1.1 403 Forbidden\r\nContent-Type: application/x-protobuf", bytes,
+                      google__rpc__status__pack(&status, bytes));
+    cr_assert_eq(result.outcome, TRANSPORT_NOT_RETRYABLE);
+    cr_assert_str_eq(result.text, "HTTP 403: no such tenant");
+}
+
+Test(otlp_http, does_not_show_pages)
+{
+    const char page[] = "<html>";
+    const struct transport_result result =
+        exchange("HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html", (const uint8_t *)page,
+                 sizeof page - 1);
+
+    cr_assert_str_eq(result.text, "HTTP 502");
+}
+
+Test(otlp_http, waits_as_long_as_retry_after_says)
+{
+    const struct {
+        const char *value;
+        int64_t low_s, high_s;
+    } table[] = {{"7", 7, 7},
+                 {"0", 0, 0},
+                 {"nonsense", 0, 0},
+                 {"-5", 0, 0},
+                 {"999999999", 3600, 3600},
+                 {"Fri, 31 Dec 1999 23:59:59 GMT", 0, 0},
+                 {"date", 1700, 1800}};
+    struct transport *transport;
+
+    start_server(NULL);
+    transport = start();
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char head[200], date[64];
+        const time_t in_30_minutes = time(NULL) + 1800;
+        struct tm tm;
+
+        (void)gmtime_r(&in_30_minutes, &tm);
+        (void)strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        (void)snprintf(head, sizeof head, "HTTP/1.1 503 Busy\r\nRetry-After: %s",
+                       strcmp(table[i].value, "date") == 0 ? date : table[i].value);
+        server.head = head;
+        const struct transport_result result = send_for(transport, GENEROUS_NS);
+
+        cr_expect_eq(result.outcome, TRANSPORT_RETRYABLE);
+        cr_expect(result.min_wait_ns >= table[i].low_s * S &&
+                      result.min_wait_ns <= table[i].high_s * S,
+                  "%s: %ld ns", table[i].value, (long)result.min_wait_ns);
+    }
+    transport->stop(transport, 0);
+    stop_server();
+}
+
+Test(otlp_http, reads_a_partial_success)
+{
+    Opentelemetry__Proto__Collector__Trace__V1__ExportTracePartialSuccess partial;
+    Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceResponse response;
+    struct transport_result result;
+    uint8_t bytes[64];
+    size_t n;
+
+    opentelemetry__proto__collector__trace__v1__export_trace_partial_success__init(&partial);
+    opentelemetry__proto__collector__trace__v1__export_trace_service_response__init(&response);
+    partial.rejected_spans = 3;
+    partial.error_message = (char *)(uintptr_t) "too old";
+    response.partial_success = &partial;
+    n = opentelemetry__proto__collector__trace__v1__export_trace_service_response__pack(&response,
+                                                                                        bytes);
+    result = exchange("HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf", bytes, n);
+    cr_assert_eq(result.outcome, TRANSPORT_OK);
+    cr_assert_eq(result.rejected, 3);
+    cr_assert_str_eq(result.text, "too old");
+}
+
+Test(otlp_http, an_answer_that_cannot_be_read_is_still_a_success)
+{
+    static const uint8_t bytes[] = {0xff, 0xff, 0xff};
+    const struct transport_result result = exchange("HTTP/1.1 200 OK", bytes, sizeof bytes);
+
+    cr_assert_eq(result.outcome, TRANSPORT_OK);
+    cr_assert_str_not_empty(result.text);
+}
+
+Test(otlp_http, reads_no_more_than_4_mib_of_an_answer)
+{
+    struct transport_result result;
+
+    server.endless = 100u * 1024 * 1024;
+    result = exchange("HTTP/1.1 200 OK", NULL, 0);
+    cr_assert_eq(result.outcome, TRANSPORT_OK);
+    cr_assert_str_eq(result.text, "its answer is too large");
+    result = exchange("HTTP/1.1 400 Bad Request", NULL, 0);
+    cr_assert_eq(result.outcome, TRANSPORT_NOT_RETRYABLE, "%s", result.text);
+}
+
+/* ---- no answer ---------------------------------------------------------------------------- */
+
+Test(otlp_http, a_connection_that_closes_is_retryable)
+{
+    const struct transport_result result = exchange(NULL, NULL, 0);
+
+    cr_assert_eq(result.outcome, TRANSPORT_RETRYABLE);
+    cr_assert_str_not_empty(result.text);
+}
+
+Test(otlp_http, nobody_there_is_retryable)
+{
+    struct transport *transport;
+    struct transport_result result;
+
+    start_server(NULL);
+    stop_server(); /* its port is now one where nobody listens */
+    transport = start();
+    result = send_for(transport, GENEROUS_NS);
+    cr_assert_eq(result.outcome, TRANSPORT_RETRYABLE);
+    cr_assert_not_null(strstr(result.text, "Failed to connect"), "%s", result.text);
+    transport->stop(transport, 0);
+}
+
+Test(otlp_http, a_collector_that_hangs_ends_at_the_deadline)
+{
+    struct transport *transport;
+    struct transport_result result;
+
+    server.hang = true;
+    start_server("HTTP/1.1 200 OK");
+    transport = start();
+    result = send_for(transport, S / 2);
+    cr_assert_eq(result.outcome, TRANSPORT_RETRYABLE);
+    cr_assert_not_null(strstr(result.text, "timed out"), "%s", result.text);
+    server.hang = false;
+    result = send_for(transport, GENEROUS_NS); /* over a new connection */
+    cr_assert_eq(result.outcome, TRANSPORT_OK, "%s", result.text);
+    transport->stop(transport, 0);
+    stop_server();
+}
+
+static void *cancel_when_called(void *arg)
+{
+    struct transport *transport = arg;
+
+    pthread_mutex_lock(&server.lock);
+    while (server.calls == 0)
+        pthread_cond_wait(&server.changed, &server.lock);
+    pthread_mutex_unlock(&server.lock);
+    transport->cancel(transport);
+    return NULL;
+}
+
+Test(otlp_http, cancel_ends_a_call_and_all_later_ones)
+{
+    struct transport *transport;
+    struct transport_result result;
+    pthread_t thread;
+
+    server.hang = true;
+    start_server(NULL);
+    transport = start();
+    cr_assert_eq(pthread_create(&thread, NULL, cancel_when_called, transport), 0);
+    result = send_for(transport, 3600 * S);
+    pthread_join(thread, NULL);
+    cr_assert_eq(result.outcome, TRANSPORT_RETRYABLE);
+    result = send_for(transport, 3600 * S);
+    cr_assert_eq(result.outcome, TRANSPORT_RETRYABLE);
+    transport->stop(transport, 0);
+    stop_server();
+}
