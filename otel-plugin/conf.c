@@ -287,6 +287,16 @@ static int64_t duration(const struct reader *r, size_t option)
     return ns == 0 ? TEN_YEARS : ns; /* no limit; a sum with a clock's reading still fits */
 }
 
+/* Servers hang up on a client that pings more often than they like. */
+static int64_t read_keepalive(struct reader *r)
+{
+    const int64_t ns = number(r, OPT_KEEPALIVE);
+
+    if (ns > 0 && ns < 10 * SECONDS)
+        (void)reject(r, OPT_KEEPALIVE, "is below 10s");
+    return ns;
+}
+
 static void read_exporter(struct reader *r)
 {
     struct exporter_conf *exporter = &r->conf->exporter;
@@ -296,6 +306,9 @@ static void read_exporter(struct reader *r)
     exporter->concurrency = (uint32_t)number(r, OPT_EXPORT_CONCURRENCY);
     exporter->batch_max = read_batch_max(r);
     exporter->batch_delay_ns = number(r, OPT_BATCH_DELAY);
+    exporter->bytes_max = (uint32_t)number(r, OPT_REQUEST_BYTES_MAX);
+    exporter->use_proxy = number(r, OPT_USE_PROXY) != 0;
+    exporter->keepalive_ns = read_keepalive(r);
     exporter->timeout_ns = duration(r, OPT_TIMEOUT);
     exporter->retry_initial_ns = 5 * SECONDS;
     exporter->retry_max_ns = 30 * SECONDS;

@@ -129,6 +129,17 @@ const struct spoe_option *const otel_options[] = {
         OPTION(.type = SPOE_OPT_DURATION, .key = "batch-delay", .default_text = "5s",
                .env = ENV("BATCH_DELAY"), .env_lenient = ENV("OTEL_BSP_SCHEDULE_DELAY"),
                .max = HOURS, .help = "how long a span may wait for its batch to fill"),
+    [OPT_REQUEST_BYTES_MAX] =
+        OPTION(.type = SPOE_OPT_INT, .key = "request-bytes-max", .default_text = "4000000",
+               .env = ENV("OTLP_REQUEST_BYTES_MAX"), .min = 65536, .max = 64 * 1024 * 1024,
+               .help = "bytes of an export at most, before compression"),
+    [OPT_USE_PROXY] =
+        OPTION(.type = SPOE_OPT_BOOL, .key = "use-proxy", .default_text = "off",
+               .env = ENV("OTLP_USE_PROXY"),
+               .help = "follow http_proxy, https_proxy, no_proxy and gRPC's own variables"),
+    [OPT_KEEPALIVE] = OPTION(.type = SPOE_OPT_DURATION, .key = "keepalive", .default_text = "0",
+                             .env = ENV("OTLP_KEEPALIVE"), .max = 24 * HOURS,
+                             .help = "pings on an idle connection to the collector; 0: none"),
 
     /* -- which requests, and whose traces ---------------------------------------------------- */
     [OPT_SAMPLER] = OPTION(.type = SPOE_OPT_ENUM, .key = "sampler", .default_text = "always_on",
