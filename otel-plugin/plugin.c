@@ -114,8 +114,9 @@ static spoe_status start(void *inst)
     spoe_logf(otel->host, otel->self, SPOE_LOG_INFO,
               "exporting to %s, service.name %s, tls %s, span-ttl %" PRId64
               " ms, span-store-max %zu, span-queue-max %zu",
-              conf->endpoint, conf->service_name, otel_tls_name(conf->exporter.tls),
-              conf->span_ttl_ns / 1000000, conf->span_store_max, conf->span_queue_max);
+              exporter_target(otel->exporter), conf->service_name,
+              otel_tls_name(conf->exporter.tls), conf->span_ttl_ns / 1000000, conf->span_store_max,
+              conf->span_queue_max);
     return SPOE_OK;
 }
 

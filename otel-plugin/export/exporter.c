@@ -737,7 +737,8 @@ static void set_target(struct exporter *ex)
     size_t end, at;
 
     if (conf->kind != EXPORTER_OTLP) {
-        (void)snprintf(ex->target, sizeof ex->target, "the standard output");
+        (void)snprintf(ex->target, sizeof ex->target, "%s",
+                       conf->kind == EXPORTER_CONSOLE ? "the standard output" : "nowhere");
         return;
     }
     if (conf->protocol != OTLP_HTTP || host == NULL) {
@@ -897,6 +898,11 @@ void exporter_stop(struct exporter *ex, int64_t deadline_mono_ns, struct exporte
     report_losses(ex, true);
     ex->transport->stop(ex->transport, deadline_mono_ns);
     destroy(ex);
+}
+
+const char *exporter_target(const struct exporter *ex)
+{
+    return ex->target;
 }
 
 void exporter_get_stats(struct exporter *ex, struct exporter_stats *ret)

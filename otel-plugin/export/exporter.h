@@ -116,6 +116,9 @@ void exporter_flush(struct exporter *exporter, int64_t deadline_mono_ns);
 void exporter_stop(struct exporter *exporter, int64_t deadline_mono_ns,
                    struct exporter_stats *ret_stats);
 
+/** Where spans go, for people. @return [pin until exporter_stop()] */
+const char *exporter_target(const struct exporter *exporter);
+
 /** Threads: [any] */
 void exporter_get_stats(struct exporter *exporter, struct exporter_stats *ret);
 /** What was lost so far, by its reason. Threads: [any] */
