@@ -474,7 +474,8 @@ int batch_encode(struct batch_encoder *encoder, const struct span *spans, size_t
         scope_spans.spans[scope_spans.n_spans++] = msg;
         last = span;
     }
-    if (scope_spans.n_spans > 1 && last->next != NULL && span_is_child(last, last->next))
+    if (scope_spans.n_spans > 1 && last != NULL && last->next != NULL &&
+        span_is_child(last, last->next))
         scope_spans.n_spans--; /* a request's two spans leave together */
     rc = pack(encoder, &request, ret_size);
     if (rc != 0)

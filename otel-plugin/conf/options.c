@@ -131,7 +131,7 @@ const struct spoe_option *const otel_options[] = {
                .max = HOURS, .help = "how long a span may wait for its batch to fill"),
     [OPT_REQUEST_BYTES_MAX] =
         OPTION(.type = SPOE_OPT_INT, .key = "request-bytes-max", .default_text = "4000000",
-               .env = ENV("OTLP_REQUEST_BYTES_MAX"), .min = 65536, .max = 64 * 1024 * 1024,
+               .env = ENV("OTLP_REQUEST_BYTES_MAX"), .min = 65536, .max = INT64_C(67108864),
                .help = "bytes of an export at most, before compression"),
     [OPT_USE_PROXY] =
         OPTION(.type = SPOE_OPT_BOOL, .key = "use-proxy", .default_text = "off",
