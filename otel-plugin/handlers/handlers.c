@@ -73,16 +73,6 @@ static void on_unknown_id(struct handlers *h, struct spoe_span id, bool last)
 
 /* ---- request ----------------------------------------------------------------------------- */
 
-static void on_refused(struct handlers *h, int64_t now_mono_ns)
-{
-    uint64_t n;
-
-    count(&h->counters->refused, 1);
-    if (warn_limit_pass(&h->_warn_refused, now_mono_ns, 1, &n))
-        spoe_logf(h->host, h->self, SPOE_LOG_WARNING,
-                  "%" PRIu64 " requests are not traced: span-store-max is reached", n);
-}
-
 /* A request without spans: an entry in the store, so that its backend message finds its context. */
 static void open_unsampled(struct handlers *h, struct spoe_request *req,
                            const struct spoe_message *msg, struct spoe_span id,
@@ -135,7 +125,7 @@ static void on_request(struct handlers_worker *worker, struct spoe_request *req,
         count(&h->counters->duplicate_id, 1);
         break;
     case STORE_FULL:
-        on_refused(h, msg->recv_mono_ns);
+        count(&h->counters->refused, 1); /* the export's line about losses tells it */
         break;
     default:
         count(&h->counters->no_memory, 1);
