@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/net/sockets.c - listening sockets, TCP and unix. */
+#include "net/sockets.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <grp.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "conf/value.h"
+#include "core/log.h"
+
+#define SOCKET_FILE_MODE 0660
+
+void sockets_name(const struct sockaddr *sa, socklen_t len, char *ret, size_t size)
+{
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+
+    if (sa->sa_family == AF_UNIX)
+        (void)snprintf(ret, size, "unix");
+    else if (getnameinfo(sa, len, host, sizeof host, port, sizeof port,
+                         NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        (void)snprintf(ret, size, "?");
+    else
+        (void)snprintf(ret, size, sa->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+static bool is_loopback(const struct sockaddr *sa)
+{
+    if (sa->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
+
+        return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+    }
+    if (sa->sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr);
+    return true;
+}
+
+/* "cannot listen on ADDRESS: REASON" */
+static void report(const struct sockets *sockets, const char *address, const char *reason)
+{
+    log_line(SPOE_LOG_ERR, sockets->component, "cannot listen on %s: %s%s", address, reason,
+             sockets->hint);
+}
+
+static struct listening_socket *add_socket(struct sockets *sockets, int fd)
+{
+    struct listening_socket *s;
+
+    if (sockets->n == SOCKETS_MAX) {
+        log_line(SPOE_LOG_ERR, sockets->component, "more than %u listening sockets", SOCKETS_MAX);
+        (void)close(fd);
+        return NULL;
+    }
+    s = &sockets->socket[sockets->n++];
+    *s = (struct listening_socket){.fd = fd};
+    return s;
+}
+
+static int open_tcp_address(struct sockets *sockets, const struct host_listen *listen_conf,
+                            const struct addrinfo *ai)
+{
+    const int on = 1;
+    struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof bound;
+    struct listening_socket *s;
+    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0 && errno == EAFNOSUPPORT && ai->ai_next != NULL)
+        return 0; /* no IPv6 here: the other addresses of the name will do */
+    if (fd < 0)
+        goto fail;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (ai->ai_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0 ||
+        getsockname(fd, (struct sockaddr *)(void *)&bound, &len) != 0)
+        goto fail;
+    s = add_socket(sockets, fd);
+    if (s == NULL)
+        return -1;
+    sockets_name((const struct sockaddr *)(const void *)&bound, len, s->name, sizeof s->name);
+    s->exposed = !is_loopback((const struct sockaddr *)(const void *)&bound);
+    return 0;
+fail:
+    report(sockets, listen_conf->text, strerror(errno));
+    if (fd >= 0)
+        (void)close(fd);
+    return -1;
+}
+
+static int open_tcp(struct sockets *sockets, const struct host_listen *listen_conf)
+{
+    const struct addrinfo hints = {
+        .ai_flags = AI_PASSIVE, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    int error = getaddrinfo(listen_conf->host, listen_conf->port, &hints, &list);
+    int result = 0;
+
+    if (error != 0) {
+        report(sockets, listen_conf->text, gai_strerror(error));
+        return -1;
+    }
+    for (const struct addrinfo *ai = list; ai != NULL && result == 0; ai = ai->ai_next)
+        result = open_tcp_address(sockets, listen_conf, ai);
+    freeaddrinfo(list);
+    return result;
+}
+
+/* Remove a socket file that nobody listens on. @return false, logged: somebody does, or no socket
+ */
+static bool remove_stale(const struct sockets *sockets, const struct host_listen *listen_conf,
+                         const struct sockaddr_un *address)
+{
+    struct stat st;
+    int fd, error = 0;
+
+    if (lstat(address->sun_path, &st) != 0)
+        return true; /* nothing there: bind() will tell */
+    if (!S_ISSOCK(st.st_mode)) {
+        report(sockets, listen_conf->text, "it is not a socket");
+        return false;
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)(const void *)address, sizeof *address) != 0)
+        error = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    if (error != ECONNREFUSED) {
+        report(sockets, listen_conf->text,
+               error == 0 || error == EAGAIN ? "another process listens on it" : strerror(error));
+        return false;
+    }
+    return unlink(address->sun_path) == 0 || errno == ENOENT;
+}
+
+/* A group by name or, where there is no such name, by number. @return false: neither */
+static bool find_group(const char *text, gid_t *ret)
+{
+    char buffer[4096];
+    struct group group, *found = NULL;
+    int64_t number;
+
+    (void)getgrnam_r(text, &group, buffer, sizeof buffer, &found);
+    if (found != NULL) {
+        *ret = found->gr_gid;
+        return true;
+    }
+    /* (gid_t)-1 means "leave it" to chown(). */
+    if (value_parse_int(text, &number) != VALUE_OK || number < 0 || number >= (gid_t)-1)
+        return false;
+    *ret = (gid_t)number;
+    return true;
+}
+
+/* Give a socket file to the configured group. */
+static int set_group(const struct sockets *sockets, const char *path)
+{
+    gid_t gid;
+
+    if (sockets->group == NULL)
+        return 0;
+    if (!find_group(sockets->group, &gid)) {
+        log_line(SPOE_LOG_ERR, sockets->component, "socket-group: no group \"%s\"", sockets->group);
+        return -1;
+    }
+    if (lchown(path, (uid_t)-1, gid) != 0) {
+        log_line(SPOE_LOG_ERR, sockets->component, "unix:%s: cannot give it to group %s: %s", path,
+                 sockets->group, strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+static int open_unix(struct sockets *sockets, const struct host_listen *listen_conf)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct listening_socket *s;
+    struct stat st;
+    mode_t old;
+    int fd, error;
+
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", listen_conf->path);
+    if (!remove_stale(sockets, listen_conf, &address))
+        return -1;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        goto fail;
+    /* The mode must hold from the first moment; no other thread makes files yet. */
+    old = umask((mode_t)~SOCKET_FILE_MODE & 0777);
+    error = bind(fd, (const struct sockaddr *)(const void *)&address, sizeof address) != 0 ||
+                    listen(fd, SOMAXCONN) != 0
+                ? errno
+                : 0;
+    (void)umask(old);
+    if (error != 0) {
+        errno = error;
+        goto fail;
+    }
+    s = add_socket(sockets, fd);
+    if (s == NULL)
+        return -1;
+    (void)snprintf(s->name, sizeof s->name, "unix:%s", listen_conf->path);
+    s->path = strdup(listen_conf->path);
+    if (s->path == NULL || lstat(s->path, &st) != 0)
+        return -1;
+    s->dev = st.st_dev;
+    s->ino = st.st_ino;
+    return set_group(sockets, s->path);
+fail:
+    report(sockets, listen_conf->text, strerror(errno));
+    if (fd >= 0)
+        (void)close(fd);
+    return -1;
+}
+
+int sockets_open(struct sockets *sockets, const struct host_listen *listen_conf)
+{
+    return listen_conf->path != NULL ? open_unix(sockets, listen_conf)
+                                     : open_tcp(sockets, listen_conf);
+}
+
+void sockets_close(struct sockets *sockets)
+{
+    for (size_t i = 0; i < sockets->n; i++) {
+        struct listening_socket *s = &sockets->socket[i];
+        struct stat st;
+
+        /* Somebody may have replaced the file: then it is theirs. */
+        if (s->path != NULL && lstat(s->path, &st) == 0 && st.st_dev == s->dev &&
+            st.st_ino == s->ino)
+            (void)unlink(s->path);
+        free(s->path);
+        if (s->fd >= 0)
+            (void)close(s->fd);
+    }
+    sockets->n = 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/net/sockets.h - listening sockets, TCP and unix. Threads: [main].
+ */
+#ifndef HOST_NET_SOCKETS_H
+#define HOST_NET_SOCKETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "conf/host_conf.h"
+
+#define SOCKETS_MAX 64u
+
+struct listening_socket {
+    int fd;
+    char *path; /* of a socket file, ours to remove */
+    dev_t dev;
+    ino_t ino;
+    bool exposed;   /* other machines can reach it */
+    char name[128]; /* "127.0.0.1:4317", "[::1]:4317", "unix:/run/x" */
+};
+
+/* Sockets, and how their failures are told. */
+struct sockets {
+    const char *component; /* of log lines */
+    const char *hint;      /* what may help, after a failure's reason; may be empty */
+    const char *group;     /* of socket files; NULL: the process's own */
+    size_t n;
+    struct listening_socket socket[SOCKETS_MAX];
+};
+
+/**
+ * Bind and listen on an address, on all that its name stands for. A socket file that nobody
+ * listens on is replaced; one that somebody does is an error.
+ * @return 0; -1 with the reason logged; sockets_close() is due either way
+ */
+int sockets_open(struct sockets *sockets, const struct host_listen *listen);
+/** Close them and remove our socket files, unless somebody has replaced them. */
+void sockets_close(struct sockets *sockets);
+
+/** An address as it is logged; "unix" for a socket file's. */
+void sockets_name(const struct sockaddr *sa, socklen_t len, char *ret, size_t size);
+
+#endif
