@@ -163,12 +163,14 @@ int main(int argc, char **argv)
     control_block_signals();
     log_init(SPOE_LOG_INFO, LOG_LOGFMT);
     p.conf = conf_create();
-    if (p.conf == NULL) {
+    p.plugins.metrics = metrics_create();
+    if (p.conf == NULL || p.plugins.metrics == NULL) {
         log_line(SPOE_LOG_ERR, "host", "out of memory");
         return 1;
     }
     status = cli_parse(&p.cli, p.conf, argc, argv) != 0 ? report_errors(p.conf) : act(&p);
     plugin_set_destroy(&p.plugins);
+    metrics_destroy(p.plugins.metrics);
     route_table_free(&p.routes);
     host_conf_fini(&p.host_conf);
     conf_destroy(p.conf);

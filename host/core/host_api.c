@@ -23,8 +23,8 @@ static int64_t now_mono_ns(void)
 
 static const void *get_extension(struct spoe_instance *self, const char *id)
 {
-    (void)self;
-    (void)id;
+    if (id != NULL && strcmp(id, SPOE_METRICS_1) == 0 && self->metrics != NULL)
+        return &metrics_facet;
     return NULL;
 }
 

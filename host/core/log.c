@@ -15,8 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/text.h"
+
 #define NS_PER_S INT64_C(1000000000)
-#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 #define CUT_MARK "..."
 #define COMPONENT_MAX 64u
 
@@ -59,64 +60,6 @@ static void add_str(struct line *line, const char *s)
     (void)add(line, s, strlen(s)); /* what does not fit is cut */
 }
 
-static bool is_continuation(unsigned char c)
-{
-    return (c & 0xc0) == 0x80;
-}
-
-/* Length of the well-formed UTF-8 sequence at s, 0 if there is none (Unicode 15, table 3-7). */
-static size_t utf8_len(const unsigned char *s, size_t n)
-{
-    unsigned char low = 0x80, high = 0xbf; /* bounds of the second byte */
-    size_t len;
-
-    if (s[0] < 0x80)
-        return 1;
-    if (s[0] >= 0xc2 && s[0] <= 0xdf)
-        len = 2;
-    else if ((s[0] & 0xf0) == 0xe0)
-        len = 3;
-    else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-        len = 4;
-    else
-        return 0;
-    if (s[0] == 0xe0) /* overlong */
-        low = 0xa0;
-    else if (s[0] == 0xed) /* surrogates */
-        high = 0x9f;
-    else if (s[0] == 0xf0) /* overlong */
-        low = 0x90;
-    else if (s[0] == 0xf4) /* above U+10FFFF */
-        high = 0x8f;
-    if (n < len || s[1] < low || s[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if (!is_continuation(s[i]))
-            return 0;
-    return len;
-}
-
-/* How JSON writes a control character, quote or backslash; 0 for any other. */
-static size_t escape(unsigned code, char to[7])
-{
-    static const char hex[] = "0123456789abcdef";
-    static const char named[] = "\"\"\\\\\nn\rr\tt"; /* pairs: the character, its letter */
-
-    for (const char *letter = named; *letter != '\0'; letter += 2) {
-        if (code == (unsigned char)letter[0]) {
-            to[0] = '\\';
-            to[1] = letter[1];
-            return 2;
-        }
-    }
-    if (code >= 0x20 && (code < 0x7f || code > 0x9f))
-        return 0;
-    memcpy(to, "\\u00", 4);
-    to[4] = hex[code >> 4];
-    to[5] = hex[code & 0x0f];
-    return 6;
-}
-
 /* Append text as it stands between quotes; false: it had to be cut. */
 static bool add_escaped(struct line *line, struct spoe_span text)
 {
@@ -124,18 +67,15 @@ static bool add_escaped(struct line *line, struct spoe_span text)
     size_t left = text.n;
 
     while (left > 0) {
-        size_t len = utf8_len(s, left), n;
-        unsigned code;
+        size_t len = text_utf8_len(s, left), n;
         char esc[7];
         bool fits;
 
         if (len == 0) {
-            fits = add(line, REPLACEMENT, sizeof REPLACEMENT - 1);
+            fits = add(line, TEXT_REPLACEMENT, sizeof TEXT_REPLACEMENT - 1);
             len = 1;
         } else {
-            /* Of the longer ones only U+0080 to U+009F, control characters too, are escaped. */
-            code = len == 1 ? s[0] : len == 2 ? (s[0] & 0x1fu) << 6 | (s[1] & 0x3fu) : 0x100;
-            n = escape(code, esc);
+            n = text_json_escape(s, len, esc);
             fits = n != 0 ? add(line, esc, n) : add(line, (const char *)s, len);
         }
         if (!fits)

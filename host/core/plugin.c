@@ -270,6 +270,7 @@ void plugin_close(struct spoe_instance *plugin)
 {
     if (plugin == NULL)
         return;
+    conf_section_destroy(plugin->settings);
     free(plugin->path);
     free(plugin);
 }
@@ -444,13 +445,14 @@ static int configure(struct spoe_instance *plugin, struct conf *conf, struct plu
     spoe_status status;
     int result = -1;
 
-    cfg.section = conf_resolve(conf, desc->id, desc->options != NULL ? desc->options : none);
-    if (cfg.section == NULL) {
+    plugin->settings = conf_resolve(conf, desc->id, desc->options != NULL ? desc->options : none);
+    if (plugin->settings == NULL) {
         fail(reterr, "plugin %s: out of memory", desc->id);
         return -1;
     }
+    cfg.section = plugin->settings;
     if (conf_error_count(conf) != before)
-        goto out; /* plugin code sees whole and valid settings only */
+        return -1; /* plugin code sees whole and valid settings only */
     status = desc->configure(&host_table, plugin, &cfg, &plugin->inst);
     if (status == SPOE_OK && cfg.errors == 0) {
         plugin->state = PLUGIN_CONFIGURED;
@@ -460,8 +462,6 @@ static int configure(struct spoe_instance *plugin, struct conf *conf, struct plu
     } else if (cfg.errors == 0) {
         fail_step(reterr, plugin, "configure()", status);
     }
-out:
-    conf_section_destroy(cfg.section);
     return result;
 }
 
@@ -473,6 +473,7 @@ int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct plugi
     for (size_t i = 0; i < set->n; i++) {
         struct plugin_error error = {{0}};
 
+        set->plugin[i]->metrics = set->metrics;
         if (configure(set->plugin[i], conf, &error) == 0)
             continue;
         result = -1;
@@ -496,6 +497,8 @@ int plugin_set_start(struct plugin_set *set, struct plugin_error *reterr)
             }
         }
         plugin->state = PLUGIN_STARTED;
+        if (set->metrics != NULL)
+            metrics_set_collecting(set->metrics, plugin, true);
     }
     return 0;
 }
@@ -523,9 +526,11 @@ void plugin_set_stop(struct plugin_set *set, int64_t deadline_mono_ns,
         if (plugin->state != PLUGIN_STARTED)
             continue;
         plugin->state = PLUGIN_STOPPED;
+        atomic_store(now_in, plugin->desc->id); /* also while its collect() is waited for */
+        if (set->metrics != NULL)
+            metrics_set_collecting(set->metrics, plugin, false);
         if (!SPOE_HAS(plugin->desc, stop))
             continue;
-        atomic_store(now_in, plugin->desc->id);
         plugin->desc->stop(plugin->inst, deadline_mono_ns);
     }
     atomic_store(now_in, NULL);

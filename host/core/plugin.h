@@ -11,9 +11,11 @@
 #include <stdint.h>
 #include <stdatomic.h>
 
+#include <spoe/ext/metrics.h>
 #include <spoe/plugin.h>
 
 #include "conf/conf.h"
+#include "core/metrics.h"
 
 #define PLUGINS_MAX 64u
 #define PLUGIN_MESSAGES_MAX 64u  /* of one plugin */
@@ -36,11 +38,15 @@ struct spoe_instance {
     void *inst;                  /* the plugin's own, from configure() on */
     _Atomic uint64_t log_window; /* second << 32 | lines in it */
     _Atomic uint64_t log_held;
+    struct conf_section *settings; /* as resolved, to be shown; NULL before */
+    struct metrics *metrics;       /* NULL: this host has none */
+    uint32_t n_families;           /* declared */
 };
 
 struct plugin_set {
     struct spoe_instance *plugin[PLUGINS_MAX];
     size_t n;
+    struct metrics *metrics; /* where plugins declare theirs; outlives them. NULL: nowhere */
 };
 
 /* What configure() may ask for. */
@@ -89,7 +95,8 @@ void plugin_set_stop(struct plugin_set *set, int64_t deadline_mono_ns,
                      _Atomic(const char *) *now_in);
 void plugin_set_destroy(struct plugin_set *set);
 
-/* The host's table, as every plugin sees it. [const] */
+/* The host's table, as every plugin sees it, and its facets. [const] */
 extern const struct spoe_host host_table;
+extern const struct spoe_metrics metrics_facet;
 
 #endif

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <spoe/ext/metrics.h>
 #include <spoe/plugin.h>
 
 #ifdef __cplusplus
@@ -200,6 +201,39 @@ NUMBER(SPOE_ACCEPT_IP, 0x0c0);
 NUMBER(SPOE_ACCEPT_STR, 0x100);
 NUMBER(SPOE_ACCEPT_BIN, 0x200);
 NUMBER(SPOE_ACCEPT_ANY, 0x3fe);
+
+/* spoe/ext/metrics.h, facet spoe.metrics/1 */
+SIZE(spoe_metric_decl, 48, 32);
+AT(spoe_metric_decl, size, 0, 0);
+AT(spoe_metric_decl, type, 4, 4);
+AT(spoe_metric_decl, max_series, 8, 8);
+AT(spoe_metric_decl, n_bounds, 12, 12);
+AT(spoe_metric_decl, name, 16, 16);
+AT(spoe_metric_decl, help, 24, 20);
+AT(spoe_metric_decl, labels, 32, 24);
+AT(spoe_metric_decl, bounds, 40, 28);
+
+SIZE(spoe_metrics, 72, 40);
+AT(spoe_metrics, size, 0, 0);
+AT(spoe_metrics, reserved, 4, 4);
+AT(spoe_metrics, declare, 8, 8);
+AT(spoe_metrics, collect, 16, 12);
+AT(spoe_metrics, series, 24, 16);
+AT(spoe_metrics, counter_add, 32, 20);
+AT(spoe_metrics, counter_set, 40, 24);
+AT(spoe_metrics, gauge_set, 48, 28);
+AT(spoe_metrics, gauge_add, 56, 32);
+AT(spoe_metrics, observe, 64, 36);
+
+NUMBER(SPOE_METRIC_COUNTER, 1);
+NUMBER(SPOE_METRIC_GAUGE, 2);
+NUMBER(SPOE_METRIC_HISTOGRAM, 3);
+NUMBER(SPOE_METRIC_LABELS_MAX, 8);
+NUMBER(SPOE_METRIC_VALUE_MAX, 128);
+NUMBER(SPOE_METRIC_BOUNDS_MAX, 64);
+NUMBER(SPOE_METRIC_SERIES_MAX, 1000);
+NUMBER(SPOE_METRIC_FAMILIES_MAX, 256);
+CHECK(sizeof(SPOE_METRICS_1) == sizeof("spoe.metrics/1"));
 
 NUMBER(SPOE_ABI_MAJOR, 1);
 NUMBER(SPOE_ABI_MINOR, 0);

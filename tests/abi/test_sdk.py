@@ -62,8 +62,10 @@ def test_layout_of_installation(prefix):
     assert not list((prefix / "lib/spoe-host/plugins").glob("example*"))
     installed = [p.name for p in (prefix / "lib/spoe-host/plugins").iterdir()]
     assert [n for n in installed if not n.endswith(".so")] == []
-    for where in (prefix / "include/spoe").iterdir():
-        assert where.read_bytes() == (SOURCE / "sdk/include/spoe" / where.name).read_bytes()
+    headers = [h.relative_to(prefix) for h in (prefix / "include/spoe").rglob("*.h")]
+    assert len(headers) == len(list((SOURCE / "sdk/include").rglob("*.h")))
+    for header in headers:
+        assert (prefix / header).read_bytes() == (SOURCE / "sdk" / header).read_bytes()
 
 
 @pytest.mark.parametrize("name", ["consumer", "consumer_cxx"])

@@ -18,6 +18,7 @@ OTEL = os.environ["SPOE_TEST_OTEL"] == "1"
 
 EXPECTED = {
     "bin/spoe-host",
+    "include/spoe/ext/metrics.h",
     "include/spoe/plugin.h",
     "include/spoe/util.h",
     "lib/cmake/spoe-sdk/SpoeAddPlugin.cmake",

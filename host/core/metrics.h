@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/core/metrics.h - the registry of metrics, and Prometheus' text format of it. Plugins reach
+ * it through the facet "spoe.metrics/1" (spoe/ext/metrics.h), where the rules for names stand.
+ *
+ * Families are declared on the main thread before anything else runs, series come and numbers
+ * change from any thread. Numbers that many threads change are spread over METRIC_SHARDS cache
+ * lines: a thread adds to its own, the reader adds them up. Nothing is ever taken away.
+ */
+#ifndef HOST_CORE_METRICS_H
+#define HOST_CORE_METRICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <spoe/ext/metrics.h>
+#include <spoe/plugin.h>
+
+#define METRIC_SHARDS 8u
+#define METRIC_NAME_MAX 100u /* bytes of a family's name with its prefix */
+#define METRIC_LABEL_MAX 40u /* bytes of a label's name */
+#define METRIC_SERIES_DEFAULT 100u
+#define METRIC_COLLECTORS_MAX 8u /* of one owner */
+
+struct metrics;
+
+typedef void metrics_collect_fn(void *arg);
+
+/** @return NULL: out of memory */
+struct metrics *metrics_create(void);
+/** No thread may use a handle any more. Takes NULL. */
+void metrics_destroy(struct metrics *metrics);
+
+/**
+ * Declare a family; its name is prefix and decl->name. [main & not started]
+ * @param reterr  [const] what is wrong with the declaration; set with SPOE_E_INVAL and _LIMIT
+ * @return as spoe_metrics.declare()
+ */
+spoe_status metrics_declare(struct metrics *metrics, const char *prefix,
+                            const struct spoe_metric_decl *decl, struct spoe_metric_family **ret,
+                            const char **reterr);
+
+/**
+ * Have fn(arg) called before each scrape while its owner is switched on. [main & not started]
+ * @return SPOE_OK; SPOE_E_LIMIT; SPOE_E_NOMEM
+ */
+spoe_status metrics_add_collector(struct metrics *metrics, const void *owner,
+                                  metrics_collect_fn *fn, void *arg);
+/** Switch an owner's functions on or off; off: none runs any more when this returns. [main] */
+void metrics_set_collecting(struct metrics *metrics, const void *owner, bool on);
+
+/**
+ * Collect, then write all families that have a series, sorted by name, in text format 0.0.4.
+ * Threads: one at a time.
+ */
+void metrics_write(struct metrics *metrics, FILE *out);
+
+/* As the members of struct spoe_metrics. [any] */
+struct spoe_metric *metric_series(struct spoe_metric_family *family,
+                                  const struct spoe_span *values);
+void metric_counter_add(struct spoe_metric *counter, uint64_t n);
+void metric_counter_set(struct spoe_metric *counter, uint64_t total);
+void metric_gauge_set(struct spoe_metric *gauge, int64_t value);
+void metric_gauge_add(struct spoe_metric *gauge, int64_t n);
+void metric_observe(struct spoe_metric *histogram, double value);
+
+#endif

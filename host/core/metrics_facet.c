@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/core/metrics_facet.c - the facet "spoe.metrics/1": the registry, as a plugin sees it. */
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/plugin.h"
+
+#define PREFIX_MAX (PLUGIN_ID_MAX + 8u)
+
+/* Names are fixed once configure() has returned. */
+static bool may_declare(const struct spoe_instance *self)
+{
+    return self->state == PLUGIN_LOADED;
+}
+
+/* "spoe_ID_", with "_" for what a metric's name cannot hold. */
+static void make_prefix(const char *id, char ret[PREFIX_MAX])
+{
+    (void)snprintf(ret, PREFIX_MAX, "spoe_%s_", id);
+    for (char *p = ret; *p != '\0'; p++) {
+        if (*p == '-')
+            *p = '_';
+    }
+}
+
+static spoe_status facet_declare(struct spoe_instance *self, const struct spoe_metric_decl *decl,
+                                 struct spoe_metric_family **ret)
+{
+    char prefix[PREFIX_MAX];
+    const char *wrong;
+    spoe_status status;
+
+    *ret = NULL;
+    if (!may_declare(self))
+        return SPOE_E_UNSUPPORTED;
+    if (self->n_families == SPOE_METRIC_FAMILIES_MAX)
+        return SPOE_E_LIMIT;
+    make_prefix(self->desc->id, prefix);
+    status = metrics_declare(self->metrics, prefix, decl, ret, &wrong);
+    if (status == SPOE_OK)
+        self->n_families++;
+    else if (wrong != NULL)
+        log_line(SPOE_LOG_ERR, self->desc->id, "metric %.100s: %s",
+                 SPOE_HAS(decl, name) ? decl->name : "", wrong);
+    return status;
+}
+
+static spoe_status facet_collect(struct spoe_instance *self, void (*fn)(void *arg), void *arg)
+{
+    if (!may_declare(self))
+        return SPOE_E_UNSUPPORTED;
+    if (fn == NULL)
+        return SPOE_E_INVAL;
+    return metrics_add_collector(self->metrics, self, fn, arg);
+}
+
+const struct spoe_metrics metrics_facet = {
+    .size = sizeof(struct spoe_metrics),
+    .declare = facet_declare,
+    .collect = facet_collect,
+    .series = metric_series,
+    .counter_add = metric_counter_add,
+    .counter_set = metric_counter_set,
+    .gauge_set = metric_gauge_set,
+    .gauge_add = metric_gauge_add,
+    .observe = metric_observe,
+};
