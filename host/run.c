@@ -11,9 +11,11 @@
 
 #include "control.h"
 #include "core/log.h"
+#include "net/admin.h"
 #include "net/listener.h"
 #include "net/worker.h"
 #include "totals.h"
+#include "view.h"
 
 #define PLUGINS_FLUSH_NS INT64_C(10000000000) /* of shutdown-timeout, for the plugins */
 
@@ -22,7 +24,10 @@ struct run {
     struct plugin_set *plugins;
     struct host_shared shared;
     struct worker *workers;
+    struct route_table *routes;
     struct listeners *listeners;
+    struct view view;
+    struct admin *admin;
     struct event_base *base;
     struct event *stop_event;
     struct control control;
@@ -97,6 +102,10 @@ static int start(struct run *run)
     run->listeners = listeners_open(run->conf);
     if (run->listeners == NULL)
         return -1;
+    run->view.listeners = run->listeners;
+    if (host_metrics_start(&run->view, run->routes) != 0 ||
+        admin_start(run->conf, view_pages, &run->view, &run->admin) != 0)
+        return -1;
     if (plugin_set_start(run->plugins, &error) != 0) {
         log_line(SPOE_LOG_ERR, "host", "%s", error.text);
         return -1;
@@ -107,7 +116,10 @@ static int start(struct run *run)
         event_new(run->base, run->control.stop_fd, EV_READ | EV_PERSIST, on_stop, run);
     if (run->stop_event == NULL || event_add(run->stop_event, NULL) != 0)
         return -1;
-    return listeners_start(run->listeners, run->base, run->workers, run->conf->workers);
+    if (listeners_start(run->listeners, run->base, run->workers, run->conf->workers) != 0)
+        return -1;
+    atomic_store(&run->view.state, HOST_READY);
+    return 0;
 }
 
 /* Connections and what is in flight: until the plugins' share of the time begins. */
@@ -152,6 +164,7 @@ static void stop(struct run *run, bool orderly)
         plugin_set_drain(run->plugins, deadline, &run->control.now_in);
     stop_workers(run);
     plugin_set_stop(run->plugins, deadline, &run->control.now_in);
+    admin_stop(run->admin);
     if (orderly)
         on_totals(run);
     if (run->has_control)
@@ -160,6 +173,7 @@ static void stop(struct run *run, bool orderly)
 
 static void release(struct run *run)
 {
+    host_metrics_stop(&run->view, run->routes);
     for (uint32_t i = 0; i < run->shared.n_workers; i++)
         worker_fini(&run->workers[i]);
     free(run->workers);
@@ -170,12 +184,19 @@ static void release(struct run *run)
         event_base_free(run->base);
 }
 
-int host_run(const struct host_conf *conf, struct plugin_set *plugins,
-             const struct route_table *routes)
+int host_run(const struct host_conf *conf, struct plugin_set *plugins, struct route_table *routes)
 {
     struct run run = {.conf = conf,
                       .plugins = plugins,
+                      .routes = routes,
                       .shared = {.conf = conf, .plugins = plugins, .routes = routes},
+                      .view = {.conf = conf,
+                               .plugins = plugins,
+                               .routes = routes,
+                               .shared = &run.shared,
+                               .metrics = plugins->metrics,
+                               .start_unix_ns = clock_unix_ns(),
+                               .start_mono_ns = clock_mono_ns()},
                       .control = {.stop_fd = -1}};
     bool started;
 
@@ -185,6 +206,7 @@ int host_run(const struct host_conf *conf, struct plugin_set *plugins,
         log_line(SPOE_LOG_INFO, "host", "%zu plugins, %u workers", plugins->n, conf->workers);
         log_line(SPOE_LOG_INFO, "host", "ready");
         (void)event_base_dispatch(run.base);
+        atomic_store(&run.view.state, HOST_DRAINING);
         log_line(SPOE_LOG_INFO, "host", "stopping");
         listeners_stop(run.listeners);
     }

@@ -4,7 +4,8 @@
  *
  * Start: listen, plugins' start(), workers, accept. End, after the first signal: stop accepting,
  * let the workers finish what is in flight and tell HAProxy, drain the plugins, stop the workers,
- * stop and destroy the plugins; all of it within shutdown-timeout.
+ * stop and destroy the plugins; all of it within shutdown-timeout. The admin endpoint answers from
+ * before the plugins' start() until after their stop().
  */
 #ifndef HOST_RUN_H
 #define HOST_RUN_H
@@ -17,7 +18,6 @@
  * Run with configured plugins until a signal ends it; stops the plugins, does not destroy them.
  * @return the exit status: 0 after an orderly end, 1 where the start failed (logged)
  */
-int host_run(const struct host_conf *conf, struct plugin_set *plugins,
-             const struct route_table *routes);
+int host_run(const struct host_conf *conf, struct plugin_set *plugins, struct route_table *routes);
 
 #endif

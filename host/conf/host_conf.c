@@ -20,6 +20,7 @@
 enum {
     OPT_LISTEN,
     OPT_SOCKET_GROUP,
+    OPT_ADMIN,
     OPT_PLUGIN_DIR,
     OPT_PLUGINS,
     OPT_WORKERS,
@@ -57,6 +58,9 @@ const struct spoe_option *const host_options[N_OPTIONS + 1] = {
     [OPT_SOCKET_GROUP] =
         OPTION(.type = SPOE_OPT_STRING, .key = "socket-group", .env = ENV("SPOE_SOCKET_GROUP"),
                .help = "group of the sockets of unix:/path, by name or number"),
+    [OPT_ADMIN] = OPTION(.type = SPOE_OPT_STRING, .key = "admin", .default_text = "127.0.0.1:9902",
+                         .env = ENV("SPOE_ADMIN_ADDR"),
+                         .help = "address of metrics and health over HTTP, as in listen; or off"),
     [OPT_PLUGIN_DIR] =
         OPTION(.type = SPOE_OPT_STRING, .key = "plugin-dir", .env = ENV("SPOE_PLUGIN_DIR"),
                .help = "directories of plugins, colon-separated"),
@@ -196,6 +200,26 @@ static int add_listen(const struct build *b, size_t option, const char *item)
     return 0;
 }
 
+/* One address, or "off". */
+static int set_admin(const struct build *b)
+{
+    const char *text = get_text(b, OPT_ADMIN);
+    const char *wrong = NULL;
+    int result;
+
+    if (text != NULL && strcmp(text, "off") == 0)
+        return 0;
+    if (text == NULL) {
+        conf_setting_error(b->conf, b->section, OPT_ADMIN, "no address; off switches it off");
+        return 0;
+    }
+    result = listen_parse(text, &b->hc->admin, &wrong);
+    if (result > 0)
+        bad_item(b, OPT_ADMIN, text, wrong);
+    b->hc->has_admin = result == 0;
+    return result < 0 ? -1 : 0;
+}
+
 /* Append to an array of strings that ends with NULL. */
 static int append(char ***list, const char *item)
 {
@@ -299,6 +323,8 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
     check_engine(&b);
     result = build_lists(&b, default_plugin_dir);
     if (result == 0)
+        result = set_admin(&b);
+    if (result == 0)
         result = copy_text(&b, OPT_SOCKET_GROUP, &hc->socket_group);
     if (result == 0)
         result = copy_text(&b, OPT_ENGINE, &hc->engine);
@@ -313,7 +339,7 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
     hc->shutdown_timeout_ns = get_int(&b, OPT_SHUTDOWN_TIMEOUT);
     hc->log_level = SPOE_LOG_ERR + (int)get_int(&b, OPT_LOG_LEVEL);
     hc->log_format = get_int(&b, OPT_LOG_FORMAT) == 1 ? LOG_JSON : LOG_LOGFMT;
-    conf_section_destroy(section);
+    hc->settings = section;
     return result;
 }
 
@@ -321,6 +347,8 @@ void host_conf_fini(struct host_conf *hc)
 {
     for (size_t i = 0; i < hc->n_listen; i++)
         listen_fini(&hc->listen[i]);
+    listen_fini(&hc->admin);
+    conf_section_destroy(hc->settings);
     free_list(hc->plugin_dirs);
     free_list(hc->plugins);
     free(hc->socket_group);

@@ -5,6 +5,7 @@
 #ifndef HOST_CONF_HOST_CONF_H
 #define HOST_CONF_HOST_CONF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -25,10 +26,12 @@ struct host_listen {
 struct host_conf {
     struct host_listen listen[HOST_LISTEN_MAX];
     size_t n_listen;
-    char **plugin_dirs; /* in order, ends with NULL */
-    char **plugins;     /* ends with NULL; NULL: all in the directories */
-    char *socket_group; /* group of unix: sockets; NULL: the process's own */
-    char *engine;       /* engine of --print-spoe-config; NULL: chosen from the plugins */
+    struct host_listen admin; /* where the admin endpoint listens */
+    bool has_admin;           /* false: "off" */
+    char **plugin_dirs;       /* in order, ends with NULL */
+    char **plugins;           /* ends with NULL; NULL: all in the directories */
+    char *socket_group;       /* group of unix: sockets; NULL: the process's own */
+    char *engine;             /* engine of --print-spoe-config; NULL: chosen from the plugins */
     uint32_t workers;
     uint32_t max_frame_size;
     uint32_t max_connections;
@@ -36,6 +39,7 @@ struct host_conf {
     int64_t processing_timeout_ns, hello_timeout_ns, shutdown_timeout_ns;
     int log_level;
     enum log_format log_format;
+    struct conf_section *settings; /* as resolved, to be shown */
 };
 
 /* [const] ends with NULL; section "host". */

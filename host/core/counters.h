@@ -25,6 +25,7 @@
     X(bad_types)         /* declared arguments of a type that is not accepted */                   \
     X(missing_arguments) /* messages not handed over for want of a required argument */            \
     X(refused_actions)   /* set_var or unset_var that was not taken */                             \
+    X(truncated_actions) /* of those, because the ACK would have passed the frame size */          \
     X(misbehaviour)      /* plugins that broke the contract */                                     \
     X(unknown_frames)    /* frames of a type that SPOP does not know, skipped */                   \
     X(protocol_errors)   /* connections ended by AGENT-DISCONNECT with a code other than 0 */      \
@@ -34,9 +35,35 @@
     X(bytes_in)                                                                                    \
     X(bytes_out)
 
+/* Places of the status codes of a DISCONNECT: 0 to 13, then all others (99). */
+#define COUNTER_CODES 15u
+static inline uint32_t counter_code(uint32_t status)
+{
+    return status < COUNTER_CODES - 1 ? status : COUNTER_CODES - 1;
+}
+
 struct counters {
 #define COUNTER_FIELD(name) _Atomic uint64_t name;
     COUNTERS(COUNTER_FIELD)
+    /* protocol_errors by the code that we sent, before HELLO was accepted and after it; and
+     * peer_errors by HAProxy's. */
+    COUNTER_FIELD(hello_failures[COUNTER_CODES])
+    COUNTER_FIELD(open_errors[COUNTER_CODES])
+    COUNTER_FIELD(peer_codes[COUNTER_CODES])
+#undef COUNTER_FIELD
+};
+
+/* What a worker counts of one message of one plugin. */
+#define TARGET_COUNTERS(X)                                                                         \
+    X(messages)          /* handed over */                                                         \
+    X(pending)           /* answered PENDING */                                                    \
+    X(timeouts)          /* of those, answered without the plugin at processing-timeout */         \
+    X(errors)            /* returned or completed with an error */                                 \
+    X(missing_arguments) /* not handed over for want of a required argument */
+
+struct target_counters {
+#define COUNTER_FIELD(name) _Atomic uint64_t name;
+    TARGET_COUNTERS(COUNTER_FIELD)
 #undef COUNTER_FIELD
 };
 

@@ -35,7 +35,8 @@ int worker_core_init(struct spoe_worker *worker, struct host_shared *shared, uin
                           routes->max_slots) != 0)
         goto fail;
     worker->layouts = calloc(routes->n, sizeof *worker->layouts);
-    if (worker->layouts == NULL)
+    worker->targets = calloc(routes->n_targets, sizeof *worker->targets);
+    if (worker->layouts == NULL || worker->targets == NULL)
         goto fail;
     for (size_t i = 0; i < routes->n; i++) {
         worker->layouts[i].slots =
@@ -57,6 +58,8 @@ void worker_core_fini(struct spoe_worker *worker)
         free(worker->layouts[i].slots);
     free(worker->layouts);
     worker->layouts = NULL;
+    free(worker->targets);
+    worker->targets = NULL;
     request_pool_fini(&worker->pool);
     mailbox_fini(&worker->mailbox);
 }
@@ -97,6 +100,11 @@ void worker_core_stop(struct spoe_worker *worker)
     worker->n_started = 0;
 }
 
+static struct target_counters *counters_of(const struct request *request)
+{
+    return &request->worker->targets[request->target->index];
+}
+
 static spoe_status status_of(const struct request *request)
 {
     return atomic_load_explicit(&request->status, memory_order_relaxed);
@@ -110,10 +118,12 @@ static void on_complete(struct mail *mail)
     struct exchange *exchange = request->exchange;
 
     assert(request->pending && exchange->outstanding > 0);
-    if (status_of(request) != SPOE_OK)
+    if (status_of(request) != SPOE_OK) {
         COUNT(&worker->counters, handler_errors);
-    else
+        COUNT(counters_of(request), errors);
+    } else {
         request->in_ack = !request->expired;
+    }
     request->pending = false;
     worker->n_outstanding--;
     (void)atomic_fetch_sub(&worker->shared->n_pending, 1);
@@ -212,17 +222,38 @@ static bool has_required(const struct request *request)
 static void drop_actions(struct spoe_worker *worker, struct request *request)
 {
     COUNT(&worker->counters, handler_errors);
+    COUNT(counters_of(request), errors);
     (void)atomic_fetch_sub_explicit(&request->exchange->action_bytes, request->actions_len,
                                     memory_order_relaxed);
     request->actions_len = 0;
 }
 
+/*
+ * handle(), timed now and then. Each message has a count of its own, so that messages which take
+ * turns are all sampled alike.
+ */
+static spoe_status handle(struct spoe_worker *worker, struct request *request)
+{
+    const struct spoe_instance *plugin = request->target->plugin;
+    struct spoe_metric *seconds = request->target->seconds;
+    struct target_counters *counters = counters_of(request);
+    bool timed =
+        seconds != NULL &&
+        atomic_load_explicit(&counters->messages, memory_order_relaxed) % HANDLER_SAMPLE == 0;
+    int64_t begin_ns = timed ? host_table.now_mono_ns() : 0;
+    spoe_status status = plugin->desc->handle(worker->wctx[plugin->index], request_handle(request),
+                                              &request->message);
+
+    if (timed)
+        metric_observe(seconds, (double)(host_table.now_mono_ns() - begin_ns) / 1e9);
+    COUNT(counters, messages);
+    return status;
+}
+
 /* Call the plugin. @return 1 if the request is pending, else 0 */
 static int call_handler(struct spoe_worker *worker, struct request *request)
 {
-    const struct spoe_instance *plugin = request->target->plugin;
-    spoe_status status = plugin->desc->handle(worker->wctx[plugin->index], request_handle(request),
-                                              &request->message);
+    spoe_status status = handle(worker, request);
 
     if (status != SPOE_PENDING) {
         if (request_finish(request)) {
@@ -240,6 +271,7 @@ static int call_handler(struct spoe_worker *worker, struct request *request)
     worker->n_outstanding++;
     (void)atomic_fetch_add(&worker->shared->n_pending, 1);
     COUNT(&worker->counters, pending);
+    COUNT(counters_of(request), pending);
     return 1;
 }
 
@@ -337,6 +369,7 @@ static int dispatch_message(struct spoe_worker *worker, const struct route *rout
             n_pending += call_handler(worker, request);
         } else {
             COUNT(&worker->counters, missing_arguments);
+            COUNT(counters_of(request), missing_arguments);
             (void)request_finish(request);
         }
     }
@@ -426,6 +459,7 @@ void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int3
             }
             r->expired = true;
             COUNT(&worker->counters, timeouts);
+            COUNT(counters_of(r), timeouts);
         }
         if (!r->cancelled && SPOE_HAS(desc, cancel)) {
             r->cancelled = true;

@@ -32,6 +32,9 @@ struct host_shared {
     uint32_t n_workers;
 };
 
+/* Of each message of a plugin, one in so many is timed: a clock costs more than some handlers. */
+#define HANDLER_SAMPLE 16u
+
 struct layout; /* the order in which HAProxy sends one message's arguments */
 
 typedef void exchange_done_fn(struct spoe_worker *worker, struct exchange *exchange);
@@ -41,6 +44,7 @@ struct spoe_worker {
     struct host_shared *shared;
     struct mailbox mailbox;
     struct counters counters;
+    struct target_counters *targets; /* by route_target.index */
     struct request_pool pool;
     struct layout *layouts; /* one per route */
     void *wctx[PLUGINS_MAX];

@@ -278,6 +278,8 @@ static spoe_status change_var(struct spoe_request *handle, uint32_t scope, struc
         status = add_action(request, scope, name, value);
     if (status != SPOE_OK)
         COUNT_SHARED(&request->worker->counters, refused_actions);
+    if (status == SPOE_E_TOOBIG)
+        COUNT_SHARED(&request->worker->counters, truncated_actions);
     return status;
 }
 

@@ -62,7 +62,11 @@ static int add_target(struct route_table *table, struct spoe_instance *plugin, u
                       struct plugin_error *reterr)
 {
     const struct spoe_message_decl *decl = plugin->desc->messages[message];
-    struct route_target target = {plugin, decl, message, plugin->n_arguments[message]};
+    struct route_target target = {.plugin = plugin,
+                                  .decl = decl,
+                                  .message = message,
+                                  .n_slots = plugin->n_arguments[message],
+                                  .index = table->n_targets};
     struct route *route = get_route(table, decl->name);
     struct route_target *grown;
 
@@ -77,6 +81,7 @@ static int add_target(struct route_table *table, struct spoe_instance *plugin, u
         goto nomem;
     route->targets = grown;
     grown[route->n_targets++] = target;
+    table->n_targets++;
     if (target.n_slots > table->max_slots)
         table->max_slots = target.n_slots;
     return 0;

@@ -18,6 +18,8 @@ struct route_target {
     const struct spoe_message_decl *decl;
     uint32_t message; /* index in the plugin's messages[] */
     uint32_t n_slots;
+    uint32_t index;              /* among the targets of all routes */
+    struct spoe_metric *seconds; /* how long its handler takes, sampled; NULL: not measured */
 };
 
 /* One message name. */
@@ -33,6 +35,7 @@ struct route_table {
     struct route *routes;
     size_t n;
     uint32_t max_slots; /* of any target */
+    uint32_t n_targets; /* of all routes */
 };
 
 /**

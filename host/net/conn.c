@@ -46,6 +46,7 @@ struct conn {
     struct exchange_list exchanges; /* in flight */
     uint32_t frame_size;            /* negotiated */
     struct engine_name *engine;     /* NULL: none was given */
+    struct peer_group *peer_group;  /* what HELLO said; NULL before */
     char peer[CONN_PEER_MAX];
 };
 
@@ -295,6 +296,10 @@ static void disconnect(struct conn *conn, int status)
 static void protocol_error(struct conn *conn, int status, const char *where)
 {
     COUNT(counters(conn), protocol_errors);
+    if (conn->state == CONN_HELLO)
+        COUNT(counters(conn), hello_failures[counter_code((uint32_t)status)]);
+    else
+        COUNT(counters(conn), open_errors[counter_code((uint32_t)status)]);
     log_limited(&bad_peer_limit, SPOE_LOG_WARNING, COMPONENT,
                 "%s: %s: %s (code %d), dropping connection", conn->peer, where,
                 spop_status_text(status), status);
@@ -352,6 +357,7 @@ static void on_hello(struct conn *conn, const struct spop_frame *frame)
     if (hello.engine_id.n != 0 && !set_engine(conn, hello.engine_id))
         return;
     COUNT(counters(conn), hellos);
+    conn->peer_group = peers_join(&conn->worker->peers, &hello, conn->frame_size);
     deadline_remove(&conn->worker->hello, &conn->deadline);
     conn->state = CONN_OPEN;
 }
@@ -413,6 +419,7 @@ static void on_peer_disconnect(struct conn *conn, const struct spop_frame *frame
     /* HAProxy up to 3.0 ends an idle connection with 2 and one of a dead backend with 1. */
     if (status > SPOP_ERR_TIMEOUT) {
         COUNT(counters(conn), peer_errors);
+        COUNT(counters(conn), peer_codes[counter_code(status)]);
         log_limited(&bad_peer_limit, SPOE_LOG_WARNING, COMPONENT,
                     "%s: HAProxy disconnects: %.*s (code %" PRIu32 ")", conn->peer,
                     (int)(message.n < 128 ? message.n : 128), message.p, status);
@@ -694,6 +701,7 @@ void conn_destroy(struct conn *conn)
         (void)event_del(&conn->write_event);
     block_unref(&worker->blocks, conn->out);
     engine_unref(conn->engine);
+    peers_leave(conn->peer_group);
     TAILQ_REMOVE(&worker->conns, conn, link);
     (void)close(conn->fd);
     free(conn);

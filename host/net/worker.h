@@ -19,6 +19,7 @@
 #include "core/deadline.h"
 #include "core/dispatch.h"
 #include "net/block.h"
+#include "net/peers.h"
 
 struct conn;
 TAILQ_HEAD(conn_list, conn);
@@ -49,6 +50,7 @@ struct worker {
     struct deadline_list hello;   /* connections without HELLO, hello-timeout */
     struct deadline_list linger;  /* connections told to go, LINGER_NS */
     struct deadline_list pending; /* exchanges that plugins have not answered */
+    struct peers peers;           /* of connections whose HELLO was accepted; [any] reads */
     _Atomic uint32_t n_conns;     /* also those on their way here; [any] */
     _Atomic bool wants_room;      /* paused is not empty; [any] */
     const char *failed_plugin;    /* WORKER_FAILED */

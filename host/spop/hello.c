@@ -165,6 +165,7 @@ int spop_decode_hello(const uint8_t *payload, size_t len, struct spop_hello *ret
         return r;
     if (items.capabilities.type != SPOE_T_STR)
         return -SPOP_ERR_NO_CAPABILITIES;
+    hello.versions = items.versions.u.s;
     hello.pipelining = has_item(items.capabilities.u.s, "pipelining");
     hello.healthcheck = items.healthcheck.type == SPOE_T_BOOL && items.healthcheck.u.b;
     if (items.engine_id.type == SPOE_T_STR)

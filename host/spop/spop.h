@@ -68,6 +68,7 @@ struct spop_hello {
     uint32_t max_frame_size; /* HAProxy's own */
     bool healthcheck;
     bool pipelining;            /* HAProxy announced it */
+    struct spoe_span versions;  /* the list as it was sent */
     struct spoe_span engine_id; /* empty if absent */
 };
 

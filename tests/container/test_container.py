@@ -118,7 +118,7 @@ def image():
 def test_configuration(image):
     assert image.config["User"] == "65532:65532"
     assert image.config["Entrypoint"] == ["/usr/bin/spoe-host"]
-    assert list(image.config["ExposedPorts"]) in (["12345"], ["12345/tcp"])
+    assert sorted(image.config["ExposedPorts"]) in (["12345", "9902"], ["12345/tcp", "9902/tcp"])
     assert "SPOE_PLUGIN_DIR=/usr/lib/spoe-host/plugins:/plugins" in image.config["Env"]
 
 
@@ -184,7 +184,7 @@ def test_answers(image, mounted):
     """With an example plugin mounted at /plugins, and with the empty folder that the image has."""
     port = free_port()
     mounts = [f"{image.plugins}:/plugins:ro"] if mounted else []
-    argv = image.argv("--listen", f"127.0.0.1:{port}", mounts=mounts)
+    argv = image.argv("--listen", f"127.0.0.1:{port}", "--admin", "127.0.0.1:0", mounts=mounts)
     with Proc(argv, name="container") as host:
         def answered():
             assert host.alive(), host.report()

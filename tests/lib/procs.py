@@ -40,8 +40,10 @@ class Timeout(AssertionError):
 
 def clean_env(extra=None):
     """The environment without the variables that configure spoe-host or a plugin, plus `extra`
-    (a value of None removes the variable)."""
+    (a value of None removes the variable). The admin endpoint is off, since tests run side by side
+    and its default port is one."""
     env = {k: v for k, v in os.environ.items() if not _OURS.match(k)}
+    env["SPOE_ADMIN_ADDR"] = "off"
     for key, value in (extra or {}).items():
         if value is None:
             env.pop(key, None)
@@ -239,6 +241,8 @@ class SpoeHost(Proc):
     env          additions to the cleaned environment
     addresses    what it listens on, as its log says: real ports in place of 0
     port         the port of the first TCP address (None if there is none)
+    admin        where the admin endpoint listens, as the log says; None where it is off (it is off
+                 unless args or env say otherwise)
     SPOE_TEST_HOST names the binary; SPOE_TEST_PLUGIN_DIR, if set, becomes SPOE_PLUGIN_DIR.
     """
 
@@ -253,6 +257,7 @@ class SpoeHost(Proc):
         super().__init__([host_binary(), *args], name=name, env=clean_env(env))
         self.addresses = []
         self.port = None
+        self.admin = None
         if wait:
             try:
                 self.wait_ready()
@@ -266,6 +271,9 @@ class SpoeHost(Proc):
             match = re.search(r'listening on ([^\s"]+)', line)
             if match:
                 self.addresses.append(match.group(1))
+            match = re.search(r'admin on ([^\s"]+)', line)
+            if match:
+                self.admin = match.group(1)
         for address in self.addresses:
             if not address.startswith("unix:"):
                 self.port = int(address.rsplit(":", 1)[1])

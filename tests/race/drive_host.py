@@ -5,19 +5,21 @@ the TSan build any race ends the host with status 66; elsewhere this is a stress
 Each thread has its own connections and runs through a fixed number of rounds; nothing depends on
 how they interleave."""
 
+import http.client
 import os
 import random
 import threading
 
 import pytest
 
+from lib import admin
 from lib.procs import SpoeHost
 from lib.spop import BadFrame, Client, notify_frame
 
 PLUGINS = os.environ["SPOE_TEST_PLUGINS"]
-ARGS = ["--plugin-dir", PLUGINS, "--plugins", "slots.so,pending.so,post.so,shared_a.so",
+ARGS = ["--plugin-dir", PLUGINS, "--plugins", "slots.so,pending.so,post.so,shared_a.so,metrics.so",
         "--workers", "2"]
-ENV = {"TSAN_OPTIONS": "exitcode=66:halt_on_error=0:second_deadlock_stack=1"}
+ENV = {"SPOE_ADMIN_ADDR": "127.0.0.1:0", "TSAN_OPTIONS": "exitcode=66:halt_on_error=0:second_deadlock_stack=1"}
 MODES = ["after", "inline", "fail", "twice"]
 THREADS, ROUNDS = 6, 60
 
@@ -26,13 +28,15 @@ def burst(rng, first_id):
     """Some NOTIFYs of every kind, as one write; their ids."""
     frames, ids = [], []
     for i in range(rng.randrange(1, 20)):
-        kind = rng.randrange(4)
+        kind = rng.randrange(5)
         if kind == 0:
             messages = [("slots", {"text": "x" * rng.randrange(300), "number": i})]
         elif kind == 1:
             messages = [("post", {})]
         elif kind == 2:
             messages = [("pending", {"key": "k", "mode": rng.choice(MODES), "delay": i % 3})]
+        elif kind == 3:
+            messages = [("metrics", {"label": str(rng.randrange(9))})]
         else:
             messages = [("shared", {"path": "/", "method": "GET", "key": "s"}), ("post", {})]
         ids.append(first_id + 2 * i)
@@ -64,6 +68,44 @@ def run_all(workers):
             raise worker.error
 
 
+class Scraper(threading.Thread):
+    """Reads every page, checked, from the start to the end of the host."""
+
+    def __init__(self, host):
+        super().__init__(name="scraper")
+        self.host = host
+        self.error = None
+        self.scrapes = 0
+
+    def run(self):
+        try:
+            while True:
+                admin.metrics(self.host)
+                admin.page(self.host, "/status")
+                admin.page(self.host, "/plugins")
+                self.scrapes += 1
+        except (OSError, http.client.HTTPException):
+            return  # the host has ended
+        except BaseException as error:  # shown by the test
+            self.error = error
+
+
+@pytest.fixture
+def scraped():
+    """scraped(host): scrape it from now on."""
+    scrapers = []
+
+    def begin(host):
+        scrapers.append(Scraper(host))
+        scrapers[-1].start()
+
+    yield begin
+    for scraper in scrapers:
+        scraper.join()
+        assert scraper.error is None, scraper.error
+        assert scraper.scrapes > 0
+
+
 def finish(host):
     status = host.terminate()
     assert status == 0, host.report()
@@ -71,8 +113,9 @@ def finish(host):
 
 
 @pytest.mark.parametrize("timeout", ["30s", "5ms"])
-def test_traffic_then_sigterm(timeout):
+def test_traffic_then_sigterm(timeout, scraped):
     with SpoeHost([*ARGS, "--processing-timeout", timeout], env=ENV) as host:
+        scraped(host)
 
         def body(rng):
             client = Client(host.port)
@@ -95,9 +138,10 @@ def test_traffic_then_sigterm(timeout):
         finish(host)
 
 
-def test_sigterm_under_traffic():
+def test_sigterm_under_traffic(scraped):
     """Whatever is answered is answered right, then comes the DISCONNECT."""
     with SpoeHost([*ARGS, "--processing-timeout", "30s"], env=ENV) as host:
+        scraped(host)
         busy = threading.Barrier(THREADS + 1)
 
         def body(rng):

@@ -62,6 +62,9 @@ Test(host_conf, has_the_documented_defaults)
     cr_assert_str_eq(hc.plugin_dirs[0], PLUGIN_DIR);
     cr_assert_null(hc.plugin_dirs[1]);
     cr_assert_null(hc.plugins);
+    cr_assert(hc.has_admin);
+    cr_assert_str_eq(hc.admin.host, "127.0.0.1");
+    cr_assert_str_eq(hc.admin.port, "9902");
     cr_assert_null(hc.socket_group);
     cr_assert_null(hc.engine);
     cr_assert_eq(sched_getaffinity(0, sizeof set, &set), 0);
@@ -84,6 +87,7 @@ Test(host_conf, has_the_documented_names)
     } wanted[] = {
         {"listen", "SPOE_ADDR", "0.0.0.0:12345"},
         {"socket-group", "SPOE_SOCKET_GROUP", NULL},
+        {"admin", "SPOE_ADMIN_ADDR", "127.0.0.1:9902"},
         {"plugin-dir", "SPOE_PLUGIN_DIR", NULL},
         {"plugins", "SPOE_PLUGINS", NULL},
         {"workers", "SPOE_WORKERS", NULL},
@@ -250,6 +254,39 @@ Test(host_conf, wants_an_address)
     conf_add_host_option(conf, "listen", "");
     init();
     one_error("command line: host.listen: no address");
+}
+
+Test(host_conf, the_admin_endpoint_can_be_off_or_a_file)
+{
+    conf_add_host_option(conf, "admin", "off");
+    init();
+    no_errors();
+    cr_assert_not(hc.has_admin);
+    host_conf_fini(&hc);
+    conf_destroy(conf);
+    conf = conf_create();
+    conf_add_host_option(conf, "admin", "unix:/run/admin.sock");
+    init();
+    no_errors();
+    cr_assert(hc.has_admin);
+    cr_assert_str_eq(hc.admin.path, "/run/admin.sock");
+}
+
+Test(host_conf, the_admin_endpoint_has_one_address)
+{
+    conf_add_host_option(conf, "admin", "127.0.0.1:1,127.0.0.1:2");
+    init();
+    one_error("command line: host.admin: \"127.0.0.1:1,127.0.0.1:2\": an IPv6 address stands in "
+              "brackets, as in [::1]:12345");
+    cr_assert_not(hc.has_admin);
+}
+
+Test(host_conf, the_admin_endpoint_is_switched_off_by_word_only)
+{
+    conf_add_host_option(conf, "admin", "");
+    init();
+    one_error("command line: host.admin: no address; off switches it off");
+    cr_assert_not(hc.has_admin);
 }
 
 Test(host_conf, takes_sixteen_addresses)
