@@ -27,25 +27,28 @@ COMMIT = "0123456789ab"
 BUILD_TIME = "2001-02-03T04:05:06Z"
 
 
-def storage(driver):
-    return ["buildah", "--storage-driver", driver, "--root", str(CACHE / driver),
-            "--runroot", str(CACHE / (driver + "-run"))]
+def use_storage(driver):
+    """Make buildah, and tools/build-image with it, keep its storage in CACHE."""
+    conf = CACHE / f"{driver}.conf"
+    conf.write_text(f"""[storage]
+driver = "{driver}"
+graphroot = "{CACHE / driver}"
+runroot = "{CACHE / driver}-run"
+""")
+    os.environ["CONTAINERS_STORAGE_CONF"] = str(conf)
 
 
 def pick_storage():
     """overlay where the kernel lets us mount one; else vfs, which copies every layer whole."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    probe = storage("overlay")
+    use_storage("overlay")
     name = f"probe-{os.getpid()}"
-    works = (subprocess.run([*probe, "from", "--name", name, "scratch"], capture_output=True,
-                            timeout=120, check=False).returncode == 0
-             and subprocess.run([*probe, "mount", name], capture_output=True, timeout=120,
-                                check=False).returncode == 0)
-    subprocess.run([*probe, "rm", name], capture_output=True, timeout=120, check=False)
-    return probe if works else storage("vfs")
-
-
-BUILDAH = pick_storage()
+    works = all(subprocess.run(["buildah", *words], capture_output=True, timeout=120,
+                               check=False).returncode == 0
+                for words in (["from", "--name", name, "scratch"], ["mount", name]))
+    subprocess.run(["buildah", "rm", name], capture_output=True, timeout=120, check=False)
+    if not works:
+        use_storage("vfs")
 
 
 def run(*argv, limit=1200):
@@ -57,12 +60,12 @@ def run(*argv, limit=1200):
 
 
 def buildah(*argv, limit=1200):
-    return run(*BUILDAH, *argv, limit=limit)
+    return run("buildah", *argv, limit=limit)
 
 
 def base_image():
     """Debian 13 under the base image's name, made once."""
-    if subprocess.run([*BUILDAH, "inspect", "--type", "image", BASE], capture_output=True,
+    if subprocess.run(["buildah", "inspect", "--type", "image", BASE], capture_output=True,
                       check=False).returncode == 0:
         return
     root = CACHE / "debian13"
@@ -82,16 +85,16 @@ class Image:
     """The built image, a container of it with its root mounted, and the example plugin."""
 
     def __init__(self):
-        build = ["bud", "--isolation=chroot", "--layers", "--pull-never",
-                 "--build-arg", f"SPOE_GIT_COMMIT={COMMIT}",
-                 "--build-arg", f"SPOE_BUILD_TIME={BUILD_TIME}", "-f", "Containerfile"]
         # The build stage first: the example plugin for that Debian comes from there.
-        buildah(*build, "--target", "build", "-t", "localhost/spoe-host-build:test", ".")
-        buildah(*build, "-t", "localhost/spoe-host:test", ".")
+        os.environ.update(ENGINE="buildah", BASE=BASE, SPOE_GIT_COMMIT=COMMIT,
+                          SPOE_BUILD_TIME=BUILD_TIME)
+        for tag, stage in (("build", ["--target", "build"]), ("test", [])):
+            os.environ["TAG"] = f"localhost/spoe-host:{tag}"
+            run("tools/build-image", "--layers", "--pull-never", *stage)
         self.plugins = CACHE / "plugins"
         shutil.rmtree(self.plugins, ignore_errors=True)
         self.plugins.mkdir(parents=True)
-        stage = buildah("from", "--pull-never", "localhost/spoe-host-build:test")
+        stage = buildah("from", "--pull-never", "localhost/spoe-host:build")
         example = "src/build/release/lib/spoe-host/examples/example.so"
         shutil.copy(pathlib.Path(buildah("mount", stage)) / example, self.plugins)
         buildah("rm", stage)
@@ -103,12 +106,14 @@ class Image:
     def argv(self, *args, mounts=()):
         """The entry point with arguments, in the container, as the image's user."""
         volumes = [word for m in mounts for word in ("-v", m)]
-        return [*BUILDAH, "run", "--isolation=chroot", *volumes, self.container, "--",
+        return ["buildah", "run", *volumes, self.container, "--",
                 *self.config["Entrypoint"], *args]
 
 
 @pytest.fixture(scope="module")
 def image():
+    os.environ["BUILDAH_ISOLATION"] = "chroot"      # works where namespaces cannot be had
+    pick_storage()
     base_image()
     built = Image()
     yield built
@@ -137,7 +142,7 @@ def test_holds_only_what_it_needs(image):
 
 
 def test_no_shell_runs(image):
-    done = subprocess.run([*BUILDAH, "run", "--isolation=chroot", image.container, "--",
+    done = subprocess.run(["buildah", "run", image.container, "--",
                            "/bin/sh", "-c", "echo alive"], capture_output=True, text=True,
                           timeout=60, check=False)
     assert done.returncode != 0 and "alive" not in done.stdout
