@@ -150,6 +150,11 @@ def test_b3(binary, b3_config, collector, origin):
             "0" * 16 + TRACE[16:],
             "1",
         ),
+        "/multi/debug": (
+            {"X-B3-TraceId": TRACE, "X-B3-SpanId": SPAN, "X-B3-Flags": "1"},
+            TRACE,
+            "d",
+        ),
     }
     with running(binary, b3_config, collector, origin, **B3_ENV) as proxy:
         for path, (headers, trace_id, state) in cases.items():
@@ -161,6 +166,7 @@ def test_b3(binary, b3_config, collector, origin):
             assert seen.all("x-b3-spanid") == [client.span_id]
             assert seen.all("x-b3-sampled") == ["1"]
             assert seen.all("x-b3-parentspanid") == []
+            assert seen.all("x-b3-flags") == (["1"] if state == "d" else [])
             assert seen.all("traceparent") == [traceparent(client)]
 
 

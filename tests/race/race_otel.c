@@ -150,6 +150,7 @@ int main(void)
     handlers.exclude = exclude_create("/healthz");
     if (handlers.store == NULL || sink.queue == NULL || handlers.exclude == NULL)
         return 1;
+    rate_cap_init(&handlers.rate_cap, RATE_CAP_MAX); /* never reached, but shared by all */
     if (pthread_create(&exporter, NULL, export, &taken) != 0)
         abort();
     for (int i = 0; i < WORKERS; i++)
