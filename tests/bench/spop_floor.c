@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/bench/spop_floor.c - the least that an SPOP agent can do: one thread that reads what has
+ * arrived, answers each NOTIFY with constant bytes, and writes once per wake-up. What it costs is
+ * the floor against which agents are measured; it understands no more than a frame's head.
+ *
+ *   spop-floor [--listen 127.0.0.1:0]     prints "listening on 127.0.0.1:PORT"
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "spop/spop.h"
+
+#define INPUT_SIZE 65536u
+#define OUTPUT_SIZE (INPUT_SIZE * 8u)
+#define EVENTS_MAX 64
+
+/* set-var txn.traceparent, as a tracing agent answers. */
+static const char TRACEPARENT[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+struct peer {
+    int fd;
+    size_t len; /* of a frame that is not whole yet */
+    uint8_t in[INPUT_SIZE];
+};
+
+static uint8_t out[OUTPUT_SIZE];
+static uint8_t action[128];
+static size_t action_len;
+
+static size_t answer(const uint8_t *frame, size_t len, uint8_t *p, size_t size)
+{
+    struct spop_frame f;
+    size_t n;
+
+    if (spop_frame_decode(frame, len, &f) != 0)
+        return 0;
+    if (f.type == SPOP_HAPROXY_HELLO)
+        return spop_put_agent_hello(p, size, 16380);
+    if (f.type == SPOP_HAPROXY_DISCONNECT)
+        return spop_put_agent_disconnect(p, size, SPOP_OK);
+    n = spop_put_ack_head(p, size, f.stream_id, f.frame_id, action_len);
+    memcpy(p + n, action, action_len);
+    return n + action_len;
+}
+
+/* @return 0, or -1 to close */
+static int serve(struct peer *peer)
+{
+    size_t start = 0, used = 0, size;
+    ssize_t n = read(peer->fd, peer->in + peer->len, INPUT_SIZE - peer->len);
+
+    if (n <= 0)
+        return -1;
+    peer->len += (size_t)n;
+    while (spop_frame_find(peer->in + start, peer->len - start, INPUT_SIZE - 4, &size) == 1) {
+        used += answer(peer->in + start + 4, size - 4, out + used, OUTPUT_SIZE - used);
+        start += size;
+    }
+    memmove(peer->in, peer->in + start, peer->len - start);
+    peer->len -= start;
+    return used == 0 || write(peer->fd, out, used) == (ssize_t)used ? 0 : -1;
+}
+
+static int listen_on(const char *text)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t len = sizeof address;
+    const char *colon = strchr(text, ':');
+    char host[64];
+    int fd;
+
+    if (colon == NULL || (size_t)(colon - text) >= sizeof host)
+        return -1;
+    (void)snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
+    address.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || inet_pton(AF_INET, host, &address.sin_addr) != 1 ||
+        bind(fd, (struct sockaddr *)(void *)&address, sizeof address) != 0 ||
+        listen(fd, 128) != 0 || getsockname(fd, (struct sockaddr *)(void *)&address, &len) != 0)
+        return -1;
+    (void)printf("listening on %s:%u\n", host, ntohs(address.sin_port));
+    (void)fflush(stdout);
+    return fd;
+}
+
+static void accept_one(int epoll, int listener)
+{
+    const int on = 1;
+    struct peer *peer = calloc(1, sizeof *peer);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = peer};
+
+    if (peer == NULL)
+        return;
+    peer->fd = accept(listener, NULL, NULL);
+    (void)setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (peer->fd < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, peer->fd, &event) != 0)
+        free(peer);
+}
+
+int main(int argc, char **argv)
+{
+    const struct spoe_value value = {.type = SPOE_T_STR,
+                                     .u.s = {TRACEPARENT, sizeof TRACEPARENT - 1}};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL}, events[EVENTS_MAX];
+    int listener = listen_on(argc == 3 && strcmp(argv[1], "--listen") == 0 ? argv[2]
+                                                                            : "127.0.0.1:0");
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+    action_len = spop_put_set_var(action, sizeof action, SPOE_SCOPE_TXN,
+                                  (struct spoe_span){"traceparent", 11}, &value);
+    if (listener < 0 || epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) != 0) {
+        (void)fprintf(stderr, "spop-floor: %s\n", strerror(errno));
+        return 1;
+    }
+    for (;;) {
+        int n = epoll_wait(epoll, events, EVENTS_MAX, -1);
+
+        for (int i = 0; i < n; i++) {
+            struct peer *peer = events[i].data.ptr;
+
+            if (peer == NULL) {
+                accept_one(epoll, listener);
+            } else if (serve(peer) != 0) {
+                (void)close(peer->fd);
+                free(peer);
+            }
+        }
+    }
+}
