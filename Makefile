@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # The front door; the work is in CMakePresets.json and tools/.
 #   Variables: PREFIX and DESTDIR (install), HAPROXY=/path (test: a binary of yours instead of
-#   Debian's; demo too), KEEP=1 (demo: leave it running).
+#   Debian's; demo too), KEEP=1 (demo: leave it running), BASE=FILE (bench: compare with).
 # A variable given on make's command line reaches the scripts through the environment.
 .DEFAULT_GOAL := help
-.PHONY: help deps build install demo test test-race fuzz lint format container clean
+.PHONY: help deps build install demo bench test test-race fuzz lint format container clean
 
 PREFIX ?= /usr/local
 
@@ -26,6 +26,10 @@ install: ## Install what `make build` built (PREFIX=/usr/local, DESTDIR=)
 demo: ## See it work: HAProxy, spoe-host, otel.so and a collector, here, in a minute (KEEP=1 leaves it running)
 	@tools/install-deps demo
 	@tools/demo
+
+bench: ## Measure CPU, latency and memory against the floor of an SPOP agent (BASE=FILE: an earlier result)
+	@tools/install-deps bench
+	@BASE="$(BASE)" tools/bench
 
 test: ## Run everything that CI runs (HAPROXY=/path/to/haproxy for another binary)
 	@tools/run-tests

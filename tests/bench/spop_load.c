@@ -8,10 +8,12 @@
  * latency counts from the moment at which the message was due. Prints one JSON object.
  *
  *   spop-load --connect 127.0.0.1:PORT [--connections 4] [--inflight 16] [--requests 100000]
- *             [--rate REQUESTS_PER_SECOND] [--pid AGENT] [--open-only] [--no-traceparent]
+ *             [--rate REQUESTS_PER_SECOND] [--first 1] [--pid AGENT] [--open-only]
+ *             [--no-traceparent]
  *
  * --pid adds the agent's CPU time per message (/proc/PID/stat) and its RSS; --open-only sends the
- * first message of each request only, so that the agent's store fills.
+ * first message of each request only, so that the agent's store fills. --first is the number of the
+ * first request, from which its ids are made: it keeps runs against one agent apart.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -60,13 +62,13 @@ struct options {
     const char *host;
     uint16_t port;
     unsigned connections, inflight;
-    uint64_t requests;
+    uint64_t requests, first;
     double rate;
     long pid;
     bool open_only, no_traceparent;
 };
 
-static struct options opt = {.connections = 4, .inflight = 16, .requests = 100000};
+static struct options opt = {.connections = 4, .inflight = 16, .requests = 100000, .first = 1};
 static struct connection *conns;
 static uint64_t started, finished, n_messages;
 static uint32_t *latencies_ns;
@@ -201,7 +203,7 @@ static bool start_request(struct connection *c, unsigned slot, int64_t now)
     at = due(started);
     if (opt.rate > 0 && at > now)
         return false;
-    c->slots[slot].request = ++started;
+    c->slots[slot].request = opt.first + started++;
     c->slots[slot].stage = 0;
     send_message(c, slot, at);
     return true;
@@ -373,7 +375,8 @@ static void run(void)
         flush(&conns[i]);
     }
     while (finished < opt.requests) {
-        int64_t wait = opt.rate > 0 && started < opt.requests ? due(started) - now_ns() : 1000000000;
+        int64_t wait =
+            opt.rate > 0 && started < opt.requests ? due(started) - now_ns() : 1000000000;
         struct timespec ts = {wait > 0 ? wait / 1000000000 : 0, wait > 0 ? wait % 1000000000 : 0};
         int n = epoll_pwait2(epoll, events, 64, &ts, NULL);
 
@@ -389,12 +392,12 @@ static void run(void)
 
 /* ---- the agent's cost ---- */
 
-/* CPU time of a process in seconds: fields 14 and 15 of /proc/PID/stat. */
+/* CPU time of a process in seconds: fields 14 and 15 of /proc/PID/stat, in clock ticks. */
 static double cpu_seconds(void)
 {
     char path[64], text[1024];
-    const char *p;
-    unsigned long user = 0, system = 0;
+    char *p;
+    unsigned long ticks;
     FILE *f;
     size_t n;
 
@@ -405,11 +408,16 @@ static double cpu_seconds(void)
     n = fread(text, 1, sizeof text - 1, f);
     (void)fclose(f);
     text[n] = '\0';
-    p = strrchr(text, ')');
-    if (p == NULL ||
-        sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+    p = strrchr(text, ')'); /* of field 2, which may hold anything */
+    for (int field = 2; p != NULL && field < 14; field++) {
+        p = strchr(p, ' ');
+        p = p != NULL ? p + 1 : NULL;
+    }
+    if (p == NULL)
         die("/proc/PID/stat");
-    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    ticks = strtoul(p, &p, 10);
+    ticks += strtoul(p, NULL, 10);
+    return (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 static long rss_kib(void)
@@ -485,6 +493,8 @@ static void parse(int argc, char **argv)
             opt.inflight = (unsigned)strtoul(value, NULL, 10);
         } else if (strcmp(name, "--requests") == 0) {
             opt.requests = strtoull(value, NULL, 10);
+        } else if (strcmp(name, "--first") == 0) {
+            opt.first = strtoull(value, NULL, 10);
         } else if (strcmp(name, "--rate") == 0) {
             opt.rate = strtod(value, NULL);
         } else if (strcmp(name, "--pid") == 0) {
@@ -494,7 +504,7 @@ static void parse(int argc, char **argv)
         }
     }
     if (opt.host == NULL || opt.connections == 0 || opt.connections > CONNECTIONS_MAX ||
-        opt.inflight == 0 || opt.inflight > INFLIGHT_MAX || opt.requests == 0)
+        opt.inflight == 0 || opt.inflight > INFLIGHT_MAX || opt.requests == 0 || opt.first == 0)
         die("bad or missing options (see the top of spop_load.c)");
 }
 

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the bench runs and how it measures: agents, the collector that counts, the load.
+
+The load and the collector are on one core, the agent is on the others (AGENT_CORES), or where a
+measurement says so on any.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from lib import procs
+
+BUILD = os.environ.get("BENCH_BUILD_DIR", "")
+
+_CORES = sorted(os.sched_getaffinity(0))
+LOAD_CORES = {_CORES[0]}
+AGENT_CORES = set(_CORES[1:2]) or LOAD_CORES  # one core, for one worker
+MANY_AGENT_CORES = set(_CORES[1:]) or LOAD_CORES
+ALL_CORES = set(_CORES)
+
+ENDLESS = {"SPAN_QUEUE_MAX": 100000000}  # the backlog fits, so that dropping flatters nobody
+
+
+class Failure(Exception):
+    """A measurement that does not count."""
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def program(name):
+    return os.path.join(BUILD, "bin", name)
+
+
+@contextlib.contextmanager
+def cores(wanted):
+    """Children that are started in here run on these cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, wanted)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def cpu_seconds(pid):
+    """User and system time of a process, all of its threads (proc(5): fields 14 and 15 of stat)."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_bytes(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+    raise Failure(f"no VmRSS of {pid}")
+
+
+class Collector(procs.Proc):
+    """otlp-count."""
+
+    def __init__(self, where=None):
+        with cores(LOAD_CORES if where is None else where):
+            super().__init__([program("otlp-count")])
+        self.address = self.wait_line(r"listening on (\S+)").group(1)
+
+    def count(self):
+        """The spans that came since its start."""
+        start = self.mark()
+        self.signal(signal.SIGUSR1)
+        return int(self.wait_line(r"^spans (\d+)", start=start).group(1))
+
+    def wait_count(self, wanted, quiet=15):
+        """Wait until as many have come, or none for `quiet` seconds. @return the count"""
+        seen, since = self.count(), time.monotonic()
+        while seen < wanted and time.monotonic() - since < quiet:
+            time.sleep(0.05)
+            now = self.count()
+            if now != seen:
+                seen, since = now, time.monotonic()
+        return seen
+
+
+class Agent:
+    """A running agent: pid, port; spans_per_request, with its collector, where it exports."""
+
+    def __init__(self, proc, port, collector=None):
+        self.proc = proc
+        self.pid = proc.pid
+        self.port = port
+        self.collector = collector
+        self.next_request = 1
+
+    def cpu(self):
+        return cpu_seconds(self.pid)
+
+    def rss(self):
+        return rss_bytes(self.pid)
+
+
+@contextlib.contextmanager
+def floor(where=None):
+    with cores(where or AGENT_CORES):
+        proc = procs.Proc([program("spop-floor")])
+    with proc:
+        yield Agent(proc, int(proc.wait_line(r"listening on \S+:(\d+)").group(1)))
+
+
+@contextlib.contextmanager
+def _host(plugin, env, where, collector=None):
+    os.environ["SPOE_TEST_HOST"] = program("spoe-host")
+    with cores(where or AGENT_CORES):
+        host = procs.SpoeHost(["--plugins", plugin], env={"SPOE_ADMIN_ADDR": "off", **env})
+    with host:
+        yield Agent(host, host.port, collector)
+        if host.alive() and host.terminate() != 0:
+            raise Failure(f"spoe-host failed{host.report()}")
+
+
+def nothing(where=None, workers=1):
+    """The host with a plugin that does nothing."""
+    plugin = os.path.join(BUILD, "lib/spoe-host/bench-plugins/nothing.so")
+    return _host(plugin, {"SPOE_WORKERS": workers}, where)
+
+
+def otel(collector, where=None, workers=1, env=None):
+    """The host with otel.so, every request sampled and exported."""
+    env = {"SPOE_WORKERS": workers, "OTLP_ENDPOINT": collector.address, **(env or {})}
+    plugin = os.path.join(BUILD, "lib/spoe-host/plugins/otel.so")
+    return _host(plugin, env, where, collector)
+
+
+def load(agent, connections, inflight, requests, rate=None, open_only=False, where=None):
+    """Run spop-load to its end; what it reports."""
+    argv = [program("spop-load"), "--connect", f"127.0.0.1:{agent.port}"]
+    argv += ["--connections", connections, "--inflight", inflight, "--requests", requests]
+    argv += ["--first", agent.next_request]
+    argv += ["--rate", rate] if rate else []
+    argv += ["--open-only"] if open_only else []
+    agent.next_request += requests
+    with cores(LOAD_CORES if where is None else where):
+        done = subprocess.run(
+            [str(a) for a in argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise Failure(f"spop-load: {done.stdout}{agent.proc.report()}")
+    return json.loads(done.stdout)
+
+
+def measure(agent, connections, inflight, requests, rate=None, may_lose=False, where=None,
+            quiet=15):
+    """Load an agent and wait for its spans: what spop-load reports, and the agent's CPU time per
+    message, the export of all spans included. Counts only if every span came, unless may_lose."""
+    spans = agent.collector.count() if agent.collector else 0
+    before = agent.cpu()
+    result = load(agent, connections, inflight, requests, rate, where=where)
+    result["lost"] = 0
+    if agent.collector:
+        wanted = spans + 2 * requests
+        result["lost"] = wanted - agent.collector.wait_count(wanted, quiet)
+        if result["lost"] and not may_lose:
+            raise Failure(f"{result['lost']} of {2 * requests} spans are lost{agent.proc.report()}")
+    result["cpu_us"] = (agent.cpu() - before) * 1e6 / result["messages"]
+    result["rss"] = agent.rss()
+    return result

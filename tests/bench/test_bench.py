@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the bench's programs work; nothing here is measured.
+
+Environment: SPOE_TEST_BUILD_DIR.
+"""
+
+import os
+import sys
+
+import pytest
+
+os.environ["BENCH_BUILD_DIR"] = os.environ["SPOE_TEST_BUILD_DIR"]
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import agents  # noqa: E402
+
+REQUESTS = 500
+
+
+def check(result, messages=3 * REQUESTS):
+    assert result["messages"] == messages
+    assert result["lost"] == 0
+    assert result["cpu_us"] >= 0 and result["rss"] > 0
+    assert 0 < result["p50_us"] <= result["p99_us"] <= result["p999_us"]
+
+
+@pytest.mark.parametrize("start", [agents.floor, agents.nothing], ids=["floor", "nothing"])
+def test_agents_answer_what_the_load_expects(start):
+    with start() as agent:
+        check(agents.measure(agent, 4, 16, REQUESTS))
+        check(agents.measure(agent, 16, 1, REQUESTS, rate=20000))
+
+
+@pytest.fixture(name="collector")
+def _collector():
+    with agents.Collector() as collector:
+        yield collector
+        assert collector.terminate() == 0
+
+
+def test_every_span_of_otel_is_counted(collector):
+    with agents.otel(collector, env={"BATCH_DELAY": "100ms"}) as agent:
+        check(agents.measure(agent, 4, 16, REQUESTS))
+        check(agents.measure(agent, 2, 8, REQUESTS))
+    assert collector.count() == 4 * REQUESTS
+
+
+def test_open_requests_stay_open_until_the_end(collector):
+    with agents.otel(collector, env={"SPAN_TTL": "1h"}) as agent:
+        assert agents.load(agent, 4, 16, REQUESTS, open_only=True)["messages"] == REQUESTS
+        assert collector.count() == 0
+    assert collector.wait_count(REQUESTS) == REQUESTS  # ended, as incomplete, by the stop
+
+
+def test_a_lost_span_voids_a_measurement(collector):
+    env = {"SPAN_QUEUE_MAX": 2, "BATCH_DELAY": "1h", "BATCH_MAX": 2, "OTLP_ENDPOINT": "127.0.0.1:1"}
+    with agents.otel(collector, env=env) as agent:
+        with pytest.raises(agents.Failure, match="spans are lost"):
+            agents.measure(agent, 1, 1, 8, quiet=1)
+        agent.proc.kill()
