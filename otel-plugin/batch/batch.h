@@ -2,9 +2,9 @@
 /*
  * otel-plugin/batch/batch.h - a list of spans to the bytes of one ExportTraceServiceRequest.
  *
- * Pure: no I/O, no clock, no thread. How the bytes are made (protobuf-c today) shows nowhere in
- * this interface. An encoder keeps its memory from batch to batch, so that a batch costs no
- * allocation once the encoder has seen one of its size.
+ * Pure: no I/O, no clock, no thread. How the bytes are made shows nowhere in this interface. An
+ * encoder keeps its memory from batch to batch, so that a batch costs no allocation once the
+ * encoder has seen one of its size.
  */
 #ifndef OTEL_BATCH_BATCH_H
 #define OTEL_BATCH_BATCH_H
@@ -38,9 +38,9 @@ void batch_encoder_destroy(struct batch_encoder *encoder); /* takes NULL */
 enum { BATCH_E_NOMEM = -1 };
 
 /**
- * Encode spans from the head of a list until the list ends, or the next one would pass bytes_max
- * or need twice as much memory while it is built; the first is encoded whatever its size. A span
- * whose parent is the next one stays for the next time, if it is not the only one.
+ * Encode spans from the head of a list until the list ends, the next one would pass bytes_max, or
+ * there is no memory for it; the first is encoded whatever its size. A span whose parent is the
+ * next one stays for the next time, if it is not the only one.
  *
  * @param spans      [borrow] linked by `next`, at least one, all ended
  * @param ret_bytes  [pin until the next call or the encoder's end]

@@ -23,6 +23,8 @@
 
 /* The worst case fits the 32-bit offsets with room: 128 * (4096 + 256 + 6) + 4096 < 2^20. */
 #define STEP 64u
+/* What the attributes of a usual request take, so that the block seldom grows before its end. */
+#define SERVER_DATA 96u
 
 /* The spans of a request may be in different batches, so the last one to go frees it. */
 struct trace_state {
@@ -97,7 +99,7 @@ static char *put_u16(char *p, size_t v)
     return p + sizeof small;
 }
 
-/* Make room for n more bytes. The block grows in steps, by an eighth at least. */
+/* Make room for n more bytes. The block grows in steps, by a quarter at least. */
 static bool reserve(struct span *span, size_t n)
 {
     size_t want = span->_used + n;
@@ -105,7 +107,7 @@ static bool reserve(struct span *span, size_t n)
 
     if (want <= span->_size)
         return true;
-    want = (want + want / 8 + STEP - 1) & ~(size_t)(STEP - 1);
+    want = (want + want / 4 + STEP - 1) & ~(size_t)(STEP - 1);
     data = realloc(span->_data, want);
     if (data == NULL)
         return false;
@@ -124,7 +126,7 @@ struct span *span_create(enum span_kind kind, const struct trace_context *contex
     if (span == NULL)
         return NULL;
     len = utf8_repair(name, name_len, NULL, SPAN_VALUE_MAX);
-    if (!reserve(span, len + STEP / 2)) {
+    if (!reserve(span, kind == SPAN_SERVER ? SERVER_DATA + len : len + STEP / 2)) {
         free(span);
         return NULL;
     }
@@ -432,6 +434,11 @@ const char *span_name(const struct span *span, size_t *ret_len)
 {
     *ret_len = span->_name_len;
     return span->_data;
+}
+
+size_t span_data_size(const struct span *span)
+{
+    return span->_used;
 }
 
 static void show(const struct span *span, const struct record *record, struct span_attr *ret)

@@ -140,6 +140,8 @@ static inline bool span_is_child(const struct span *child, const struct span *pa
 }
 
 const char *span_name(const struct span *span, size_t *ret_len);
+/** Bytes that name and attributes take in the span. */
+size_t span_data_size(const struct span *span);
 /**
  * Walk the attributes: start with *pos = 0.
  * @return false after the last

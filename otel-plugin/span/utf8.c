@@ -2,6 +2,7 @@
 /* otel-plugin/span/utf8.c - UTF-8 by table 3-7 of the Unicode standard. */
 #include "span/utf8.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
@@ -47,20 +48,42 @@ static size_t step(const unsigned char *p, size_t n, bool *ret_ok)
     return need;
 }
 
+/*
+ * How many of the first n bytes are plain ASCII without NUL: whole words of them at least. Nearly
+ * every string that HAProxy sends is, to its end.
+ */
+static size_t plain_length(const char *p, size_t n)
+{
+    const uint64_t high = UINT64_C(0x8080808080808080), ones = UINT64_C(0x0101010101010101);
+    size_t i = 0;
+
+    for (uint64_t word; n - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, p + i, sizeof word);
+        /* A byte of 0 borrows from its high bit; with none above 0x7f nothing else can set one. */
+        if (((word | (word - ones)) & high) != 0)
+            return i;
+    }
+    while (i < n && (unsigned char)p[i] - 1u < 0x7fu)
+        i++;
+    return i;
+}
+
 bool utf8_is_clean(const char *p, size_t n)
 {
     bool ok = true;
 
-    for (size_t i = 0; i < n && ok;)
+    for (size_t i = plain_length(p, n); i < n && ok;)
         i += step((const unsigned char *)p + i, n - i, &ok);
     return ok;
 }
 
 size_t utf8_repair(const char *p, size_t n, char *ret, size_t max)
 {
-    size_t written = 0;
+    size_t written = plain_length(p, n < max ? n : max);
 
-    for (size_t i = 0; i < n;) {
+    if (ret != NULL)
+        memcpy(ret, p, written);
+    for (size_t i = written; i < n;) {
         bool ok;
         const size_t len = step((const unsigned char *)p + i, n - i, &ok);
         const char *from = ok ? p + i : REPLACEMENT;

@@ -2,6 +2,7 @@
 /* tests/unit/otel/test_batch.c - spans to OTLP's bytes, read back with protobuf-c. */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "batch/batch.h"
@@ -38,6 +39,22 @@ static struct span *make_span(enum span_kind kind, const uint8_t *parent_id, boo
     return span;
 }
 
+/* protobuf-c, the schema's authority, writes the same bytes. */
+static void check_bytes(const request_msg *request, const uint8_t *bytes, size_t size)
+{
+    uint8_t *packed = malloc(size);
+
+    cr_assert_not_null(packed);
+    cr_assert_eq(
+        opentelemetry__proto__collector__trace__v1__export_trace_service_request__get_packed_size(
+            request),
+        size);
+    (void)opentelemetry__proto__collector__trace__v1__export_trace_service_request__pack(request,
+                                                                                         packed);
+    cr_assert_arr_eq(packed, bytes, size);
+    free(packed);
+}
+
 static request_msg *decode(const uint8_t *bytes, size_t size)
 {
     request_msg *request =
@@ -47,6 +64,7 @@ static request_msg *decode(const uint8_t *bytes, size_t size)
     cr_assert_not_null(request);
     cr_assert_eq(request->n_resource_spans, 1);
     cr_assert_eq(request->resource_spans[0]->n_scope_spans, 1);
+    check_bytes(request, bytes, size);
     return request;
 }
 
