@@ -92,15 +92,23 @@ void span_queue_destroy(struct span_queue *queue)
 
 size_t span_queue_push(struct span_queue *queue, struct span *spans)
 {
-    struct span *rest = spans;
+    struct span *rest = spans, *last = NULL;
+    struct span **before = NULL;
     size_t taken = 0, left = 0, room;
 
     lock(queue);
     assert(queue->waiting + queue->in_flight <= queue->max);
     room = queue->max - queue->waiting - queue->in_flight;
     for (*queue->tail = spans; taken < room && rest != NULL; taken++) {
-        queue->tail = &rest->next;
-        rest = rest->next;
+        before = queue->tail;
+        last = rest;
+        queue->tail = &last->next;
+        rest = last->next;
+    }
+    if (taken > 0 && rest != NULL && span_is_child(last, rest)) {
+        queue->tail = before; /* a request's two spans are lost together */
+        rest = last;
+        taken--;
     }
     *queue->tail = NULL;
     for (const struct span *span = rest; span != NULL; span = span->next)

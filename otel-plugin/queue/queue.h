@@ -24,7 +24,8 @@ void span_queue_destroy(struct span_queue *queue);
 
 /**
  * Hand over a list of ended spans, linked by `next`.
- * @param spans  [own] also those that do not fit: they are freed and counted as dropped
+ * @param spans  [own] also those that do not fit: they are freed and counted as dropped, and so is
+ *               a span whose parent is the first of them
  * @return the number dropped
  * Threads: [any]
  */

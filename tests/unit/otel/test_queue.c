@@ -216,3 +216,25 @@ Test(queue, one_at_a_time_parts_them)
     span_queue_settle(queue, 2);
     span_queue_destroy(queue);
 }
+
+Test(queue, a_request_s_two_spans_are_dropped_together)
+{
+    struct span_queue *queue = span_queue_create(3);
+    struct span *list = make_list(1, 4); /* 3 is the child of 4 */
+
+    memcpy(list->next->next->parent_id, list->next->next->next->context.span_id,
+           sizeof list->parent_id);
+    cr_assert_eq(span_queue_push(queue, list), 2);
+    cr_assert_eq(stats_of(queue).dropped, 2);
+    cr_assert_eq(span_queue_push(queue, make_list(5, 5)), 0, "there is room for one more");
+    expect_taken(queue, 2, 1, 2);
+    expect_taken(queue, 10, 5, 5);
+    span_queue_settle(queue, 3);
+    list = make_list(6, 8); /* the whole list may be such a pair */
+    memcpy(list->parent_id, list->next->context.span_id, sizeof list->parent_id);
+    cr_assert_eq(span_queue_push(queue, make_list(1, 2)), 0);
+    cr_assert_eq(span_queue_push(queue, list), 3);
+    expect_taken(queue, 10, 1, 2);
+    span_queue_settle(queue, 2);
+    span_queue_destroy(queue);
+}
