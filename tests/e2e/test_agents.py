@@ -63,13 +63,13 @@ def test_agent_stopped(binary, strict, agent, origin, collector):
     """The agent hangs (SIGSTOP) and goes on: its connections stay open meanwhile."""
     with HAProxy(binary, strict, [agent.port], origin.address) as proxy:
         wait_traced(proxy, collector, "/before")
-        agent.signal(signal.SIGSTOP)
+        agent.pause()
         try:
             assert int(served(proxy, "/stopped").otel_status) > 0
             proxy.wait_agent(up=False)
             assert int(served(proxy, "/stopped/down").otel_status) > 0
         finally:
-            agent.signal(signal.SIGCONT)
+            agent.resume()
         proxy.wait_agent(up=True)
         wait_traced(proxy, collector, "/after")
 

@@ -51,6 +51,7 @@ def test_demo_names_what_is_missing(binary, tmp):
     os.chmod(console, 0o755)
     env = demo_env(binary, BUILD_DIR=tmp, SPOE_TEST_LIMIT="8")
     status, out = procs.run([DEMO], env=env, limit=3 * procs.LIMIT)
-    assert status == 1, out
+    print(out)
+    assert status == 1
     assert "demo failed: missing: the SERVER span of /hello" in out
     assert "the CLIENT span of /orders" in out

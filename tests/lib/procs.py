@@ -177,6 +177,15 @@ class Proc:
     def signal(self, number):
         self._popen.send_signal(number)
 
+    def pause(self):
+        """SIGSTOP; returns when every thread has stopped."""
+        self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
+
+    def resume(self):
+        """SIGCONT"""
+        self.signal(signal.SIGCONT)
+
     def wait(self, limit=None):
         """Wait for the process's end and for the rest of its output; the exit status (negative: a
         signal's number)."""
