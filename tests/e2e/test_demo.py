@@ -49,7 +49,7 @@ def test_demo_names_what_is_missing(binary, tmp):
             "signal.pause()\n"
         )
     os.chmod(console, 0o755)
-    env = demo_env(binary, BUILD_DIR=tmp, SPOE_TEST_LIMIT="8")
+    env = demo_env(binary, BUILD_DIR=tmp, SPOE_TEST_LIMIT="15")
     status, out = procs.run([DEMO], env=env, limit=3 * procs.LIMIT)
     print(out)
     assert status == 1
