@@ -16,6 +16,7 @@
 #include "handlers/handlers.h"
 #include "handlers/messages.h"
 #include "lifecycle/evict.h"
+#include "metrics.h"
 
 struct otel {
     const struct spoe_host *host;
@@ -29,6 +30,7 @@ struct otel {
     struct evictor evictor;
     struct handlers handlers;
     struct context_policy policy;
+    struct otel_metrics *metrics; /* NULL: the host has none */
 };
 
 static void destroy(void *inst)
@@ -41,6 +43,7 @@ static void destroy(void *inst)
     store_destroy(otel->store);
     span_queue_destroy(otel->queue);
     otel_conf_fini(&otel->conf);
+    free(otel->metrics);
     free(otel);
 }
 
@@ -60,6 +63,9 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
         return status;
     }
     otel->conf.exporter.counters = &otel->counters;
+    otel->metrics = otel_metrics_create(host, self);
+    otel->conf.exporter.on_attempt = otel_metrics_attempt;
+    otel->conf.exporter.on_attempt_arg = otel->metrics;
     *ret_inst = otel;
     return SPOE_OK;
 }
@@ -111,6 +117,12 @@ static spoe_status start(void *inst)
     if (exporter_start(&conf->exporter, otel->queue, evictor_refill, &otel->evictor, otel->host,
                        otel->self, &otel->exporter) != 0)
         return SPOE_E_INTERNAL;
+    otel_metrics_start(otel->metrics,
+                       &(struct otel_metrics_source){.counters = &otel->counters,
+                                                     .store = otel->store,
+                                                     .queue = otel->queue,
+                                                     .exporter = otel->exporter,
+                                                     .store_max = conf->span_store_max});
     spoe_logf(otel->host, otel->self, SPOE_LOG_INFO,
               "exporting to %s, service.name %s, tls %s, span-ttl %" PRId64
               " ms, span-store-max %zu, span-queue-max %zu",

@@ -22,6 +22,7 @@
     X(unsampled)         /* requests that were not sampled; in none of the four */                 \
     X(capped)            /* of these, over sample-max-per-second */                                \
     X(kept_errors)       /* of these, exported for a 5xx: keep-errors */                           \
+    X(attached)          /* CLIENT spans opened, by a backend message */                           \
     X(missing_id)        /* messages with no or an empty unique-id */                              \
     X(long_id)           /* messages with an id above STORE_KEY_MAX */                             \
     X(duplicate_id)      /* request messages whose id was open */                                  \

@@ -396,15 +396,19 @@ static void attempt(struct lane *lane, const struct orders *orders, const uint8_
     struct exporter *ex = lane->exporter;
     const int64_t at = now(ex);
     int64_t deadline = ex->conf.timeout_ns > 0 ? add_sat(at, ex->conf.timeout_ns) : INT64_MAX;
+    int64_t took;
 
     if (orders->limit_ns > at)
         deadline = min64(deadline, orders->limit_ns);
     *ret = (struct transport_result){.outcome = TRANSPORT_RETRYABLE};
     ex->transport->send(ex->transport, lane->index, bytes, size, deadline, ret);
+    took = max64(now(ex) - at, 0);
     lock(ex);
     ex->stats.exports++;
-    ex->stats.export_ns += (uint64_t)max64(now(ex) - at, 0);
+    ex->stats.export_ns += (uint64_t)took;
     unlock(ex);
+    if (ex->conf.on_attempt != NULL)
+        ex->conf.on_attempt(ex->conf.on_attempt_arg, (int)ret->outcome, took);
 }
 
 static void delivered(struct exporter *ex, size_t n, const struct transport_result *result)

@@ -21,6 +21,14 @@ struct counters;
 
 enum otlp_tls { OTLP_TLS_DISABLED = 0, OTLP_TLS_ENABLED = 1, OTLP_TLS_SKIP_VERIFY = 2 };
 
+/**
+ * One request has been answered, or not.
+ * @param outcome  enum transport_outcome
+ * @param ns       how long it took
+ * Threads: the export's
+ */
+typedef void exporter_attempt_fn(void *arg, int outcome, int64_t ns);
+
 #define EXPORTER_CONCURRENCY_MAX 8u
 
 /*
@@ -52,6 +60,8 @@ struct exporter_conf {
     int64_t retry_initial_ns, retry_max_ns, retry_give_up_ns; /* 5 s, 30 s, 5 min */
     /* What the handlers lost goes into the same line of the log; NULL in tests. */
     struct counters *counters;
+    exporter_attempt_fn *on_attempt; /* may be NULL */
+    void *on_attempt_arg;
 };
 
 struct exporter; /* owns the threads */

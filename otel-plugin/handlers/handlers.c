@@ -164,6 +164,7 @@ static void on_backend(struct handlers_worker *worker, struct spoe_request *req,
 
     switch (store_attach(h->store, id.p, id.n, span, msg->recv_unix_ns, &context)) {
     case STORE_OK:
+        count(&h->counters->attached, 1);
         context_answer_child(h, req, &context);
         return; /* the store's now */
     case STORE_DUPLICATE:

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* otel-plugin/metrics.c - see metrics.h; docs/metrics.md says what each number tells. */
+#include "metrics.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <spoe/util.h>
+
+#include "export/transport.h"
+
+/* Families with one label at most. */
+enum family {
+    MESSAGES,
+    IGNORED,
+    UNANSWERED,
+    OPENED,
+    SAMPLED,
+    ENDED,
+    SPANS,
+    QUEUED,
+    EXPORTED,
+    LOST,
+    BATCHES,
+    RETRIES,
+    EVENTS,
+    OPEN,
+    OPEN_MAX,
+    QUEUE,
+    QUEUE_MAX,
+    SECONDS,
+    N_FAMILIES,
+    NOWHERE
+};
+
+static const struct {
+    uint32_t type;
+    const char *name, *help, *label;
+} families[N_FAMILIES] = {
+    [MESSAGES] = {SPOE_METRIC_COUNTER, "messages_total", "Messages, by kind.", "message"},
+    [IGNORED] = {SPOE_METRIC_COUNTER, "ignored_messages_total", "Messages without effect, by why.",
+                 "reason"},
+    [UNANSWERED] = {SPOE_METRIC_COUNTER, "unanswered_total",
+                    "Answers that did not fit or came too late: no traceparent went on.", NULL},
+    [OPENED] = {SPOE_METRIC_COUNTER, "requests_opened_total", "Requests whose trace began.", NULL},
+    [SAMPLED] = {SPOE_METRIC_COUNTER, "sampled_requests_total",
+                 "Requests, by whether the sampler took them.", "sampled"},
+    [ENDED] = {SPOE_METRIC_COUNTER, "requests_ended_total",
+               "Requests that ended: by their response, by span-ttl without one, by the shutdown "
+               "without one, or lost at the end of the shutdown.",
+               "reason"},
+    [SPANS] = {SPOE_METRIC_COUNTER, "spans_opened_total",
+               "Spans opened: server, one per request; client, one per backend message.", "kind"},
+    [QUEUED] = {SPOE_METRIC_COUNTER, "spans_queued_total", "Ended spans taken by the queue.", NULL},
+    [EXPORTED] = {SPOE_METRIC_COUNTER, "spans_exported_total", "Spans that the collector took.",
+                  NULL},
+    [LOST] = {SPOE_METRIC_COUNTER, "spans_lost_total", "Ended spans lost, by reason.", "reason"},
+    [BATCHES] = {SPOE_METRIC_COUNTER, "batches_total", "Batches delivered.", NULL},
+    [RETRIES] = {SPOE_METRIC_COUNTER, "export_retries_total",
+                 "Export requests sent again after a failure.", NULL},
+    [EVENTS] = {SPOE_METRIC_COUNTER, "events_total",
+                "What has no metric of its own, by its name in the log's line of totals.", "event"},
+    [OPEN] = {SPOE_METRIC_GAUGE, "open_requests", "Requests that wait for their response.", NULL},
+    [OPEN_MAX] = {SPOE_METRIC_GAUGE, "max_open_requests", "span-store-max.", NULL},
+    [QUEUE] = {SPOE_METRIC_GAUGE, "queue_spans",
+               "Ended spans that wait, and those in batches under way.", "state"},
+    [QUEUE_MAX] = {SPOE_METRIC_GAUGE, "queue_max_spans", "span-queue-max.", NULL},
+    [SECONDS] = {SPOE_METRIC_HISTOGRAM, "export_seconds",
+                 "How long export requests take, by outcome.", "outcome"},
+};
+
+/* Where the plugin's counters go; one that is not here is an event. */
+static const struct {
+    size_t offset;
+    enum family family;
+    const char *value;
+} rows[] = {
+#define ROW(name, family, value)                                                                   \
+    {                                                                                              \
+        offsetof(struct counters, name), family, value                                             \
+    }
+    ROW(requests, MESSAGES, "request"),
+    ROW(backends, MESSAGES, "backend"),
+    ROW(responses, MESSAGES, "response"),
+    ROW(missing_id, IGNORED, "missing_id"),
+    ROW(long_id, IGNORED, "long_id"),
+    ROW(duplicate_id, IGNORED, "duplicate_id"),
+    ROW(duplicate_backend, IGNORED, "duplicate_backend"),
+    ROW(unknown_id, IGNORED, "unknown_id"),
+    ROW(refused, IGNORED, "store_full"),
+    ROW(unanswered, UNANSWERED, NULL),
+    ROW(opened, OPENED, NULL),
+    ROW(ended, ENDED, "response"),
+    ROW(evicted, ENDED, "ttl"),
+    ROW(ended_at_stop, ENDED, "shutdown"),
+    ROW(lost_open, ENDED, "lost"),
+    ROW(unsampled, SAMPLED, "false"),
+    ROW(dropped, NOWHERE, NULL), /* the exporter has it among the losses */
+    ROW(attached, SPANS, "client"),
+#undef ROW
+};
+
+/* All counters, in their order. */
+static const struct {
+    size_t offset;
+    const char *name;
+} counters[] = {
+#define X(name) {offsetof(struct counters, name), #name},
+    OTEL_COUNTERS(X)
+#undef X
+};
+#define N_COUNTERS (sizeof counters / sizeof counters[0])
+
+/* Why spans are lost. */
+static const struct {
+    size_t offset;
+    const char *name;
+} losses[] = {
+#define X(name) {offsetof(struct exporter_losses, name), #name},
+    EXPORTER_LOSSES(X)
+#undef X
+};
+#define N_LOSSES (sizeof losses / sizeof losses[0])
+
+static const char *const outcomes[] = {[TRANSPORT_OK] = "ok",
+                                       [TRANSPORT_RETRYABLE] = "retryable",
+                                       [TRANSPORT_NOT_RETRYABLE] = "not_retryable"};
+#define N_OUTCOMES (sizeof outcomes / sizeof outcomes[0])
+
+/* From a collector on the same machine to the 10 s after which an export is cut off. */
+static const double seconds_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+                                        0.25,  0.5,    1,     2.5,  5,     10};
+
+struct otel_metrics {
+    const struct spoe_metrics *api;
+    struct otel_metrics_source from;
+    struct spoe_metric *counter[N_COUNTERS], *lost[N_LOSSES], *seconds[N_OUTCOMES];
+    struct spoe_metric *spans_server, *sampled, *queued, *exported, *batches, *retries;
+    struct spoe_metric *open, *open_max, *waiting, *in_flight, *queue_max;
+};
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+static uint64_t load(struct counters *from, size_t offset)
+{
+    return counted((_Atomic uint64_t *)(void *)((char *)from + offset));
+}
+
+static void collect_export(struct otel_metrics *m)
+{
+    struct exporter_stats stats;
+    struct exporter_losses lost;
+
+    exporter_get_stats(m->from.exporter, &stats);
+    m->api->counter_set(m->exported, stats.exported);
+    m->api->counter_set(m->batches, stats.batches);
+    m->api->counter_set(m->retries, stats.retries);
+    exporter_get_losses(m->from.exporter, &lost);
+    for (size_t i = 0; i < N_LOSSES; i++) {
+        uint64_t n;
+
+        memcpy(&n, (const char *)&lost + losses[i].offset, sizeof n);
+        m->api->counter_set(m->lost[i], n);
+    }
+}
+
+static void collect(void *arg)
+{
+    struct otel_metrics *m = arg;
+    struct span_queue_stats queue;
+
+    if (m->from.exporter == NULL)
+        return; /* the plugin is disabled */
+    for (size_t i = 0; i < N_COUNTERS; i++)
+        m->api->counter_set(m->counter[i], load(m->from.counters, counters[i].offset));
+    m->api->counter_set(m->spans_server, counted(&m->from.counters->opened));
+    m->api->counter_set(m->sampled, counted(&m->from.counters->opened));
+    m->api->gauge_set(m->open, (int64_t)store_count(m->from.store));
+    span_queue_get_stats(m->from.queue, &queue);
+    m->api->counter_set(m->queued, queue.pushed);
+    m->api->gauge_set(m->waiting, (int64_t)queue.waiting);
+    m->api->gauge_set(m->in_flight, (int64_t)queue.in_flight);
+    m->api->gauge_set(m->queue_max, (int64_t)queue.max);
+    collect_export(m);
+}
+
+/* ---- declaring --------------------------------------------------------------------------- */
+
+/* What cannot be declared has no handle, and setting that has no effect. */
+static void declare(const struct spoe_metrics *api, struct spoe_instance *self,
+                    struct spoe_metric_family *ret[N_FAMILIES])
+{
+    for (size_t i = 0; i < N_FAMILIES; i++) {
+        const char *const labels[] = {families[i].label, NULL};
+        const bool histogram = families[i].type == SPOE_METRIC_HISTOGRAM;
+        const struct spoe_metric_decl decl = {
+            .size = sizeof decl,
+            .type = families[i].type,
+            .n_bounds = histogram ? sizeof seconds_bounds / sizeof seconds_bounds[0] : 0,
+            .name = families[i].name,
+            .help = families[i].help,
+            .labels = labels,
+            .bounds = histogram ? seconds_bounds : NULL,
+        };
+
+        (void)api->declare(self, &decl, &ret[i]);
+    }
+}
+
+static struct spoe_metric *series(const struct spoe_metrics *api, struct spoe_metric_family *family,
+                                  const char *value)
+{
+    const struct spoe_span span = spoe_str(value);
+
+    return api->series(family, value != NULL ? &span : NULL);
+}
+
+static struct spoe_metric *counter_series(const struct spoe_metrics *api,
+                                          struct spoe_metric_family *const family[N_FAMILIES],
+                                          size_t counter)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].offset == counters[counter].offset)
+            return rows[i].family != NOWHERE ? series(api, family[rows[i].family], rows[i].value)
+                                             : NULL;
+    }
+    return series(api, family[EVENTS], counters[counter].name);
+}
+
+struct otel_metrics *otel_metrics_create(const struct spoe_host *host, struct spoe_instance *self)
+{
+    const struct spoe_metrics *api =
+        (const struct spoe_metrics *)host->get_extension(self, SPOE_METRICS_1);
+    struct spoe_metric_family *family[N_FAMILIES];
+    struct otel_metrics *m;
+
+    if (api == NULL)
+        return NULL;
+    m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return NULL;
+    m->api = api;
+    declare(api, self, family);
+    for (size_t i = 0; i < N_COUNTERS; i++)
+        m->counter[i] = counter_series(api, family, i);
+    for (size_t i = 0; i < N_LOSSES; i++)
+        m->lost[i] = series(api, family[LOST], losses[i].name);
+    for (size_t i = 0; i < N_OUTCOMES; i++)
+        m->seconds[i] = series(api, family[SECONDS], outcomes[i]);
+    m->spans_server = series(api, family[SPANS], "server");
+    m->sampled = series(api, family[SAMPLED], "true");
+    m->queued = series(api, family[QUEUED], NULL);
+    m->exported = series(api, family[EXPORTED], NULL);
+    m->batches = series(api, family[BATCHES], NULL);
+    m->retries = series(api, family[RETRIES], NULL);
+    m->open = series(api, family[OPEN], NULL);
+    m->open_max = series(api, family[OPEN_MAX], NULL);
+    m->waiting = series(api, family[QUEUE], "waiting");
+    m->in_flight = series(api, family[QUEUE], "in_flight");
+    m->queue_max = series(api, family[QUEUE_MAX], NULL);
+    (void)api->collect(self, collect, m);
+    return m;
+}
+
+void otel_metrics_start(struct otel_metrics *m, const struct otel_metrics_source *source)
+{
+    if (m == NULL)
+        return;
+    m->from = *source;
+    m->api->gauge_set(m->open_max, (int64_t)source->store_max);
+}
+
+void otel_metrics_attempt(void *arg, int outcome, int64_t ns)
+{
+    struct otel_metrics *m = arg;
+
+    if (m != NULL && outcome >= 0 && (size_t)outcome < N_OUTCOMES)
+        m->api->observe(m->seconds[outcome], (double)ns / 1e9);
+}

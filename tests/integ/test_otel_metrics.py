@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The otel plugin's metrics after known requests and a known collector; the dashboard and the alert
+rules name nothing that a real page does not have; every metric is on the page that explains them."""
+
+import json
+import os
+import pathlib
+import re
+
+import grpc
+import pytest
+import yaml
+
+from lib import admin
+from lib.collector import Collector
+from lib.procs import SpoeHost, free_port, wait_until
+from lib.spop import Client
+
+SOURCE = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"])
+PLUGINS = os.environ["SPOE_TEST_OTEL_DIR"]
+NAME = re.compile(r"\bspoe_(?:host|otel)_[a-z0-9_]+")
+
+
+def begin(endpoint, **env):
+    env = {"SPOE_ADMIN_ADDR": "127.0.0.1:0", "SPOE_PLUGIN_DIR": PLUGINS, "SPOE_PLUGINS": "otel.so",
+           "SPOE_PROCESSING_TIMEOUT": "10s", "OTLP_ENDPOINT": endpoint, **env}
+    return SpoeHost(env=env)
+
+
+def request(client, key, backend=True, response=True):
+    client.ask("on-http-request", {"unique-id": key, "method": "GET", "path": "/"})
+    if backend:
+        client.ask("on-backend-http-request", {"unique-id": key, "be_name": "b"})
+    if response:
+        client.ask("on-http-response", {"unique-id": key, "status": 200})
+
+
+def of(families, name, **labels):
+    return families["spoe_otel_" + name].total(**labels)
+
+
+def test_requests_and_spans():
+    with Collector() as collector, begin(collector.endpoint) as host:
+        with Client(host.port) as client:
+            client.hello()
+            for i in range(3):
+                request(client, f"full-{i}")
+            request(client, "alone", backend=False)
+            request(client, "open", response=False)
+            client.ask("on-http-request", {"unique-id": "open", "method": "GET", "path": "/"})
+            client.ask("on-http-response", {"unique-id": "nobody's", "status": 200})
+            client.ask("on-http-request", {"unique-id": "", "method": "GET", "path": "/"})
+        families = admin.metrics(host)
+        assert of(families, "messages_total", message="request") == 7
+        assert of(families, "messages_total", message="backend") == 4
+        assert of(families, "messages_total", message="response") == 5
+        assert of(families, "requests_opened_total") == 5
+        assert of(families, "requests_ended_total", reason="response") == 4
+        assert of(families, "requests_ended_total") == 4 and of(families, "open_requests") == 1
+        assert of(families, "spans_opened_total", kind="server") == 5
+        assert of(families, "spans_opened_total", kind="client") == 4
+        assert of(families, "ignored_messages_total", reason="duplicate_id") == 1
+        assert of(families, "ignored_messages_total", reason="unknown_id") == 1
+        assert of(families, "ignored_messages_total", reason="missing_id") == 1
+        assert of(families, "ignored_messages_total") == 3
+        assert of(families, "spans_queued_total") == 7
+        assert of(families, "queue_max_spans") == 10000
+        assert of(families, "max_open_requests") == 200000
+        collector.wait_spans(7)
+        wait_until(lambda: of(admin.metrics(host), "spans_exported_total") == 7, "the export")
+        families = admin.metrics(host)
+        assert of(families, "queue_spans") == 0 and of(families, "spans_lost_total") == 0
+        assert of(families, "sampled_requests_total", sampled="true") == 5
+        assert of(families, "sampled_requests_total", sampled="false") == 0
+        seconds = families["spoe_otel_export_seconds"]
+        assert seconds.value("spoe_otel_export_seconds_count", outcome="ok") >= 1
+        assert seconds.value("spoe_otel_export_seconds_sum", outcome="ok") > 0
+        assert of(families, "batches_total") >= 1 and of(families, "export_retries_total") == 0
+        assert host.terminate() == 0
+
+
+def test_sampled_and_not():
+    with Collector() as collector, begin(collector.endpoint,
+                                         OTEL_TRACES_SAMPLER="always_off") as host:
+        with Client(host.port) as client:
+            client.hello()
+            request(client, "k")
+        families = admin.metrics(host)
+        assert of(families, "sampled_requests_total", sampled="false") == 1
+        assert of(families, "sampled_requests_total", sampled="true") == 0
+        assert of(families, "spans_opened_total") == of(families, "spans_queued_total") == 0
+        assert host.terminate() == 0
+
+
+def test_every_loss_has_its_reason():
+    with Collector() as collector, begin(collector.endpoint, SPAN_QUEUE_MAX="2",
+                                         SPAN_STORE_MAX="3") as host:
+        collector.refuse(grpc.StatusCode.INVALID_ARGUMENT, times=1)
+        with Client(host.port) as client:
+            client.hello()
+            for i in range(4):
+                request(client, f"open-{i}", backend=False, response=False)
+            families = admin.metrics(host)
+            assert of(families, "ignored_messages_total", reason="store_full") == 1
+            assert of(families, "spans_lost_total", reason="store_full") == 1
+            assert of(families, "max_open_requests") == of(families, "open_requests") == 3
+            for i in range(3):
+                client.ask("on-http-response", {"unique-id": f"open-{i}", "status": 200})
+        lost = admin.metrics(host)["spoe_otel_spans_lost_total"]
+        assert lost.value(reason="queue_full") == 1
+        wait_until(lambda: of(admin.metrics(host), "spans_lost_total", reason="not_retryable") == 2,
+                   "the refusal")
+        families = admin.metrics(host)
+        assert families["spoe_otel_export_seconds"].value(
+            "spoe_otel_export_seconds_count", outcome="not_retryable") == 1
+        assert of(families, "spans_exported_total") == 0
+        assert host.terminate() == 0
+
+
+def test_an_absent_collector_is_seen():
+    with begin(f"127.0.0.1:{free_port()}", SPOE_SHUTDOWN_TIMEOUT="3s") as host:
+        with Client(host.port) as client:
+            client.hello()
+            request(client, "one")
+            wait_until(lambda: of(admin.metrics(host), "queue_spans", state="in_flight") == 2,
+                       "the attempt")
+        wait_until(lambda: admin.metrics(host)["spoe_otel_export_seconds"].value(
+            "spoe_otel_export_seconds_count", outcome="retryable") > 0, "its failure")
+        assert host.terminate() == 0
+
+
+def test_a_request_that_expires():
+    with Collector() as collector, begin(collector.endpoint, SPAN_TTL="1s") as host:
+        with Client(host.port) as client:
+            client.hello()
+            request(client, "k", response=False)
+            wait_until(lambda: of(admin.metrics(host), "requests_ended_total", reason="ttl") == 1,
+                       "the eviction")
+            assert of(admin.metrics(host), "open_requests") == 0
+        assert host.terminate() == 0
+
+
+def test_a_plugin_that_is_disabled():
+    with begin("127.0.0.1:1", OTEL_SDK_DISABLED="true") as host:
+        with Client(host.port) as client:
+            client.hello()
+            request(client, "k")
+        families = admin.metrics(host)
+        assert of(families, "messages_total") == of(families, "open_requests") == 0
+        assert families["spoe_host_plugin_messages_total"].total(plugin="otel") == 3
+        assert host.terminate() == 0
+
+
+# ---- what the documentation names
+
+@pytest.fixture(scope="module")
+def families():
+    with begin("127.0.0.1:1", SPOE_SHUTDOWN_TIMEOUT="1s") as host:
+        yield admin.metrics(host)
+
+
+def series_names(families):
+    """The names that an expression may use."""
+    for family in families.values():
+        if family.kind == "histogram":
+            yield from (family.name + suffix for suffix in ("_bucket", "_sum", "_count"))
+        else:
+            yield family.name
+
+
+def expressions(value):
+    """Every text below a key that holds PromQL."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in ("expr", "query") and isinstance(inner, str):
+                yield inner
+            else:
+                yield from expressions(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from expressions(inner)
+
+
+def labels_used(expression):
+    """(metric, label, value) of every selector in braces, where the value is a plain one."""
+    for name, inner in re.findall(r"(spoe_[a-z0-9_]+)\{([^}]*)\}", expression):
+        for label, operator, value in re.findall(r'(\w+)(=~|!=|!~|=)"([^"]*)"', inner):
+            yield name, label, value if operator in ("=", "!=") else None
+
+
+@pytest.mark.parametrize("file,least", [("grafana-dashboard.json", 20), ("alerts.yml", 15)])
+def test_names_and_labels_exist(families, file, least):
+    text = (SOURCE / "docs" / file).read_text()
+    data = json.loads(text) if file.endswith(".json") else yaml.safe_load(text)
+    found = [e for e in expressions(data) if "spoe_" in e]
+    assert len(found) >= least
+    known = set(series_names(families))
+    target = {"job", "instance"}  # Prometheus adds these
+    for expression in found:
+        assert set(NAME.findall(expression)) <= known, expression
+        for name, label, value in labels_used(expression):
+            family = families.get(name) or families[re.sub(r"_(bucket|sum|count)$", "", name)]
+            pairs = [p for s in family.samples for p in s.labels]
+            assert label in target or label in dict(pairs), expression
+            assert label in target or value is None or (label, value) in pairs, expression
+        for labels in re.findall(r"by \(([^)]*)\)", expression):
+            used = [families.get(n) or families[re.sub(r"_(bucket|sum|count)$", "", n)]
+                    for n in NAME.findall(expression)]
+            for label in labels.split(", "):
+                assert label in target or any(label in dict(s.labels) for f in used
+                                              for s in f.samples), expression
+
+
+def test_alerts_have_what_an_operator_needs():
+    rules = [r for g in yaml.safe_load((SOURCE / "docs/alerts.yml").read_text())["groups"]
+             for r in g["rules"]]
+    assert len({r["alert"] for r in rules}) == len(rules)
+    for rule in rules:
+        assert rule["labels"]["severity"] in ("warning", "critical"), rule
+        assert rule["annotations"]["summary"], rule
+
+
+def test_panels_say_what_they_show():
+    dashboard = json.loads((SOURCE / "docs/grafana-dashboard.json").read_text())
+    panels = dashboard["panels"]
+    assert len({p["id"] for p in panels}) == len(panels)
+    for panel in panels:
+        assert panel["title"] and (panel["type"] == "row" or panel["description"]), panel
+
+
+def test_every_metric_is_explained(families):
+    """docs/metrics.md has each name in its tables, and no other."""
+    documented = set(re.findall(r"`(spoe_(?:host|otel)_[a-z0-9_]+)[`{]",
+                                (SOURCE / "docs/metrics.md").read_text()))
+    ours = {n for n in families if n.startswith(("spoe_host_", "spoe_otel_"))}
+    assert documented == ours, f"only in the page {documented - ours}, not in it {ours - documented}"
