@@ -115,12 +115,15 @@ def floor(where=None):
 
 
 @contextlib.contextmanager
-def _host(plugin, env, where, collector=None):
-    os.environ["SPOE_TEST_HOST"] = program("spoe-host")
+def _host(plugin, env, where, collector=None, tool=()):
+    argv = ["--listen", "127.0.0.1:0", "--plugins", plugin]
+    env = procs.clean_env({"SPOE_ADMIN_ADDR": "off", **env})
     with cores(where or AGENT_CORES):
-        host = procs.SpoeHost(["--plugins", plugin], env={"SPOE_ADMIN_ADDR": "off", **env})
+        host = procs.Proc([*tool, program("spoe-host"), *argv], name="spoe-host", env=env)
     with host:
-        yield Agent(host, host.port, collector)
+        host.wait_line("msg=\"?ready")
+        port = int(host.wait_line(r"listening on 127\.0\.0\.1:(\d+)").group(1))
+        yield Agent(host, port, collector)
         if host.alive() and host.terminate() != 0:
             raise Failure(f"spoe-host failed{host.report()}")
 
@@ -131,11 +134,11 @@ def nothing(where=None, workers=1):
     return _host(plugin, {"SPOE_WORKERS": workers}, where)
 
 
-def otel(collector, where=None, workers=1, env=None):
-    """The host with otel.so, every request sampled and exported."""
+def otel(collector, where=None, workers=1, env=None, tool=()):
+    """The host with otel.so, every request sampled and exported; `tool` is what runs it."""
     env = {"SPOE_WORKERS": workers, "OTLP_ENDPOINT": collector.address, **(env or {})}
     plugin = os.path.join(BUILD, "lib/spoe-host/plugins/otel.so")
-    return _host(plugin, env, where, collector)
+    return _host(plugin, env, where, collector, tool)
 
 
 def load(agent, connections, inflight, requests, rate=None, open_only=False, where=None):

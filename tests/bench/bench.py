@@ -19,6 +19,8 @@ sys.path.insert(0, os.path.dirname(HERE))
 from lib import procs  # noqa: E402
 
 import agents  # noqa: E402
+import instructions  # noqa: E402
+import through_haproxy  # noqa: E402
 from agents import ENDLESS, MANY_AGENT_CORES, Failure, measure, say  # noqa: E402
 
 SHAPES = [(4, 16), (4, 64), (16, 1)]  # connections, requests in flight on each
@@ -98,6 +100,125 @@ class Bench:
                      shapes[shape]["otel"]["ratio"], target)
 
 
+    def latency(self, collector):
+        """p99 at half of the floor's maximum rate, nobody but the load pinned."""
+        shape = (16, 1)
+        rate = self.maximum("floor", shape) / 3 / 2
+        how = {"rate": rate, "requests": self.seconds(5, rate), "where": None}
+        values = {"floor": [], "otel": []}
+        with agents.Collector(where=agents.ALL_CORES) as free:
+            for _ in range(self.options.rounds):
+                for kind in values:
+                    start = (agents.floor(agents.ALL_CORES) if kind == "floor"
+                             else agents.otel(free, agents.ALL_CORES, env=ENDLESS))
+                    result = self.run(f"{kind}, {rate:.0f}/s", start, shape, **how)
+                    say(f"    p50 {result['p50_us']} us, p99 {result['p99_us']} us")
+                    values[kind].append(result)
+        for name, target in (("p50_us", None), ("p99_us", 2)):
+            ratio = statistics.median(
+                o[name] / f[name] for o, f in zip(values["otel"], values["floor"])
+            )
+            median = {k: statistics.median(r[name] for r in v) for k, v in values.items()}
+            self.row(f"otel, {name[:3]} of latency over the floor's, half of its rate, 16x1", ratio,
+                     target, note=f"{median['otel']:.0f} us, floor {median['floor']:.0f} us, "
+                                  f"{rate:.0f} requests/s")
+
+    def memory(self, collector):
+        """RSS idle, and what an open request takes."""
+        count = 200000
+        env = {**ENDLESS, "SPAN_TTL": "1h", "SPAN_STORE_MAX": 2 * count}
+        with agents.otel(collector, env=env) as agent:
+            idle = agent.rss()
+            agents.load(agent, 4, 16, count, open_only=True)
+            full = agent.rss()
+            agent.proc.kill()
+        self.row(f"memory of an open request, {count:,} open", (full - idle) / count, 640, "bytes")
+        self.row("RSS of an idle host with otel, one worker", idle / MIB, 18, "MiB")
+
+    def workers(self, collector):
+        """CPU per message with two workers against one.
+
+        Where there is but one core beside the load's, the agents may run on that one as well, so
+        that two workers really run at once."""
+        shape = (8, 16)
+        where = MANY_AGENT_CORES if len(MANY_AGENT_CORES) > 1 else agents.ALL_CORES
+        ratios = []
+        for _ in range(self.options.rounds):
+            one, two = (
+                self.run(f"otel, {n} workers", agents.otel(collector, where, n, ENDLESS), shape)
+                for n in (1, 2)
+            )
+            ratios.append(two["cpu_us"] / one["cpu_us"])
+        self.row("CPU per message, two workers over one, 8x16", statistics.median(ratios), 1.1)
+
+    def loss(self, collector):
+        """Spans lost at half of our own maximum rate with the queue as it is by default."""
+        shape = (4, 16)
+        rate = self.maximum("otel", shape, collector) / 3 / 2
+        how = {"rate": rate, "requests": self.seconds(10, rate), "may_lose": True}
+        lost = self.run(f"otel, {rate:.0f}/s", agents.otel(collector), shape, **how)["lost"]
+        self.row("spans lost at half of our maximum rate, default queue, 4x16", lost, 0, "spans",
+                 note=f"{rate:.0f} requests/s")
+
+    def growth(self, collector):
+        """CPU per message with many open requests against few."""
+        shape, few, many = (4, 16), 1000, self.options.open
+        env = {**ENDLESS, "SPAN_TTL": "1h", "SPAN_STORE_MAX": 2 * many}
+        ratios = []
+        for _ in range(self.options.rounds):
+            with agents.otel(collector, env=env) as agent:
+                measure(agent, *shape, WARM_UP)
+                agents.load(agent, *shape, few, open_only=True)
+                low = measure(agent, *shape, self.requests(shape))
+                agents.load(agent, *shape, many - few, open_only=True)
+                high = measure(agent, *shape, self.requests(shape))
+                agent.proc.kill()
+            say(f"  otel, {few:,} and {many:,} open: {low['cpu_us']:.3f} and {high['cpu_us']:.3f} us")
+            ratios.append(high["cpu_us"] / low["cpu_us"])
+        self.row(f"CPU per message, {many:,} open requests over {few:,}, 4x16",
+                 statistics.median(ratios), 1.3)
+
+    def instructions(self, collector):
+        """Instructions per message, where valgrind is installed."""
+        if not instructions.available():
+            say("  valgrind is not installed")
+            return
+        self.results["instructions"] = instructions.count(collector)
+
+    def haproxy(self, _collector):
+        """CPU per request through real HAProxy."""
+        self.results["haproxy"] = through_haproxy.run(
+            self.options.rounds, self.options.rate * self.options.seconds, self.options.rate
+        )
+
+    # -- what they share
+
+    def maximum(self, kind, shape, collector=None):
+        """Messages per second at full speed, of the main table or measured now."""
+        shapes = self.results["shapes"]
+        if shape_name(shape) in shapes:
+            return shapes[shape_name(shape)][kind]["messages_per_second"]
+        start = agents.floor() if kind == "floor" else agents.otel(collector, env=ENDLESS)
+        return self.run(kind, start, shape)["messages_per_second"]
+
+    def seconds(self, wanted, rate):
+        """Requests that take as long, less where --requests is low."""
+        return max(min(int(wanted * rate), 2 * self.options.requests) // 256, 1) * 256
+
+
+PARTS = {
+    "main": Bench.main_table,
+    "latency": Bench.latency,
+    "memory": Bench.memory,
+    "workers": Bench.workers,
+    "loss": Bench.loss,
+    "growth": Bench.growth,
+    "instructions": Bench.instructions,
+    "haproxy": Bench.haproxy,
+}
+DEFAULT_PARTS = [part for part in PARTS if part != "haproxy"]
+
+
 def machine(options):
     """Where and what."""
     model = "unknown"
@@ -117,6 +238,7 @@ def machine(options):
         "kernel": platform.release(),
         "rounds": options.rounds,
         "requests": options.requests,
+        "load": os.getloadavg()[0],  # of whatever else the machine did before
     }
 
 
@@ -164,11 +286,26 @@ def parse(argv):
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (3)")
     parser.add_argument("--requests", type=int, default=256000,
                         help="requests of a measurement; three messages each (256000)")
+    parser.add_argument("--open", type=int, default=1000000,
+                        help="open requests of the part growth (1000000)")
+    parser.add_argument("--only", default=",".join(DEFAULT_PARTS), metavar="PART,...",
+                        help=f"parts to run ({','.join(PARTS)})")
+    parser.add_argument("--haproxy", action="store_true",
+                        help="the part haproxy: through real HAProxy, each that Debian packages")
+    parser.add_argument("--rate", type=int, default=2000, help="its requests per second (2000)")
+    parser.add_argument("--seconds", type=int, default=8, help="how long it measures each (8)")
     parser.add_argument("--base", default=os.environ.get("BASE") or None,
                         help="JSON of an earlier run, to compare with (also BASE=)")
-    parser.add_argument("--out", default=os.path.join(ROOT, "build/bench/result.json"),
-                        help="where the JSON goes (build/bench/result.json)")
-    return parser.parse_args(argv)
+    parser.add_argument("--out", help="where the JSON goes (build/bench/result.json, haproxy.json)")
+    options = parser.parse_args(argv)
+    options.only = ["haproxy"] if options.haproxy else options.only.split(",")
+    if options.out is None:
+        name = "haproxy.json" if options.haproxy else "result.json"
+        options.out = os.path.join(ROOT, "build/bench", name)
+    for part in options.only:
+        if part not in PARTS:
+            parser.error(f"there is no part {part}")
+    return options
 
 
 def main(argv):
@@ -181,20 +318,31 @@ def main(argv):
         say("bench: this machine has one core; load and agent share it, so that only the CPU rows "
             "mean anything")
     bench = Bench(options)
-    try:
-        with agents.Collector() as collector:
-            bench.main_table(collector)
-    except (Failure, procs.Timeout) as error:
-        say(f"bench: {error}")
-        return 1
+    failed = []
+    with agents.Collector() as collector:
+        for part in options.only:
+            say(f"{part}: {PARTS[part].__doc__.splitlines()[0]}")
+            try:
+                PARTS[part](bench, collector)
+            except (Failure, procs.Timeout) as error:
+                say(f"bench: {part} does not count: {error}")
+                failed.append(part)
     with open(options.out, "w", encoding="utf-8") as file:
         json.dump(bench.results, file, indent=1)
         file.write("\n")
     print()
-    print_shapes(bench.results["shapes"])
-    print_rows(bench.rows, base)
+    if bench.results["shapes"]:
+        print_shapes(bench.results["shapes"])
+    if bench.rows:
+        print_rows(bench.rows, base)
+    if "instructions" in bench.results:
+        instructions.show(bench.results["instructions"], base and base.get("instructions"))
+    if "haproxy" in bench.results:
+        through_haproxy.show(bench.results["haproxy"])
     print(f"written to {os.path.relpath(options.out)}")
-    return 0
+    if failed:
+        print(f"these parts do not count, see above: {', '.join(failed)}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

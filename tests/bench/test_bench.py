@@ -4,15 +4,20 @@
 Environment: SPOE_TEST_BUILD_DIR.
 """
 
+import json
 import os
 import sys
 
 import pytest
 
+from lib import procs
+from lib.origin import Origin
+
 os.environ["BENCH_BUILD_DIR"] = os.environ["SPOE_TEST_BUILD_DIR"]
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import agents  # noqa: E402
+import instructions  # noqa: E402
 
 REQUESTS = 500
 
@@ -58,3 +63,28 @@ def test_a_lost_span_voids_a_measurement(collector):
         with pytest.raises(agents.Failure, match="spans are lost"):
             agents.measure(agent, 1, 1, 8, quiet=1)
         agent.proc.kill()
+
+
+def test_http_load_is_answered():
+    with Origin() as origin:
+        argv = [agents.program("http-load"), "--connect", origin.address, "--connections", "4"]
+        status, out = procs.run([*argv, "--requests", REQUESTS, "--rate", 5000])
+    assert status == 0, out
+    result = json.loads(out)
+    assert result["requests"] == REQUESTS and 0 < result["p50_us"] <= result["p99_us"]
+
+
+def test_callgrind_output_is_read(tmp_path):
+    path = tmp_path / "callgrind.out"
+    path.write_text(
+        "events: Ir\n\nob=(1) /bin/spoe-host\nfl=(1) /src/host/spop/decode.c\nfn=(1) get\n5 10\n"
+        "+2 5\ncfn=(2) memcpy\ncob=(2) /lib/libc.so.6\ncalls=3 7\n* 30\n\nob=(2)\nfl=(2) ???\n"
+        "fn=(2)\n0 30\n",
+        encoding="ascii",
+    )
+    own, inclusive = instructions.parse(path)
+    assert own == {
+        ("/bin/spoe-host", "/src/host/spop/decode.c", "get"): 15,
+        ("/lib/libc.so.6", "???", "memcpy"): 30,
+    }
+    assert inclusive == {"get": 45, "memcpy": 30}
