@@ -393,6 +393,70 @@ def test_a_collector_that_hangs_does_not_hold_up_the_end(setup, protocol):
         setup.host.wait_line("spans lost: 4 shutdown")
 
 
+RETRYABLE = [
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DATA_LOSS,
+]
+REFUSALS = [c for c in grpc.StatusCode if c not in RETRYABLE and c is not grpc.StatusCode.OK]
+
+
+def test_grpc_answers(setup):
+    """Each of these is tried again, with the same spans."""
+    with Collector() as collector:
+        setup.start(env("grpc", collector))
+        for code in RETRYABLE:
+            collector.refuse(code)
+        paths = setup.requests(1)
+        assert setup.host.terminate() == 0  # the flush does not wait for long
+        check_pairs(collector.spans, paths)
+        assert collector.calls == len(RETRYABLE) + 1
+        assert f"retries={len(RETRYABLE)}" in setup.host.text()
+        collector.check()
+
+
+def test_grpc_refusals_of_every_kind(setup):
+    """None of these is tried again, RESOURCE_EXHAUSTED without RetryInfo among them."""
+    with Collector() as collector:
+        setup.start(env("grpc", collector))
+        for n, code in enumerate(REFUSALS):
+            collector.refuse(code)
+            setup.requests(1)
+            collector.wait_calls(n + 1)
+        assert setup.host.terminate() == 0
+        assert collector.calls == len(REFUSALS) == 10
+        assert f"not_retryable={2 * len(REFUSALS)}" in setup.host.text()
+
+
+def test_grpc_retry_info(setup):
+    """RESOURCE_EXHAUSTED with RetryInfo is tried again, and not before its time; without one it
+    would be after 7.5 seconds at most."""
+    with Collector() as collector:
+        setup.start(env("grpc", collector))
+        collector.refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, retry_seconds=9)
+        paths = setup.requests(1)
+        check_pairs(collector.wait_spans(2), paths)
+        assert collector.times[1] - collector.times[0] >= 9
+        assert setup.host.terminate() == 0
+        assert collector.calls == 2
+
+
+def test_grpc_partial_success(setup):
+    """What the collector rejects of an accepted request is counted, told and not sent again."""
+    with Collector() as collector:
+        setup.start(env("grpc", collector))
+        partial = b"\x08\x01\x12\x07too old"
+        collector.answer(b"\x0a" + bytes([len(partial)]) + partial)
+        setup.requests(1)
+        setup.host.wait_line("spans lost: 1 rejected; too old")
+        assert setup.host.terminate() == 0
+        assert collector.calls == 1
+        assert "exported=1 rejected=1 " in setup.host.text()
+
+
 @pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAUTHENTICATED])
 def test_grpc_refusals(setup, code):
     with Collector() as collector:

@@ -7,8 +7,9 @@
 
 A batch that the decoder rejects is answered INVALID_ARGUMENT and kept in `errors`; check() raises
 if there is any. The collector can start late (give it a port and call start() when it is time), ask
-for TLS with or without client certificates, answer another status for a while (refuse()), and let
-calls wait (hold(), release()). http_collector.py has the same over HTTP.
+for TLS with or without client certificates, answer another status for a while (refuse()) or bytes of
+the test's (answer()), and let calls wait (hold(), release()). http_collector.py has the same over
+HTTP.
 """
 
 import threading
@@ -31,6 +32,7 @@ class Received:
     held      how many of them wait for release() just now
     errors    texts of what the decoder rejected
     headers   of each call, a dict with lower-case keys
+    times     when each call came, in seconds of the monotonic clock
     """
 
     def __init__(self):
@@ -39,6 +41,7 @@ class Received:
         self.held = 0
         self.errors = []
         self.headers = []
+        self.times = []
         self._answers = []
         self._hold = False
         self._news = threading.Condition()
@@ -50,6 +53,7 @@ class Received:
         with self._news:
             self.calls += 1
             self.headers.append(headers)
+            self.times.append(time.monotonic())
             answer = self._answers.pop(0) if self._answers else None
             self._news.notify_all()
             if self._hold:
@@ -195,16 +199,37 @@ class Collector(Received):
     def __exit__(self, *_):
         self.stop()
 
-    def refuse(self, code, times=1, details="refused by the test"):
-        """Answer the next `times` calls with this grpc.StatusCode."""
+    def refuse(self, code, times=1, details="refused by the test", retry_seconds=None):
+        """Answer the next `times` calls with this grpc.StatusCode, with RetryInfo if it is wanted."""
+        trailers = ()
+        if retry_seconds is not None:
+            trailers = (("grpc-status-details-bin", _retry_info(code, retry_seconds)),)
         with self._news:
-            self._answers += [(code, details)] * times
+            self._answers += [(code, details, trailers)] * times
+
+    def answer(self, response):
+        """Take the next call's spans and answer these bytes, an ExportTraceServiceResponse."""
+        with self._news:
+            self._answers.append(response)
 
     def _export(self, request, context):
-        refusal = self._begin(dict(context.invocation_metadata()))
-        if refusal:
-            context.abort(*refusal)
+        answer = self._begin(dict(context.invocation_metadata()))
+        if isinstance(answer, tuple):
+            code, details, trailers = answer
+            context.set_trailing_metadata(trailers)
+            context.abort(code, details)
         error = self._take(request)
         if error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, error)
-        return b""
+        return answer or b""
+
+
+def _field(number, data):
+    return bytes([number << 3 | 2, len(data)]) + data
+
+
+def _retry_info(code, seconds):
+    """A google.rpc.Status with one detail: come back in so many seconds (below 128)."""
+    info = _field(1, bytes([1 << 3, seconds]))
+    detail = _field(1, b"type.googleapis.com/google.rpc.RetryInfo") + _field(2, info)
+    return bytes([1 << 3, code.value[0]]) + _field(3, detail)
