@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each variable of the host's and the plugin's own: a good value, a bad one, an empty one.
+OpenTelemetry's are in tests/unit/otel/test_conf_env.c."""
+
+import os
+import re
+
+import pytest
+
+from lib.certs import Certs
+from lib.procs import clean_env, host_binary, run
+
+OTEL_DIR = os.environ["SPOE_TEST_OTEL_DIR"]
+BASE = {"SPOE_PLUGIN_DIR": OTEL_DIR, "SPOE_PLUGINS": "otel.so", "SPOE_ADMIN_ADDR": "off"}
+NO_FILE = "/nonexistent/file.pem"
+NO_TEXT = b"caf\xe9"  # not UTF-8
+TLS = {"OTLP_TLS": "enabled"}
+
+# Variable: a good value, a bad one (None: every text is good), what it needs beside it. {NAME}
+# stands for a file of the certificates.
+VARIABLES = {
+    "SPOE_ADDR": ("127.0.0.1:0,[::1]:0", "localhost", {}),
+    "SPOE_SOCKET_GROUP": ("0", None, {}),
+    "SPOE_ADMIN_ADDR": ("127.0.0.1:0", "localhost", {}),
+    "SPOE_PLUGIN_DIR": (OTEL_DIR, "/nonexistent", {"SPOE_PLUGINS": ""}),
+    "SPOE_PLUGINS": ("otel.so", "absent.so", {}),
+    "SPOE_WORKERS": ("2", "0", {}),
+    "SPOE_MAX_FRAME_SIZE": ("64k", "1", {}),
+    "SPOE_MAX_CONNECTIONS": ("10", "many", {}),
+    "SPOE_PROCESSING_TIMEOUT": ("5ms", "0", {}),
+    "SPOE_MAX_PENDING": ("10", "-1", {}),
+    "SPOE_HELLO_TIMEOUT": ("1s", "soon", {}),
+    "SPOE_SHUTDOWN_TIMEOUT": ("1s", "never", {}),
+    "SPOE_LOG_LEVEL": ("debug", "loud", {}),
+    "SPOE_LOG_FORMAT": ("logfmt", "xml", {}),
+    "SPOE_ENGINE": ("proxy", "a b", {}),
+    "OTLP_ENDPOINT": ("collector:4317", "http://collector:4317", {}),
+    "SERVICE_NAME": ("shop", NO_TEXT, {}),
+    "OTLP_TLS": ("skip-verify", "yes", {}),
+    "OTLP_TLS_CA": ("{ca.pem}", NO_FILE, TLS),
+    "OTLP_TLS_CERT": ("{client.pem}", NO_FILE, {**TLS, "OTLP_TLS_KEY": "{client.key}"}),
+    "OTLP_TLS_KEY": ("{client.key}", NO_FILE, {**TLS, "OTLP_TLS_CERT": "{client.pem}"}),
+    "SPAN_TTL": ("2s", "soon", {}),
+    "SPAN_STORE_MAX": ("10", "0", {}),
+    "SPAN_QUEUE_MAX": ("1000", "1", {}),
+    "TRACING_DISABLED": ("on", "maybe", {}),
+    "TRACES_EXPORTER": ("none", "otlp,console", {}),
+    "OTLP_PROTOCOL": ("http/protobuf", "http/json", {}),
+    "OTLP_INSECURE": ("off", "maybe", {}),
+    "OTLP_HEADERS": ("authorization=Bearer%20x", "authorization", {}),
+    "OTLP_HEADERS_FILE": ("/dev/null", NO_FILE, {}),
+    "OTLP_COMPRESSION": ("gzip", "zstd", {}),
+    "OTLP_TIMEOUT": ("0", "2h", {}),
+    "RETRY_TIMEOUT": ("1m", "soon", {}),
+    "EXPORT_CONCURRENCY": ("8", "9", {}),
+    "BATCH_MAX": ("100", "10001", {}),
+    "BATCH_DELAY": ("10ms", "soon", {}),
+    "OTLP_REQUEST_BYTES_MAX": ("100000", "1", {}),
+    "OTLP_USE_PROXY": ("on", "maybe", {}),
+    "OTLP_KEEPALIVE": ("5m", "soon", {}),
+    "SAMPLER": ("parentbased_traceidratio", "xray", {}),
+    "SAMPLER_ARG": ("0.5", "1.5", {"SAMPLER": "traceidratio"}),
+    "SAMPLE_MAX_PER_SECOND": ("100", "-1", {}),
+    "KEEP_ERRORS": ("on", "maybe", {}),
+    "TRUST_INBOUND": ("ignore", "maybe", {}),
+    "PROPAGATORS": ("b3,tracecontext", "jaeger", {}),
+    "VARIABLES": ("traceparent,sampled", "nonsense", {}),
+    "RESOURCE_ATTRIBUTES": ("a=1,b=%2C", "a=1,b", {}),
+    "SERVICE_VERSION": ("1.2", NO_TEXT, {}),
+    "SERVICE_NAMESPACE": ("edge", NO_TEXT, {}),
+    "SERVICE_INSTANCE_ID": ("one", NO_TEXT, {}),
+    "EXCLUDE_PATHS": ("/healthz,/internal/*", "healthz", {}),
+    "REDACT_QUERY": ("sig,token", None, {}),
+    "KNOWN_METHODS": ("GET,PURGE", "GET,a b", {}),
+    "SEMCONV": ("http/dup", "old", {}),
+    "VALUE_LENGTH_LIMIT": ("100", "-1", {}),
+    "ATTRIBUTE_COUNT_LIMIT": ("64", "129", {}),
+    "EVENT_COUNT_LIMIT": ("1", "-1", {}),
+    "LINK_COUNT_LIMIT": ("1", "-1", {}),
+}
+
+
+@pytest.fixture(scope="module")
+def check(tmp_path_factory):
+    """check(env): spoe-host -t's (exit status, output)."""
+    certs = Certs(tmp_path_factory.mktemp("certs"))
+
+    def run_check(env):
+        texts = {k: os.fsdecode(v) if isinstance(v, bytes) else v for k, v in env.items()}
+        texts = {k: re.sub(r"\{(\w+\.\w+)\}", rf"{certs.directory}/\1", v) for k, v in texts.items()}
+        return run([host_binary(), "-t"], env=clean_env({**BASE, **texts}))
+
+    return run_check
+
+
+def problems(text):
+    return re.findall(r"^.*level=(?:warning|error).*$", text, re.M)
+
+
+def test_none_is_left_out():
+    """The host's and the plugin's own lists of options have the same names."""
+    status, text = run([host_binary(), "--help"])
+    assert status == 0
+    names = set(re.findall(r"\((SPOE_\w+), ", text))
+    status, text = run([host_binary(), "--plugin-info", f"{OTEL_DIR}/otel.so"])
+    assert status == 0
+    names |= set(re.findall(r"^    otel\..*?; environment (\w+)", text, re.M))
+    assert names == set(VARIABLES)
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_good(check, name):
+    good, _, beside = VARIABLES[name]
+    status, text = check({**beside, name: good})
+    assert status == 0, text
+    assert not problems(text), text
+
+
+@pytest.mark.parametrize("name", [name for name, (_, bad, _) in VARIABLES.items() if bad])
+def test_bad(check, name):
+    """The start is refused, and the variable named."""
+    _, bad, beside = VARIABLES[name]
+    status, text = check({**beside, name: bad})
+    assert status == 1, text
+    if name.startswith("SPOE_PLUGIN"):  # the loader finds out, and names what it looked for
+        name = bad
+    assert re.search(rf"level=error .*{name}\b", text), text
+
+
+def test_bad_socket_group(tmp_path):
+    """Which groups there are is known when the socket is made."""
+    env = {**BASE, "SPOE_ADDR": f"unix:{tmp_path}/s", "SPOE_SOCKET_GROUP": "no-such-group"}
+    status, text = run([host_binary()], env=clean_env(env))
+    assert status == 1, text
+    assert re.search(r"level=error .*socket-group: no group .*no-such-group", text), text
+
+
+@pytest.mark.parametrize("beside", [{}, {"SAMPLER": "traceidratio"}, {"OTLP_TLS": "skip-verify"}])
+def test_empty_is_not_set(check, beside):
+    """All of them at once, each as if it were not there."""
+    empty = {name: "" for name in VARIABLES if name not in BASE}
+    status, text = check({**empty, **beside})
+    unset_status, unset_text = check(beside)
+    assert status == unset_status == 0, text
+    assert len(problems(text)) == len(problems(unset_text)), text
