@@ -70,7 +70,8 @@ static int reserve(struct buffer *buffer, size_t n)
     grown = realloc(buffer->p, size);
     if (grown == NULL)
         return BATCH_E_NOMEM;
-    *buffer = (struct buffer){grown, size};
+    buffer->p = grown;
+    buffer->size = size;
     return 0;
 }
 
