@@ -414,6 +414,9 @@ def test_grpc_answers(setup):
         assert setup.host.terminate() == 0  # the flush does not wait for long
         check_pairs(collector.spans, paths)
         assert collector.calls == len(RETRYABLE) + 1
+        assert re.match(
+            r"spoe-host-otel/\S+ OTel-OTLP-Exporter-C/\d\S* grpc-c/", collector.user_agents[0]
+        )
         assert f"retries={len(RETRYABLE)}" in setup.host.text()
         collector.check()
 
