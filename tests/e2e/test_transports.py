@@ -421,6 +421,26 @@ def test_grpc_answers(setup):
         collector.check()
 
 
+def test_grpc_connection_that_breaks(setup):
+    """Under an export: it is tried again over a new one. The collector, which had it already, gets
+    it twice; that is OTLP's choice."""
+    with Collector() as collector, Relay(collector.port) as relay:
+        endpoint = f"http://127.0.0.1:{relay.port}"
+        setup.start(env("grpc", collector, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint))
+        collector.hold()
+        paths = setup.requests(1)
+        collector.wait_held(1)
+        relay.cut()
+        setup.host.wait_line("export to .* failed: UNAVAILABLE")
+        collector.release()
+        assert setup.host.terminate() == 0
+        collector.wait_spans(4)
+        first, again = collector.batches
+        assert first == again
+        check_pairs(first, paths)
+        assert "exported=2 " in setup.host.text()
+
+
 def test_grpc_refusals_of_every_kind(setup):
     """None of these is tried again, RESOURCE_EXHAUSTED without RetryInfo among them."""
     with Collector() as collector:
