@@ -23,8 +23,13 @@
 
 /* The worst case fits the 32-bit offsets with room: 128 * (4096 + 256 + 6) + 4096 < 2^20. */
 #define STEP 64u
-/* What the attributes of a usual request take, so that the block seldom grows before its end. */
-#define SERVER_DATA 96u
+/*
+ * The first block lies behind the span itself, in one allocation, and holds what a usual request
+ * brings while it is open; a span that outgrows it, as SERVER does by custom attributes with the
+ * response, gets a block of its own.
+ */
+#define SERVER_DATA 144u
+#define CLIENT_DATA 112u
 
 /* The spans of a request may be in different batches, so the last one to go frees it. */
 struct trace_state {
@@ -41,7 +46,7 @@ struct known {
 #define KNOWN(text) {text, sizeof text - 1},
 static const struct known known_keys[] = {SPAN_KNOWN_KEYS(KNOWN)};
 #define N_KNOWN (sizeof known_keys / sizeof known_keys[0])
-_Static_assert(N_KNOWN < 255, "a known key is one byte");
+_Static_assert(N_KNOWN < 64, "a known key is one bit of struct span's _keys; bit 0: others");
 
 /* The same keys' lengths side by side, so that a search looks at few keys: pack_key(). */
 #define LENGTH(text) (uint8_t)(sizeof text - 1),
@@ -99,6 +104,11 @@ static char *put_u16(char *p, size_t v)
     return p + sizeof small;
 }
 
+static bool has_own_block(const struct span *span)
+{
+    return span->_data != span->_first;
+}
+
 /* Make room for n more bytes. The block grows in steps, by a quarter at least. */
 static bool reserve(struct span *span, size_t n)
 {
@@ -108,9 +118,11 @@ static bool reserve(struct span *span, size_t n)
     if (want <= span->_size)
         return true;
     want = (want + want / 4 + STEP - 1) & ~(size_t)(STEP - 1);
-    data = realloc(span->_data, want);
+    data = realloc(has_own_block(span) ? span->_data : NULL, want);
     if (data == NULL)
         return false;
+    if (!has_own_block(span))
+        memcpy(data, span->_first, span->_used);
     span->_data = data;
     span->_size = (uint32_t)want;
     return true;
@@ -120,21 +132,24 @@ struct span *span_create(enum span_kind kind, const struct trace_context *contex
                          const uint8_t *parent_id, bool parent_remote, int64_t start_unix_ns,
                          const char *name, size_t name_len)
 {
-    struct span *span = calloc(1, sizeof *span);
+    const size_t first = kind == SPAN_SERVER ? SERVER_DATA : CLIENT_DATA;
+    struct span *span = malloc(sizeof *span + first);
     size_t len;
 
     if (span == NULL)
         return NULL;
+    *span = (struct span){.kind = (uint8_t)kind,
+                          .context = *context,
+                          .start_unix_ns = start_unix_ns,
+                          ._size = (uint32_t)first};
+    span->_data = span->_first;
     len = utf8_repair(name, name_len, NULL, SPAN_VALUE_MAX);
-    if (!reserve(span, kind == SPAN_SERVER ? SERVER_DATA + len : len + STEP / 2)) {
+    if (!reserve(span, len)) {
         free(span);
         return NULL;
     }
     span->_name_len = (uint32_t)utf8_repair(name, name_len, span->_data, len);
     span->_used = span->_name_len;
-    span->kind = (uint8_t)kind;
-    span->context = *context;
-    span->start_unix_ns = start_unix_ns;
     if (parent_id != NULL) {
         memcpy(span->parent_id, parent_id, sizeof span->parent_id);
         span->parent_remote = parent_remote;
@@ -188,7 +203,8 @@ void span_destroy(struct span *span)
         return;
     drop_trace_state(span);
     free(span->events);
-    free(span->_data);
+    if (has_own_block(span))
+        free(span->_data);
     free(span);
 }
 
@@ -264,8 +280,16 @@ static bool same_key(const struct span *span, const struct record *record,
            (key->len == 0 || memcmp(span->_data + record->key, key->text, key->len) == 0);
 }
 
+/* The bit of a key in struct span's _keys: one for each known key, bit 0 for all others. */
+static uint64_t key_bit(const struct packed_key *key)
+{
+    return UINT64_C(1) << key->id;
+}
+
 static bool find_record(const struct span *span, const struct packed_key *key, struct record *ret)
 {
+    if ((span->_keys & key_bit(key)) == 0)
+        return false; /* most keys are set once */
     for (uint32_t at = span->_name_len; read_record(span, at, ret); at = ret->end)
         if (same_key(span, ret, key))
             return true;
@@ -306,6 +330,7 @@ static char *place(struct span *span, const char *key, size_t key_len, size_t n)
     }
     span->_used += (uint32_t)need;
     span->n_attributes++;
+    span->_keys |= key_bit(&packed);
     return p;
 drop:
     span->dropped_attributes++;

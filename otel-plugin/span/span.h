@@ -65,6 +65,8 @@ struct span {
     /* The name and the attributes, packed; only span.c reads it. */
     char *_data;
     uint32_t _used, _size, _name_len;
+    uint64_t _keys; /* which keys the attributes have: span.c, key_bit() */
+    char _first[];  /* the first block */
 };
 
 /* What a span may hold at most; the bounds above hold beside them. */
