@@ -198,7 +198,7 @@ void batch_encoder_destroy(struct batch_encoder *encoder)
 /* What stands in front of the spans, at most. */
 static size_t head_max(const struct batch_encoder *encoder)
 {
-    return 2 * FRAMING_MAX + encoder->resource_len + encoder->scope_len;
+    return (size_t)2 * FRAMING_MAX + encoder->resource_len + encoder->scope_len;
 }
 
 /* Put the head in front of the spans. @return the request's first byte */

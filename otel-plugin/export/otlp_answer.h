@@ -13,7 +13,7 @@
 #include "export/transport.h"
 
 /* The most that is read of an answer, as the specification has it. */
-#define OTLP_ANSWER_MAX (4u * 1024u * 1024u)
+#define OTLP_ANSWER_MAX ((size_t)4 * 1024 * 1024)
 /* A wait that the collector asks for and that is longer is not believed. */
 #define OTLP_RETRY_DELAY_MAX_NS (INT64_C(3600) * INT64_C(1000000000))
 
