@@ -3,6 +3,8 @@
 #include "conf/host_conf.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <grp.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -10,11 +12,13 @@
 #include <unistd.h>
 
 #include "conf/listen.h"
+#include "conf/value.h"
 
 #define MS INT64_C(1000000)
 #define SECOND (1000 * MS)
 #define HOUR (3600 * SECOND)
 #define WORKERS_DEFAULT_MAX 4u
+#define GROUP_BYTES_MAX (1u << 20) /* of a group's entry, all of its members included */
 
 /* The places of the options in host_options[]. */
 enum {
@@ -296,6 +300,51 @@ static int copy_text(const struct build *b, size_t option, char **ret)
     return *ret != NULL ? 0 : -1;
 }
 
+/*
+ * The number of the group with this name.
+ * @return 0; 1 no such group; -1 out of memory
+ */
+static int find_group_name(const char *name, gid_t *ret)
+{
+    struct group group, *found = NULL;
+    char *buffer = NULL;
+    int error = ERANGE;
+
+    for (size_t size = 1024; error == ERANGE && size <= GROUP_BYTES_MAX; size *= 4) {
+        char *larger = reallocarray(buffer, size, 1);
+
+        if (larger == NULL) {
+            free(buffer);
+            return -1;
+        }
+        buffer = larger;
+        error = getgrnam_r(name, &group, buffer, size, &found);
+    }
+    if (found != NULL)
+        *ret = group.gr_gid;
+    free(buffer);
+    return found != NULL ? 0 : 1;
+}
+
+/* A group by name or, where there is no such name, by number. */
+static int set_socket_group(const struct build *b)
+{
+    const char *text = get_text(b, OPT_SOCKET_GROUP);
+    int64_t number = 0;
+    int result = text != NULL ? find_group_name(text, &b->hc->socket_gid) : 0;
+
+    if (result > 0) {
+        /* (gid_t)-1 means "leave it" to chown(). */
+        if (value_parse_int(text, &number) != VALUE_OK || number < 0 || number >= (gid_t)-1) {
+            bad_item(b, OPT_SOCKET_GROUP, text, "no such group");
+            return 0;
+        }
+        b->hc->socket_gid = (gid_t)number;
+        result = 0;
+    }
+    return result == 0 ? copy_text(b, OPT_SOCKET_GROUP, &b->hc->socket_group) : -1;
+}
+
 static int build_lists(const struct build *b, const char *default_plugin_dir)
 {
     if (get_text(b, OPT_LISTEN) == NULL)
@@ -325,7 +374,7 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
     if (result == 0)
         result = set_admin(&b);
     if (result == 0)
-        result = copy_text(&b, OPT_SOCKET_GROUP, &hc->socket_group);
+        result = set_socket_group(&b);
     if (result == 0)
         result = copy_text(&b, OPT_ENGINE, &hc->engine);
     hc->workers = conf_setting(section, OPT_WORKERS)->value.type == SPOE_T_NULL

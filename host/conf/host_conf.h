@@ -30,7 +30,8 @@ struct host_conf {
     bool has_admin;           /* false: "off" */
     char **plugin_dirs;       /* in order, ends with NULL */
     char **plugins;           /* ends with NULL; NULL: all in the directories */
-    char *socket_group;       /* group of unix: sockets; NULL: the process's own */
+    char *socket_group;       /* group of unix: sockets, as given; NULL: the process's own */
+    gid_t socket_gid;         /* and its number */
     char *engine;             /* engine of --print-spoe-config; NULL: chosen from the plugins */
     uint32_t workers;
     uint32_t max_frame_size;

@@ -306,7 +306,7 @@ int admin_start(const struct host_conf *conf, const struct admin_page *pages, vo
     *admin = (struct admin){
         .pages = pages,
         .arg = arg,
-        .sockets = {.component = COMPONENT, .hint = HINT, .group = conf->socket_group},
+        .sockets = {.conf = conf, .component = COMPONENT, .hint = HINT},
         .stop_fd = -1,
     };
     the_admin = admin;

@@ -47,7 +47,7 @@ struct listeners *listeners_open(const struct host_conf *conf)
     if (l == NULL)
         return NULL;
     l->conf = conf;
-    l->sockets = (struct sockets){.component = COMPONENT, .hint = "", .group = conf->socket_group};
+    l->sockets = (struct sockets){.conf = conf, .component = COMPONENT, .hint = ""};
     for (size_t i = 0; i < conf->n_listen; i++) {
         if (sockets_open(&l->sockets, &conf->listen[i]) != 0) {
             listeners_close(l);

@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -14,7 +13,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "conf/value.h"
 #include "core/log.h"
 
 #define SOCKET_FILE_MODE 0660
@@ -142,39 +140,16 @@ static bool remove_stale(const struct sockets *sockets, const struct host_listen
     return unlink(address->sun_path) == 0 || errno == ENOENT;
 }
 
-/* A group by name or, where there is no such name, by number. @return false: neither */
-static bool find_group(const char *text, gid_t *ret)
-{
-    char buffer[4096];
-    struct group group, *found = NULL;
-    int64_t number;
-
-    (void)getgrnam_r(text, &group, buffer, sizeof buffer, &found);
-    if (found != NULL) {
-        *ret = found->gr_gid;
-        return true;
-    }
-    /* (gid_t)-1 means "leave it" to chown(). */
-    if (value_parse_int(text, &number) != VALUE_OK || number < 0 || number >= (gid_t)-1)
-        return false;
-    *ret = (gid_t)number;
-    return true;
-}
-
 /* Give a socket file to the configured group. */
 static int set_group(const struct sockets *sockets, const char *path)
 {
-    gid_t gid;
+    const struct host_conf *conf = sockets->conf;
 
-    if (sockets->group == NULL)
+    if (conf->socket_group == NULL)
         return 0;
-    if (!find_group(sockets->group, &gid)) {
-        log_line(SPOE_LOG_ERR, sockets->component, "socket-group: no group \"%s\"", sockets->group);
-        return -1;
-    }
-    if (lchown(path, (uid_t)-1, gid) != 0) {
+    if (lchown(path, (uid_t)-1, conf->socket_gid) != 0) {
         log_line(SPOE_LOG_ERR, sockets->component, "unix:%s: cannot give it to group %s: %s", path,
-                 sockets->group, strerror(errno));
+                 conf->socket_group, strerror(errno));
         return -1;
     }
     return 0;

@@ -25,9 +25,9 @@ struct listening_socket {
 
 /* Sockets, and how their failures are told. */
 struct sockets {
-    const char *component; /* of log lines */
-    const char *hint;      /* what may help, after a failure's reason; may be empty */
-    const char *group;     /* of socket files; NULL: the process's own */
+    const struct host_conf *conf; /* whose group socket files get */
+    const char *component;        /* of log lines */
+    const char *hint;             /* what may help, after a failure's reason; may be empty */
     size_t n;
     struct listening_socket socket[SOCKETS_MAX];
 };

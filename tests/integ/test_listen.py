@@ -43,7 +43,16 @@ def test_group_of_unix_socket(start, tmp_path):
     start("slots", args=["--listen", f"unix:{path}", "--socket-group", str(group)])
     assert path.stat().st_gid == group
     assert serves(path)
-    assert "no-such-group" in fails("--listen", f"unix:{path}.2", "--socket-group", "no-such-group")
+
+
+@pytest.mark.parametrize("check", [["-t"], []])
+def test_unknown_group(tmp_path, check):
+    """Found by -t as by a start, which has made no socket by then."""
+    path, conf = tmp_path / "spoe.sock", tmp_path / "host.ini"
+    conf.write_text("[host]\n\nsocket-group = no-such-group\n")
+    text = fails("--listen", f"unix:{path}", "-f", conf, *check)
+    assert f'{conf}:3: host.socket-group: \\"no-such-group\\": no such group' in text
+    assert not path.exists()
 
 
 def test_stale_socket_is_replaced(start, tmp_path):

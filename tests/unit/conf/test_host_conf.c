@@ -118,7 +118,7 @@ Test(host_conf, has_the_documented_names)
 Test(host_conf, takes_everything_from_the_environment)
 {
     setenv("SPOE_ADDR", "unix:/run/a.sock, [::1]:0 ,:9000", 1);
-    setenv("SPOE_SOCKET_GROUP", "haproxy", 1);
+    setenv("SPOE_SOCKET_GROUP", "root", 1);
     setenv("SPOE_PLUGIN_DIR", "/a:/b", 1);
     setenv("SPOE_PLUGINS", "otel.so, /opt/x.so", 1);
     setenv("SPOE_WORKERS", "64", 1);
@@ -140,7 +140,8 @@ Test(host_conf, takes_everything_from_the_environment)
     cr_assert_str_eq(hc.listen[1].host, "::1");
     cr_assert_null(hc.listen[2].host);
     cr_assert_str_eq(hc.listen[2].port, "9000");
-    cr_assert_str_eq(hc.socket_group, "haproxy");
+    cr_assert_str_eq(hc.socket_group, "root");
+    cr_assert_eq(hc.socket_gid, 0);
     cr_assert_str_eq(hc.plugin_dirs[0], "/a");
     cr_assert_str_eq(hc.plugin_dirs[1], "/b");
     cr_assert_null(hc.plugin_dirs[2]);
@@ -287,6 +288,39 @@ Test(host_conf, the_admin_endpoint_is_switched_off_by_word_only)
     init();
     one_error("command line: host.admin: no address; off switches it off");
     cr_assert_not(hc.has_admin);
+}
+
+Test(host_conf, finds_the_group_by_number_too)
+{
+    conf_add_host_option(conf, "socket-group", "4294967294");
+    init();
+    no_errors();
+    cr_assert_str_eq(hc.socket_group, "4294967294");
+    cr_assert_eq(hc.socket_gid, 4294967294);
+}
+
+Test(host_conf, names_where_an_unknown_group_comes_from)
+{
+    setenv("SPOE_SOCKET_GROUP", "no-such-group", 1);
+    init();
+    one_error("environment SPOE_SOCKET_GROUP: host.socket-group: \"no-such-group\": no such group");
+    cr_assert_null(hc.socket_group);
+}
+
+Test(host_conf, an_unknown_group_is_no_number_either)
+{
+    static const char *const bad[] = {"-1", "4294967295", "0x10", "no group",
+                                      "99999999999999999999"};
+
+    for (size_t i = 0; i < N(bad); i++) {
+        conf_destroy(conf);
+        conf = conf_create();
+        conf_add_host_option(conf, "socket-group", bad[i]);
+        init();
+        cr_assert(conf_error_count(conf) == 1, "%s", bad[i]);
+        cr_assert_null(hc.socket_group);
+        host_conf_fini(&hc);
+    }
 }
 
 Test(host_conf, takes_sixteen_addresses)

@@ -78,7 +78,7 @@ static bool run(FILE *file)
     if (conf == NULL)
         return false;
     conf_add_set(conf, "host.engine=e");
-    conf_add_host_option(conf, "socket-group", "haproxy");
+    conf_add_host_option(conf, "socket-group", "root");
     conf_add_stream(conf, file, "host.conf");
     good = host_conf_init(&hc, conf, "/plugins") == 0;
     conf_check_unknown(conf);
@@ -92,7 +92,7 @@ static bool run(FILE *file)
         cr_assert_str_eq(hc.plugins[0], "otel.so");
         cr_assert_eq(hc.workers, 3);
         cr_assert_str_eq(hc.engine, "e");
-        cr_assert_str_eq(hc.socket_group, "haproxy");
+        cr_assert_str_eq(hc.socket_group, "root");
     }
     host_conf_fini(&hc);
     conf_destroy(conf);
