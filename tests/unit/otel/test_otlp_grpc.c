@@ -442,13 +442,18 @@ Test(otlp_grpc, knows_which_codes_to_retry)
 
 static size_t pack_retry_info(int64_t seconds, int32_t nanos, bool with_delay, uint8_t bytes[256])
 {
-    Google__Protobuf__Duration delay = GOOGLE__PROTOBUF__DURATION__INIT;
-    Google__Rpc__RetryInfo info = GOOGLE__RPC__RETRY_INFO__INIT;
-    Google__Protobuf__Any other = GOOGLE__PROTOBUF__ANY__INIT, any = GOOGLE__PROTOBUF__ANY__INIT;
+    Google__Protobuf__Duration delay;
+    Google__Rpc__RetryInfo info;
+    Google__Protobuf__Any other, any;
     Google__Protobuf__Any *details[] = {&other, &any};
-    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
+    Google__Rpc__Status status;
     uint8_t packed[64];
 
+    google__protobuf__duration__init(&delay);
+    google__rpc__retry_info__init(&info);
+    google__protobuf__any__init(&other);
+    google__protobuf__any__init(&any);
+    google__rpc__status__init(&status);
     delay.seconds = seconds;
     delay.nanos = nanos;
     info.retry_delay = with_delay ? &delay : NULL;

@@ -309,10 +309,11 @@ Test(otlp_http, knows_which_codes_to_retry)
 
 Test(otlp_http, reads_the_status_of_a_refusal)
 {
-    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
+    Google__Rpc__Status status;
     struct transport_result result;
     uint8_t bytes[64];
 
+    google__rpc__status__init(&status);
     status.message = (char *)(uintptr_t) "no such tenant";
     result = exchange("HTTP/1.1 403 Forbidden\r\nContent-Type: application/x-protobuf", bytes,
                       google__rpc__status__pack(&status, bytes));

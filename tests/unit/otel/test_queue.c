@@ -39,7 +39,7 @@ static void expect_taken(struct span_queue *queue, size_t max, int from, int to)
     size_t n;
     struct span *spans = span_queue_take(queue, max, &n);
 
-    cr_assert_eq(n, to - from + 1, "took %zu, wanted %d", n, to - from + 1);
+    cr_assert_eq(n, (size_t)(to - from + 1), "took %zu, wanted %d", n, to - from + 1);
     for (int number = from; number <= to; number++) {
         struct span *next;
 
