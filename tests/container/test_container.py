@@ -17,7 +17,7 @@ import subprocess
 
 import pytest
 
-from lib.procs import Proc, free_port, wait_until
+from lib.procs import Proc, ReservedPort, wait_until
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get("SPOE_CONTAINER_CACHE", SOURCE / "build" / "container"))
@@ -184,10 +184,16 @@ def hello(port):
     return answer[0], answer
 
 
+@pytest.fixture
+def port():
+    """By it the container's processes are told from others."""
+    with ReservedPort() as reserved:
+        yield reserved.port
+
+
 @pytest.mark.parametrize("mounted", [True, False])
-def test_answers(image, mounted):
+def test_answers(image, mounted, port):
     """With an example plugin mounted at /plugins, and with the empty folder that the image has."""
-    port = free_port()
     mounts = [f"{image.plugins}:/plugins:ro"] if mounted else []
     argv = image.argv("--listen", f"127.0.0.1:{port}", "--admin", "127.0.0.1:0", mounts=mounts)
     with Proc(argv, name="container") as host:

@@ -17,8 +17,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from lib import haproxy as hap  # noqa: E402
 from lib.certs import Certs  # noqa: E402
 from lib.collector import Collector  # noqa: E402
-from lib.origin import Origin, Refusing  # noqa: E402
-from lib.procs import SpoeHost  # noqa: E402
+from lib.origin import Origin  # noqa: E402
+from lib.procs import ReservedPort, SpoeHost  # noqa: E402
 
 
 def pytest_report_header():
@@ -63,8 +63,16 @@ def origin():
 
 
 @pytest.fixture
+def reserved():
+    """A port for a process of the test."""
+    with ReservedPort() as reserved:
+        yield reserved
+
+
+@pytest.fixture
 def refusing():
-    with Refusing() as refusing:
+    """A port where connections are refused."""
+    with ReservedPort() as refusing:
         yield refusing
 
 

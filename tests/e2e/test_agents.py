@@ -10,7 +10,7 @@ import pytest
 from lib import haproxy as hap
 from lib import procs
 from lib.haproxy import Client, HAProxy
-from lib.procs import SpoeHost, free_port, wait_until
+from lib.procs import SpoeHost, wait_until
 from lib.relay import Relay
 from lib.traces import end, pairs, wait_pair
 
@@ -75,11 +75,10 @@ def test_agent_stopped(binary, strict, agent, origin, collector):
         wait_traced(proxy, collector, "/after")
 
 
-def test_agent_restarted_under_traffic(binary, strict, origin, collector):
+def test_agent_restarted_under_traffic(binary, strict, origin, collector, reserved):
     """No request is lost; one whose messages were all answered has its spans, those that were open
     when the first agent ended included."""
-    port = free_port()
-    env = host_env(collector, SPOE_ADDR=f"127.0.0.1:{port}")
+    env = host_env(collector, SPOE_ADDR=reserved.address)
     results, stop = [], threading.Event()
 
     def traffic(proxy, number):
@@ -103,7 +102,7 @@ def test_agent_restarted_under_traffic(binary, strict, origin, collector):
         )
 
     with SpoeHost(env=env) as first:
-        with HAProxy(binary, strict, [port], origin.address) as proxy:
+        with HAProxy(binary, strict, [reserved.port], origin.address) as proxy:
             threads = [threading.Thread(target=traffic, args=(proxy, n)) for n in range(4)]
             for thread in threads:
                 thread.start()
@@ -124,12 +123,11 @@ def test_agent_restarted_under_traffic(binary, strict, origin, collector):
         assert otel_status is not None or path in known, f"{path} has no span"
 
 
-def test_backup_takes_over(binary, strict, origin, collector):
+def test_backup_takes_over(binary, strict, origin, collector, reserved):
     """The second agent serves while the first is down, and only then: when the first is back, no
     request is left with the second, although there are open connections to it."""
-    port = free_port()
     quick = {"BATCH_DELAY": "50ms"}
-    env = host_env(collector, SPOE_ADDR=f"127.0.0.1:{port}", SERVICE_NAME="first", **quick)
+    env = host_env(collector, SPOE_ADDR=reserved.address, SERVICE_NAME="first", **quick)
     names = []
 
     def agent_of(proxy):
@@ -139,7 +137,7 @@ def test_backup_takes_over(binary, strict, origin, collector):
 
     with SpoeHost(env=host_env(collector, SERVICE_NAME="second", **quick), name="agent2") as second:
         with SpoeHost(env=env, name="agent1") as first:
-            with HAProxy(binary, strict, [port, second.port], origin.address) as proxy:
+            with HAProxy(binary, strict, [reserved.port, second.port], origin.address) as proxy:
                 assert {agent_of(proxy) for _ in range(5)} == {"first"}
                 first.kill()
                 proxy.wait_agent(up=False)
@@ -189,7 +187,7 @@ def test_unix_socket(binary, config, tmp, origin, collector):
     assert not os.path.exists(path)
 
 
-def test_tls_to_the_agent(binary, config, tmp, agent, origin, collector, certs):
+def test_tls_to_the_agent(binary, config, tmp, agent, origin, collector, certs, reserved):
     """As docs/haproxy.md describes: another HAProxy, on the agent's machine, takes TLS and client
     certificates off."""
     pem = os.path.join(tmp, "tls.pem")
@@ -198,13 +196,13 @@ def test_tls_to_the_agent(binary, config, tmp, agent, origin, collector, certs):
     client_pem = os.path.join(tmp, "client.pem")
     with open(client_pem, "wb") as file:
         file.write(certs.read("client") + certs.read("client", "key"))
-    port, path = free_port(), os.path.join(tmp, "tls.cfg")
+    path = os.path.join(tmp, "tls.cfg")
     with open(path, "w", encoding="ascii") as file:
         file.write(
             f"global\n    stats socket {tmp}/tls.sock\n"
             "defaults\n    mode tcp\n    timeout connect 5s\n    timeout client 3m\n"
             "    timeout server 3m\n"
-            f"listen spop-tls\n    bind 127.0.0.1:{port} ssl crt {pem} verify required"
+            f"listen spop-tls\n    bind {reserved.address} ssl crt {pem} verify required"
             f" ca-file {certs.path('ca')}\n    server host 127.0.0.1:{agent.port}\n"
         )
     config.edit_main(
@@ -214,7 +212,7 @@ def test_tls_to_the_agent(binary, config, tmp, agent, origin, collector, certs):
     )
     with procs.Proc([binary, "-db", "-f", path], name="tls haproxy"):
         wait_until(lambda: os.path.exists(f"{tmp}/tls.sock"), "the TLS side")
-        with HAProxy(binary, config, [port], origin.address) as proxy:
+        with HAProxy(binary, config, [reserved.port], origin.address) as proxy:
             assert proxy.get("/tls").otel_status is None
             end(agent)
             wait_pair(collector, "/tls")

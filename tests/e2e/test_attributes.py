@@ -6,7 +6,7 @@ import time
 
 from lib import haproxy as hap
 from lib.haproxy import HAProxy
-from lib.procs import SpoeHost, free_port
+from lib.procs import SpoeHost
 from lib.traces import end, wait_pair
 
 from conftest import host_env
@@ -90,8 +90,8 @@ def test_http2_version(binary, config, agent, origin, collector):
     assert "url.query" not in server.attributes
 
 
-def test_tls(binary, config, tmp, agent, origin, collector, certs):
-    pem, port = f"{tmp}/site.pem", free_port()
+def test_tls(binary, config, tmp, agent, origin, collector, certs, reserved):
+    pem, port = f"{tmp}/site.pem", reserved.port
     with open(pem, "wb") as file:
         file.write(certs.read("server") + certs.read("server", "key"))
     config.edit_main(

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from lib.collector import Collector
 from lib.haproxy import HAProxy
-from lib.procs import SpoeHost, clean_env, free_port, host_binary, run
+from lib.procs import SpoeHost, clean_env, host_binary, run
 from lib.traces import pairs, wait_pair
 
 from conftest import host_env
@@ -49,7 +49,7 @@ def test_flush_at_sigterm(binary, version, config, agent, origin, collector):
 
 
 def test_collector_comes_late(binary, config, origin):
-    with Collector(port=free_port(), autostart=False) as collector:
+    with Collector(autostart=False) as collector:
         with SpoeHost(env=host_env(collector)) as agent:
             with HAProxy(binary, config, [agent.port], origin.address) as proxy:
                 proxy.get("/early")

@@ -7,7 +7,7 @@ import threading
 import pytest
 from lib import haproxy as hap
 from lib.haproxy import Client, HAProxy
-from lib.procs import SpoeHost, free_port
+from lib.procs import SpoeHost
 from lib.traces import end, traceparent, wait_pair, wait_pairs
 
 from conftest import host_env
@@ -172,9 +172,9 @@ def test_http2_in_clear_text(proxy, agent, collector, origin):
     assert client.attributes == client_attributes(origin, "/h2", 200)
 
 
-def test_http2_over_tls(binary, config, tmp, agent, origin, collector, certs):
+def test_http2_over_tls(binary, config, tmp, agent, origin, collector, certs, reserved):
     """Ten streams at the same time on one connection."""
-    pem, port = f"{tmp}/site.pem", free_port()
+    pem, port = f"{tmp}/site.pem", reserved.port
     with open(pem, "wb") as file:
         file.write(certs.read("server") + certs.read("server", "key"))
     config.edit_main(

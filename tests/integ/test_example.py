@@ -7,7 +7,7 @@ import pathlib
 import re
 import shutil
 
-from lib.procs import Proc, SpoeHost, clean_env, free_port, host_binary, run, wait_until
+from lib.procs import Proc, ReservedPort, SpoeHost, clean_env, host_binary, run, wait_until
 
 README = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"]) / "plugins/example/README.md"
 PLUGIN_DIR = os.environ["SPOE_TEST_EXAMPLE_DIR"]
@@ -28,8 +28,8 @@ def test_the_tutorial(tmp_path):
     args = host_line.split()[1:]
     args[args.index("--plugin-dir") + 1] = PLUGIN_DIR
     args[args.index("--listen") + 1] = "127.0.0.1:0"
-    port = free_port()
-    with SpoeHost(args) as host:
+    with ReservedPort() as reserved, SpoeHost(args) as host:
+        port = reserved.port
         cfg = block("haproxy").replace("8080", str(port)).replace("12345", str(host.port))
         (tmp_path / "haproxy.cfg").write_text(cfg)
         with Proc([HAPROXY, "-db", "-f", "haproxy.cfg"], env=clean_env(), cwd=tmp_path):

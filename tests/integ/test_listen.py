@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from conftest import host_args
-from lib.procs import clean_env, free_port, host_binary, run
+from lib.procs import ReservedPort, clean_env, host_binary, run
 from lib.spop import Client
 
 
@@ -113,12 +113,13 @@ def test_address_in_use():
 
 
 def test_restart_on_the_same_port(start, connect):
-    address = f"127.0.0.1:{free_port()}"
-    for _ in range(3):
-        host = start("slots", args=["--listen", address])
-        client = connect(host)
-        client.hello()
-        assert host.terminate() == 0
+    with ReservedPort() as reserved:
+        for _ in range(3):
+            host = start("slots", args=["--listen", reserved.address])
+            assert host.port == reserved.port
+            client = connect(host)
+            client.hello()
+            assert host.terminate() == 0
 
 
 @pytest.mark.parametrize("address,warned", [

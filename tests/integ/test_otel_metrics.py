@@ -13,7 +13,7 @@ import yaml
 
 from lib import admin
 from lib.collector import Collector
-from lib.procs import SpoeHost, free_port, wait_until
+from lib.procs import ReservedPort, SpoeHost, wait_until
 from lib.spop import Client
 
 SOURCE = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"])
@@ -118,7 +118,7 @@ def test_every_loss_has_its_reason():
 
 
 def test_an_absent_collector_is_seen():
-    with begin(f"127.0.0.1:{free_port()}", SPOE_SHUTDOWN_TIMEOUT="3s") as host:
+    with ReservedPort() as nobody, begin(nobody.address, SPOE_SHUTDOWN_TIMEOUT="3s") as host:
         with Client(host.port) as client:
             client.hello()
             request(client, "one")

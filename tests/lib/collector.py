@@ -6,7 +6,7 @@
         spans = collector.wait_spans(2)
 
 A batch that the decoder rejects is answered INVALID_ARGUMENT and kept in `errors`; check() raises
-if there is any. The collector can start late (give it a port and call start() when it is time), ask
+if there is any. The collector can start late (autostart=False, and start() when it is time), ask
 for TLS with or without client certificates, answer another status for a while (refuse()) or bytes of
 the test's (answer()), and let calls wait (hold(), release()). http_collector.py has the same over
 HTTP.
@@ -138,15 +138,16 @@ class Received:
 class Collector(Received):
     """Receives spans over gRPC and lets tests wait for them.
 
-    port      0: the kernel chooses, once, at the first start(); the same port at later starts
+    port      of the kernel's choice, the same for every start(); refuses connections before it
     tls       (key, certificate), both PEM bytes; None: plaintext
     client_ca PEM bytes: a client needs a certificate of this CA
     endpoint  "127.0.0.1:PORT"
     """
 
-    def __init__(self, port=0, tls=None, client_ca=None, autostart=True):
+    def __init__(self, tls=None, client_ca=None, autostart=True):
         super().__init__()
-        self.port = port
+        self._reserved = procs.ReservedPort()
+        self.port = self._reserved.port
         self.tls = tls
         self.client_ca = client_ca
         self._server = None
@@ -170,19 +171,17 @@ class Collector(Received):
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(SERVICE, {"Export": handler}),)
         )
-        address = f"127.0.0.1:{self.port}"
         if self.tls:
             credentials = grpc.ssl_server_credentials(
                 [self.tls],
                 root_certificates=self.client_ca,
                 require_client_auth=self.client_ca is not None,
             )
-            port = server.add_secure_port(address, credentials)
+            port = server.add_secure_port(self.endpoint, credentials)
         else:
-            port = server.add_insecure_port(address)
+            port = server.add_insecure_port(self.endpoint)
         if not port:
-            raise OSError(f"cannot listen on {address}")
-        self.port = port
+            raise OSError(f"cannot listen on {self.endpoint}")
         server.start()
         self._server = server
         return self
@@ -198,6 +197,7 @@ class Collector(Received):
 
     def __exit__(self, *_):
         self.stop()
+        self._reserved.close()
 
     def refuse(self, code, times=1, details="refused by the test", retry_seconds=None):
         """Answer the next `times` calls with this grpc.StatusCode, with RetryInfo if it is wanted."""

@@ -14,7 +14,7 @@ import signal
 import socket
 
 from . import procs
-from .procs import Proc, clean_env, free_port, wait_until
+from .procs import Proc, ReservedPort, clean_env, wait_until
 
 SOURCE = os.environ.get("SPOE_TEST_SOURCE") or os.path.dirname(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -138,7 +138,8 @@ class HAProxy(Proc):
     def __init__(self, binary, config, agents, origin, env=None, master=False, name="haproxy"):
         self.config = config
         self.binary = binary
-        self.web, self.api = free_port(), free_port()
+        self._ports = [ReservedPort(), ReservedPort()]  # it does not tell which it took
+        self.web, self.api = (reserved.port for reserved in self._ports)
         agents = [f"127.0.0.1:{a}" if isinstance(a, int) else a for a in agents]
         origins = (origin, origin) if isinstance(origin, str) else origin
         path, spoe = config.write()
@@ -169,6 +170,11 @@ class HAProxy(Proc):
         except BaseException:
             self.kill()
             raise
+
+    def kill(self):
+        super().kill()
+        for reserved in self._ports:
+            reserved.close()
 
     def _answers(self):
         assert self.alive(), self.report()

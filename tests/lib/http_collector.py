@@ -19,6 +19,7 @@ import tempfile
 import threading
 
 from .collector import Received
+from .procs import ReservedPort
 
 RESET, CLOSE = "reset", "close"
 
@@ -44,16 +45,17 @@ class _Server(http.server.ThreadingHTTPServer):
 class HttpCollector(Received):
     """Receives spans over HTTP.
 
-    port      0: the kernel chooses, once, at the first start(); the same port at later starts
+    port      of the kernel's choice, the same for every start()
     tls       (key, certificate), both PEM bytes; None: plaintext
     client_ca PEM bytes: a client needs a certificate of this CA
     url       "http[s]://127.0.0.1:PORT"
     paths     of the requests, one per call
     """
 
-    def __init__(self, port=0, tls=None, client_ca=None):
+    def __init__(self, tls=None, client_ca=None):
         super().__init__()
-        self.port = port
+        self._reserved = ReservedPort()
+        self.port = self._reserved.port
         self.tls = tls
         self.client_ca = client_ca
         self.paths = []
@@ -71,7 +73,6 @@ class HttpCollector(Received):
     def start(self):
         self._server = _Server(("127.0.0.1", self.port), _Handler)
         self._server.collector = self
-        self.port = self._server.server_port
         if self.tls:
             # The handshake belongs into the connection's thread: a client may refuse it.
             self._server.socket = self._context().wrap_socket(
@@ -103,6 +104,7 @@ class HttpCollector(Received):
 
     def __exit__(self, *_):
         self.stop()
+        self._reserved.close()
 
     def answer(self, status, headers=(), body=b"", times=1):
         """Answer the next `times` calls so; `status` may be RESET or CLOSE."""

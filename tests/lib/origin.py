@@ -7,7 +7,6 @@
 Each answer carries X-Origin-Traceparent, the traceparent that reached the origin.
 """
 
-import socket
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -112,26 +111,6 @@ class Origin:
         self.release()
         self._server.shutdown()
         self._server.server_close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-
-class Refusing:
-    """An address of 127.0.0.1 where connections are refused for as long as this object lives: the
-    port is bound, so nobody else gets it, but nobody listens."""
-
-    def __init__(self):
-        self._sock = socket.socket()
-        self._sock.bind(("127.0.0.1", 0))
-        self.port = self._sock.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
-
-    def close(self):
-        self._sock.close()
 
     def __enter__(self):
         return self

@@ -15,7 +15,6 @@ are generous on purpose: they say when to give up, not how fast the thing should
 """
 
 import os
-import random
 import re
 import signal
 import socket
@@ -66,18 +65,29 @@ def wait_until(condition, what, limit=None, interval=0.02):
         time.sleep(interval)
 
 
-def free_port():
-    """A TCP port of 127.0.0.1 that nobody listens on. It is chosen below the range from which the
-    kernel takes ports for outgoing connections, so that it stays free while a test restarts the
-    process that listens there."""
-    while True:
-        port = random.SystemRandom().randrange(12000, 32000)
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+class ReservedPort:
+    """A TCP port of 127.0.0.1, chosen by the kernel and kept until close(): for processes that
+    cannot tell which port they took, or that must come back on the same one.
+
+    A socket is bound to it that never listens. So the kernel gives the port to nobody, neither to
+    listen on nor to connect from; a process of the test can listen on it, again and again, with
+    SO_REUSEADDR, as servers do; and connections are refused while none does."""
+
+    def __init__(self):
+        self._sock = socket.socket()
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._sock.bind(("127.0.0.1", 0))
+        self.port = self._sock.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
+
+    def close(self):
+        self._sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 class Proc:
