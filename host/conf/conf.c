@@ -25,6 +25,7 @@ struct entry {
     char *origin;
     char *section, *key, *value;
     bool known; /* a table had it */
+    bool bad;   /* of the file: its value will not do, which is a collected error */
 };
 
 /* One key of a table that was resolved; key NULL: the section itself. */
@@ -392,45 +393,55 @@ static int set_value(struct conf_section *s, size_t i, const char *text, const c
     return 0;
 }
 
-/* As set_value(), and a bad text is an error. @return 0; -1 out of memory */
-static int set_strictly(struct conf *conf, struct conf_section *s, size_t i, const char *text,
-                        const char *origin)
+/*
+ * A source's turn: it sets the setting, unless one before it did, and a bad text is an error either
+ * way.
+ * @param turn  in and out: 1 set, or its bad value is reported; 0 no source has said anything yet;
+ *              -1 out of memory
+ * @return whether the text is bad
+ */
+static bool take_turn(struct conf *conf, struct conf_section *s, size_t i, const char *text,
+                      const char *origin, int *turn)
 {
+    const struct spoe_option *option = s->options[i];
     char err[OPTION_TEXT_MAX];
-    int result = set_value(s, i, text, origin, 0, option_parse, err);
+    struct spoe_value value;
+    int result = 0;
 
+    if (*turn == 0)
+        result = set_value(s, i, text, origin, 0, option_parse, err);
+    else if (*turn > 0)
+        result = option_parse(option, text, &value, err) != 0 ? 1 : 0;
     if (result == 1)
-        conf_error(conf, "%s: %s.%s: %s", origin, s->name, s->options[i]->key, err);
-    return result < 0 ? -1 : 0;
+        conf_error(conf, "%s: %s.%s: %s", origin, s->name, option->key, err);
+    if (*turn == 0)
+        *turn = result < 0 ? -1 : 1;
+    return result == 1;
 }
 
-/*
- * By the command line or by env[].
- * @return 1 set, or a bad value is reported; 0 they say nothing; -1 out of memory
- */
+/* By the command line or by env[]. @return as take_turn()'s turn */
 static int set_by_first(struct conf *conf, struct conf_section *s, size_t i)
 {
     const struct spoe_option *option = s->options[i];
     struct entry *line = find_entry(conf, SOURCE_COMMAND_LINE, s->name, option->key);
+    int turn = 0;
 
     if (line != NULL) {
         line->known = true;
-        return set_strictly(conf, s, i, line->value, line->origin) == 0 ? 1 : -1;
+        (void)take_turn(conf, s, i, line->value, line->origin, &turn); /* reported */
     }
     for (size_t e = 0; option->env != NULL && option->env[e] != NULL; e++) {
         const char *text = env_get(option->env[e]);
         char *origin = NULL;
-        int result;
 
         if (text == NULL)
             continue;
         if (asprintf(&origin, "environment %s", option->env[e]) < 0)
             return -1;
-        result = set_strictly(conf, s, i, text, origin);
+        (void)take_turn(conf, s, i, text, origin, &turn);
         free(origin);
-        return result == 0 ? 1 : -1;
     }
-    return 0;
+    return turn;
 }
 
 /* By env_lenient[], as set_by_first(); what will not do is a warning, and the next one's turn. */
@@ -462,13 +473,18 @@ static int set_by_lenient(struct conf *conf, struct conf_section *s, size_t i)
     return 0;
 }
 
-static int set_by_file(struct conf *conf, struct conf_section *s, size_t i)
+/* @param turn  as take_turn()'s @return the same, now */
+static int set_by_file(struct conf *conf, struct conf_section *s, size_t i, int turn)
 {
     struct entry *file = find_entry(conf, SOURCE_FILE, s->name, s->options[i]->key);
 
     if (file == NULL)
-        return 0;
-    return set_strictly(conf, s, i, file->value, file->origin) == 0 ? 1 : -1;
+        return turn;
+    file->known = true;
+    if (file->bad) /* it had its turn before, after one of env_lenient[] */
+        return 1;
+    file->bad = take_turn(conf, s, i, file->value, file->origin, &turn);
+    return turn;
 }
 
 static void report_not_set(struct conf *conf, const char *section, const struct spoe_option *option)
@@ -502,18 +518,14 @@ static int set_default(struct conf *conf, struct conf_section *s, size_t i)
 static int resolve_one(struct conf *conf, struct conf_section *s, size_t i)
 {
     const struct spoe_option *option = s->options[i];
-    struct entry *file = find_entry(conf, SOURCE_FILE, s->name, option->key);
     int result;
 
-    if (file != NULL)
-        file->known = true;
     if (set_default(conf, s, i) != 0)
         return -1;
     result = set_by_first(conf, s, i);
     if (result == 0)
         result = set_by_lenient(conf, s, i);
-    if (result == 0)
-        result = set_by_file(conf, s, i);
+    result = set_by_file(conf, s, i, result);
     if (result == 0 && (option->flags & SPOE_OPTION_REQUIRED) != 0 && option->default_text == NULL)
         report_not_set(conf, s->name, option);
     return result < 0 ? -1 : 0;
@@ -643,7 +655,7 @@ bool conf_setting_reject(struct conf *conf, struct conf_section *s, size_t i, st
     s->settings[i] = not_set;
     result = set_default(conf, s, i) != 0 ? -1 : set_by_lenient(conf, s, i);
     if (result == 0)
-        result = set_by_file(conf, s, i);
+        result = set_by_file(conf, s, i, 0);
     if (result < 0)
         conf_error(conf, "%s.%s: out of memory", s->name, s->options[i]->key);
     return true;

@@ -2,11 +2,14 @@
 /*
  * host/conf/conf.h - one resolution of options for the host and for every plugin.
  *
- * Sources, in order of preference: command line, environment, file, default. Each is added once;
- * then conf_resolve() turns a table of struct spoe_option into settings, section by section
- * ("host", or a plugin's id); then conf_check_unknown() names what nobody asked for. Errors are
- * collected, each with its origin ("host.conf:12", "environment OTLP_TLS", "command line"), so
- * that one run reports them all; so are warnings. Nothing here logs. Threads: [main].
+ * Sources, in order of preference: command line, environment, file, default. The first that says
+ * something sets an option; what the others say has to be of its type and within its bounds all the
+ * same, so that a mistake does not lie in wait.
+ *
+ * Each source is added once; then conf_resolve() turns a table of struct spoe_option into settings,
+ * section by section ("host", or a plugin's id); then conf_check_unknown() names what nobody asked
+ * for. Errors are collected, each with its origin ("host.conf:12", "environment OTLP_TLS", "command
+ * line"), so that one run reports them all; so are warnings. Nothing here logs. Threads: [main].
  */
 #ifndef HOST_CONF_CONF_H
 #define HOST_CONF_CONF_H

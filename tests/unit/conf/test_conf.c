@@ -149,6 +149,29 @@ Test(conf, command_line_then_environment_then_file_then_default)
     cr_assert_eq(conf_error_count(conf), 0);
 }
 
+Test(conf, what_is_overridden_has_to_be_good_as_well)
+{
+    struct conf_section *section;
+
+    add_text("[otel]\ntls = on\nttl = 2m\ntoken = secret\n");
+    setenv("TEST_TLS", "off", 1);
+    conf_add_set(conf, "otel.tls=enabled");
+    conf_add_set(conf, "otel.ttl=2s");
+    conf_add_set(conf, "otel.token=7");
+    section = resolve();
+    expect_setting(section, TLS, "enabled", "command line");
+    expect_setting(section, TTL, "2s", "command line");
+    expect_setting(section, TOKEN, "7", "command line");
+    conf_section_destroy(section);
+    EXPECT_ERRORS("environment TEST_TLS: otel.tls: \"off\" is not valid, expected one of disabled, "
+                  "enabled, skip-verify",
+                  "host.conf:2: otel.tls: \"on\" is not valid, expected one of disabled, enabled, "
+                  "skip-verify",
+                  "host.conf:3: otel.ttl: \"2m\" is out of range, expected a duration such as 15ms "
+                  "or 30s, 1ms to 1m",
+                  "host.conf:4: otel.token: the value is not valid, expected a whole number");
+}
+
 Test(conf, an_empty_variable_is_not_set)
 {
     struct conf_section *section;

@@ -272,6 +272,25 @@ Test(lenient, a_rejected_value_makes_way_for_the_next)
     conf_section_destroy(section);
 }
 
+/* What one of env_lenient[] overrides; its error is said once, whoever comes to it again. */
+Test(lenient, a_bad_line_of_the_file_is_an_error_whatever_the_variable_says)
+{
+    struct conf_section *section;
+
+    setenv("OTEL_TEST_A", "8", 1);
+    add_file("[p]\nnumber = many\n");
+    section = resolve(&number);
+    expect_origin(section, "environment OTEL_TEST_A", SPOE_SETTING_LENIENT);
+    cr_assert_eq(conf_error_count(conf), 1);
+    cr_assert_str_eq(
+        conf_error_text(conf, 0),
+        "host.conf:2: p.number: \"many\" is not valid, expected a whole number, 0 to 100");
+    cr_assert(conf_setting_reject(conf, section, 0, (struct spoe_span){"is odd", 6}));
+    expect_origin(section, "default", SPOE_SETTING_DEFAULT);
+    cr_assert_eq(conf_error_count(conf), 1);
+    conf_section_destroy(section);
+}
+
 Test(lenient, a_rejected_value_leaves_the_default)
 {
     struct conf_section *section;
