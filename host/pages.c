@@ -29,6 +29,7 @@ static int page_metrics(void *arg, FILE *out)
 {
     const struct view *view = arg;
 
+    process_metrics_write(view, out); /* sorts before all of the registry's, spoe_... */
     metrics_write(view->metrics, out);
     return 200;
 }

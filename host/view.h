@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/dispatch.h"
 #include "core/metrics.h"
@@ -44,5 +45,8 @@ extern const struct admin_page view_pages[];
 int host_metrics_start(struct view *view, struct route_table *routes);
 /** No worker may run any more. */
 void host_metrics_stop(struct view *view, struct route_table *routes);
+
+/** The families process_..., sorted by name, as metrics_write() writes the others. */
+void process_metrics_write(const struct view *view, FILE *out);
 
 #endif

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What /metrics says: the host's own numbers after known traffic, and a plugin's."""
 
+import contextlib
+import os
 import re
+import time
 
 import pytest
 
@@ -100,6 +103,32 @@ def test_numbers_are_those_of_the_totals(start, connect):
         assert family.total() == int(value), word
         checked += 1
     assert checked > 20
+
+
+def test_the_process(start, connect):
+    """As Prometheus' client libraries give it, beside what the kernel says from outside."""
+    began = time.time()
+    host = start("slots", env=ON)
+    with contextlib.closing(admin.Connection(host.admin)) as connection:
+
+        def values():
+            families = prom.parse(connection.ask("/metrics").text)
+            return {name[len("process_"):]: family.value() for name, family in families.items()
+                    if name.startswith("process_")}
+
+        first = values()
+        with open(f"/proc/{host.pid}/limits", encoding="ascii") as file:
+            soft_limit = re.search(r"^Max open files\s+(\d+)", file.read(), re.M).group(1)
+        assert first["max_fds"] == int(soft_limit)
+        assert first["open_fds"] == len(os.listdir(f"/proc/{host.pid}/fd"))
+        assert 1 << 20 < first["resident_memory_bytes"] < first["virtual_memory_bytes"]
+        assert 0 < first["cpu_seconds_total"] < 60
+        assert began - 1 < first["start_time_seconds"] < time.time() + 1
+        for _ in range(10):
+            connect(host)
+        wait_until(lambda: values()["open_fds"] == first["open_fds"] + 10, "ten more descriptors")
+        assert values()["cpu_seconds_total"] > first["cpu_seconds_total"]
+        assert values()["start_time_seconds"] == first["start_time_seconds"]
 
 
 def codes(family):
