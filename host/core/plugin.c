@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "conf/option.h"
+#include "core/elf_file.h"
 #include "core/log.h"
 
 /* Sizes as of 1.0, up to its last members: the structs may grow, what is demanded does not. */
@@ -237,9 +238,15 @@ struct spoe_instance *plugin_open(const char *path, struct plugin_error *reterr)
     const struct spoe_plugin *desc = NULL;
     spoe_plugin_entry_fn *entry = NULL;
     void *handle, *symbol;
+    const char *wrong;
 
     if (plugin == NULL || (plugin->path = realpath(path, NULL)) == NULL) {
         fail(reterr, "%s", strerror(errno));
+        goto fail;
+    }
+    wrong = elf_file_wrong(plugin->path);
+    if (wrong != NULL) {
+        fail(reterr, "%s", wrong);
         goto fail;
     }
     handle = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);

@@ -71,6 +71,17 @@ def test_a_file_that_is_no_library(tmp_path):
     assert status == 1 and "text.so" in text and len(errors(text)) == 1, text
 
 
+@pytest.mark.parametrize("size", [64, 1000, 5000])
+def test_a_library_that_was_copied_in_part(tmp_path, size):
+    """The loader by itself would end the process with SIGBUS and no word."""
+    whole = (pathlib.Path(PLUGINS) / "good.so").read_bytes()
+    (tmp_path / "part.so").write_bytes(whole[:size])
+    for command in (["-t"], [], ["--plugin-info", tmp_path / "part.so"]):
+        status, text = host("--plugin-dir", tmp_path, *command)
+        assert status == 1 and len(errors(text)) == 1, text
+        assert "part.so" in text and re.search("too early|file too short|cannot read", text), text
+
+
 def test_a_plugin_that_is_not_there():
     status, text = host(*host_args("good", "missing"))
     assert status == 1 and "missing.so" in text and len(errors(text)) == 1, text
