@@ -30,8 +30,8 @@ static const char *check(int fd)
     ElfW(Phdr) segment;
 
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || !read_at(fd, &header, sizeof header, 0) ||
-        memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
-        header.e_ident[EI_CLASS] != NATIVE_CLASS || header.e_phentsize != sizeof segment)
+        memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != NATIVE_CLASS ||
+        header.e_phentsize != sizeof segment)
         return NULL;
     for (unsigned i = 0; i < header.e_phnum; i++) {
         if (!read_at(fd, &segment, sizeof segment, header.e_phoff + i * sizeof segment))

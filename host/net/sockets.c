@@ -4,11 +4,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -16,6 +19,8 @@
 #include "core/log.h"
 
 #define SOCKET_FILE_MODE 0660
+#define LOCK_TRIES 100
+#define LOCK_PAUSE_MS 20
 
 void sockets_name(const struct sockaddr *sa, socklen_t len, char *ret, size_t size)
 {
@@ -137,7 +142,33 @@ static bool remove_stale(const struct sockets *sockets, const struct host_listen
                error == 0 || error == EAGAIN ? "another process listens on it" : strerror(error));
         return false;
     }
-    return unlink(address->sun_path) == 0 || errno == ENOENT;
+    if (unlink(address->sun_path) == 0 || errno == ENOENT)
+        return true;
+    report(sockets, listen_conf->text, strerror(errno));
+    return false;
+}
+
+/*
+ * Lock the folder of a socket file while it is replaced: of two hosts that start at once, the
+ * second would take the first one's new file for the stale one that it has just seen. A folder
+ * that cannot be locked, or that somebody else keeps locked, stops nobody.
+ * @return descriptor to close(), or -1
+ */
+static int lock_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[sizeof(struct sockaddr_un)];
+    int fd;
+
+    /* Paths are absolute. "/" stays for a file in the root. */
+    (void)snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; fd >= 0 && i < LOCK_TRIES; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+            break;
+        (void)poll(NULL, 0, LOCK_PAUSE_MS);
+    }
+    return fd;
 }
 
 /* Give a socket file to the configured group. */
@@ -155,11 +186,10 @@ static int set_group(const struct sockets *sockets, const char *path)
     return 0;
 }
 
-static int open_unix(struct sockets *sockets, const struct host_listen *listen_conf)
+/* @return the listening descriptor; -1, logged */
+static int bind_unix(const struct sockets *sockets, const struct host_listen *listen_conf)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct listening_socket *s;
-    struct stat st;
     mode_t old;
     int fd, error;
 
@@ -167,8 +197,10 @@ static int open_unix(struct sockets *sockets, const struct host_listen *listen_c
     if (!remove_stale(sockets, listen_conf, &address))
         return -1;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        goto fail;
+    if (fd < 0) {
+        report(sockets, listen_conf->text, strerror(errno));
+        return -1;
+    }
     /* The mode must hold from the first moment; no other thread makes files yet. */
     old = umask((mode_t)~SOCKET_FILE_MODE & 0777);
     error = bind(fd, (const struct sockaddr *)(const void *)&address, sizeof address) != 0 ||
@@ -176,10 +208,24 @@ static int open_unix(struct sockets *sockets, const struct host_listen *listen_c
                 ? errno
                 : 0;
     (void)umask(old);
-    if (error != 0) {
-        errno = error;
-        goto fail;
-    }
+    if (error == 0)
+        return fd;
+    report(sockets, listen_conf->text, strerror(error));
+    (void)close(fd);
+    return -1;
+}
+
+static int open_unix(struct sockets *sockets, const struct host_listen *listen_conf)
+{
+    const int lock = lock_folder(listen_conf->path);
+    const int fd = bind_unix(sockets, listen_conf);
+    struct listening_socket *s;
+    struct stat st;
+
+    if (lock >= 0)
+        (void)close(lock);
+    if (fd < 0)
+        return -1;
     s = add_socket(sockets, fd);
     if (s == NULL)
         return -1;
@@ -190,11 +236,6 @@ static int open_unix(struct sockets *sockets, const struct host_listen *listen_c
     s->dev = st.st_dev;
     s->ino = st.st_ino;
     return set_group(sockets, s->path);
-fail:
-    report(sockets, listen_conf->text, strerror(errno));
-    if (fd >= 0)
-        (void)close(fd);
-    return -1;
 }
 
 int sockets_open(struct sockets *sockets, const struct host_listen *listen_conf)

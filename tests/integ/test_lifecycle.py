@@ -121,13 +121,23 @@ def test_a_handler_that_blocks_costs_its_worker_only(start, connect):
     host.wait_line(r"level=error .*shutdown-timeout has passed")
 
 
-def test_sigpipe_and_sighup_are_harmless(start, connect):
+def test_sigpipe_is_harmless(start, connect):
     host = start("slots")
     host.signal(signal.SIGPIPE)
     client = connect(host)
     client.hello()
     assert client.ask("slots", {"text": "x"}).variables["slot0"] == "x"
     assert host.terminate() == 0
+
+
+def test_sighup_ends_it_in_order(start, connect):
+    """There is nothing to read again; a terminal that goes takes the host with it."""
+    host = start("slots")
+    client = connect(host)
+    client.hello()
+    host.signal(signal.SIGHUP)
+    assert client.recv_disconnect().code == 0
+    assert host.wait() == 0
 
 
 def test_signal_before_anyone_came(start):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Addresses: sockets of every kind, several, stale and live files, the warning."""
 
+import contextlib
 import os
 import socket
 import stat
@@ -8,7 +9,7 @@ import stat
 import pytest
 
 from conftest import host_args
-from lib.procs import ReservedPort, clean_env, host_binary, run
+from lib.procs import Proc, ReservedPort, clean_env, host_binary, run
 from lib.spop import Client
 
 
@@ -68,6 +69,20 @@ def test_live_socket_is_never_replaced(start, tmp_path):
     start("slots", args=["--listen", f"unix:{path}"])
     assert str(path) in fails("--listen", f"unix:{path}")
     assert serves(path)
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_hosts_that_start_at_once_do_not_replace_each_other(tmp_path, attempt):
+    """All of them find the same stale file; one may have it."""
+    path = tmp_path / "spoe.sock"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    argv = [host_binary(), *host_args("slots"), "--listen", f"unix:{path}"]
+    with contextlib.ExitStack() as stack:
+        hosts = [stack.enter_context(Proc(argv, env=clean_env())) for _ in range(4)]
+        said = [h.wait_line(r'msg="?ready|another process listens on it').group(0) for h in hosts]
+        assert sum("ready" in line for line in said) == 1, said
+        assert serves(path)
 
 
 def test_another_file_is_never_replaced(tmp_path):
