@@ -9,8 +9,11 @@
 #include "batch/span_wire.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdbool.h>
 #include <string.h>
+
+#include "span/packed.h"
 
 /* A field's tag: number << 3 | wire type. */
 #define TAG(number, type) ((uint32_t)(number) << 3 | (type))
@@ -55,11 +58,11 @@ enum array_value_field { ARRAY_VALUE_VALUES = 1 };
  * bytes takes 2 + n in the span and at most 8 + n on the wire, which the factor covers.
  */
 #define FIXED_MAX 192u
-#define ATTRIBUTE_MAX 96u
+#define ATTRIBUTE_MAX 96u /* a known key is written as KEY_FIELD_SIZE bytes, of which some stay */
 #define EVENT_MAX 32u
 #define DATA_FACTOR 4u
 
-static size_t varint_size(uint64_t v)
+static inline size_t varint_size(uint64_t v)
 {
     size_t n = 1;
 
@@ -68,7 +71,7 @@ static size_t varint_size(uint64_t v)
     return n;
 }
 
-static uint8_t *put_varint(uint8_t *p, uint64_t v)
+static inline uint8_t *put_varint(uint8_t *p, uint64_t v)
 {
     for (; v >= 0x80; v >>= 7)
         *p++ = (uint8_t)(v | 0x80);
@@ -76,14 +79,14 @@ static uint8_t *put_varint(uint8_t *p, uint64_t v)
     return p;
 }
 
-static uint8_t *put_fixed(uint8_t *p, uint64_t v, size_t n)
+static inline uint8_t *put_fixed64(uint8_t *p, uint64_t v)
 {
-    for (size_t i = 0; i < n; i++, v >>= 8)
-        *p++ = (uint8_t)v;
-    return p;
+    v = htole64(v);
+    memcpy(p, &v, sizeof v);
+    return p + sizeof v;
 }
 
-static uint8_t *put_bytes(uint8_t *p, uint32_t field, const void *from, size_t n)
+static inline uint8_t *put_bytes(uint8_t *p, uint32_t field, const void *from, size_t n)
 {
     p = put_varint(p, TAG(field, BYTES));
     p = put_varint(p, n);
@@ -93,7 +96,7 @@ static uint8_t *put_bytes(uint8_t *p, uint32_t field, const void *from, size_t n
 }
 
 /* Bytes of a length-delimited field with a tag of one byte. */
-static size_t bytes_size(size_t n)
+static inline size_t bytes_size(size_t n)
 {
     return 1 + varint_size(n) + n;
 }
@@ -109,7 +112,7 @@ static size_t array_size(const struct span_attr *attr)
 }
 
 /* Bytes of the AnyValue of an attribute. */
-static size_t value_size(const struct span_attr *attr)
+static inline size_t value_size(const struct span_attr *attr)
 {
     switch (attr->type) {
     case SPAN_STRING:
@@ -142,7 +145,7 @@ static uint8_t *put_array(uint8_t *p, const struct span_attr *attr)
 }
 
 /* The AnyValue of an attribute, without tag and length. A value is there even if it is 0. */
-static uint8_t *put_value(uint8_t *p, const struct span_attr *attr)
+static inline uint8_t *put_value(uint8_t *p, const struct span_attr *attr)
 {
     switch (attr->type) {
     case SPAN_STRING:
@@ -162,18 +165,69 @@ static uint8_t *put_value(uint8_t *p, const struct span_attr *attr)
     return p;
 }
 
+/* The field KeyValue.key of each known key, as it is written: tag, length, text. */
+#define KEY_FIELD_SIZE (2u + SPAN_KNOWN_KEY_MAX)
+struct key_field {
+    uint8_t tag, len;
+    char text[SPAN_KNOWN_KEY_MAX]; /* zeros behind it */
+};
+_Static_assert(sizeof(struct key_field) == KEY_FIELD_SIZE, "no gaps: it is copied as it lies");
+#define X(id, text) [SPAN_KEY_##id] = {TAG(KEY_VALUE_KEY, BYTES), sizeof text - 1, text},
+static const struct key_field key_fields[N_SPAN_KEYS] = {SPAN_KNOWN_KEYS(X)};
+#undef X
+
+/*
+ * A text of a known key whose lengths are below 128 and so a byte each: nearly every attribute.
+ * @return NULL: it is not such a one
+ */
+static inline uint8_t *put_short(uint8_t *p, const struct key_field *key, const char *value,
+                                 size_t n)
+{
+    const size_t size = 2u + key->len + 2u + 2u + n;
+
+    if (size >= 0x80)
+        return NULL;
+    *p++ = TAG(SPAN_ATTRIBUTES, BYTES);
+    *p++ = (uint8_t)size;
+    memcpy(p, key, KEY_FIELD_SIZE); /* one size for all is copied fastest */
+    p += 2u + key->len;
+    *p++ = TAG(KEY_VALUE_VALUE, BYTES);
+    *p++ = (uint8_t)(2u + n);
+    *p++ = TAG(ANY_VALUE_STRING, BYTES);
+    *p++ = (uint8_t)n;
+    memcpy(p, value, n);
+    return p + n;
+}
+
 static uint8_t *put_attributes(uint8_t *p, const struct span *span)
 {
-    struct span_attr attr;
-    size_t pos = 0;
+    struct packed record;
 
-    while (span_attribute(span, &pos, &attr)) {
-        const size_t size = value_size(&attr);
+    for (uint32_t at = packed_first(span); packed_read(span, at, &record); at = record.end) {
+        const struct key_field *known = &key_fields[record.id];
+        const bool is_known = record.id != SPAN_KEY_NONE;
+        struct span_attr attr;
+        size_t size;
 
-        p = put_varint(p, TAG(SPAN_ATTRIBUTES, BYTES));
-        p = put_varint(p, bytes_size(attr.key_len) + bytes_size(size));
-        p = put_bytes(p, KEY_VALUE_KEY, attr.key, attr.key_len);
-        p = put_varint(p, TAG(KEY_VALUE_VALUE, BYTES));
+        if (is_known && record.type == SPAN_STRING) {
+            uint8_t *end = put_short(p, known, span->_data + record.value, record.str_len);
+
+            if (end != NULL) {
+                p = end;
+                continue;
+            }
+        }
+        packed_value(span, &record, &attr);
+        size = value_size(&attr);
+        *p++ = TAG(SPAN_ATTRIBUTES, BYTES);
+        p = put_varint(p, bytes_size(is_known ? known->len : record.key_len) + bytes_size(size));
+        if (is_known) {
+            memcpy(p, known, KEY_FIELD_SIZE);
+            p += 2u + known->len;
+        } else {
+            p = put_bytes(p, KEY_VALUE_KEY, span->_data + record.key, record.key_len);
+        }
+        *p++ = TAG(KEY_VALUE_VALUE, BYTES);
         p = put_varint(p, size);
         p = put_value(p, &attr);
     }
@@ -189,7 +243,7 @@ static uint8_t *put_events(uint8_t *p, const struct span *span)
         p = put_varint(p, TAG(SPAN_EVENTS, BYTES));
         p = put_varint(p, 1 + sizeof(uint64_t) + bytes_size(name_len));
         p = put_varint(p, TAG(EVENT_TIME, FIXED64));
-        p = put_fixed(p, (uint64_t)event->time_unix_ns, sizeof(uint64_t));
+        p = put_fixed64(p, (uint64_t)event->time_unix_ns);
         p = put_bytes(p, EVENT_NAME, event->name, name_len);
     }
     return p;
@@ -208,28 +262,28 @@ static uint8_t *put_time(uint8_t *p, uint32_t field, int64_t unix_ns)
     if (unix_ns == 0)
         return p;
     p = put_varint(p, TAG(field, FIXED64));
-    return put_fixed(p, (uint64_t)unix_ns, sizeof(uint64_t));
+    return put_fixed64(p, (uint64_t)unix_ns);
 }
 
-static bool is_zero(const uint8_t *p, size_t n)
+static bool is_zero(const uint8_t id[8])
 {
-    uint8_t any = 0;
+    uint64_t v;
 
-    for (size_t i = 0; i < n; i++)
-        any |= p[i];
-    return any == 0;
+    memcpy(&v, id, sizeof v);
+    return v == 0;
 }
 
 static uint8_t *put_fields(uint8_t *p, const struct span *span)
 {
     size_t name_len, state_len;
     const char *name = span_name(span, &name_len), *state = span_trace_state(span, &state_len);
+    uint32_t flags;
 
     p = put_bytes(p, SPAN_TRACE_ID, span->context.trace_id, sizeof span->context.trace_id);
     p = put_bytes(p, SPAN_SPAN_ID, span->context.span_id, sizeof span->context.span_id);
     if (state_len > 0)
         p = put_bytes(p, SPAN_TRACE_STATE, state, state_len);
-    if (!is_zero(span->parent_id, sizeof span->parent_id))
+    if (!is_zero(span->parent_id))
         p = put_bytes(p, SPAN_PARENT_SPAN_ID, span->parent_id, sizeof span->parent_id);
     if (name_len > 0)
         p = put_bytes(p, SPAN_NAME, name, name_len);
@@ -246,10 +300,13 @@ static uint8_t *put_fields(uint8_t *p, const struct span *span)
         p = put_varint(p, TAG(STATUS_CODE, VARINT));
         p = put_varint(p, span->status);
     }
+    flags = span->context.flags | FLAGS_HAS_IS_REMOTE;
+    if (span->parent_remote)
+        flags |= FLAGS_IS_REMOTE;
+    flags = htole32(flags);
     p = put_varint(p, TAG(SPAN_FLAGS, FIXED32));
-    return put_fixed(
-        p, span->context.flags | FLAGS_HAS_IS_REMOTE | (span->parent_remote ? FLAGS_IS_REMOTE : 0),
-        sizeof(uint32_t));
+    memcpy(p, &flags, sizeof flags);
+    return p + sizeof flags;
 }
 
 size_t span_wire_bound(const struct span *span)

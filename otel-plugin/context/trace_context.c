@@ -11,7 +11,12 @@
 
 #include "context/hex.h"
 
-enum { AT_VERSION = 0, AT_TRACE = 3, AT_SPAN = 36, AT_FLAGS = 53 };
+enum {
+    AT_VERSION = 0,
+    AT_TRACE = TRACEPARENT_TRACE_ID,
+    AT_SPAN = TRACEPARENT_SPAN_ID,
+    AT_FLAGS = 53
+};
 
 bool traceparent_parse(const char *p, size_t n, struct trace_context *ret)
 {

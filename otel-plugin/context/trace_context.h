@@ -11,6 +11,9 @@
 #include <stdint.h>
 
 #define TRACEPARENT_LEN 55u /* version 00 */
+/* Where the ids' digits are in one. */
+#define TRACEPARENT_TRACE_ID 3u
+#define TRACEPARENT_SPAN_ID 36u
 #define TRACE_FLAG_SAMPLED 0x01u
 #define TRACE_FLAG_RANDOM 0x02u /* the low 7 bytes of the trace id are random */
 

@@ -8,44 +8,38 @@
 
 const struct attr_names attr_names[N_ATTRS] = {
 #define X(id, stable, old_server, old_client, stays)                                               \
-    [ATTR_##id] = {stable, old_server, old_client, stays},
+    [ATTR_##id] = {SPAN_KEY_##stable, SPAN_KEY_##old_server, SPAN_KEY_##old_client, stays},
     OTEL_ATTRIBUTES(X)
 #undef X
 };
 
-static const char *old_name(const struct span *span, enum otel_attr attr)
-{
-    return span->kind == SPAN_SERVER ? attr_names[attr].old_server : attr_names[attr].old_client;
-}
-
-/* The names under which an attribute is written; NULL for none. */
+/* The names under which an attribute is written; SPAN_KEY_NONE for none. */
 struct names {
-    const char *stable, *old;
+    enum span_key stable, old;
 };
 
 static struct names names_of(enum semconv_mode mode, const struct span *span, enum otel_attr attr)
 {
     const struct attr_names *all = &attr_names[attr];
-    struct names names = {all->stable, NULL};
+    struct names names = {all->stable, SPAN_KEY_NONE};
 
     if (mode == SEMCONV_STABLE)
         return names;
-    names.old = old_name(span, attr);
-    if (mode == SEMCONV_OLD && names.old != NULL && !all->stays)
-        names.stable = NULL;
+    names.old = span->kind == SPAN_SERVER ? all->old_server : all->old_client;
+    if (mode == SEMCONV_OLD && names.old != SPAN_KEY_NONE && !all->stays)
+        names.stable = SPAN_KEY_NONE;
     return names;
 }
 
 /* http.target is path and query; it is there when the query comes, since the path comes before. */
-static void append_query(struct span *span, const char *key, struct spoe_span query)
+static void append_query(struct span *span, enum span_key key, struct spoe_span query)
 {
-    const size_t key_len = strlen(key);
     char text[SPAN_VALUE_MAX];
     struct span_attr path;
     const char *mark;
     size_t n = 0;
 
-    if (span_find(span, key, key_len, &path) && path.type == SPAN_STRING) {
+    if (span_find_known(span, key, &path) && path.type == SPAN_STRING) {
         /* A query that comes twice takes the first one's place. */
         mark = path.str_len > 0 ? memchr(path.str, '?', path.str_len) : NULL;
         n = mark != NULL ? (size_t)(mark - path.str) : path.str_len;
@@ -57,7 +51,7 @@ static void append_query(struct span *span, const char *key, struct spoe_span qu
         query.n = sizeof text - n;
     if (query.n > 0)
         memcpy(text + n, query.p, query.n);
-    span_set_str(span, key, key_len, text, n + query.n);
+    span_set_known_str(span, key, text, n + query.n);
 }
 
 void attr_set_texts(enum semconv_mode mode, struct span *span, enum otel_attr attr,
@@ -65,14 +59,14 @@ void attr_set_texts(enum semconv_mode mode, struct span *span, enum otel_attr at
 {
     const struct names names = names_of(mode, span, attr);
 
-    if (names.stable != NULL)
-        span_set_str(span, names.stable, strlen(names.stable), value.p, value.n);
-    if (names.old == NULL)
+    if (names.stable != SPAN_KEY_NONE)
+        span_set_known_str(span, names.stable, value.p, value.n);
+    if (names.old == SPAN_KEY_NONE)
         return;
     if (attr == ATTR_URL_QUERY)
         append_query(span, names.old, old_value);
     else
-        span_set_str(span, names.old, strlen(names.old), old_value.p, old_value.n);
+        span_set_known_str(span, names.old, old_value.p, old_value.n);
 }
 
 void attr_set_text(enum semconv_mode mode, struct span *span, enum otel_attr attr,
@@ -85,20 +79,20 @@ void attr_set_int(enum semconv_mode mode, struct span *span, enum otel_attr attr
 {
     const struct names names = names_of(mode, span, attr);
 
-    if (names.stable != NULL)
-        span_set_int(span, names.stable, strlen(names.stable), value);
-    if (names.old != NULL)
-        span_set_int(span, names.old, strlen(names.old), value);
+    if (names.stable != SPAN_KEY_NONE)
+        span_set_known_int(span, names.stable, value);
+    if (names.old != SPAN_KEY_NONE)
+        span_set_known_int(span, names.old, value);
 }
 
 void attr_set_bool(enum semconv_mode mode, struct span *span, enum otel_attr attr, bool value)
 {
     const struct names names = names_of(mode, span, attr);
 
-    if (names.stable != NULL)
-        span_set_bool(span, names.stable, strlen(names.stable), value);
-    if (names.old != NULL)
-        span_set_bool(span, names.old, strlen(names.old), value);
+    if (names.stable != SPAN_KEY_NONE)
+        span_set_known_bool(span, names.stable, value);
+    if (names.old != SPAN_KEY_NONE)
+        span_set_known_bool(span, names.old, value);
 }
 
 static char lower(char c)
@@ -136,7 +130,6 @@ bool attr_find(enum semconv_mode mode, const struct span *span, enum otel_attr a
                struct span_attr *ret)
 {
     const struct names names = names_of(mode, span, attr);
-    const char *name = names.stable != NULL ? names.stable : names.old;
 
-    return name != NULL && span_find(span, name, strlen(name), ret);
+    return span_find_known(span, names.stable != SPAN_KEY_NONE ? names.stable : names.old, ret);
 }

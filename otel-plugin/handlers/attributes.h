@@ -12,9 +12,9 @@
 #include "handlers/conventions.h"
 #include "span/span.h"
 
-/* For tests and for tables; names[0] is the stable name. */
+/* For tests and for tables; the names are of enum span_key. */
 struct attr_names {
-    const char *stable, *old_server, *old_client;
+    uint8_t stable, old_server, old_client;
     bool stays;
 };
 extern const struct attr_names attr_names[N_ATTRS];

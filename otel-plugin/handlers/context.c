@@ -12,7 +12,6 @@
 
 #include <spoe/util.h>
 
-#include "context/hex.h"
 #include "handlers/handlers.h"
 #include "handlers/messages.h"
 
@@ -185,18 +184,15 @@ static void write_answer(struct handlers *handlers, struct spoe_request *req,
     const struct spoe_value sampled = spoe_value_bool(context_is_sampled(context));
     struct answer answer = {.handlers = handlers, .req = req, .wanted = policy->variables};
     char traceparent[TRACEPARENT_LEN], b3[B3_SINGLE_LEN];
-    char trace_id[2 * sizeof context->trace_id], span_id[2 * sizeof context->span_id];
 
-    if ((policy->propagators.set & PROPAGATOR_TRACECONTEXT) != 0) {
-        traceparent_format(context, traceparent);
+    traceparent_format(context, traceparent); /* the ids are in it */
+    if ((policy->propagators.set & PROPAGATOR_TRACECONTEXT) != 0)
         set_text(&answer, CONTEXT_TRACEPARENT, traceparent, sizeof traceparent);
-    }
-    if (request != NULL) {
-        hex_write(context->trace_id, sizeof context->trace_id, trace_id);
-        set_text(&answer, CONTEXT_TRACE_ID, trace_id, sizeof trace_id);
-    }
-    hex_write(context->span_id, sizeof context->span_id, span_id);
-    set_text(&answer, CONTEXT_SPAN_ID, span_id, sizeof span_id);
+    if (request != NULL)
+        set_text(&answer, CONTEXT_TRACE_ID, traceparent + TRACEPARENT_TRACE_ID,
+                 2 * sizeof context->trace_id);
+    set_text(&answer, CONTEXT_SPAN_ID, traceparent + TRACEPARENT_SPAN_ID,
+             2 * sizeof context->span_id);
     if (request != NULL)
         set(&answer, CONTEXT_SAMPLED, &sampled);
     if ((policy->propagators.set & (PROPAGATOR_B3 | PROPAGATOR_B3MULTI)) != 0) {

@@ -10,55 +10,55 @@
 #define OTEL_HANDLERS_CONVENTIONS_H
 
 /*
- * X(id, stable name, old name on SERVER, old name on CLIENT, stays)
+ * X(id, stable name, old name on SERVER, old name on CLIENT, stays); names as numbers of
+ * span/known_keys.h, which has their texts.
  * Old names are written beside the stable ones with http/dup and in their place with http/old;
- * NULL: the name never changed. `stays`: HAProxy's agents wrote the stable name beside the old
+ * NONE: the name never changed. `stays`: HAProxy's agents wrote the stable name beside the old
  * HTTP ones all along, so http/old keeps it, too.
  */
 #define OTEL_ATTRIBUTES(X)                                                                         \
-    X(METHOD, "http.request.method", "http.method", "http.method", 0)                              \
+    X(METHOD, HTTP_REQUEST_METHOD, HTTP_METHOD, HTTP_METHOD, 0)                                    \
     /* Set after METHOD, so the old name ends up with the method as it came. */                    \
-    X(METHOD_ORIGINAL, "http.request.method_original", "http.method", "http.method", 0)            \
-    X(STATUS_CODE, "http.response.status_code", "http.status_code", "http.status_code", 0)         \
-    X(RESEND_COUNT, "http.request.resend_count", "http.resend_count", "http.resend_count", 0)      \
-    X(REQUEST_SIZE, "http.request.body.size", "http.request_content_length",                       \
-      "http.request_content_length", 0)                                                            \
-    X(RESPONSE_SIZE, "http.response.body.size", "http.response_content_length",                    \
-      "http.response_content_length", 0)                                                           \
-    X(ROUTE, "http.route", NULL, NULL, 0)                                                          \
-    X(URL_PATH, "url.path", "http.target", "http.target", 0)                                       \
+    X(METHOD_ORIGINAL, HTTP_REQUEST_METHOD_ORIGINAL, HTTP_METHOD, HTTP_METHOD, 0)                  \
+    X(STATUS_CODE, HTTP_RESPONSE_STATUS_CODE, HTTP_STATUS_CODE, HTTP_STATUS_CODE, 0)               \
+    X(RESEND_COUNT, HTTP_REQUEST_RESEND_COUNT, HTTP_RESEND_COUNT, HTTP_RESEND_COUNT, 0)            \
+    X(REQUEST_SIZE, HTTP_REQUEST_BODY_SIZE, HTTP_REQUEST_CONTENT_LENGTH,                           \
+      HTTP_REQUEST_CONTENT_LENGTH, 0)                                                              \
+    X(RESPONSE_SIZE, HTTP_RESPONSE_BODY_SIZE, HTTP_RESPONSE_CONTENT_LENGTH,                        \
+      HTTP_RESPONSE_CONTENT_LENGTH, 0)                                                             \
+    X(ROUTE, HTTP_ROUTE, NONE, NONE, 0)                                                            \
+    X(URL_PATH, URL_PATH, HTTP_TARGET, HTTP_TARGET, 0)                                             \
     /* The old convention has the query behind http.target's path. */                              \
-    X(URL_QUERY, "url.query", "http.target", "http.target", 0)                                     \
-    X(URL_SCHEME, "url.scheme", "http.scheme", "http.scheme", 0)                                   \
-    X(URL_FULL, "url.full", "http.url", "http.url", 0)                                             \
-    X(SERVER_ADDRESS, "server.address", "net.host.name", "net.peer.name", 1)                       \
-    X(SERVER_PORT, "server.port", "net.host.port", "net.peer.port", 1)                             \
-    X(CLIENT_ADDRESS, "client.address", "http.client_ip", "http.client_ip", 1)                     \
-    X(CLIENT_PORT, "client.port", NULL, NULL, 0)                                                   \
-    X(PEER_ADDRESS, "network.peer.address", "net.sock.peer.addr", "net.sock.peer.addr", 0)         \
-    X(PEER_PORT, "network.peer.port", "net.sock.peer.port", "net.sock.peer.port", 0)               \
-    X(LOCAL_ADDRESS, "network.local.address", "net.sock.host.addr", "net.sock.host.addr", 0)       \
-    X(LOCAL_PORT, "network.local.port", "net.sock.host.port", "net.sock.host.port", 0)             \
-    X(PROTOCOL_VERSION, "network.protocol.version", "net.protocol.version",                        \
-      "net.protocol.version", 0)                                                                   \
-    X(USER_AGENT, "user_agent.original", NULL, NULL, 0)                                            \
-    X(ERROR_TYPE, "error.type", NULL, NULL, 0)                                                     \
-    X(TLS_NAME, "tls.protocol.name", NULL, NULL, 0)                                                \
-    X(TLS_VERSION, "tls.protocol.version", NULL, NULL, 0)                                          \
-    X(TLS_NEXT_PROTOCOL, "tls.next_protocol", NULL, NULL, 0)                                       \
-    X(TLS_RESUMED, "tls.resumed", NULL, NULL, 0)                                                   \
-    X(FRONTEND_NAME, "haproxy.frontend.name", NULL, NULL, 0)                                       \
-    X(FRONTEND_PORT, "haproxy.frontend.port", NULL, NULL, 0)                                       \
-    X(BACKEND_NAME, "haproxy.backend.name", NULL, NULL, 0)                                         \
-    X(SERVER_NAME, "haproxy.server.name", NULL, NULL, 0)                                           \
-    X(TIME_HANDSHAKE, "haproxy.time.handshake", NULL, NULL, 0)                                     \
-    X(TIME_QUEUE, "haproxy.time.queue", NULL, NULL, 0)                                             \
-    X(TIME_CONNECT, "haproxy.time.connect", NULL, NULL, 0)                                         \
-    X(TIME_RESPONSE, "haproxy.time.response", NULL, NULL, 0)                                       \
-    X(REDISPATCHED, "haproxy.redispatched", NULL, NULL, 0)                                         \
-    X(REUSED, "haproxy.connection.reused", NULL, NULL, 0)                                          \
-    X(CACHE_HIT, "haproxy.cache.hit", NULL, NULL, 0)                                               \
-    X(TERMINATION_STATE, "haproxy.termination_state", NULL, NULL, 0)
+    X(URL_QUERY, URL_QUERY, HTTP_TARGET, HTTP_TARGET, 0)                                           \
+    X(URL_SCHEME, URL_SCHEME, HTTP_SCHEME, HTTP_SCHEME, 0)                                         \
+    X(URL_FULL, URL_FULL, HTTP_URL, HTTP_URL, 0)                                                   \
+    X(SERVER_ADDRESS, SERVER_ADDRESS, NET_HOST_NAME, NET_PEER_NAME, 1)                             \
+    X(SERVER_PORT, SERVER_PORT, NET_HOST_PORT, NET_PEER_PORT, 1)                                   \
+    X(CLIENT_ADDRESS, CLIENT_ADDRESS, HTTP_CLIENT_IP, HTTP_CLIENT_IP, 1)                           \
+    X(CLIENT_PORT, CLIENT_PORT, NONE, NONE, 0)                                                     \
+    X(PEER_ADDRESS, NETWORK_PEER_ADDRESS, NET_SOCK_PEER_ADDR, NET_SOCK_PEER_ADDR, 0)               \
+    X(PEER_PORT, NETWORK_PEER_PORT, NET_SOCK_PEER_PORT, NET_SOCK_PEER_PORT, 0)                     \
+    X(LOCAL_ADDRESS, NETWORK_LOCAL_ADDRESS, NET_SOCK_HOST_ADDR, NET_SOCK_HOST_ADDR, 0)             \
+    X(LOCAL_PORT, NETWORK_LOCAL_PORT, NET_SOCK_HOST_PORT, NET_SOCK_HOST_PORT, 0)                   \
+    X(PROTOCOL_VERSION, NETWORK_PROTOCOL_VERSION, NET_PROTOCOL_VERSION, NET_PROTOCOL_VERSION, 0)   \
+    X(USER_AGENT, USER_AGENT_ORIGINAL, NONE, NONE, 0)                                              \
+    X(ERROR_TYPE, ERROR_TYPE, NONE, NONE, 0)                                                       \
+    X(TLS_NAME, TLS_PROTOCOL_NAME, NONE, NONE, 0)                                                  \
+    X(TLS_VERSION, TLS_PROTOCOL_VERSION, NONE, NONE, 0)                                            \
+    X(TLS_NEXT_PROTOCOL, TLS_NEXT_PROTOCOL, NONE, NONE, 0)                                         \
+    X(TLS_RESUMED, TLS_RESUMED, NONE, NONE, 0)                                                     \
+    X(FRONTEND_NAME, HAPROXY_FRONTEND_NAME, NONE, NONE, 0)                                         \
+    X(FRONTEND_PORT, HAPROXY_FRONTEND_PORT, NONE, NONE, 0)                                         \
+    X(BACKEND_NAME, HAPROXY_BACKEND_NAME, NONE, NONE, 0)                                           \
+    X(SERVER_NAME, HAPROXY_SERVER_NAME, NONE, NONE, 0)                                             \
+    X(TIME_HANDSHAKE, HAPROXY_TIME_HANDSHAKE, NONE, NONE, 0)                                       \
+    X(TIME_QUEUE, HAPROXY_TIME_QUEUE, NONE, NONE, 0)                                               \
+    X(TIME_CONNECT, HAPROXY_TIME_CONNECT, NONE, NONE, 0)                                           \
+    X(TIME_RESPONSE, HAPROXY_TIME_RESPONSE, NONE, NONE, 0)                                         \
+    X(REDISPATCHED, HAPROXY_REDISPATCHED, NONE, NONE, 0)                                           \
+    X(REUSED, HAPROXY_CONNECTION_REUSED, NONE, NONE, 0)                                            \
+    X(CACHE_HIT, HAPROXY_CACHE_HIT, NONE, NONE, 0)                                                 \
+    X(TERMINATION_STATE, HAPROXY_TERMINATION_STATE, NONE, NONE, 0)
 
 /*
  * X(argument, kind of value, attribute, spans that open with it, spans of the response message)

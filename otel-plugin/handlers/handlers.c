@@ -112,7 +112,7 @@ static void on_request(struct handlers_worker *worker, struct spoe_request *req,
         return;
     }
     span_set_trace_state(span, begun.tracestate, begun.tracestate_len);
-    slots_set_request(h, span, slot);
+    slots_set_request(h, span, name, slot);
     (void)arguments_set(h, msg, span, NULL);
 
     switch (store_open(h->store, id.p, id.n, span, msg->recv_mono_ns, msg->recv_unix_ns)) {
@@ -159,7 +159,7 @@ static void on_backend(struct handlers_worker *worker, struct spoe_request *req,
         count(&h->counters->no_memory, 1);
         return;
     }
-    slots_set_backend(h, span, slot);
+    slots_set_backend(h, span, name, slot);
     (void)arguments_set(h, msg, NULL, span);
 
     switch (store_attach(h->store, id.p, id.n, span, msg->recv_unix_ns, &context)) {

@@ -11,16 +11,19 @@ _Static_assert(HTTP_ADDRESS_MAX >= INET6_ADDRSTRLEN, "an address fits");
 
 bool http_method_known(const char *list, struct spoe_span method)
 {
-    while (*list != '\0') {
-        const size_t n = strcspn(list, ",");
+    const char *word = list;
 
-        if (n == method.n && n > 0 && memcmp(list, method.p, n) == 0)
+    if (method.n == 0)
+        return false;
+    for (const char *p = list;; p++) {
+        if (*p != ',' && *p != '\0')
+            continue;
+        if ((size_t)(p - word) == method.n && memcmp(word, method.p, method.n) == 0)
             return true;
-        list += n;
-        if (*list == ',')
-            list++;
+        if (*p == '\0')
+            return false;
+        word = p + 1;
     }
-    return false;
 }
 
 /* Digits of a port, 1 to 65535. */
@@ -39,6 +42,22 @@ static bool read_port(const char *p, size_t n, uint32_t *ret)
         return false;
     *ret = port;
     return true;
+}
+
+static bool never_in_host(char c)
+{
+    switch (c) {
+    case '[':
+    case ']':
+    case '@':
+    case '/':
+    case ' ':
+    case '\t':
+    case '\0':
+        return true;
+    default:
+        return false;
+    }
 }
 
 bool http_split_host(struct spoe_span text, struct spoe_span *ret_host, uint32_t *ret_port)
@@ -66,7 +85,7 @@ bool http_split_host(struct spoe_span text, struct spoe_span *ret_host, uint32_t
     if (host.n == 0)
         return false;
     for (size_t i = 0; i < host.n; i++)
-        if (strchr("[]@/ \t", host.p[i]) != NULL) /* NUL is found too */
+        if (never_in_host(host.p[i]))
             return false;
     if (after < end) {
         if (*after != ':')
@@ -94,14 +113,33 @@ bool http_get_port(const struct spoe_value *value, int64_t *ret)
     return spoe_get_int(value, ret) && *ret > 0 && *ret <= 65535;
 }
 
+/* inet_ntop(3) goes through printf, which costs more than all else that is done for a request. */
+static struct spoe_span ipv4_text(const uint8_t ip[4], char *buf)
+{
+    char *p = buf;
+
+    for (int i = 0; i < 4; i++) {
+        const unsigned n = ip[i];
+
+        if (i > 0)
+            *p++ = '.';
+        if (n >= 100)
+            *p++ = (char)('0' + n / 100);
+        if (n >= 10)
+            *p++ = (char)('0' + n / 10 % 10);
+        *p++ = (char)('0' + n % 10);
+    }
+    return (struct spoe_span){buf, (size_t)(p - buf)};
+}
+
 bool http_get_address(const struct spoe_value *value, char *buf, struct spoe_span *ret)
 {
     const char *text;
 
     switch (value->type) {
     case SPOE_T_IPV4:
-        text = inet_ntop(AF_INET, value->u.ip4, buf, HTTP_ADDRESS_MAX);
-        break;
+        *ret = ipv4_text(value->u.ip4, buf);
+        return true;
     case SPOE_T_IPV6:
         text = inet_ntop(AF_INET6, value->u.ip6, buf, HTTP_ADDRESS_MAX);
         break;

@@ -12,8 +12,9 @@
 
 #include <spoe/plugin.h>
 
-/* RFC 9110, RFC 5789 and QUERY: the methods of the attribute http.request.method. */
-#define HTTP_KNOWN_METHODS "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE"
+/* RFC 9110, RFC 5789 and QUERY: the methods of the attribute http.request.method, frequent first.
+ */
+#define HTTP_KNOWN_METHODS "GET,POST,PUT,DELETE,HEAD,PATCH,OPTIONS,CONNECT,QUERY,TRACE"
 
 /** Whether a comma-separated list names the method; case counts (RFC 9110, 9.1). */
 bool http_method_known(const char *list, struct spoe_span method);

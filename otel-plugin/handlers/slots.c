@@ -34,26 +34,29 @@ struct spoe_span slots_name(const struct handlers *h, const struct spoe_value *m
     return spoe_str("HTTP");
 }
 
-static void set_method(const struct handlers *h, struct span *span, const struct spoe_value *method)
+/* @param name  slots_name(): the method itself where it is known */
+static void set_method(const struct handlers *h, struct span *span, const struct spoe_value *method,
+                       struct spoe_span name)
 {
     if (method->type != SPOE_T_STR || method->u.s.n == 0)
         return;
-    if (http_method_known(h->known_methods, method->u.s)) {
-        attr_set_text(h->semconv, span, ATTR_METHOD, method->u.s);
+    if (name.p == method->u.s.p) {
+        attr_set_text(h->semconv, span, ATTR_METHOD, name);
         return;
     }
     attr_set_text(h->semconv, span, ATTR_METHOD, spoe_str("_OTHER"));
     attr_set_text(h->semconv, span, ATTR_METHOD_ORIGINAL, method->u.s);
 }
 
-void slots_set_request(const struct handlers *h, struct span *server, const struct spoe_value *slot)
+void slots_set_request(const struct handlers *h, struct span *server, struct spoe_span name,
+                       const struct spoe_value *slot)
 {
     const struct spoe_value *host = &slot[REQUEST_HOST], *tls = &slot[REQUEST_SSL_FC];
     char buf[HTTP_ADDRESS_MAX];
     struct spoe_span text;
     uint32_t port;
 
-    set_method(h, server, &slot[REQUEST_METHOD]);
+    set_method(h, server, &slot[REQUEST_METHOD], name);
     set_text(h, server, ATTR_URL_PATH, &slot[REQUEST_PATH]);
     if (tls->type == SPOE_T_BOOL)
         attr_set_text(h->semconv, server, ATTR_URL_SCHEME, spoe_str(tls->u.b ? "https" : "http"));
@@ -73,9 +76,10 @@ void slots_set_request(const struct handlers *h, struct span *server, const stru
     set_port(h, server, ATTR_FRONTEND_PORT, &slot[REQUEST_FE_PORT]);
 }
 
-void slots_set_backend(const struct handlers *h, struct span *client, const struct spoe_value *slot)
+void slots_set_backend(const struct handlers *h, struct span *client, struct spoe_span name,
+                       const struct spoe_value *slot)
 {
-    set_method(h, client, &slot[BACKEND_METHOD]);
+    set_method(h, client, &slot[BACKEND_METHOD], name);
     set_text(h, client, ATTR_URL_PATH, &slot[BACKEND_PATH]);
 }
 

@@ -13,9 +13,10 @@
 struct spoe_span slots_name(const struct handlers *h, const struct spoe_value *method);
 
 /* Fill a span from the slots of its message; of the response, both. */
-void slots_set_request(const struct handlers *h, struct span *server,
+/* @param name  slots_name() of the message */
+void slots_set_request(const struct handlers *h, struct span *server, struct spoe_span name,
                        const struct spoe_value *slot);
-void slots_set_backend(const struct handlers *h, struct span *client,
+void slots_set_backend(const struct handlers *h, struct span *client, struct spoe_span name,
                        const struct spoe_value *slot);
 void slots_set_response(const struct handlers *h, struct span *server, struct span *client,
                         const struct spoe_value *slot);

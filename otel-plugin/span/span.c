@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/span/span.c - spans, packed for a process that keeps 200 000 of them open.
+ * otel-plugin/span/span.c - spans, packed for a process that keeps 200 000 of them open: packed.h.
  *
- * The block of a span holds the name, then one record per attribute:
- *
- *   u8 key     0: u16 length and the bytes follow; else a known key, counted from 1
- *   u8 type    enum span_value_type
- *   value      STRING, BYTES: u16 length and the bytes; BOOL: u8; INT: i64
- *              STRINGS: u16 length of what follows, for each string u16 length and the bytes
- *
- * Numbers are in the machine's order and not aligned.
+ * Nearly every attribute has a known key that is set once, and a text without anything to repair;
+ * that way is short (place_new(), utf8_copy_clean()), and all else takes the long one.
  */
 #include "span/span.h"
 
@@ -18,17 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "span/known_keys.h"
+#include "span/packed.h"
 #include "span/utf8.h"
 
+_Static_assert(SPAN_VALUE_MAX <= UINT16_MAX, "a name's length fits _name_len");
 /* The worst case fits the 32-bit offsets with room: 128 * (4096 + 256 + 6) + 4096 < 2^20. */
 #define STEP 64u
 /*
  * The first block lies behind the span itself, in one allocation, and holds what a usual request
- * brings while it is open; a span that outgrows it, as SERVER does by custom attributes with the
- * response, gets a block of its own.
+ * brings, some custom attributes included; a span that outgrows it gets a block of its own.
  */
-#define SERVER_DATA 144u
+#define SERVER_DATA 176u
 #define CLIENT_DATA 112u
 
 /* The spans of a request may be in different batches, so the last one to go frees it. */
@@ -43,27 +37,25 @@ struct known {
     size_t len;
 };
 
-#define KNOWN(text) {text, sizeof text - 1},
-static const struct known known_keys[] = {SPAN_KNOWN_KEYS(KNOWN)};
-#define N_KNOWN (sizeof known_keys / sizeof known_keys[0])
-_Static_assert(N_KNOWN < 64, "a known key is one bit of struct span's _keys; bit 0: others");
+#define X(id, text) [SPAN_KEY_##id] = {text, sizeof text - 1},
+static const struct known known_keys[N_SPAN_KEYS] = {SPAN_KNOWN_KEYS(X)};
+#undef X
+_Static_assert(N_SPAN_KEYS <= 64, "a known key is one bit of struct span's _keys");
 
-/* The same keys' lengths side by side, so that a search looks at few keys: pack_key(). */
-#define LENGTH(text) (uint8_t)(sizeof text - 1),
-static const uint8_t known_lengths[] = {SPAN_KNOWN_KEYS(LENGTH)};
+/* The same keys' lengths side by side, so that a search looks at few keys: find_known(). */
+#define X(id, text) [SPAN_KEY_##id] = (uint8_t)(sizeof text - 1),
+static const uint8_t known_lengths[N_SPAN_KEYS] = {SPAN_KNOWN_KEYS(X)};
+#undef X
+#define X(id, text) _Static_assert(sizeof text - 1 <= SPAN_KNOWN_KEY_MAX, text);
+SPAN_KNOWN_KEYS(X)
+#undef X
 
-/* A key as it is packed: a byte, and for keys that are not known a repaired copy. */
-struct packed_key {
+/* A key as it is packed: its number, or a repaired copy. */
+struct key {
+    uint64_t bit; /* in _keys, or where it is not known in _others */
     uint8_t id;
     uint16_t len;
     char text[SPAN_KEY_MAX];
-};
-
-/* One record; offsets into the block. */
-struct record {
-    uint8_t id, type;
-    uint16_t key_len, str_len;
-    uint32_t start, key, value, end;
 };
 
 static struct span_limits limits = {
@@ -86,14 +78,6 @@ static size_t value_length(const char *p, size_t n, size_t max)
     if (len <= limits.value_length) /* a character has a byte at least */
         return len;
     return utf8_repair_chars(p, n, max, limits.value_length);
-}
-
-static uint16_t get_u16(const char *p)
-{
-    uint16_t v;
-
-    memcpy(&v, p, sizeof v);
-    return v;
 }
 
 static char *put_u16(char *p, size_t v)
@@ -134,7 +118,6 @@ struct span *span_create(enum span_kind kind, const struct trace_context *contex
 {
     const size_t first = kind == SPAN_SERVER ? SERVER_DATA : CLIENT_DATA;
     struct span *span = malloc(sizeof *span + first);
-    size_t len;
 
     if (span == NULL)
         return NULL;
@@ -143,12 +126,17 @@ struct span *span_create(enum span_kind kind, const struct trace_context *contex
                           .start_unix_ns = start_unix_ns,
                           ._size = (uint32_t)first};
     span->_data = span->_first;
-    len = utf8_repair(name, name_len, NULL, SPAN_VALUE_MAX);
-    if (!reserve(span, len)) {
-        free(span);
-        return NULL;
+    if (name_len <= first && utf8_copy_clean(name, name_len, span->_first)) {
+        span->_name_len = (uint16_t)name_len;
+    } else {
+        const size_t len = utf8_repair(name, name_len, NULL, SPAN_VALUE_MAX);
+
+        if (!reserve(span, len)) {
+            free(span);
+            return NULL;
+        }
+        span->_name_len = (uint16_t)utf8_repair(name, name_len, span->_data, len);
     }
-    span->_name_len = (uint32_t)utf8_repair(name, name_len, span->_data, len);
     span->_used = span->_name_len;
     if (parent_id != NULL) {
         memcpy(span->parent_id, parent_id, sizeof span->parent_id);
@@ -208,89 +196,75 @@ void span_destroy(struct span *span)
     free(span);
 }
 
-/* Read the record at `at`; false at the end of the block. */
-static bool read_record(const struct span *span, uint32_t at, struct record *ret)
+static enum span_key find_known(const char *key, size_t n)
 {
-    const char *data = span->_data;
-
-    if (at >= span->_used)
-        return false;
-    ret->start = at;
-    ret->id = (uint8_t)data[at++];
-    if (ret->id == 0) {
-        ret->key_len = get_u16(data + at);
-        ret->key = at + 2;
-        at = ret->key + ret->key_len;
-    } else {
-        ret->key_len = 0;
-        ret->key = 0;
-    }
-    ret->type = (uint8_t)data[at++];
-    ret->str_len = 0;
-    switch (ret->type) {
-    case SPAN_STRING:
-    case SPAN_BYTES:
-    case SPAN_STRINGS:
-        ret->str_len = get_u16(data + at);
-        ret->value = at + 2;
-        ret->end = ret->value + ret->str_len;
-        break;
-    case SPAN_BOOL:
-        ret->value = at;
-        ret->end = at + 1;
-        break;
-    default:
-        assert(ret->type == SPAN_INT);
-        ret->value = at;
-        ret->end = at + (uint32_t)sizeof(int64_t);
-        break;
-    }
-    assert(ret->end <= span->_used);
-    return true;
-}
-
-static bool pack_key(const char *key, size_t n, struct packed_key *ret)
-{
-    if (n == 0)
-        return false;
-    for (size_t i = 0; n <= UINT8_MAX && i < N_KNOWN; i++) {
-        const uint8_t *at = memchr(known_lengths + i, (int)n, N_KNOWN - i);
+    if (memchr(key, '.', n) == NULL)
+        return SPAN_KEY_NONE; /* each known key has one */
+    for (size_t i = SPAN_KEY_NONE + 1; n <= SPAN_KNOWN_KEY_MAX && i < N_SPAN_KEYS; i++) {
+        const uint8_t *at = memchr(known_lengths + i, (int)n, N_SPAN_KEYS - i);
 
         if (at == NULL)
             break;
         i = (size_t)(at - known_lengths);
-        if (memcmp(known_keys[i].key, key, n) == 0) {
-            ret->id = (uint8_t)(i + 1);
-            ret->len = 0;
-            return true;
-        }
+        if (memcmp(known_keys[i].key, key, n) == 0)
+            return (enum span_key)i;
     }
-    /* Asks for a character more than fits, to tell a key that is too long from one that fits. */
-    if (n > SPAN_KEY_MAX || utf8_repair(key, n, NULL, SPAN_KEY_MAX + 3) > SPAN_KEY_MAX)
+    return SPAN_KEY_NONE;
+}
+
+/* A bit that tells most keys apart. */
+static uint32_t other_bit(const char *key, size_t n)
+{
+    const unsigned hash = (unsigned)n * 7u + (unsigned char)key[0] * 3u +
+                          (unsigned char)key[n / 2] * 5u + (unsigned char)key[n - 1];
+
+    return UINT32_C(1) << (hash & 31);
+}
+
+static void know_key(enum span_key id, struct key *ret)
+{
+    ret->id = (uint8_t)id;
+    ret->len = 0;
+    ret->bit = UINT64_C(1) << id;
+}
+
+static bool read_key(const char *key, size_t n, struct key *ret)
+{
+    enum span_key id;
+
+    if (n == 0)
         return false;
-    ret->id = 0;
-    ret->len = (uint16_t)utf8_repair(key, n, ret->text, sizeof ret->text);
+    id = find_known(key, n);
+    if (id != SPAN_KEY_NONE) {
+        know_key(id, ret);
+        return true;
+    }
+    ret->id = SPAN_KEY_NONE;
+    ret->len = (uint16_t)n;
+    if (n > SPAN_KEY_MAX)
+        return false;
+    if (!utf8_copy_clean(key, n, ret->text)) {
+        /* Asks for a character more than fits, to tell a key that is too long from one that fits.
+         */
+        if (utf8_repair(key, n, NULL, SPAN_KEY_MAX + 3) > SPAN_KEY_MAX)
+            return false;
+        ret->len = (uint16_t)utf8_repair(key, n, ret->text, sizeof ret->text);
+    }
+    ret->bit = other_bit(ret->text, ret->len);
     return true;
 }
 
-static bool same_key(const struct span *span, const struct record *record,
-                     const struct packed_key *key)
+static bool same_key(const struct span *span, const struct packed *record, const struct key *key)
 {
     return record->id == key->id && record->key_len == key->len &&
            (key->len == 0 || memcmp(span->_data + record->key, key->text, key->len) == 0);
 }
 
-/* The bit of a key in struct span's _keys: one for each known key, bit 0 for all others. */
-static uint64_t key_bit(const struct packed_key *key)
+static bool find_record(const struct span *span, const struct key *key, struct packed *ret)
 {
-    return UINT64_C(1) << key->id;
-}
-
-static bool find_record(const struct span *span, const struct packed_key *key, struct record *ret)
-{
-    if ((span->_keys & key_bit(key)) == 0)
+    if (((key->id != SPAN_KEY_NONE ? span->_keys : span->_others) & key->bit) == 0)
         return false; /* most keys are set once */
-    for (uint32_t at = span->_name_len; read_record(span, at, ret); at = ret->end)
+    for (uint32_t at = packed_first(span); packed_read(span, at, ret); at = ret->end)
         if (same_key(span, ret, key))
             return true;
     return false;
@@ -300,47 +274,41 @@ static bool find_record(const struct span *span, const struct packed_key *key, s
  * Append a record for the key with n bytes for its value, and take out the one that has the key.
  * @return where the type goes, followed by the value; NULL: left out and counted
  */
-static char *place(struct span *span, const char *key, size_t key_len, size_t n)
+static char *place(struct span *span, const struct key *key, size_t n)
 {
-    struct packed_key packed;
-    struct record record;
-    bool found;
-    size_t need;
+    struct packed record;
+    const bool found = find_record(span, key, &record);
+    const size_t need = 1u + (key->id == SPAN_KEY_NONE ? 2u + key->len : 0u) + 1u + n;
     char *p;
 
-    if (!pack_key(key, key_len, &packed))
-        goto drop;
-    found = find_record(span, &packed, &record);
-    if (!found && span->n_attributes >= limits.attributes)
-        goto drop;
-    need = 1u + (packed.id == 0 ? 2u + packed.len : 0u) + 1u + n;
-    if (!reserve(span, need))
-        goto drop; /* an old value stays */
+    if ((!found && span->n_attributes >= limits.attributes) || !reserve(span, need)) {
+        span->dropped_attributes++; /* an old value stays */
+        return NULL;
+    }
     if (found) {
         memmove(span->_data + record.start, span->_data + record.end, span->_used - record.end);
         span->_used -= record.end - record.start;
         span->n_attributes--;
     }
     p = span->_data + span->_used;
-    *p++ = (char)packed.id;
-    if (packed.id == 0) {
-        p = put_u16(p, packed.len);
-        memcpy(p, packed.text, packed.len);
-        p += packed.len;
+    *p++ = (char)key->id;
+    if (key->id == SPAN_KEY_NONE) {
+        p = put_u16(p, key->len);
+        memcpy(p, key->text, key->len);
+        p += key->len;
+        span->_others |= (uint32_t)key->bit;
+    } else {
+        span->_keys |= key->bit;
     }
     span->_used += (uint32_t)need;
     span->n_attributes++;
-    span->_keys |= key_bit(&packed);
     return p;
-drop:
-    span->dropped_attributes++;
-    return NULL;
 }
 
-void span_set_str(struct span *span, const char *key, size_t key_len, const char *p, size_t n)
+static void put_str(struct span *span, const struct key *key, const char *p, size_t n)
 {
     const size_t len = value_length(p, n, SPAN_VALUE_MAX);
-    char *out = place(span, key, key_len, 2 + len);
+    char *out = place(span, key, 2 + len);
 
     if (out == NULL)
         return;
@@ -349,9 +317,9 @@ void span_set_str(struct span *span, const char *key, size_t key_len, const char
     (void)utf8_repair(p, n, out, len);
 }
 
-void span_set_int(struct span *span, const char *key, size_t key_len, int64_t value)
+static void put_int(struct span *span, const struct key *key, int64_t value)
 {
-    char *out = place(span, key, key_len, sizeof value);
+    char *out = place(span, key, sizeof value);
 
     if (out == NULL)
         return;
@@ -359,9 +327,9 @@ void span_set_int(struct span *span, const char *key, size_t key_len, int64_t va
     memcpy(out, &value, sizeof value);
 }
 
-void span_set_bool(struct span *span, const char *key, size_t key_len, bool value)
+static void put_bool(struct span *span, const struct key *key, bool value)
 {
-    char *out = place(span, key, key_len, 1);
+    char *out = place(span, key, 1);
 
     if (out == NULL)
         return;
@@ -369,12 +337,136 @@ void span_set_bool(struct span *span, const char *key, size_t key_len, bool valu
     *out = value ? 1 : 0;
 }
 
+/*
+ * The short way for a text of a key that is not known: into the block at once, which counts only
+ * if nothing was to be repaired. @return false: not so, and nothing is changed
+ */
+static bool put_new_other(struct span *span, const char *key, size_t key_len, const char *p,
+                          size_t n)
+{
+    const uint32_t bit = other_bit(key, key_len);
+    char *out = span->_data + span->_used;
+
+    if ((span->_others & bit) != 0 || span->n_attributes >= limits.attributes ||
+        n > SPAN_VALUE_MAX || n > limits.value_length ||
+        6 + key_len + n > span->_size - span->_used)
+        return false;
+    if (!utf8_copy_clean(key, key_len, out + 3) || !utf8_copy_clean(p, n, out + 6 + key_len))
+        return false;
+    *out++ = SPAN_KEY_NONE;
+    out = put_u16(out, key_len) + key_len;
+    *out++ = SPAN_STRING;
+    out = put_u16(out, n) + n;
+    span->_used = (uint32_t)(out - span->_data);
+    span->_others |= bit;
+    span->n_attributes++;
+    return true;
+}
+
+void span_set_str(struct span *span, const char *key, size_t key_len, const char *p, size_t n)
+{
+    struct key read;
+
+    if (key_len > 0 && key_len <= SPAN_KEY_MAX && find_known(key, key_len) == SPAN_KEY_NONE &&
+        put_new_other(span, key, key_len, p, n))
+        return;
+    if (read_key(key, key_len, &read))
+        put_str(span, &read, p, n);
+    else
+        span->dropped_attributes++;
+}
+
+void span_set_int(struct span *span, const char *key, size_t key_len, int64_t value)
+{
+    struct key read;
+
+    if (read_key(key, key_len, &read))
+        put_int(span, &read, value);
+    else
+        span->dropped_attributes++;
+}
+
+void span_set_bool(struct span *span, const char *key, size_t key_len, bool value)
+{
+    struct key read;
+
+    if (read_key(key, key_len, &read))
+        put_bool(span, &read, value);
+    else
+        span->dropped_attributes++;
+}
+
+/* The short way: room for a new known key and n bytes. @return where the key goes; NULL: not so */
+static char *place_new(struct span *span, enum span_key key, size_t n)
+{
+    assert(key > SPAN_KEY_NONE && key < N_SPAN_KEYS);
+    if ((span->_keys >> key & 1) != 0 || span->n_attributes >= limits.attributes ||
+        2 + n > span->_size - span->_used)
+        return NULL;
+    return span->_data + span->_used;
+}
+
+/* A record that place_new() made room for is written, up to `end`. */
+static void placed(struct span *span, enum span_key key, const char *end)
+{
+    span->_used = (uint32_t)(end - span->_data);
+    span->_keys |= UINT64_C(1) << key;
+    span->n_attributes++;
+}
+
+void span_set_known_str(struct span *span, enum span_key key, const char *p, size_t n)
+{
+    struct key known;
+    char *out =
+        n <= SPAN_VALUE_MAX && n <= limits.value_length ? place_new(span, key, 2 + n) : NULL;
+
+    if (out != NULL && utf8_copy_clean(p, n, out + 4)) {
+        out[0] = (char)key;
+        out[1] = SPAN_STRING;
+        (void)put_u16(out + 2, n);
+        placed(span, key, out + 4 + n);
+        return;
+    }
+    know_key(key, &known);
+    put_str(span, &known, p, n);
+}
+
+void span_set_known_int(struct span *span, enum span_key key, int64_t value)
+{
+    struct key known;
+    char *out = place_new(span, key, sizeof value);
+
+    if (out != NULL) {
+        out[0] = (char)key;
+        out[1] = SPAN_INT;
+        memcpy(out + 2, &value, sizeof value);
+        placed(span, key, out + 2 + sizeof value);
+        return;
+    }
+    know_key(key, &known);
+    put_int(span, &known, value);
+}
+
+void span_set_known_bool(struct span *span, enum span_key key, bool value)
+{
+    struct key known;
+
+    know_key(key, &known);
+    put_bool(span, &known, value);
+}
+
 void span_set_bytes(struct span *span, const char *key, size_t key_len, const void *p, size_t n)
 {
     const size_t max = limits.value_length < SPAN_VALUE_MAX ? limits.value_length : SPAN_VALUE_MAX;
     const size_t len = n < max ? n : max;
-    char *out = place(span, key, key_len, 2 + len);
+    struct key read;
+    char *out;
 
+    if (!read_key(key, key_len, &read)) {
+        span->dropped_attributes++;
+        return;
+    }
+    out = place(span, &read, 2 + len);
     if (out == NULL)
         return;
     *out++ = SPAN_BYTES;
@@ -384,7 +476,7 @@ void span_set_bytes(struct span *span, const char *key, size_t key_len, const vo
 }
 
 /* Add a string behind the last one of a list. @return false: it does not fit */
-static bool extend(struct span *span, const struct record *list, const char *p, size_t n)
+static bool extend(struct span *span, const struct packed *list, const char *p, size_t n)
 {
     const size_t len = value_length(p, n, SPAN_VALUE_MAX);
     char *out;
@@ -403,17 +495,20 @@ static bool extend(struct span *span, const struct record *list, const char *p, 
 void span_add_str(struct span *span, const char *key, size_t key_len, const char *p, size_t n)
 {
     const size_t len = value_length(p, n, SPAN_VALUE_MAX - 2);
-    struct packed_key packed;
-    struct record record;
+    struct packed record;
+    struct key read;
     char *out;
 
-    if (pack_key(key, key_len, &packed) && find_record(span, &packed, &record) &&
-        record.type == SPAN_STRINGS) {
+    if (!read_key(key, key_len, &read)) {
+        span->dropped_attributes++;
+        return;
+    }
+    if (find_record(span, &read, &record) && record.type == SPAN_STRINGS) {
         if (!extend(span, &record, p, n))
             span->dropped_attributes++;
         return;
     }
-    out = place(span, key, key_len, 2 + 2 + len);
+    out = place(span, &read, 2 + 2 + len);
     if (out == NULL)
         return;
     *out++ = SPAN_STRINGS;
@@ -430,7 +525,7 @@ void span_set_name(struct span *span, const char *name, size_t name_len)
         return;
     memmove(span->_data + len, span->_data + span->_name_len, span->_used - span->_name_len);
     span->_used = span->_used - span->_name_len + (uint32_t)len;
-    span->_name_len = (uint32_t)utf8_repair(name, name_len, span->_data, len);
+    span->_name_len = (uint16_t)utf8_repair(name, name_len, span->_data, len);
 }
 
 void span_add_event(struct span *span, const char *name, int64_t time_unix_ns)
@@ -466,61 +561,66 @@ size_t span_data_size(const struct span *span)
     return span->_used;
 }
 
-static void show(const struct span *span, const struct record *record, struct span_attr *ret)
+const char *span_key_text(enum span_key key)
 {
-    *ret = (struct span_attr){.type = (enum span_value_type)record->type};
-    if (record->id == 0) {
+    return known_keys[key].key;
+}
+
+static void show(const struct span *span, const struct packed *record, struct span_attr *ret)
+{
+    packed_value(span, record, ret);
+    if (record->id == SPAN_KEY_NONE) {
         ret->key = span->_data + record->key;
         ret->key_len = record->key_len;
     } else {
-        ret->key = known_keys[record->id - 1].key;
-        ret->key_len = known_keys[record->id - 1].len;
-    }
-    switch (ret->type) {
-    case SPAN_STRING:
-    case SPAN_BYTES:
-    case SPAN_STRINGS:
-        ret->str = span->_data + record->value;
-        ret->str_len = record->str_len;
-        break;
-    case SPAN_BOOL:
-        ret->i = span->_data[record->value] != 0;
-        break;
-    default:
-        memcpy(&ret->i, span->_data + record->value, sizeof ret->i);
-        break;
+        ret->key = known_keys[record->id].key;
+        ret->key_len = known_keys[record->id].len;
     }
 }
 
 bool span_attribute(const struct span *span, size_t *pos, struct span_attr *ret)
 {
-    struct record record;
+    struct packed record;
 
     if (*pos == 0)
-        *pos = span->_name_len;
-    if (!read_record(span, (uint32_t)*pos, &record))
+        *pos = packed_first(span);
+    if (!packed_read(span, (uint32_t)*pos, &record))
         return false;
     show(span, &record, ret);
     *pos = record.end;
     return true;
 }
 
-bool span_find(const struct span *span, const char *key, size_t key_len, struct span_attr *ret)
+static bool find(const struct span *span, const struct key *key, struct span_attr *ret)
 {
-    struct packed_key packed;
-    struct record record;
+    struct packed record;
 
-    if (!pack_key(key, key_len, &packed) || !find_record(span, &packed, &record))
+    if (!find_record(span, key, &record))
         return false;
     show(span, &record, ret);
     return true;
+}
+
+bool span_find(const struct span *span, const char *key, size_t key_len, struct span_attr *ret)
+{
+    struct key read;
+
+    return read_key(key, key_len, &read) && find(span, &read, ret);
+}
+
+bool span_find_known(const struct span *span, enum span_key key, struct span_attr *ret)
+{
+    struct key known;
+
+    know_key(key, &known);
+    return find(span, &known, ret);
 }
 
 bool span_attr_string(const struct span_attr *attr, size_t *pos, const char **ret, size_t *ret_len)
 {
     if (*pos >= attr->str_len)
         return false;
-    *ret_len = get_u16(attr->str + *pos);
+    *ret_len = packed_u16(attr->str + *pos);
     *ret = attr->str + *pos + 2;
     *pos += 2 + *ret_len;
     assert(*pos <= attr->str_len);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "context/trace_context.h"
+#include "span/known_keys.h"
 
 #define SPAN_VALUE_MAX 4096u     /* bytes of one attribute's value, or of the name */
 #define SPAN_KEY_MAX 256u        /* bytes of an attribute's key */
@@ -56,17 +57,18 @@ struct span {
     uint8_t n_events;
     uint8_t notes; /* for whoever fills the span; 0 at first, never exported */
     uint16_t n_attributes;
+    uint16_t _name_len;
     uint32_t dropped_attributes; /* over the limit, bad key, or no memory */
     uint32_t dropped_events;     /* over the limit, or no memory */
+    uint32_t _others; /* a bit by a hash of each key of the attributes that is not known */
+    uint32_t _used, _size;
     int64_t start_unix_ns;
     int64_t end_unix_ns;        /* 0: still open */
     struct span_event *events;  /* n_events; NULL before the first, since most spans have none */
     struct trace_state *_state; /* shared by the spans of a request; NULL: none */
-    /* The name and the attributes, packed; only span.c reads it. */
-    char *_data;
-    uint32_t _used, _size, _name_len;
-    uint64_t _keys; /* which keys the attributes have: span.c, key_bit() */
-    char _first[];  /* the first block */
+    uint64_t _keys;             /* which known keys the attributes have, by their numbers */
+    char *_data;                /* the name and the attributes: packed.h */
+    char _first[];              /* the first block */
 };
 
 /* What a span may hold at most; the bounds above hold beside them. */
@@ -101,6 +103,10 @@ void span_destroy(struct span *span); /* takes NULL */
 void span_set_str(struct span *span, const char *key, size_t key_len, const char *p, size_t n);
 void span_set_int(struct span *span, const char *key, size_t key_len, int64_t value);
 void span_set_bool(struct span *span, const char *key, size_t key_len, bool value);
+/* The same for a known key, without a search for it. */
+void span_set_known_str(struct span *span, enum span_key key, const char *p, size_t n);
+void span_set_known_int(struct span *span, enum span_key key, int64_t value);
+void span_set_known_bool(struct span *span, enum span_key key, bool value);
 /* Bytes stay as they are, but for the cut at SPAN_VALUE_MAX. */
 void span_set_bytes(struct span *span, const char *key, size_t key_len, const void *p, size_t n);
 /*
@@ -154,6 +160,10 @@ bool span_attribute(const struct span *span, size_t *pos, struct span_attr *ret)
  * @return false: there is none
  */
 bool span_find(const struct span *span, const char *key, size_t key_len, struct span_attr *ret);
+/** The same by its number. */
+bool span_find_known(const struct span *span, enum span_key key, struct span_attr *ret);
+/** @return [const] NULL for SPAN_KEY_NONE */
+const char *span_key_text(enum span_key key);
 /**
  * Walk the strings of a SPAN_STRINGS value: start with *pos = 0.
  * @return false after the last

@@ -48,19 +48,61 @@ static size_t step(const unsigned char *p, size_t n, bool *ret_ok)
     return need;
 }
 
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+#define ONES UINT64_C(0x0101010101010101)
+
+/*
+ * Has a high bit where a byte of the word is 0 or above 0x7f: 0 borrows from its high bit. Others
+ * may show one as well then, but with none of these two kinds nothing can set one.
+ */
+static inline uint64_t not_plain(uint64_t word)
+{
+    return (word | (word - ONES)) & HIGH_BITS;
+}
+
+bool utf8_copy_clean(const char *p, size_t n, char *ret)
+{
+    uint64_t word, bad = 0;
+    uint32_t half;
+    size_t i = 0;
+
+    if (n >= sizeof word) {
+        for (; n - i >= sizeof word; i += sizeof word) {
+            memcpy(&word, p + i, sizeof word);
+            memcpy(ret + i, &word, sizeof word);
+            bad |= not_plain(word);
+        }
+        i = n - sizeof word; /* the last word overlaps with the one before */
+        memcpy(&word, p + i, sizeof word);
+        memcpy(ret + i, &word, sizeof word);
+        return (bad | not_plain(word)) == 0;
+    }
+    if (n >= sizeof half) {
+        memcpy(&half, p, sizeof half);
+        memcpy(ret, &half, sizeof half);
+        word = half;
+        memcpy(&half, p + n - sizeof half, sizeof half);
+        memcpy(ret + n - sizeof half, &half, sizeof half);
+        return not_plain(word << 32 | half) == 0;
+    }
+    for (; i < n; i++) {
+        ret[i] = p[i];
+        bad |= (unsigned char)p[i] - 1u >= 0x7fu;
+    }
+    return bad == 0;
+}
+
 /*
  * How many of the first n bytes are plain ASCII without NUL: whole words of them at least. Nearly
  * every string that HAProxy sends is, to its end.
  */
 static size_t plain_length(const char *p, size_t n)
 {
-    const uint64_t high = UINT64_C(0x8080808080808080), ones = UINT64_C(0x0101010101010101);
     size_t i = 0;
 
     for (uint64_t word; n - i >= sizeof word; i += sizeof word) {
         memcpy(&word, p + i, sizeof word);
-        /* A byte of 0 borrows from its high bit; with none above 0x7f nothing else can set one. */
-        if (((word | (word - ones)) & high) != 0)
+        if (not_plain(word) != 0)
             return i;
     }
     while (i < n && (unsigned char)p[i] - 1u < 0x7fu)

@@ -16,6 +16,13 @@
 bool utf8_is_clean(const char *p, size_t n);
 
 /**
+ * Copy what is plain ASCII without NUL, as nearly every string that HAProxy sends is.
+ * @param ret  n bytes
+ * @return false: it is something else, and ret is undefined; utf8_repair() does it then
+ */
+bool utf8_copy_clean(const char *p, size_t n, char *ret);
+
+/**
  * Repair.
  * @param max  bytes to write at most; the text is cut before the character that would pass it
  * @param ret  max bytes, or NULL to learn the length only; must not overlap p

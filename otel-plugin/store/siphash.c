@@ -1,42 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* otel-plugin/store/siphash.c - SipHash-2-4 over little-endian words. */
+/* otel-plugin/store/siphash.c - SipHash-1-3 over little-endian words. */
 #include "store/siphash.h"
 
-static uint64_t rotl(uint64_t x, int k)
+#include <endian.h>
+#include <string.h>
+
+static inline uint64_t rotl(uint64_t x, int k)
 {
     return (x << k) | (x >> (64 - k));
 }
 
-static uint64_t word(const unsigned char *p, size_t n)
+static inline void mix(uint64_t v[4])
 {
-    uint64_t v = 0;
-
-    for (size_t i = 0; i < n; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
+    v[0] += v[1];
+    v[1] = rotl(v[1], 13) ^ v[0];
+    v[0] = rotl(v[0], 32);
+    v[2] += v[3];
+    v[3] = rotl(v[3], 16) ^ v[2];
+    v[0] += v[3];
+    v[3] = rotl(v[3], 21) ^ v[0];
+    v[2] += v[1];
+    v[1] = rotl(v[1], 17) ^ v[2];
+    v[2] = rotl(v[2], 32);
 }
 
-static void rounds(uint64_t v[4], int n)
-{
-    while (n-- > 0) {
-        v[0] += v[1];
-        v[1] = rotl(v[1], 13) ^ v[0];
-        v[0] = rotl(v[0], 32);
-        v[2] += v[3];
-        v[3] = rotl(v[3], 16) ^ v[2];
-        v[0] += v[3];
-        v[3] = rotl(v[3], 21) ^ v[0];
-        v[2] += v[1];
-        v[1] = rotl(v[1], 17) ^ v[2];
-        v[2] = rotl(v[2], 32);
-    }
-}
-
-static void absorb(uint64_t v[4], uint64_t m)
+static inline void absorb(uint64_t v[4], uint64_t m)
 {
     v[3] ^= m;
-    rounds(v, 2);
+    mix(v);
     v[0] ^= m;
+}
+
+/* @param n  at most 8 */
+static inline uint64_t word(const unsigned char *p, size_t n)
+{
+    uint64_t m = 0;
+
+    memcpy(&m, p, n);
+    return le64toh(m);
 }
 
 uint64_t siphash(const uint64_t key[2], const void *data, size_t n)
@@ -52,8 +53,10 @@ uint64_t siphash(const uint64_t key[2], const void *data, size_t n)
 
     for (; n >= 8; p += 8, n -= 8)
         absorb(v, word(p, 8));
-    absorb(v, length | word(p, n));
+    absorb(v, n > 0 ? length | word(p, n) : length);
     v[2] ^= 0xff;
-    rounds(v, 4);
+    mix(v);
+    mix(v);
+    mix(v);
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/store/siphash.h - SipHash-2-4. Unique-ids can be a client's choice (HAProxy takes
+ * otel-plugin/store/siphash.h - SipHash-1-3. Unique-ids can be a client's choice (HAProxy takes
  * over an X-Request-ID that is configured so), so the table's hash has a secret key.
- * Source: Aumasson, Bernstein, "SipHash: a fast short-input PRF".
+ * Source: Aumasson, Bernstein, "SipHash: a fast short-input PRF"; 1-3 is what hash tables use that
+ * face strangers (Rust's and Python's).
  */
 #ifndef OTEL_STORE_SIPHASH_H
 #define OTEL_STORE_SIPHASH_H

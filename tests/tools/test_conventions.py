@@ -7,16 +7,28 @@ import re
 
 SOURCE = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"])
 CODE = (SOURCE / "otel-plugin/handlers/conventions.h").read_text()
+KEYS = dict(
+    re.findall(r'X\((\w+), "([^"]+)"\)', (SOURCE / "otel-plugin/span/known_keys.h").read_text())
+)
 DOCS = (SOURCE / "docs/attributes.md").read_text()
 SPANS = {"NO": "", "S": "S", "C": "C", "SC": "S, C"}
 
 
 def code_rows(table):
-    """The lines X(...) of one of the two macros, each a list of texts; NULL is ""."""
+    """The lines X(...) of one of the two macros, each a list of texts."""
     body = re.search(rf"#define {table}\(X\)(.*?)\n\n", CODE, re.S).group(1)
     body = re.sub(r"/\*.*?\*/", "", body.replace("\\\n", " "), flags=re.S)
     rows = [[word.strip() for word in row.split(",")] for row in re.findall(r"X\(([^()]*)\)", body)]
-    return [["" if word == "NULL" else word.strip('"') for word in row] for row in rows]
+    return [[word.strip('"') for word in row] for row in rows]
+
+
+def attributes():
+    """The rows of OTEL_ATTRIBUTES with the texts of the names; NONE is ""."""
+    keys = {**KEYS, "NONE": ""}
+    return [
+        [row[0], *(keys[name] for name in row[1:4]), row[4]]
+        for row in code_rows("OTEL_ATTRIBUTES")
+    ]
 
 
 def docs_rows(head):
@@ -28,14 +40,14 @@ def docs_rows(head):
 def test_attributes():
     code = [
         (name + ("*" if stays == "1" else ""), server, client)
-        for _, name, server, client, stays in code_rows("OTEL_ATTRIBUTES")
+        for _, name, server, client, stays in attributes()
     ]
     assert len(code) > 30
     assert [tuple(row) for row in docs_rows("attribute")] == code
 
 
 def test_arguments():
-    names = {row[0]: row[1] for row in code_rows("OTEL_ATTRIBUTES")}
+    names = {row[0]: row[1] for row in attributes()}
     names["NONE"] = {"START": "the start", "END": "the end"}
     code, reserved = [], []
     for argument, kind, attribute, opens, response in code_rows("OTEL_ARGUMENTS"):

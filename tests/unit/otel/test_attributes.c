@@ -509,10 +509,10 @@ Test(attributes, by_default_there_are_no_old_names)
 {
     exchange_run(for_old_names());
     for (int attr = ATTR_NONE + 1; attr < N_ATTRS; attr++) {
-        if (attr_names[attr].old_server != NULL)
-            expect_none(ended_server, attr_names[attr].old_server);
-        if (attr_names[attr].old_client != NULL)
-            expect_none(ended_client, attr_names[attr].old_client);
+        if (attr_names[attr].old_server != SPAN_KEY_NONE)
+            expect_none(ended_server, span_key_text(attr_names[attr].old_server));
+        if (attr_names[attr].old_client != SPAN_KEY_NONE)
+            expect_none(ended_client, span_key_text(attr_names[attr].old_client));
     }
 }
 
@@ -521,8 +521,9 @@ Test(attributes, every_name_is_packed_as_one_byte)
     static const struct trace_context context = {.flags = 0};
 
     for (int attr = ATTR_NONE + 1; attr < N_ATTRS; attr++) {
-        const char *names[] = {attr_names[attr].stable, attr_names[attr].old_server,
-                               attr_names[attr].old_client};
+        const char *names[] = {span_key_text(attr_names[attr].stable),
+                               span_key_text(attr_names[attr].old_server),
+                               span_key_text(attr_names[attr].old_client)};
 
         for (size_t i = 0; i < 3; i++) {
             struct span *span = span_create(SPAN_SERVER, &context, NULL, false, 0, "n", 1);

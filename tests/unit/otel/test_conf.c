@@ -60,7 +60,7 @@ Test(conf, has_a_default_for_everything)
     cr_expect_eq(conf.limits.attributes, 128);
     cr_expect_eq(conf.limits.events, SPAN_EVENTS_MAX);
     cr_expect_str_eq(conf.known_methods,
-                     "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE");
+                     "GET,POST,PUT,DELETE,HEAD,PATCH,OPTIONS,CONNECT,QUERY,TRACE");
     cr_expect_null(conf.exclude_paths);
     cr_expect_str_eq(conf.redact_query, "*");
     otel_conf_fini(&conf);

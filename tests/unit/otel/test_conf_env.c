@@ -70,7 +70,7 @@ static void show_nothing(const struct otel_conf *conf, char *ret, size_t size)
     (void)snprintf(ret, size, "-");
 }
 
-#define METHODS "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE"
+#define METHODS "GET,POST,PUT,DELETE,HEAD,PATCH,OPTIONS,CONNECT,QUERY,TRACE"
 #define NO_CA "/nonexistent/x.pem"
 
 /* What is set beside the variable under test, so that it counts. */

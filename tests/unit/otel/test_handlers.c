@@ -290,8 +290,8 @@ Test(handlers, an_open_request_is_small)
     request(&req, 1);
     backend(&be, 2);
     cr_assert_eq(store_take(handlers.store, req.v[REQUEST_UNIQUE_ID].u.s.p, 36, &open), STORE_OK);
-    /* The store's entry is 80 bytes and the key. */
-    bytes = 2 * sizeof(struct span) + open.server->_size + open.client->_size + 80 + 36;
+    /* The store's entry is 64 bytes and the key. */
+    bytes = 2 * sizeof(struct span) + open.server->_size + open.client->_size + 64 + 36;
     cr_expect_leq(bytes, 640, "got %zu", bytes);
     span_destroy(open.server);
     span_destroy(open.client);

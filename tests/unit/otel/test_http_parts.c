@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/otel/test_http_parts.c - methods, hosts, ports, addresses. */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -107,6 +108,23 @@ Test(http_parts, reads_ports, .timeout = 10)
     cr_expect_not(http_get_port(&value, &port));
     value = (struct spoe_value){.type = SPOE_T_NULL};
     cr_expect_not(http_get_port(&value, &port));
+}
+
+/* The C library's words for it, for each number at each place. */
+Test(http_parts, writes_ipv4_as_inet_ntop_does, .timeout = 10)
+{
+    char buf[HTTP_ADDRESS_MAX], wanted[HTTP_ADDRESS_MAX];
+    struct spoe_span text;
+
+    for (int i = 0; i < 256; i++) {
+        const struct spoe_value value = {
+            .type = SPOE_T_IPV4,
+            .u.ip4 = {(uint8_t)i, (uint8_t)(255 - i), (uint8_t)(i * 7), (uint8_t)(i / 3)}};
+
+        cr_assert(http_get_address(&value, buf, &text));
+        cr_assert_not_null(inet_ntop(AF_INET, value.u.ip4, wanted, sizeof wanted));
+        cr_expect(spoe_span_is(text, wanted), "%s", wanted);
+    }
 }
 
 Test(http_parts, writes_addresses, .timeout = 10)

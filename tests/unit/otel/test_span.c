@@ -424,3 +424,76 @@ Test(utf8, cuts_before_the_character_that_would_pass, .timeout = 10)
             cr_expect_eq(out[i], '#', "max %zu wrote byte %zu", max, i);
     }
 }
+
+/* The word at a time and the byte at a time agree, whatever the length and whatever is where. */
+Test(utf8, copies_what_is_plain_and_nothing_else, .timeout = 10)
+{
+    static const unsigned char bad[] = {0x00, 0x80, 0xc3, 0xff};
+    char text[40], copy[40];
+
+    for (size_t n = 0; n <= sizeof text; n++) {
+        for (size_t i = 0; i < n; i++)
+            text[i] = (char)(1 + (i * 41 + n) % 127);
+        cr_assert(utf8_copy_clean(text, n, copy), "%zu", n);
+        cr_expect_arr_eq(copy, text, n);
+        for (size_t at = 0; at < n; at++) {
+            for (size_t b = 0; b < sizeof bad; b++) {
+                const char was = text[at];
+
+                text[at] = (char)bad[b];
+                cr_expect_not(utf8_copy_clean(text, n, copy), "%02x at %zu of %zu", bad[b], at, n);
+                text[at] = was;
+            }
+        }
+    }
+}
+
+/* ---- known keys by their number, and the short ways ----------------------------------------- */
+
+Test(span, a_known_key_is_the_same_by_number_and_by_text, .timeout = 10)
+{
+    struct span *span = new_span();
+
+    span_set_known_str(span, SPAN_KEY_URL_PATH, KEY("/a"));
+    expect_str(span, "url.path", "/a");
+    span_set_str(span, KEY("url.path"), KEY("/b"));
+    expect_str(span, "url.path", "/b");
+    span_set_known_str(span, SPAN_KEY_URL_PATH, KEY("/c\xff"));
+    expect_str(span, "url.path", "/c\xef\xbf\xbd");
+    span_set_known_int(span, SPAN_KEY_URL_PATH, 7);
+    span_set_known_str(span, SPAN_KEY_URL_PATH, KEY(""));
+    expect_str(span, "url.path", "");
+    cr_expect_eq(count(span), 1);
+    cr_expect_eq(span->n_attributes, 1);
+    cr_expect_str_eq(span_key_text(SPAN_KEY_URL_PATH), "url.path");
+    cr_expect_null(span_key_text(SPAN_KEY_NONE));
+    span_destroy(span);
+}
+
+/* More keys than bits tell them apart, each set twice, into a block that grows on the way. */
+Test(span, other_keys_keep_their_last_value_however_many_there_are, .timeout = 10)
+{
+    struct span *span = new_span();
+    char key[16], value[16];
+
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 100; i++) {
+            const int key_len = snprintf(key, sizeof key, "k%d", i);
+            const int n = snprintf(value, sizeof value, "%d-%d", round, i);
+
+            span_set_str(span, key, (size_t)key_len, value, (size_t)n);
+        }
+    }
+    cr_expect_eq(count(span), 100);
+    cr_expect_eq(span->n_attributes, 100);
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        (void)snprintf(value, sizeof value, "1-%d", i);
+        expect_str(span, key, value);
+    }
+    span_set_str(span, KEY("odd\xff"), KEY("a"));
+    span_set_str(span, KEY("odd\xff"), KEY("b"));
+    expect_str(span, "odd\xef\xbf\xbd", "b");
+    cr_expect_eq(count(span), 101);
+    span_destroy(span);
+}

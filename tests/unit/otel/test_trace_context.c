@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/otel/test_trace_context.c - traceparent and ids. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "context/hex.h"
 #include "context/ids.h"
 #include "context/trace_context.h"
 
@@ -160,4 +162,36 @@ Test(ids, follow_the_generator, .timeout = 10)
     id_span(&ids, raw);
     memcpy(&id, raw, sizeof id);
     cr_assert_eq(id, 5760u, "got %llu", (unsigned long long)id);
+}
+
+/* The C library's digits for every byte, at every place of a group and behind the groups. */
+Test(hex, writes_and_reads_every_byte, .timeout = 10)
+{
+    uint8_t bytes[7], back[7];
+    char text[2 * sizeof bytes + 1], wanted[3];
+
+    for (int i = 0; i < 256; i++) {
+        for (size_t at = 0; at < sizeof bytes; at++)
+            bytes[at] = (uint8_t)(i + 37 * (int)at);
+        hex_write(bytes, sizeof bytes, text);
+        for (size_t at = 0; at < sizeof bytes; at++) {
+            (void)snprintf(wanted, sizeof wanted, "%02x", bytes[at]);
+            cr_expect_arr_eq(text + 2 * at, wanted, 2);
+        }
+        cr_assert(hex_read(text, back, sizeof back));
+        cr_expect_arr_eq(back, bytes, sizeof bytes);
+    }
+}
+
+Test(hex, reads_nothing_but_lower_case_digits, .timeout = 10)
+{
+    uint8_t byte;
+
+    for (int c = 0; c < 256; c++) {
+        const bool is_digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+        const char high[] = {(char)c, '0'}, low[] = {'0', (char)c};
+
+        cr_expect_eq(hex_read(high, &byte, 1), is_digit, "%d", c);
+        cr_expect_eq(hex_read(low, &byte, 1), is_digit, "%d", c);
+    }
 }
