@@ -71,12 +71,20 @@ def test_no_build_paths():
     """Nothing that is installed knows the folder of its build."""
     for name in sorted(EXPECTED):
         path = PREFIX / name
-        if path.suffix in (".cmake", ".pc", ".cfg", ".service"):
+        if path.suffix in (".cmake", ".pc", ".cfg"):
             assert str(BUILD) not in path.read_text(), name
     for name in [n for n in EXPECTED if n == "bin/spoe-host" or n.endswith(".so")]:
         dynamic = subprocess.run(["readelf", "-d", PREFIX / name], check=True, text=True,
                                  stdout=subprocess.PIPE, timeout=60).stdout
         assert "RUNPATH" not in dynamic and "RPATH" not in dynamic, name
+
+
+def test_unit_starts_what_was_installed():
+    """It has the prefix of the installation, not the default one."""
+    unit = (PREFIX / "share/spoe-host/spoe-host.service").read_text()
+    program = PREFIX.with_name("prefix") / "bin/spoe-host"
+    assert f"ExecStart={program}\n" in unit and f"ExecStartPre={program} -t\n" in unit
+    assert "/usr/local" not in unit
 
 
 def test_version():

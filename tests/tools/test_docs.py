@@ -42,7 +42,7 @@ def test_readme_haproxy_lines(tmp_path):
     readme = (SOURCE / "README.md").read_text()
     section = readme.split("### 4. Tell HAProxy")[1].split("### 5.")[0]
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", section, re.S | re.M)
-    frontend, backend, agent = [text for language, text in blocks if not language]
+    frontend, backend, agent, untraced = [text for language, text in blocks if not language]
     frontend = frontend.replace("/etc/haproxy/", f"{SOURCE}/haproxy/")
     (tmp_path / "haproxy.cfg").write_text(f"""
 defaults
@@ -52,7 +52,7 @@ defaults
     timeout server 5s
 frontend web
     bind 127.0.0.1:8080
-{frontend}
+{frontend}{untraced}
     default_backend app
 backend app
 {backend}
