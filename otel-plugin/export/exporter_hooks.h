@@ -23,6 +23,11 @@ struct exporter_hooks {
     void *arg;
 };
 
+/** CLOCK_MONOTONIC in ns. */
+int64_t exporter_clock(void);
+
+extern const struct exporter_hooks exporter_real_hooks;
+
 /**
  * As exporter_start().
  * @param transport  [own] also on failure

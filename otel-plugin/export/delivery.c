@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* otel-plugin/export/delivery.c - attempts, the waits between them, and what becomes of the spans.
+ */
+#include "export/delivery.h"
+
+#include "batch/batch.h"
+#include "export/exporter_state.h"
+#include "export/reports.h"
+
+/* While a batch waits for its retry: how often losses are reported and the owner is asked. */
+#define RETRY_SLICE_NS NS_PER_S
+#define FLUSH_RETRY_FIRST_NS (100 * NS_PER_MS)
+#define FLUSH_RETRY_MAX_NS NS_PER_S
+
+/* Wait for the moment of a retry; new orders cut it short. */
+static void wait_retry(struct exporter *ex, int64_t until_ns, uint64_t request)
+{
+    for (;;) {
+        struct orders orders = exporter_orders(ex);
+        int64_t at = exporter_now(ex);
+
+        if (orders.mode == MODE_END || orders.request != request || at >= until_ns)
+            return;
+        exporter_mind_chair(ex);
+        at = min64(min64(until_ns, orders.mode == MODE_STOP ? orders.limit_ns : INT64_MAX),
+                   add_sat(at, RETRY_SLICE_NS));
+        exporter_lock(ex);
+        if (!ex->ended && ex->request == request)
+            ex->hooks.pause(ex->hooks.arg, &ex->changed, &ex->lock, at);
+        exporter_unlock(ex);
+    }
+}
+
+/* One attempt. */
+static void attempt(struct lane *lane, const struct orders *orders, const uint8_t *bytes,
+                    size_t size, struct transport_result *ret)
+{
+    struct exporter *ex = lane->exporter;
+    const int64_t at = exporter_now(ex);
+    int64_t deadline = ex->conf.timeout_ns > 0 ? add_sat(at, ex->conf.timeout_ns) : INT64_MAX;
+    int64_t took;
+
+    if (orders->limit_ns > at)
+        deadline = min64(deadline, orders->limit_ns);
+    *ret = (struct transport_result){.outcome = TRANSPORT_RETRYABLE};
+    ex->transport->send(ex->transport, lane->index, bytes, size, deadline, ret);
+    took = max64(exporter_now(ex) - at, 0);
+    exporter_lock(ex);
+    ex->stats.exports++;
+    ex->stats.export_ns += (uint64_t)took;
+    exporter_unlock(ex);
+    if (ex->conf.on_attempt != NULL)
+        ex->conf.on_attempt(ex->conf.on_attempt_arg, (int)ret->outcome, took);
+}
+
+static void delivered(struct exporter *ex, size_t n, const struct transport_result *result)
+{
+    uint64_t rejected = result->rejected < n ? result->rejected : n;
+
+    exporter_lock(ex);
+    ex->stats.batches++;
+    ex->stats.exported += n - rejected;
+    exporter_unlock(ex);
+    reports_success(ex);
+    if (rejected > 0)
+        reports_lose(ex, &ex->stats.rejected, rejected, result->text);
+    else if (result->text[0] != '\0')
+        reports_warning(ex, result->text);
+}
+
+/*
+ * Send one request until it is delivered or given up.
+ * @return false: the end came first, its spans are still to be counted
+ */
+static bool deliver(struct lane *lane, const uint8_t *bytes, size_t size, size_t n)
+{
+    struct exporter *ex = lane->exporter;
+    struct retry retry;
+    int64_t flush_wait = FLUSH_RETRY_FIRST_NS;
+
+    retry_begin(&retry, &ex->retry_conf, exporter_now(ex));
+    for (bool again = false;; again = true) {
+        struct orders orders = exporter_orders(ex);
+        struct transport_result result;
+        int64_t wait;
+
+        if (orders.mode == MODE_END)
+            return false;
+        if (again)
+            exporter_count(ex, &ex->stats.retries, 1);
+        attempt(lane, &orders, bytes, size, &result);
+        if (result.outcome == TRANSPORT_OK) {
+            delivered(ex, n, &result);
+            return true;
+        }
+        if (result.outcome == TRANSPORT_NOT_RETRYABLE) {
+            reports_lose(ex, &ex->stats.not_retryable, n, result.text);
+            return true;
+        }
+        if (exporter_orders(ex).mode == MODE_END)
+            return false;
+        if (!retry_next(&retry, &ex->retry_conf, exporter_now(ex), result.min_wait_ns,
+                        ex->hooks.random(ex->hooks.arg), &wait)) {
+            reports_lose(ex, &ex->stats.given_up, n, result.text);
+            return true;
+        }
+        if (orders.mode != MODE_RUN) {
+            wait = min64(wait, flush_wait);
+            flush_wait = min64(flush_wait * 2, FLUSH_RETRY_MAX_NS);
+        }
+        reports_failure(ex, result.text, wait);
+        wait_retry(ex, add_sat(exporter_now(ex), wait), orders.request);
+    }
+}
+
+struct span *delivery_settle(struct exporter *ex, struct span *spans, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct span *next = spans->next;
+
+        span_destroy(spans);
+        spans = next;
+    }
+    span_queue_settle(ex->queue, n);
+    return spans;
+}
+
+void delivery_send(struct lane *lane, struct span *spans, size_t n)
+{
+    struct exporter *ex = lane->exporter;
+
+    while (spans != NULL) {
+        const uint8_t *bytes;
+        size_t size, encoded;
+
+        if (batch_encode(lane->encoder, spans, ex->conf.bytes_max, &bytes, &size, &encoded) != 0) {
+            reports_lose(ex, &ex->stats.no_memory, n, "");
+            (void)delivery_settle(ex, spans, n);
+            return;
+        }
+        if (size > ex->conf.bytes_max) {
+            reports_lose(ex, &ex->stats.too_large, encoded, "");
+        } else if (!deliver(lane, bytes, size, encoded)) {
+            exporter_count(ex, &ex->stats.shutdown, n);
+            (void)delivery_settle(ex, spans, n);
+            return;
+        }
+        spans = delivery_settle(ex, spans, encoded);
+        n -= encoded;
+    }
+}
