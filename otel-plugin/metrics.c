@@ -24,6 +24,9 @@ enum family {
     LOST,
     BATCHES,
     RETRIES,
+    WARNINGS,
+    ATTRIBUTES_DROPPED,
+    EVENTS_DROPPED,
     EVENTS,
     OPEN,
     OPEN_MAX,
@@ -59,6 +62,12 @@ static const struct {
     [BATCHES] = {SPOE_METRIC_COUNTER, "batches_total", "Batches delivered.", NULL},
     [RETRIES] = {SPOE_METRIC_COUNTER, "export_retries_total",
                  "Export requests sent again after a failure.", NULL},
+    [WARNINGS] = {SPOE_METRIC_COUNTER, "collector_warnings_total",
+                  "Export requests that the collector took whole, with a warning.", NULL},
+    [ATTRIBUTES_DROPPED] = {SPOE_METRIC_COUNTER, "attributes_dropped_total",
+                            "Attributes that spans to be exported lack.", NULL},
+    [EVENTS_DROPPED] = {SPOE_METRIC_COUNTER, "events_dropped_total",
+                        "Events that spans to be exported lack.", NULL},
     [EVENTS] = {SPOE_METRIC_COUNTER, "events_total",
                 "What has no metric of its own, by its name in the log's line of totals.", "event"},
     [OPEN] = {SPOE_METRIC_GAUGE, "open_requests", "Requests that wait for their response.", NULL},
@@ -137,6 +146,7 @@ struct otel_metrics {
     struct otel_metrics_source from;
     struct spoe_metric *counter[N_COUNTERS], *lost[N_LOSSES], *seconds[N_OUTCOMES];
     struct spoe_metric *spans_server, *sampled, *queued, *exported, *batches, *retries;
+    struct spoe_metric *warnings, *attributes_dropped, *events_dropped;
     struct spoe_metric *open, *open_max, *waiting, *in_flight, *queue_max;
 };
 
@@ -156,6 +166,9 @@ static void collect_export(struct otel_metrics *m)
     m->api->counter_set(m->exported, stats.exported);
     m->api->counter_set(m->batches, stats.batches);
     m->api->counter_set(m->retries, stats.retries);
+    m->api->counter_set(m->warnings, stats.warnings);
+    m->api->counter_set(m->attributes_dropped, stats.attributes_dropped);
+    m->api->counter_set(m->events_dropped, stats.events_dropped);
     exporter_get_losses(m->from.exporter, &lost);
     for (size_t i = 0; i < N_LOSSES; i++) {
         uint64_t n;
@@ -254,6 +267,9 @@ struct otel_metrics *otel_metrics_create(const struct spoe_host *host, struct sp
     m->exported = series(api, family[EXPORTED], NULL);
     m->batches = series(api, family[BATCHES], NULL);
     m->retries = series(api, family[RETRIES], NULL);
+    m->warnings = series(api, family[WARNINGS], NULL);
+    m->attributes_dropped = series(api, family[ATTRIBUTES_DROPPED], NULL);
+    m->events_dropped = series(api, family[EVENTS_DROPPED], NULL);
     m->open = series(api, family[OPEN], NULL);
     m->open_max = series(api, family[OPEN_MAX], NULL);
     m->waiting = series(api, family[QUEUE], "waiting");

@@ -33,6 +33,14 @@ struct otel {
     struct otel_metrics *metrics; /* NULL: the host has none */
 };
 
+/* At the end of the export: requests that are still open now have lost their spans. */
+static void count_open(void *arg)
+{
+    struct otel *otel = arg;
+
+    count(&otel->counters.lost_open, store_count(otel->store));
+}
+
 static void destroy(void *inst)
 {
     struct otel *otel = inst;
@@ -66,6 +74,8 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     otel->metrics = otel_metrics_create(host, self);
     otel->conf.exporter.on_attempt = otel_metrics_attempt;
     otel->conf.exporter.on_attempt_arg = otel->metrics;
+    otel->conf.exporter.on_end = count_open;
+    otel->conf.exporter.on_end_arg = otel;
     *ret_inst = otel;
     return SPOE_OK;
 }
@@ -197,6 +207,9 @@ static void log_totals(struct otel *otel, const struct exporter_stats *stats)
         {"batches", stats->batches},
         {"retries", stats->retries},
         {"exports", stats->exports},
+        {"warnings", stats->warnings},
+        {"attributes_dropped", stats->attributes_dropped},
+        {"events_dropped", stats->events_dropped},
     };
 
     for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) {
@@ -219,7 +232,6 @@ static void stop(void *inst, int64_t deadline_mono_ns)
         return;
     exporter_stop(otel->exporter, deadline_mono_ns, &stats);
     otel->exporter = NULL;
-    count(&otel->counters.lost_open, store_count(otel->store));
     log_totals(otel, &stats);
 }
 

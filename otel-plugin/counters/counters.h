@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/counters/counters.h - what the plugin counts, and the limiter of its warnings.
+ * otel-plugin/counters/counters.h - what the plugin counts.
  */
 #ifndef OTEL_COUNTERS_COUNTERS_H
 #define OTEL_COUNTERS_COUNTERS_H
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 /* X(name): one counter, by its name in the line of totals; docs/otel.md explains each. */
@@ -50,21 +49,5 @@ static inline uint64_t counted(_Atomic uint64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
-
-#define WARN_INTERVAL_NS INT64_C(60000000000)
-
-/* A warning that is written at most once per WARN_INTERVAL_NS; zero-initialised. */
-struct warn_limit {
-    _Atomic int64_t next_ns; /* 0: none was written yet */
-    _Atomic uint64_t held;
-};
-
-/**
- * Count n events.
- * @param ret_n  the events since the last warning, these included; set on true only
- * @return whether the caller writes the warning now
- * Threads: [any]
- */
-bool warn_limit_pass(struct warn_limit *limit, int64_t now_ns, uint64_t n, uint64_t *ret_n);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include "batch/batch.h"
 #include "export/exporter_state.h"
-#include "export/reports.h"
 
 /* While a batch waits for its retry: how often losses are reported and the owner is asked. */
 #define RETRY_SLICE_NS NS_PER_S
@@ -53,6 +52,14 @@ static void attempt(struct lane *lane, const struct orders *orders, const uint8_
         ex->conf.on_attempt(ex->conf.on_attempt_arg, (int)ret->outcome, took);
 }
 
+/* Count spans as lost, and keep what the collector says about it for the line. */
+static void lose(struct exporter *ex, uint64_t *counter, uint64_t n, const char *text)
+{
+    exporter_count(ex, counter, n);
+    reports_said(&ex->reports, text);
+    exporter_tell_losses(ex, false);
+}
+
 static void delivered(struct exporter *ex, size_t n, const struct transport_result *result)
 {
     uint64_t rejected = result->rejected < n ? result->rejected : n;
@@ -61,11 +68,22 @@ static void delivered(struct exporter *ex, size_t n, const struct transport_resu
     ex->stats.batches++;
     ex->stats.exported += n - rejected;
     exporter_unlock(ex);
-    reports_success(ex);
-    if (rejected > 0)
-        reports_lose(ex, &ex->stats.rejected, rejected, result->text);
-    else if (result->text[0] != '\0')
-        reports_warning(ex, result->text);
+    reports_success(&ex->reports, exporter_now(ex));
+    if (rejected > 0) {
+        lose(ex, &ex->stats.rejected, rejected, result->text);
+    } else if (result->text[0] != '\0') {
+        exporter_count(ex, &ex->stats.warnings, 1);
+        reports_warning(&ex->reports, exporter_now(ex), result->text);
+    }
+}
+
+/* An attempt failed, another one follows. */
+static void failed(struct exporter *ex, const char *text, int64_t wait_ns)
+{
+    struct span_queue_stats stats;
+
+    span_queue_get_stats(ex->queue, &stats);
+    reports_failure(&ex->reports, exporter_now(ex), text, stats.waiting + stats.in_flight, wait_ns);
 }
 
 /*
@@ -94,21 +112,21 @@ static bool deliver(struct lane *lane, const uint8_t *bytes, size_t size, size_t
             return true;
         }
         if (result.outcome == TRANSPORT_NOT_RETRYABLE) {
-            reports_lose(ex, &ex->stats.not_retryable, n, result.text);
+            lose(ex, &ex->stats.not_retryable, n, result.text);
             return true;
         }
         if (exporter_orders(ex).mode == MODE_END)
             return false;
         if (!retry_next(&retry, &ex->retry_conf, exporter_now(ex), result.min_wait_ns,
                         ex->hooks.random(ex->hooks.arg), &wait)) {
-            reports_lose(ex, &ex->stats.given_up, n, result.text);
+            lose(ex, &ex->stats.given_up, n, result.text);
             return true;
         }
         if (orders.mode != MODE_RUN) {
             wait = min64(wait, flush_wait);
             flush_wait = min64(flush_wait * 2, FLUSH_RETRY_MAX_NS);
         }
-        reports_failure(ex, result.text, wait);
+        failed(ex, result.text, wait);
         wait_retry(ex, add_sat(exporter_now(ex), wait), orders.request);
     }
 }
@@ -125,21 +143,43 @@ struct span *delivery_settle(struct exporter *ex, struct span *spans, size_t n)
     return spans;
 }
 
+/* What the spans lack by their limits. OpenTelemetry asks for a message, at most one for a span. */
+static void count_dropped(struct exporter *ex, const struct span *spans)
+{
+    uint64_t attributes = 0, events = 0;
+    const struct span *first = NULL;
+
+    for (const struct span *span = spans; span != NULL; span = span->next) {
+        attributes += span->dropped_attributes;
+        events += span->dropped_events;
+        if (first == NULL && (span->dropped_attributes > 0 || span->dropped_events > 0))
+            first = span;
+    }
+    if (first == NULL)
+        return;
+    exporter_lock(ex);
+    ex->stats.attributes_dropped += attributes;
+    ex->stats.events_dropped += events;
+    exporter_unlock(ex);
+    reports_attributes(&ex->reports, first->dropped_attributes, first->dropped_events);
+}
+
 void delivery_send(struct lane *lane, struct span *spans, size_t n)
 {
     struct exporter *ex = lane->exporter;
 
+    count_dropped(ex, spans);
     while (spans != NULL) {
         const uint8_t *bytes;
         size_t size, encoded;
 
         if (batch_encode(lane->encoder, spans, ex->conf.bytes_max, &bytes, &size, &encoded) != 0) {
-            reports_lose(ex, &ex->stats.no_memory, n, "");
+            lose(ex, &ex->stats.no_memory, n, "");
             (void)delivery_settle(ex, spans, n);
             return;
         }
         if (size > ex->conf.bytes_max) {
-            reports_lose(ex, &ex->stats.too_large, encoded, "");
+            lose(ex, &ex->stats.too_large, encoded, "");
         } else if (!deliver(lane, bytes, size, encoded)) {
             exporter_count(ex, &ex->stats.shutdown, n);
             (void)delivery_settle(ex, spans, n);

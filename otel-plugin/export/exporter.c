@@ -12,13 +12,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <spoe/util.h>
+
 #include "batch/batch.h"
 #include "counters/counters.h"
 #include "export/console.h"
 #include "export/lanes.h"
 #include "export/otlp_grpc.h"
 #include "export/otlp_http.h"
-#include "export/reports.h"
 
 /* Of the time that exporter_stop() has, at most so much is kept for closing the transport. */
 #define CLOSE_RESERVE_NS (1500 * NS_PER_MS)
@@ -43,6 +44,7 @@ static void destroy(struct exporter *ex)
     (void)pthread_cond_destroy(&ex->changed);
     (void)pthread_mutex_destroy(&ex->lock);
     (void)pthread_mutex_destroy(&ex->chair);
+    reports_fini(&ex->reports);
     free(ex);
 }
 
@@ -58,6 +60,7 @@ static int init_locks(struct exporter *ex)
     /* A mutex with default attributes cannot fail. */
     (void)pthread_mutex_init(&ex->lock, NULL);
     (void)pthread_mutex_init(&ex->chair, NULL);
+    reports_init(&ex->reports);
     rc = pthread_cond_init(&ex->changed, &attr) == 0 ? 0 : -1;
 done:
     (void)pthread_condattr_destroy(&attr); /* cannot fail after init */
@@ -113,9 +116,9 @@ int exporter_start_with(const struct exporter_conf *conf, struct span_queue *que
                             .queue = queue,
                             .refill = refill,
                             .refill_arg = refill_arg,
-                            .log_host = log_host,
-                            .log_self = log_self,
-                            .transport = transport};
+                            .transport = transport,
+                            .reports = {.host = log_host, .self = log_self}};
+    ex->reports.target = ex->target;
     if (ex->conf.concurrency == 0)
         ex->conf.concurrency = 1;
     if (ex->conf.bytes_max == 0)
@@ -224,13 +227,17 @@ void exporter_stop(struct exporter *ex, int64_t deadline_mono_ns, struct exporte
         exporter_unlock(ex);
     }
     exporter_get_stats(ex, ret_stats);
+    if (ex->conf.on_end != NULL)
+        ex->conf.on_end(ex->conf.on_end_arg);
+    exporter_tell_losses(ex, true);
     if (!finished) {
-        /* It still uses all of this; the process is about to leave. */
-        LOG(ex, SPOE_LOG_ERR, "the export's threads do not end");
+        /* They still use all of this; the process is about to leave. */
+        if (ex->reports.host != NULL)
+            spoe_logf(ex->reports.host, ex->reports.self, SPOE_LOG_ERR,
+                      "the export's threads do not end, and what they hold is lost");
         return;
     }
     lanes_join(ex);
-    reports_losses(ex, true);
     ex->transport->stop(ex->transport, deadline_mono_ns);
     destroy(ex);
 }
@@ -263,5 +270,6 @@ void exporter_get_losses(struct exporter *ex, struct exporter_losses *ret)
         .rejected = stats.rejected,
         .too_large = stats.too_large,
         .no_memory = stats.no_memory + (counters != NULL ? counted(&counters->no_memory) : 0),
-        .shutdown = stats.shutdown};
+        .shutdown = stats.shutdown,
+        .still_open = counters != NULL ? counted(&counters->lost_open) : 0};
 }

@@ -29,6 +29,12 @@ enum otlp_tls { OTLP_TLS_DISABLED = 0, OTLP_TLS_ENABLED = 1, OTLP_TLS_SKIP_VERIF
  */
 typedef void exporter_attempt_fn(void *arg, int outcome, int64_t ns);
 
+/**
+ * Nothing is exported any more: count what is left, before the last line about losses is written.
+ * Threads: [main], in exporter_stop()
+ */
+typedef void exporter_end_fn(void *arg);
+
 #define EXPORTER_CONCURRENCY_MAX 8u
 
 /*
@@ -62,6 +68,8 @@ struct exporter_conf {
     struct counters *counters;
     exporter_attempt_fn *on_attempt; /* may be NULL */
     void *on_attempt_arg;
+    exporter_end_fn *on_end; /* may be NULL */
+    void *on_end_arg;
 };
 
 struct exporter; /* owns the threads */
@@ -73,8 +81,10 @@ struct exporter; /* owns the threads */
 struct exporter_stats {
     uint64_t exported, rejected, given_up, not_retryable, too_large, no_memory, shutdown;
     uint64_t batches, retries;
-    uint64_t exports;   /* requests sent, each attempt */
-    uint64_t export_ns; /* how long they took, all together */
+    uint64_t warnings;                           /* requests that were taken whole, with a text */
+    uint64_t attributes_dropped, events_dropped; /* of the spans that were to be sent */
+    uint64_t exports;                            /* requests sent, each attempt */
+    uint64_t export_ns;                          /* how long they took, all together */
 };
 
 /* X(name): one reason for which spans are lost, here or before the queue; docs/otel.md has each. */
@@ -86,7 +96,8 @@ struct exporter_stats {
     X(rejected)                                                                                    \
     X(too_large)                                                                                   \
     X(no_memory)                                                                                   \
-    X(shutdown)
+    X(shutdown)                                                                                    \
+    X(still_open) /* requests, not spans: without a response when the shutdown's time was over */
 
 struct exporter_losses {
 #define X(name) uint64_t name;

@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-#include "export/reports.h"
+#include "counters/counters.h"
 
 void exporter_lock(struct exporter *ex)
 {
@@ -58,8 +58,29 @@ void exporter_mind_chair(struct exporter *ex)
     if (pthread_mutex_trylock(&ex->chair) != 0)
         return;
     (void)exporter_refill(ex);
-    reports_losses(ex, false);
+    exporter_tell_losses(ex, false);
     (void)pthread_mutex_unlock(&ex->chair); /* ours */
+}
+
+/* What was ignored, as far as the handlers are counted. */
+static void get_ignored(const struct exporter *ex, struct losses *losses)
+{
+    struct counters *counters = ex->conf.counters;
+
+    if (counters == NULL)
+        return;
+#define X(name) losses->ignored.name = counted(&counters->name);
+    LOSSES_IGNORED(X)
+#undef X
+}
+
+void exporter_tell_losses(struct exporter *ex, bool at_once)
+{
+    struct losses losses = {.ignored = {.missing_id = 0}};
+
+    exporter_get_losses(ex, &losses.spans);
+    get_ignored(ex, &losses);
+    reports_losses(&ex->reports, exporter_now(ex), &losses, at_once);
 }
 
 void exporter_wake(struct exporter *ex)

@@ -4,7 +4,8 @@
  * delivery of a batch (delivery.c), the lines of the log (reports.c) and start and stop
  * (exporter.c) share. Nobody else includes this.
  *
- * Locks: the chair before `lock`, and never the other way round.
+ * Locks: the chair before `lock`, and never the other way round. The reports have one of their own,
+ * inside which none of these is taken.
  */
 #ifndef OTEL_EXPORT_EXPORTER_STATE_H
 #define OTEL_EXPORT_EXPORTER_STATE_H
@@ -14,26 +15,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <spoe/util.h>
-
 #include "export/exporter_hooks.h"
+#include "export/reports.h"
 #include "export/retry.h"
 
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S INT64_C(1000000000)
 
-/* Lines about failures, losses and warnings: one of each kind in this time. */
-#define REPORT_EVERY_NS (60 * NS_PER_S)
-
 struct batch_encoder;
 
 enum mode { MODE_RUN, MODE_FLUSH, MODE_STOP, MODE_END };
-
-/* A line of the log that may repeat, and how often it was held back. Under the exporter's lock. */
-struct report {
-    int64_t next_ns;
-    uint64_t pending;
-};
 
 /* A thread, and what it needs for itself. */
 struct lane {
@@ -50,10 +41,9 @@ struct exporter {
     struct span_queue *queue;
     exporter_refill_fn *refill;
     void *refill_arg;
-    const struct spoe_host *log_host;
-    struct spoe_instance *log_self;
     struct transport *transport;
     char target[200]; /* for people */
+    struct reports reports;
     struct lane lanes[EXPORTER_CONCURRENCY_MAX];
     unsigned n_lanes; /* that were started */
 
@@ -70,11 +60,6 @@ struct exporter {
     int64_t limit_ns; /* of the flush or the stop */
     uint64_t request, done;
     struct exporter_stats stats;
-    struct report failures, warnings;
-    bool failing;
-    int64_t losses_next_ns; /* when a line about losses may be written again */
-    struct exporter_losses losses_told;
-    char losses_text[160]; /* what the collector said about the last */
 };
 
 /* What a lane sees of the requests at one moment. */
@@ -83,12 +68,6 @@ struct orders {
     int64_t limit_ns;
     uint64_t request;
 };
-
-#define LOG(ex, level, ...)                                                                        \
-    do {                                                                                           \
-        if ((ex)->log_host != NULL)                                                                \
-            spoe_logf((ex)->log_host, (ex)->log_self, (level), __VA_ARGS__);                       \
-    } while (0)
 
 static inline int64_t min64(int64_t a, int64_t b)
 {
@@ -127,6 +106,9 @@ int64_t exporter_refill(struct exporter *ex);
 /** Do what the chair does, unless somebody sits in it: the TTLs go on while the collector is away.
  */
 void exporter_mind_chair(struct exporter *ex);
+
+/** The line about losses, if it is time; exporter_stop()'s is written at once. */
+void exporter_tell_losses(struct exporter *ex, bool at_once);
 
 /** Whoever waits looks at the orders again. */
 void exporter_wake(struct exporter *ex);

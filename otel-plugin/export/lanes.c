@@ -25,7 +25,6 @@
 #include "batch/batch.h"
 #include "export/delivery.h"
 #include "export/exporter_state.h"
-#include "export/reports.h"
 
 /* The owner is asked at most so often where its moment has passed and it had nothing for us. */
 #define REFILL_MIN_NS (10 * NS_PER_MS)
@@ -99,8 +98,8 @@ static struct span *gather_batch(struct exporter *ex, size_t *ret_n)
             return NULL;
         refill_ns = exporter_refill(ex);
         if (refill_ns != INT64_MAX) /* losses are told in time */
-            refill_ns = min64(refill_ns, add_sat(exporter_now(ex), REPORT_EVERY_NS));
-        reports_losses(ex, false);
+            refill_ns = min64(refill_ns, add_sat(exporter_now(ex), REPORTS_LOSSES_EVERY_NS));
+        exporter_tell_losses(ex, false);
         if (orders.mode == MODE_RUN && !gather(ex, refill_ns))
             continue;
         spans = span_queue_take(ex->queue, ex->conf.batch_max, ret_n);

@@ -35,6 +35,7 @@
 #include "export/live_files.h"
 #include "export/otlp_answer.h"
 #include "export/otlp_creds.h"
+#include "export/texts.h"
 
 #define EXPORT_METHOD "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 #define NS_PER_S INT64_C(1000000000)
@@ -48,7 +49,7 @@
 /* After grpc_shutdown() its threads run on for about a second (measured with 1.51.1). */
 #define GRPC_GONE_MAX_NS (2 * NS_PER_S)
 #define GRPC_GONE_POLL_NS 10000000L
-#define GRPC_LOG_EVERY_NS (60 * NS_PER_S)
+#define GRPC_LOG_FORGET_NS (3600 * NS_PER_S)
 
 /* A channel and who uses it; all under the transport's lock. */
 struct shared_channel {
@@ -91,32 +92,18 @@ static struct {
     pthread_mutex_t lock;
     const struct spoe_host *host;
     struct spoe_instance *self;
-    int64_t next_ns;
-    unsigned held;
+    struct texts said;
 } grpc_log = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* Threads: gRPC's, and any that calls it. */
+/* Each text once, numbers aside: gRPC repeats itself. Threads: gRPC's, and any that calls it. */
 static void log_from_grpc(gpr_log_func_args *args)
 {
-    const int64_t at = mono_now();
-
     if (args->severity != GPR_LOG_SEVERITY_ERROR)
         return;
     (void)pthread_mutex_lock(&grpc_log.lock);
-    if (grpc_log.host != NULL) {
-        if (at >= grpc_log.next_ns) {
-            if (grpc_log.held > 0)
-                spoe_logf(grpc_log.host, grpc_log.self, SPOE_LOG_WARNING,
-                          "gRPC: %s (and %u lines before)", args->message, grpc_log.held);
-            else
-                spoe_logf(grpc_log.host, grpc_log.self, SPOE_LOG_WARNING, "gRPC: %s",
-                          args->message);
-            grpc_log.next_ns = at + GRPC_LOG_EVERY_NS;
-            grpc_log.held = 0;
-        } else {
-            grpc_log.held++;
-        }
-    }
+    if (grpc_log.host != NULL &&
+        texts_is_new(&grpc_log.said, args->message, mono_now(), GRPC_LOG_FORGET_NS))
+        spoe_logf(grpc_log.host, grpc_log.self, SPOE_LOG_WARNING, "gRPC: %s", args->message);
     (void)pthread_mutex_unlock(&grpc_log.lock);
 }
 
@@ -125,8 +112,7 @@ static void set_grpc_log(const struct spoe_host *host, struct spoe_instance *sel
     (void)pthread_mutex_lock(&grpc_log.lock);
     grpc_log.host = host;
     grpc_log.self = self;
-    grpc_log.next_ns = 0;
-    grpc_log.held = 0;
+    grpc_log.said = (struct texts){._n = 0};
     (void)pthread_mutex_unlock(&grpc_log.lock);
     gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
     gpr_set_log_function(host != NULL ? log_from_grpc : NULL);

@@ -1,101 +1,136 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* otel-plugin/export/reports.c - what the log says about the export. */
+/* otel-plugin/export/reports.c - the states of failing, and the lines. */
 #include "export/reports.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "export/exporter_state.h"
-#include "export/losses.h"
+#include <spoe/util.h>
 
-/* Count one for a line; true if it is time to write it, *ret_n is then how many were counted. */
-static bool report_due(struct exporter *ex, struct report *report, uint64_t *ret_n)
+#define NS_PER_S 1e9
+
+#define LOG(r, level, ...)                                                                         \
+    do {                                                                                           \
+        if ((r)->host != NULL)                                                                     \
+            spoe_logf((r)->host, (r)->self, (level), __VA_ARGS__);                                 \
+    } while (0)
+
+void reports_init(struct reports *r)
 {
-    const int64_t at = exporter_now(ex);
-    bool due;
-
-    exporter_lock(ex);
-    report->pending++;
-    due = at >= report->next_ns;
-    if (due) {
-        report->next_ns = at + REPORT_EVERY_NS;
-        *ret_n = report->pending;
-        report->pending = 0;
-    }
-    exporter_unlock(ex);
-    return due;
+    (void)pthread_mutex_init(&r->_lock, NULL); /* with default attributes it cannot fail */
 }
 
-void reports_failure(struct exporter *ex, const char *text, int64_t wait_ns)
+void reports_fini(struct reports *r)
 {
-    struct span_queue_stats stats;
-    char more[64] = "";
-    uint64_t n;
+    (void)pthread_mutex_destroy(&r->_lock);
+}
 
-    exporter_lock(ex);
-    ex->failing = true;
-    exporter_unlock(ex);
-    if (!report_due(ex, &ex->failures, &n))
+static void lock(struct reports *r)
+{
+    int rc = pthread_mutex_lock(&r->_lock);
+
+    assert(rc == 0);
+    (void)rc;
+}
+
+static void unlock(struct reports *r)
+{
+    int rc = pthread_mutex_unlock(&r->_lock);
+
+    assert(rc == 0);
+    (void)rc;
+}
+
+void reports_failure(struct reports *r, int64_t now_ns, const char *text, size_t waiting,
+                     int64_t wait_ns)
+{
+    bool soon, news;
+
+    lock(r);
+    soon = r->_state == REPORTS_WORKING && now_ns - r->_last_ns < REPORTS_STEADY_NS;
+    if (r->_state == REPORTS_FINE || (r->_state == REPORTS_WORKING && !soon)) {
+        r->_state = REPORTS_FAILING;
+        r->_reasons = (struct texts){._n = 0};
+        r->_failures = 0;
+        r->_first_ns = now_ns;
+    }
+    r->_failures++;
+    r->_last_ns = now_ns;
+    news = texts_is_new(&r->_reasons, text, now_ns, INT64_MAX);
+    if (soon) {
+        r->_state = REPORTS_UNSTEADY;
+        LOG(r, SPOE_LOG_WARNING,
+            "export to %s fails again: %s; %zu spans wait; until it has worked for %d minutes only "
+            "other reasons are told",
+            r->target, text, waiting, REPORTS_STEADY_MINUTES);
+    } else if (news) {
+        LOG(r, SPOE_LOG_WARNING, "export to %s failed: %s; %zu spans wait, next try in %.1f s",
+            r->target, text, waiting, (double)wait_ns / NS_PER_S);
+    }
+    unlock(r);
+}
+
+void reports_success(struct reports *r, int64_t now_ns)
+{
+    lock(r);
+    if (r->_state == REPORTS_FAILING) {
+        r->_state = REPORTS_WORKING;
+        LOG(r, SPOE_LOG_NOTICE, "export to %s works again, after %.1f s; failed attempts: %" PRIu64,
+            r->target, (double)(now_ns - r->_first_ns) / NS_PER_S, r->_failures);
+    } else if (r->_state == REPORTS_UNSTEADY && now_ns - r->_last_ns >= REPORTS_STEADY_NS) {
+        r->_state = REPORTS_FINE;
+        LOG(r, SPOE_LOG_NOTICE,
+            "export to %s works again, for %d minutes without a failure; failed attempts in the "
+            "%.1f s before: %" PRIu64,
+            r->target, REPORTS_STEADY_MINUTES, (double)(r->_last_ns - r->_first_ns) / NS_PER_S,
+            r->_failures);
+    }
+    unlock(r);
+}
+
+void reports_warning(struct reports *r, int64_t now_ns, const char *text)
+{
+    lock(r);
+    if (texts_is_new(&r->_warnings, text, now_ns, REPORTS_FORGET_NS))
+        LOG(r, SPOE_LOG_WARNING, "the collector took all spans but warns: %s", text);
+    unlock(r);
+}
+
+void reports_attributes(struct reports *r, uint32_t attributes, uint32_t events)
+{
+    lock(r);
+    if (!r->_attributes_told)
+        LOG(r, SPOE_LOG_WARNING,
+            "a span was made without %" PRIu32 " attributes and %" PRIu32
+            " events that it should have: over a limit, with a key that cannot be, or for want of "
+            "memory; from now on they are only counted, as attributes_dropped and events_dropped",
+            attributes, events);
+    r->_attributes_told = true;
+    unlock(r);
+}
+
+void reports_said(struct reports *r, const char *text)
+{
+    if (text[0] == '\0')
         return;
-    span_queue_get_stats(ex->queue, &stats);
-    if (n > 1)
-        (void)snprintf(more, sizeof more, " (%" PRIu64 " failures since the last such line)", n);
-    LOG(ex, SPOE_LOG_WARNING, "export to %s failed: %s; %zu spans wait, next try in %.1f s%s",
-        ex->target, text, stats.waiting + stats.in_flight, (double)wait_ns / (double)NS_PER_S,
-        more);
+    lock(r);
+    (void)snprintf(r->_said, sizeof r->_said, "%s", text);
+    unlock(r);
 }
 
-void reports_success(struct exporter *ex)
+void reports_losses(struct reports *r, int64_t now_ns, const struct losses *losses, bool at_once)
 {
-    bool news;
+    char text[LOSSES_TEXT_MAX];
 
-    exporter_lock(ex);
-    news = ex->failing;
-    ex->failing = false;
-    exporter_unlock(ex);
-    if (news)
-        LOG(ex, SPOE_LOG_NOTICE, "export to %s works again", ex->target);
-}
-
-void reports_warning(struct exporter *ex, const char *text)
-{
-    uint64_t n;
-
-    if (report_due(ex, &ex->warnings, &n))
-        LOG(ex, SPOE_LOG_WARNING, "the collector took all spans but warns: %s", text);
-}
-
-/* The one line about losses: what was lost since the last one, at once or when its time has come.
- */
-void reports_losses(struct exporter *ex, bool at_once)
-{
-    const int64_t at = exporter_now(ex);
-    char text[LOSSES_TEXT_MAX], last[sizeof ex->losses_text];
-    struct exporter_losses losses;
-    bool due;
-
-    exporter_get_losses(ex, &losses);
-    exporter_lock(ex);
-    due = (at_once || at >= ex->losses_next_ns) && losses_format(&ex->losses_told, &losses, text);
-    if (due) {
-        ex->losses_next_ns = at + REPORT_EVERY_NS;
-        ex->losses_told = losses;
-        memcpy(last, ex->losses_text, sizeof last);
-        ex->losses_text[0] = '\0';
+    lock(r);
+    if ((at_once || now_ns >= r->_losses_next_ns) &&
+        losses_format(&r->_losses_told, losses, text)) {
+        LOG(r, SPOE_LOG_WARNING, "%s%s%s", text, r->_said[0] != '\0' ? "; " : "", r->_said);
+        r->_losses_next_ns = now_ns + REPORTS_LOSSES_EVERY_NS;
+        r->_losses_told = *losses;
+        r->_said[0] = '\0';
     }
-    exporter_unlock(ex);
-    if (due)
-        LOG(ex, SPOE_LOG_WARNING, "spans lost: %s%s%s", text, last[0] != '\0' ? "; " : "", last);
-}
-
-/* Count spans as lost, and keep what the collector says about it for the line. */
-void reports_lose(struct exporter *ex, uint64_t *counter, uint64_t n, const char *text)
-{
-    exporter_lock(ex);
-    *counter += n;
-    if (text[0] != '\0')
-        (void)snprintf(ex->losses_text, sizeof ex->losses_text, "%s", text);
-    exporter_unlock(ex);
-    reports_losses(ex, false);
+    unlock(r);
 }

@@ -22,17 +22,18 @@
 _Static_assert(REQUEST_UNIQUE_ID == 0 && BACKEND_UNIQUE_ID == 0 && RESPONSE_UNIQUE_ID == 0,
                "unique_id() reads the first slot");
 
-/* Most often HAProxy's configuration lacks a line, and nothing else would say why traces lack. */
-static void on_missing_id(struct handlers *h, int64_t now_mono_ns)
+/*
+ * Most often HAProxy's configuration lacks a line, and nothing else would say what to do. Once: how
+ * many there are is said by the exporter's line about losses.
+ */
+static void on_missing_id(struct handlers *h)
 {
-    uint64_t n;
-
     count(&h->counters->missing_id, 1);
-    if (warn_limit_pass(&h->_warn_missing_id, now_mono_ns, 1, &n))
+    if (!atomic_load_explicit(&h->_missing_id_told, memory_order_relaxed) &&
+        !atomic_exchange(&h->_missing_id_told, true))
         spoe_logf(h->host, h->self, SPOE_LOG_WARNING,
-                  "%" PRIu64 " messages without a unique-id are ignored: does the frontend have "
-                  "unique-id-format?",
-                  n);
+                  "messages without a unique-id are ignored: does the frontend have "
+                  "unique-id-format?");
 }
 
 /* The unique-id, which is the first argument of every message, or an empty span. */
@@ -42,7 +43,7 @@ static struct spoe_span unique_id(struct handlers *h, const struct spoe_message 
     const struct spoe_span none = {NULL, 0};
 
     if (value->type != SPOE_T_STR || value->u.s.n == 0) {
-        on_missing_id(h, msg->recv_mono_ns);
+        on_missing_id(h);
         return none;
     }
     if (value->u.s.n > STORE_KEY_MAX) {

@@ -43,7 +43,7 @@ struct handlers {
     int64_t moment_age_max_ns;           /* 0: ARGUMENTS_AGE_MAX_NS */
     const struct context_policy *policy; /* NULL: context_policy_default */
     struct rate_cap rate_cap;
-    struct warn_limit _warn_missing_id;
+    _Atomic bool _missing_id_told;
 };
 
 /* What a worker has of its own. */

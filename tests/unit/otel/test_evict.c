@@ -207,15 +207,3 @@ Test(sink, counts_what_does_not_fit, .timeout = 10)
     cr_expect_eq(counted(&t.counters.dropped), 3);
     tear_down(&t);
 }
-
-Test(warn_limit, passes_once_per_interval_with_the_sum, .timeout = 10)
-{
-    struct warn_limit limit = {0};
-    uint64_t n = 0;
-
-    cr_expect(warn_limit_pass(&limit, 5, 2, &n) && n == 2);
-    cr_expect_not(warn_limit_pass(&limit, 6, 3, &n));
-    cr_expect_not(warn_limit_pass(&limit, 4 + WARN_INTERVAL_NS, 1, &n));
-    cr_expect(warn_limit_pass(&limit, 5 + WARN_INTERVAL_NS, 1, &n) && n == 5);
-    cr_expect_not(warn_limit_pass(&limit, 6 + WARN_INTERVAL_NS, 1, &n));
-}
