@@ -50,6 +50,7 @@ static void destroy(void *inst)
     exclude_destroy(otel->handlers.exclude);
     store_destroy(otel->store);
     span_queue_destroy(otel->queue);
+    pool_clear();
     otel_conf_fini(&otel->conf);
     free(otel->metrics);
     free(otel);
@@ -146,7 +147,7 @@ static spoe_status worker_start(void *inst, struct spoe_worker *worker, uint32_t
                                 void **ret_wctx)
 {
     struct otel *otel = inst;
-    struct handlers_worker *wctx = malloc(sizeof *wctx);
+    struct handlers_worker *wctx = calloc(1, sizeof *wctx);
 
     (void)worker;
     (void)index;
@@ -172,7 +173,10 @@ static spoe_status handle(void *wctx, struct spoe_request *req, const struct spo
 
 static void worker_stop(void *wctx)
 {
-    free(wctx);
+    struct handlers_worker *worker = wctx;
+
+    pool_cache_fini(&worker->spans);
+    free(worker);
 }
 
 static void drain(void *inst, int64_t deadline_mono_ns)

@@ -133,14 +133,8 @@ static bool deliver(struct lane *lane, const uint8_t *bytes, size_t size, size_t
 
 struct span *delivery_settle(struct exporter *ex, struct span *spans, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct span *next = spans->next;
-
-        span_destroy(spans);
-        spans = next;
-    }
     span_queue_settle(ex->queue, n);
-    return spans;
+    return span_recycle(spans, n);
 }
 
 /* What the spans lack by their limits. OpenTelemetry asks for a message, at most one for a span. */

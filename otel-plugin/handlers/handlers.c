@@ -106,8 +106,9 @@ static void on_request(struct handlers_worker *worker, struct spoe_request *req,
         return;
     }
     name = slots_name(h, &slot[REQUEST_METHOD]);
-    span = span_create(SPAN_SERVER, &begun.context, begun.has_parent ? begun.parent_id : NULL,
-                       begun.has_parent, msg->recv_unix_ns, name.p, name.n);
+    span = span_create_from(&worker->spans, SPAN_SERVER, &begun.context,
+                            begun.has_parent ? begun.parent_id : NULL, begun.has_parent,
+                            msg->recv_unix_ns, name.p, name.n);
     if (span == NULL) {
         count(&h->counters->no_memory, 1);
         return;
@@ -155,7 +156,8 @@ static void on_backend(struct handlers_worker *worker, struct spoe_request *req,
         return;
     }
     id_span(&worker->ids, context.span_id); /* the rest comes from the SERVER span */
-    span = span_create(SPAN_CLIENT, &context, NULL, false, msg->recv_unix_ns, name.p, name.n);
+    span = span_create_from(&worker->spans, SPAN_CLIENT, &context, NULL, false, msg->recv_unix_ns,
+                            name.p, name.n);
     if (span == NULL) {
         count(&h->counters->no_memory, 1);
         return;

@@ -50,6 +50,7 @@ struct handlers {
 struct handlers_worker {
     struct handlers *shared;
     struct id_source ids;
+    struct pool_cache spans;
 };
 
 /**

@@ -2,6 +2,9 @@
 /*
  * otel-plugin/queue/queue.c - one list, one mutex, one condition.
  *
+ * The list is marked in groups, so that a batch is taken in a few steps: walking its spans, which
+ * have left the caches since, would hold up the producers. A group ends where a push ended.
+ *
  * The consumer says how many spans it waits for (`wanted`), so that a producer signals only when
  * that many are there: with batches of 512 most pushes wake nobody.
  */
@@ -14,11 +17,22 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
+#define GROUP_MIN 64u /* spans; a push that finds as many begins a group */
+#define GROUPS_FIRST 64u
+
+struct group {
+    struct span *last;
+    size_t n;
+};
+
 struct span_queue {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t ready; /* CLOCK_MONOTONIC */
     struct span *head;
     struct span **tail; /* the link to hang the next span on */
+    /* A ring of groups_size, a power of two; without memory for more the last one grows on. */
+    struct group *groups;
+    size_t groups_size, groups_first, groups_n;
     size_t waiting, in_flight, max;
     uint64_t pushed, dropped;
     size_t wanted; /* the consumer sleeps until so many wait; 0: it does not sleep */
@@ -61,7 +75,9 @@ struct span_queue *span_queue_create(size_t max)
         return NULL;
     queue->max = max;
     queue->tail = &queue->head;
-    if (pthread_mutex_init(&queue->lock, NULL) != 0)
+    queue->groups_size = GROUPS_FIRST;
+    queue->groups = malloc(queue->groups_size * sizeof *queue->groups);
+    if (queue->groups == NULL || pthread_mutex_init(&queue->lock, NULL) != 0)
         goto free_queue;
     if (pthread_condattr_init(&attr) != 0)
         goto destroy_lock;
@@ -76,6 +92,7 @@ destroy_attr:
 destroy_lock:
     (void)pthread_mutex_destroy(&queue->lock);
 free_queue:
+    free(queue->groups);
     free(queue);
     return NULL;
 }
@@ -87,12 +104,48 @@ void span_queue_destroy(struct span_queue *queue)
     free_list(queue->head);
     (void)pthread_cond_destroy(&queue->ready);
     (void)pthread_mutex_destroy(&queue->lock);
+    free(queue->groups);
     free(queue);
+}
+
+static struct group *group_at(const struct span_queue *queue, size_t i)
+{
+    return &queue->groups[(queue->groups_first + i) & (queue->groups_size - 1)];
+}
+
+static bool grow_groups(struct span_queue *queue)
+{
+    const size_t size = queue->groups_size * 2;
+    struct group *groups = malloc(size * sizeof *groups);
+
+    if (groups == NULL)
+        return false;
+    for (size_t i = 0; i < queue->groups_n; i++)
+        groups[i] = *group_at(queue, i);
+    free(queue->groups);
+    queue->groups = groups;
+    queue->groups_size = size;
+    queue->groups_first = 0;
+    return true;
+}
+
+/* n spans more are in the list, up to `last`. */
+static void mark(struct span_queue *queue, struct span *last, size_t n)
+{
+    struct group *group = queue->groups_n > 0 ? group_at(queue, queue->groups_n - 1) : NULL;
+
+    if (group == NULL ||
+        (group->n >= GROUP_MIN && (queue->groups_n < queue->groups_size || grow_groups(queue)))) {
+        group = group_at(queue, queue->groups_n++);
+        group->n = 0;
+    }
+    group->last = last;
+    group->n += n;
 }
 
 size_t span_queue_push(struct span_queue *queue, struct span *spans)
 {
-    struct span *rest = spans, *last = NULL;
+    struct span *rest = spans, *last = NULL, *second_last = NULL;
     struct span **before = NULL;
     size_t taken = 0, left = 0, room;
 
@@ -101,6 +154,7 @@ size_t span_queue_push(struct span_queue *queue, struct span *spans)
     room = queue->max - queue->waiting - queue->in_flight;
     for (*queue->tail = spans; taken < room && rest != NULL; taken++) {
         before = queue->tail;
+        second_last = last;
         last = rest;
         queue->tail = &last->next;
         rest = last->next;
@@ -109,8 +163,11 @@ size_t span_queue_push(struct span_queue *queue, struct span *spans)
         queue->tail = before; /* a request's two spans are lost together */
         rest = last;
         taken--;
+        last = second_last;
     }
     *queue->tail = NULL;
+    if (taken > 0)
+        mark(queue, last, taken);
     for (const struct span *span = rest; span != NULL; span = span->next)
         left++;
     queue->waiting += taken;
@@ -136,24 +193,36 @@ size_t span_queue_room(struct span_queue *queue)
 struct span *span_queue_take(struct span_queue *queue, size_t max, size_t *ret_n)
 {
     struct span *first, *last = NULL;
-    struct span **link = &queue->head, **before = link;
     size_t n = 0;
 
     lock(queue);
     first = queue->head;
-    while (n < max && *link != NULL) {
-        before = link;
-        last = *link;
-        link = &last->next;
-        n++;
+    while (queue->groups_n > 0 && group_at(queue, 0)->n <= max - n) {
+        last = group_at(queue, 0)->last;
+        n += group_at(queue, 0)->n;
+        queue->groups_first = (queue->groups_first + 1) & (queue->groups_size - 1);
+        queue->groups_n--;
     }
-    if (n > 1 && *link != NULL && span_is_child(last, *link)) {
-        link = before; /* a request's two spans leave together */
-        n--;
+    if (queue->groups_n > 0 && n < max) {
+        struct span *from = last != NULL ? last->next : first;
+        size_t more = max - n;
+        struct span *cut = from, *before = last;
+
+        for (size_t i = 1; i < more; i++) {
+            before = cut;
+            cut = cut->next;
+        }
+        if (n + more > 1 && span_is_child(cut, cut->next)) {
+            cut = before; /* a request's two spans leave together */
+            more--;
+        }
+        group_at(queue, 0)->n -= more;
+        last = cut;
+        n += more;
     }
     if (n > 0) {
-        queue->head = *link;
-        *link = NULL;
+        queue->head = last->next;
+        last->next = NULL;
         if (queue->head == NULL)
             queue->tail = &queue->head;
         queue->waiting -= n;

@@ -36,7 +36,7 @@ size_t span_queue_room(struct span_queue *queue);
 
 /**
  * Take up to max spans in the order of arrival; they still count against the cap. A span whose
- * parent is the next one stays for the next time, if it is not the only one.
+ * parent is the next one of the same push stays for the next time, if it is not the only one.
  * @return [give] a list linked by `next`, NULL if none waits
  * Threads: consumer
  */

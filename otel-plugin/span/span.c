@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "span/packed.h"
+#include "span/pool.h"
 #include "span/utf8.h"
 
 _Static_assert(SPAN_VALUE_MAX <= UINT16_MAX, "a name's length fits _name_len");
@@ -112,12 +113,35 @@ static bool reserve(struct span *span, size_t n)
     return true;
 }
 
+static size_t block_size(enum span_kind kind)
+{
+    return sizeof(struct span) + (kind == SPAN_SERVER ? SERVER_DATA : CLIENT_DATA);
+}
+
+static unsigned pool_kind(enum span_kind kind)
+{
+    return kind == SPAN_SERVER ? 0 : 1;
+}
+
 struct span *span_create(enum span_kind kind, const struct trace_context *context,
                          const uint8_t *parent_id, bool parent_remote, int64_t start_unix_ns,
                          const char *name, size_t name_len)
 {
-    const size_t first = kind == SPAN_SERVER ? SERVER_DATA : CLIENT_DATA;
-    struct span *span = malloc(sizeof *span + first);
+    struct pool_cache none = {.blocks = {NULL}};
+    struct span *span = span_create_from(&none, kind, context, parent_id, parent_remote,
+                                         start_unix_ns, name, name_len);
+
+    pool_cache_fini(&none);
+    return span;
+}
+
+struct span *span_create_from(struct pool_cache *cache, enum span_kind kind,
+                              const struct trace_context *context, const uint8_t *parent_id,
+                              bool parent_remote, int64_t start_unix_ns, const char *name,
+                              size_t name_len)
+{
+    const size_t first = block_size(kind) - sizeof(struct span);
+    struct span *span = pool_get(cache, pool_kind(kind), block_size(kind));
 
     if (span == NULL)
         return NULL;
@@ -185,15 +209,49 @@ const char *span_trace_state(const struct span *span, size_t *ret_len)
     return span->_state != NULL ? span->_state->text : NULL;
 }
 
-void span_destroy(struct span *span)
+/* Free all that a span has but its block. */
+static void release(struct span *span)
 {
-    if (span == NULL)
-        return;
     drop_trace_state(span);
     free(span->events);
     if (has_own_block(span))
         free(span->_data);
+}
+
+void span_destroy(struct span *span)
+{
+    if (span == NULL)
+        return;
+    release(span);
     free(span);
+}
+
+struct span *span_recycle(struct span *spans, size_t n)
+{
+    struct {
+        struct pool_block *first, *last;
+        size_t n;
+    } lists[POOL_KINDS] = {{NULL, NULL, 0}, {NULL, NULL, 0}};
+    static const enum span_kind kinds[POOL_KINDS] = {SPAN_SERVER, SPAN_CLIENT};
+
+    _Static_assert(offsetof(struct span, next) == 0, "the link is where pool.h wants it");
+    for (; n > 0; n--) {
+        struct span *next = spans->next;
+        const unsigned kind = pool_kind((enum span_kind)spans->kind);
+        struct pool_block *block = (struct pool_block *)spans;
+
+        release(spans);
+        block->next = lists[kind].first;
+        lists[kind].first = block;
+        if (lists[kind].n++ == 0)
+            lists[kind].last = block;
+        spans = next;
+    }
+    for (unsigned kind = 0; kind < POOL_KINDS; kind++)
+        if (lists[kind].n > 0)
+            pool_put(kind, block_size(kinds[kind]), lists[kind].first, lists[kind].last,
+                     lists[kind].n);
+    return spans;
 }
 
 static enum span_key find_known(const char *key, size_t n)

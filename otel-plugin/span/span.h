@@ -16,6 +16,7 @@
 
 #include "context/trace_context.h"
 #include "span/known_keys.h"
+#include "span/pool.h"
 
 #define SPAN_VALUE_MAX 4096u     /* bytes of one attribute's value, or of the name */
 #define SPAN_KEY_MAX 256u        /* bytes of an attribute's key */
@@ -93,7 +94,18 @@ void span_set_limits(const struct span_limits *limits);
 struct span *span_create(enum span_kind kind, const struct trace_context *context,
                          const uint8_t *parent_id, bool parent_remote, int64_t start_unix_ns,
                          const char *name, size_t name_len);
+/** The same with a block that came back by span_recycle(), if there is one. Threads: the cache's */
+struct span *span_create_from(struct pool_cache *cache, enum span_kind kind,
+                              const struct trace_context *context, const uint8_t *parent_id,
+                              bool parent_remote, int64_t start_unix_ns, const char *name,
+                              size_t name_len);
 void span_destroy(struct span *span); /* takes NULL */
+/**
+ * Destroy the first n of a list linked by `next` and keep their blocks for span_create_from(); for
+ * whoever ends many at once.
+ * @return the rest of the list
+ */
+struct span *span_recycle(struct span *spans, size_t n);
 
 /*
  * Set an attribute; a key that is there already takes the new value, and its place is the last.

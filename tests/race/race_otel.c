@@ -103,6 +103,7 @@ static void *work(void *arg)
         if (handlers_handle(&worker, NULL, &msg) != SPOE_OK)
             abort();
     }
+    pool_cache_fini(&worker.spans);
     atomic_fetch_sub(&running, 1);
     return NULL;
 }
@@ -110,15 +111,11 @@ static void *work(void *arg)
 static size_t take(size_t max)
 {
     size_t n;
-    struct span *span = span_queue_take(sink.queue, max, &n);
+    struct span *spans = span_queue_take(sink.queue, max, &n);
 
-    while (span != NULL) {
-        struct span *next = span->next;
-
+    for (const struct span *span = spans; span != NULL; span = span->next)
         assert(span->end_unix_ns >= span->start_unix_ns);
-        span_destroy(span);
-        span = next;
-    }
+    (void)span_recycle(spans, n);
     span_queue_settle(sink.queue, n);
     return n;
 }
@@ -179,6 +176,7 @@ int main(void)
     }
     exclude_destroy(handlers.exclude);
     store_destroy(handlers.store);
+    pool_clear();
     span_queue_destroy(sink.queue);
     return 0;
 }

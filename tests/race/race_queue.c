@@ -21,14 +21,15 @@ static struct span_queue *queue;
 static _Atomic uint64_t dropped;
 static _Atomic unsigned running = PRODUCERS;
 
-static struct span *make(uint64_t producer, uint64_t n)
+static struct span *make(struct pool_cache *cache, uint64_t producer, uint64_t n)
 {
     struct trace_context context = {.flags = 1};
     struct span *span;
 
     memcpy(context.trace_id, &producer, sizeof producer);
     memcpy(context.span_id, &n, sizeof n);
-    span = span_create(SPAN_SERVER, &context, NULL, false, 1, "GET", 3);
+    span = span_create_from(cache, n % 2 == 0 ? SPAN_SERVER : SPAN_CLIENT, &context, NULL, false, 1,
+                            "GET", 3);
     if (span != NULL)
         span_end(span, 2);
     return span;
@@ -37,9 +38,10 @@ static struct span *make(uint64_t producer, uint64_t n)
 static void *produce(void *arg)
 {
     const uint64_t self = *(const uint64_t *)arg;
+    struct pool_cache cache = {.blocks = {NULL}};
 
     for (uint64_t n = 0; n < SPANS; n += 2) {
-        struct span *first = make(self, n), *second = make(self, n + 1);
+        struct span *first = make(&cache, self, n), *second = make(&cache, self, n + 1);
 
         if (first == NULL || second == NULL) {
             (void)fprintf(stderr, "out of memory\n");
@@ -49,30 +51,29 @@ static void *produce(void *arg)
         (void)span_queue_room(queue);
         atomic_fetch_add(&dropped, span_queue_push(queue, first));
     }
+    pool_cache_fini(&cache);
     atomic_fetch_sub(&running, 1);
     span_queue_wake(queue);
     return NULL;
 }
 
-/* Check and free a batch. @return false: out of order */
+/* Check a batch and give its blocks back. @return false: out of order */
 static bool check(struct span *spans, uint64_t next[PRODUCERS], size_t n)
 {
     bool ok = true;
     size_t seen = 0;
 
-    while (spans != NULL) {
-        struct span *rest = spans->next;
+    for (const struct span *span = spans; span != NULL; span = span->next) {
         uint64_t producer, number;
 
-        memcpy(&producer, spans->context.trace_id, sizeof producer);
-        memcpy(&number, spans->context.span_id, sizeof number);
+        memcpy(&producer, span->context.trace_id, sizeof producer);
+        memcpy(&number, span->context.span_id, sizeof number);
         ok = ok && producer < PRODUCERS && number >= next[producer];
         if (ok)
             next[producer] = number + 1;
-        span_destroy(spans);
-        spans = rest;
         seen++;
     }
+    (void)span_recycle(spans, seen);
     return ok && seen == n;
 }
 
@@ -113,5 +114,6 @@ int main(void)
     printf("%s: taken %" PRIu64 ", dropped %" PRIu64 "\n", ok ? "ok" : "WRONG", taken,
            (uint64_t)atomic_load(&dropped));
     span_queue_destroy(queue);
+    pool_clear();
     return ok ? 0 : 1;
 }

@@ -238,3 +238,62 @@ Test(queue, a_request_s_two_spans_are_dropped_together)
     span_queue_settle(queue, 2);
     span_queue_destroy(queue);
 }
+
+/* A list of n spans, numbered on by their start. */
+static struct span *make_numbered(int64_t first, size_t n)
+{
+    struct span *head = NULL;
+
+    for (size_t i = n; i > 0; i--) {
+        struct span *span = make(1);
+
+        span->start_unix_ns = first + (int64_t)i - 1;
+        span->next = head;
+        head = span;
+    }
+    return head;
+}
+
+/* Take up to max and expect them numbered from `first` on. @return how many */
+static size_t take_numbered(struct span_queue *queue, size_t max, int64_t first)
+{
+    size_t n, seen = 0;
+    struct span *spans = span_queue_take(queue, max, &n);
+
+    for (const struct span *span = spans; span != NULL; span = span->next, seen++)
+        cr_assert_eq(span->start_unix_ns, first + (int64_t)seen);
+    cr_assert_eq(seen, n);
+    span_queue_settle(queue, n);
+    cr_assert_null(span_recycle(spans, n));
+    return n;
+}
+
+/* However the pushes fall into groups, takes of any size see every span once and in order. */
+Test(queue, takes_any_number_out_of_many_pushes, .timeout = 60)
+{
+    static const size_t sizes[] = {1, 2, 3, 63, 64, 65, 200, 512, 1000};
+    static const size_t pushes[] = {1, 2, 2, 5, 2, 1, 63, 64, 65, 2, 300, 2, 1, 1, 2};
+
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        struct span_queue *queue = span_queue_create(100000);
+        size_t pushed = 0, taken = 0, n;
+
+        cr_assert_not_null(queue);
+        for (size_t i = 0; pushed < 20000; i++) {
+            n = pushes[i % (sizeof pushes / sizeof pushes[0])];
+            cr_assert_eq(span_queue_push(queue, make_numbered((int64_t)pushed, n)), 0);
+            pushed += n;
+            if (i % 3 == 0)
+                taken += take_numbered(queue, sizes[s], (int64_t)taken);
+        }
+        while (taken < pushed) {
+            n = take_numbered(queue, sizes[s], (int64_t)taken);
+            cr_assert_eq(n, pushed - taken < sizes[s] ? pushed - taken : sizes[s]);
+            taken += n;
+        }
+        cr_expect_eq(take_numbered(queue, sizes[s], 0), 0);
+        cr_expect_eq(span_queue_room(queue), 100000);
+        span_queue_destroy(queue);
+    }
+    pool_clear();
+}
