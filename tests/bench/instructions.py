@@ -28,17 +28,17 @@ PARTS = [
     ("otel: queue", r"/otel-plugin/queue/"),
     ("otel: encoder", r"/otel-plugin/(batch|proto)/|libprotobuf-c|/opentelemetry/"),
     ("otel: export", r"/otel-plugin/"),
+    ("SDK", r"/sdk/"),
     ("gRPC", r"libgrpc|libgpr|libabsl|libupb|libre2|libcares|libaddress_sorting"),
     ("libevent", r"libevent"),
-    ("C library", r"/libc[.-]|/libpthread|ld-linux|/libm[.-]"),
+    ("C library", r"/libc[.-]|/libpthread|ld-linux|/libm[.-]|/usr/include/|/usr/lib/gcc/"),
 ]
 
-# Everything that happens below these, whoever does it.
+# Everything that happens below these, whoever does it; functions that keep a place of their own.
 INCLUSIVE = {
-    "dispatch_notify": "a message, from its frame to its actions",
-    "handlers_handle": "of it the otel plugin",
-    "exchange_encode": "an answer",
-    "batch_encode": "the encoder",
+    "on_readable": "a message, from its bytes to its answer's",
+    "handle": "of it the otel plugin",
+    "run_lane": "the export thread",
 }
 
 
@@ -47,7 +47,9 @@ def available():
 
 
 def parse(path):
-    """A callgrind.out file: ({(object, file, function): own cost}, {function: inclusive cost})."""
+    """A callgrind.out file: ({(object, file, function): own cost}, {function: inclusive cost}).
+
+    The file is where the line stands, also where the compiler moved it into another function."""
     names = {"ob": {}, "fl": {}, "fn": {}}
     own, inclusive = collections.Counter(), collections.Counter()
     here = {"ob": "", "fl": "", "fn": ""}
@@ -63,8 +65,8 @@ def parse(path):
                 name = name.strip()
                 if number and name:
                     table[number] = name
-                if what in here:
-                    here[what] = table.get(number, name)
+                if what in here or what in ("fi", "fe"):
+                    here[kinds.get(what, what)] = table.get(number, name)
             elif line.startswith("calls="):
                 after_calls = True
             elif line[:1] in "0123456789+-*":
