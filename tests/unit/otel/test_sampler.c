@@ -62,6 +62,80 @@ Test(sampler, ratio_takes_the_low_eight_bytes, .timeout = 10)
     cr_expect_eq(sampler_ratio_bound(__builtin_nan("")), 0);
 }
 
+/* As Go's SDK publishes it (sdk/trace/sampling.go), for ratios between 0 and 1. */
+static bool go_keeps(double ratio, uint64_t low)
+{
+    return low >> 1 < (uint64_t)(ratio * 9223372036854775808.0);
+}
+
+/* As Java's does (TraceIdRatioBasedSampler): Math.abs(low) < (long)(ratio * Long.MAX_VALUE). */
+static bool java_keeps(double ratio, uint64_t low)
+{
+    const int64_t bound = (int64_t)(ratio * 9223372036854775808.0); /* as a double, MAX is 2^63 */
+    const uint64_t magnitude = low >> 63 != 0 ? -low : low;
+
+    return magnitude > INT64_MAX /* Math.abs(MIN_VALUE) is MIN_VALUE */
+           || (int64_t)magnitude < bound;
+}
+
+/* By hand, a quarter: below 2^62 for Go; from -2^61 to 2^61, both excluded, for Java. */
+Test(sampler, ratio_is_as_in_go_and_not_always_as_in_java, .timeout = 10)
+{
+    static const struct {
+        uint64_t low;
+        bool go, java;
+    } cases[] = {
+        {0, true, true},
+        {1, true, true},
+        {UINT64_C(0x1fffffffffffffff), true, true},
+        {UINT64_C(0x2000000000000000), true, false},
+        {UINT64_C(0x3fffffffffffffff), true, false},
+        {UINT64_C(0x4000000000000000), false, false},
+        {UINT64_C(0x7fffffffffffffff), false, false},
+        {UINT64_C(0x8000000000000000), false, true}, /* Long.MIN_VALUE */
+        {UINT64_C(0x8000000000000001), false, false},
+        {UINT64_C(0xe000000000000000), false, false},
+        {UINT64_C(0xe000000000000001), false, true},
+        {UINT64_MAX, false, true},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const unsigned long long low = cases[i].low;
+
+        cr_expect_eq(go_keeps(0.25, low), cases[i].go, "%llx", low);
+        cr_expect_eq(java_keeps(0.25, low), cases[i].java, "%llx", low);
+        cr_expect_eq(ratio_keeps(0.25, low), cases[i].go, "%llx", low);
+    }
+}
+
+/* Up to two thirds, half of what either keeps is kept by both: the ids from 0 to ratio * 2^63. */
+Test(sampler, ratio_has_half_of_its_traces_in_common_with_java, .timeout = 20)
+{
+    struct id_source ids = {._state = {1, 2, 3, 4}};
+    unsigned kept = 0, java = 0, both = 0;
+
+    for (int i = 0; i < 40000; i++) {
+        uint8_t id[16];
+        uint64_t low = 0;
+        bool ours, theirs;
+
+        id_trace(&ids, id);
+        for (size_t j = 8; j < 16; j++)
+            low = low << 8 | id[j];
+        ours = ratio_keeps(0.1, low);
+        theirs = java_keeps(0.1, low);
+        cr_assert_eq(ours, go_keeps(0.1, low));
+        cr_assert_eq(ours && theirs, low < UINT64_C(1) << 63 && theirs);
+        kept += ours;
+        java += theirs;
+        both += ours && theirs;
+    }
+    /* The seed is fixed; 4 000, 4 000 and 2 000, with standard deviations of 60, 60 and 44. */
+    cr_expect(kept > 3700 && kept < 4300, "got %u", kept);
+    cr_expect(java > 3700 && java < 4300, "got %u", java);
+    cr_expect(both > 1780 && both < 2220, "got %u", both);
+}
+
 Test(sampler, a_higher_ratio_keeps_what_a_lower_one_does, .timeout = 20)
 {
     struct id_source ids = {._state = {1, 2, 3, 4}};
