@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define LONG_MEMBER 128u /* members above go first: trace-context-2, 3.3.1.5 */
+#define TENANT_MAX 241u  /* of a key with an '@': trace-context-1, 3.3.1.3.1 */
+#define VENDOR_MAX 14u
 
 struct member {
     const char *p;
@@ -33,21 +35,25 @@ static bool is_alnum(char c)
 /* @return the key's length, or 0 */
 static size_t key_length(const char *p, size_t n)
 {
-    bool tenant = false;
+    size_t tenant = 0; /* bytes before the '@'; 0: there is none */
     size_t i;
 
     if (n == 0 || !is_alnum(p[0]))
         return 0;
     for (i = 1; i < n && p[i] != '='; i++) {
         if (p[i] == '@') {
-            if (tenant)
+            if (tenant != 0)
                 return 0;
-            tenant = true;
+            tenant = i;
         } else if (!is_alnum(p[i]) && p[i] != '_' && p[i] != '-' && p[i] != '*' && p[i] != '/') {
             return 0;
         }
     }
-    return i < n && i <= TRACESTATE_PART_MAX && p[i - 1] != '@' ? i : 0;
+    if (i == n || i > TRACESTATE_PART_MAX || p[i - 1] == '@')
+        return 0;
+    if (tenant > TENANT_MAX || (tenant != 0 && i - tenant - 1 > VENDOR_MAX))
+        return 0;
+    return i;
 }
 
 /* White space around the member is gone already, so a value never ends in a space. */

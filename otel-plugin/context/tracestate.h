@@ -8,8 +8,9 @@
  * them and without empty ones.
  *
  * A key is [a-z0-9][a-z0-9_*-/@]{0,255}, a value is 1 to 256 of 0x20-0x7e without ',' and '=' and
- * without a space at its end. Narrower than level 2's text, as level 1 and the working group's own
- * tests are: a key has at most one '@', and that not at its end.
+ * without a space at its end. Narrower than level 2's text, as level 1, the working group's own
+ * tests and OpenTelemetry's SDKs are: a key has at most one '@', with at most 241 bytes before it
+ * and 1 to 14 after it.
  */
 #ifndef OTEL_CONTEXT_TRACESTATE_H
 #define OTEL_CONTEXT_TRACESTATE_H

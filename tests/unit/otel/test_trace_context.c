@@ -7,66 +7,18 @@
 #include "context/hex.h"
 #include "context/ids.h"
 #include "context/trace_context.h"
+#include "w3c_vectors.h"
 
 #define T "12345678901234567890123456789012"
 #define S "1234567890123456"
 
-/*
- * The vectors restate what W3C's own test suite sends (trace-context/test/test.py): every case
- * that has a traceparent of its own, by the name that it has there.
- */
-struct vector {
+/* What W3C's own test suite sends, and more: tests/lib/w3c.py. */
+static const struct vector {
     const char *name;
     const char *text;
     bool valid;
     uint8_t flags;
-};
-
-static const struct vector vectors[] = {
-    {"both_traceparent_and_tracestate_missing", "", false, 0},
-    {"traceparent_included", "00-" T "-" S "-01", true, 1},
-    {"not sampled", "00-" T "-" S "-00", true, 0},
-    {"random flag", "00-" T "-" S "-03", true, 3},
-    {"random flag alone", "00-" T "-" S "-02", true, 2},
-    {"unknown flags are dropped", "00-" T "-" S "-ff", true, 3},
-    {"unknown flags alone", "00-" T "-" S "-fc", true, 0},
-    {"traceparent_duplicated, joined by a proxy", "00-" T "-" S "-01,00-" T "-" S "-01", false, 0},
-    {"version_0x00 with more", "00-" T "-" S "-01.", false, 0},
-    {"version_0x00 with more after a dash", "00-" T "-" S "-01-what-the-future-will-be-like", false,
-     0},
-    {"version_0xcc", "cc-" T "-" S "-01", true, 1},
-    {"version_0xcc with more", "cc-" T "-" S "-01-what-the-future-will-be-like", true, 1},
-    {"version_0xcc with more, no dash", "cc-" T "-" S "-01.what-the-future-will-be-like", false, 0},
-    {"version_0xcc with an empty field more", "cc-" T "-" S "-01-", true, 1},
-    {"version_0xff", "ff-" T "-" S "-01", false, 0},
-    {"version_illegal_characters .0", ".0-" T "-" S "-01", false, 0},
-    {"version_illegal_characters 0.", "0.-" T "-" S "-01", false, 0},
-    {"version upper case", "CC-" T "-" S "-01", false, 0},
-    {"version_too_long 000", "000-" T "-" S "-01", false, 0},
-    {"version_too_long 0000", "0000-" T "-" S "-01", false, 0},
-    {"version_too_short", "0-" T "-" S "-01", false, 0},
-    {"trace_id_all_zero", "00-00000000000000000000000000000000-" S "-01", false, 0},
-    {"trace_id_illegal_characters first", "00-.2345678901234567890123456789012-" S "-01", false, 0},
-    {"trace_id_illegal_characters last", "00-1234567890123456789012345678901.-" S "-01", false, 0},
-    {"trace_id upper case", "00-1234567890123456789012345678901A-" S "-01", false, 0},
-    {"trace_id_too_long", "00-" T "3-" S "-01", false, 0},
-    {"trace_id_too_short", "00-1234567890123456789012345678901-" S "-01", false, 0},
-    {"parent_id_all_zero", "00-" T "-0000000000000000-01", false, 0},
-    {"parent_id_illegal_characters first", "00-" T "-.234567890123456-01", false, 0},
-    {"parent_id_illegal_characters last", "00-" T "-123456789012345.-01", false, 0},
-    {"parent_id upper case", "00-" T "-123456789012345F-01", false, 0},
-    {"parent_id_too_long", "00-" T "-" S "7-01", false, 0},
-    {"parent_id_too_short", "00-" T "-123456789012345-01", false, 0},
-    {"trace_flags_illegal_characters .0", "00-" T "-" S "-.0", false, 0},
-    {"trace_flags_illegal_characters 0.", "00-" T "-" S "-0.", false, 0},
-    {"trace_flags upper case", "00-" T "-" S "-0A", false, 0},
-    {"trace_flags_too_long", "00-" T "-" S "-001", false, 0},
-    {"trace_flags_too_short", "00-" T "-" S "-1", false, 0},
-    {"no flags", "00-" T "-" S, false, 0},
-    {"ows before", " 00-" T "-" S "-01", false, 0}, /* HAProxy trims header values */
-    {"other separators", "00." T "." S ".01", false, 0},
-    {"garbage", "-------------------------------------------------------", false, 0},
-};
+} vectors[] = {W3C_TRACEPARENTS};
 
 Test(trace_context, parses_as_the_standard_says, .timeout = 10)
 {
