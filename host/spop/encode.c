@@ -11,10 +11,11 @@
 
 #include <spoe/util.h>
 
+#include "spop/wire.h"
+
 enum { ACTION_SET_VAR = 1, ACTION_UNSET_VAR = 2 }; /* SPOE.txt 3.4 */
 
 #define SPOP_VERSION "2.0"
-#define FILLER_NAME "_spoe_nop"
 
 struct writer {
     uint8_t *p;
@@ -44,35 +45,17 @@ static inline void put_byte(struct writer *w, unsigned byte)
 
 static inline void put_be32(struct writer *w, uint32_t v)
 {
-    uint8_t b[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
+    uint8_t b[4];
 
+    (void)wire_put_be32(b, v);
     put_bytes(w, b, sizeof b);
-}
-
-/* SPOE.txt 3.1: four bits in the first byte, seven in each that follows, each less its marker. */
-static inline size_t make_varint(uint8_t to[SPOP_VARINT_MAX], uint64_t v)
-{
-    size_t n = 0;
-
-    if (v < 240) {
-        to[0] = (uint8_t)v;
-        return 1;
-    }
-    to[n++] = (uint8_t)(v | 240);
-    v = (v - 240) >> 4;
-    while (v >= 128) {
-        to[n++] = (uint8_t)(v | 128);
-        v = (v - 128) >> 7;
-    }
-    to[n++] = (uint8_t)v;
-    return n;
 }
 
 static inline void put_varint(struct writer *w, uint64_t v)
 {
     uint8_t b[SPOP_VARINT_MAX];
 
-    put_bytes(w, b, make_varint(b, v));
+    put_bytes(w, b, (size_t)(wire_put_varint(b, v) - b));
 }
 
 static inline void put_string(struct writer *w, struct spoe_span s)
@@ -202,13 +185,32 @@ size_t spop_put_agent_disconnect(uint8_t *p, size_t cap, int status)
     return end_frame(&w, p, cap);
 }
 
+/* set-var of a string, which is what plugins set; the caller has seen to the room. */
+static size_t put_set_string(uint8_t *p, uint32_t scope, struct spoe_span name,
+                             const struct spoe_value *value)
+{
+    uint8_t *at = p;
+
+    *at++ = ACTION_SET_VAR;
+    *at++ = 3; /* arguments: scope, name, value */
+    *at++ = (uint8_t)scope;
+    at = wire_put_string(at, name);
+    *at++ = (uint8_t)value->type;
+    at = wire_put_string(at, value->u.s);
+    return (size_t)(at - p);
+}
+#define SET_STRING_ROOM (3u + SPOP_VARINT_MAX + 1u + SPOP_VARINT_MAX) /* beside the two strings */
+
 size_t spop_put_set_var(uint8_t *p, size_t cap, uint32_t scope, struct spoe_span name,
                         const struct spoe_value *value)
 {
     struct writer w = {p, cap, false};
 
+    if (value->type == SPOE_T_STR && cap >= SET_STRING_ROOM && name.n <= cap - SET_STRING_ROOM &&
+        value->u.s.n <= cap - SET_STRING_ROOM - name.n)
+        return put_set_string(p, scope, name, value);
     put_byte(&w, ACTION_SET_VAR);
-    put_byte(&w, 3); /* arguments: scope, name, value */
+    put_byte(&w, 3);
     put_byte(&w, scope);
     put_string(&w, name);
     put_value(&w, value);
@@ -226,27 +228,53 @@ size_t spop_put_unset_var(uint8_t *p, size_t cap, uint32_t scope, struct spoe_sp
     return written(&w, cap);
 }
 
-size_t spop_put_ack_head(uint8_t *p, size_t cap, uint64_t stream_id, uint64_t frame_id,
-                         size_t actions_len)
+/* The head of an ACK where there is room for the longest. @return 0: the frame is too long */
+static inline size_t put_ack_head(uint8_t *p, uint64_t stream_id, uint64_t frame_id,
+                                  size_t actions_len)
 {
-    uint8_t ids[2 * SPOP_VARINT_MAX];
-    struct writer w = {p, cap, false};
-    size_t n, frame_len;
+    uint8_t *at = wire_put_varint(p + SPOP_LENGTH_BYTES + 5u, stream_id);
+    size_t frame_len;
 
-    n = make_varint(ids, stream_id);
-    n += make_varint(ids + n, frame_id);
-    if (__builtin_add_overflow(1u + 4u + n, actions_len, &frame_len) || frame_len > UINT32_MAX)
+    at = wire_put_varint(at, frame_id);
+    if (__builtin_add_overflow((size_t)(at - p) - SPOP_LENGTH_BYTES, actions_len, &frame_len) ||
+        frame_len > UINT32_MAX)
         return 0;
-    put_be32(&w, (uint32_t)frame_len);
-    put_byte(&w, SPOP_ACK);
-    put_be32(&w, SPOP_FLAG_FIN);
-    put_bytes(&w, ids, n);
+    (void)wire_put_be32(p, (uint32_t)frame_len);
+    p[SPOP_LENGTH_BYTES] = SPOP_ACK;
+    (void)wire_put_be32(p + SPOP_LENGTH_BYTES + 1u, SPOP_FLAG_FIN);
+    return (size_t)(at - p);
+}
+
+static __attribute__((noinline)) size_t put_ack_head_tight(uint8_t *p, size_t cap,
+                                                           uint64_t stream_id, uint64_t frame_id,
+                                                           size_t actions_len)
+{
+    uint8_t head[SPOP_ACK_HEAD_MAX];
+    struct writer w = {p, cap, false};
+
+    put_bytes(&w, head, put_ack_head(head, stream_id, frame_id, actions_len));
     return written(&w, cap);
 }
 
-_Static_assert(3 + 1 + sizeof FILLER_NAME - 1 <= SPOP_FILLER_MAX, "the filler fits its constant");
+size_t spop_put_ack_head(uint8_t *p, size_t cap, uint64_t stream_id, uint64_t frame_id,
+                         size_t actions_len)
+{
+    if (cap >= SPOP_ACK_HEAD_MAX)
+        return put_ack_head(p, stream_id, frame_id, actions_len);
+    return put_ack_head_tight(p, cap, stream_id, frame_id, actions_len);
+}
+
+#define FILLER_NAME "_spoe_nop"
+_Static_assert(4 + sizeof FILLER_NAME - 1 == SPOP_FILLER_MAX, "the filler has its constant's size");
 
 size_t spop_put_filler(uint8_t *p, size_t cap)
 {
-    return spop_put_unset_var(p, cap, SPOE_SCOPE_TXN, spoe_str(FILLER_NAME));
+    if (cap < SPOP_FILLER_MAX)
+        return 0;
+    p[0] = ACTION_UNSET_VAR;
+    p[1] = 2; /* arguments: scope, name */
+    p[2] = SPOE_SCOPE_TXN;
+    p[3] = sizeof FILLER_NAME - 1;
+    memcpy(p + 4, FILLER_NAME, sizeof FILLER_NAME - 1);
+    return SPOP_FILLER_MAX;
 }

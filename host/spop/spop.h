@@ -153,6 +153,6 @@ size_t spop_put_ack_head(uint8_t *p, size_t cap, uint64_t stream_id, uint64_t fr
 
 /** Unset a variable that no configuration names; HAProxy ignores it. */
 size_t spop_put_filler(uint8_t *p, size_t cap);
-#define SPOP_FILLER_MAX 16u
+#define SPOP_FILLER_MAX 13u /* what it writes, exactly */
 
 #endif
