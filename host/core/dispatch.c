@@ -6,22 +6,52 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spop/wire.h"
+
 /*
  * HAProxy sends the arguments of a message in the same order every time. A layout remembers, per
  * place in that order, which argument was there and which slot it has in each target, so that one
  * comparison finds the slots; where the order has changed they are searched, and remembered anew.
  */
-struct layout_entry {
-    const char *name; /* of the declaration; NULL: not remembered */
-    size_t name_len;
+struct layout_slot {
+    int32_t slot;   /* -1: this target does not declare the argument */
+    uint32_t types; /* that it accepts */
+};
+
+/*
+ * The name as it is on the wire: a byte for its length, then itself. The first eight bytes of both
+ * are compared as one word, where a shorter name's mask leaves out what follows it.
+ */
+#define WORD 8u
+struct layout_place {
+    struct layout_slot first; /* of the first target, which is nearly always the only one */
+    uint32_t size;            /* of the name with its length */
+    uint32_t need;            /* bytes that must be there to compare; UINT32_MAX: never */
+    uint64_t word, mask;
+    char rest[PLUGIN_NAME_MAX + 1 - WORD];
 };
 
 struct layout {
-    struct layout_entry entry[PLUGIN_ARGUMENTS_MAX];
-    int8_t *slots; /* [place * n_targets + target], -1: that target does not declare it */
+    struct layout_place place[PLUGIN_ARGUMENTS_MAX];
+    struct layout_slot *more; /* of the other targets: [place * (n_targets - 1) + target - 1] */
 };
 
+_Static_assert(PLUGIN_NAME_MAX >= WORD && PLUGIN_NAME_MAX < WIRE_VARINT_ONE_BYTE,
+               "a name's length is one byte");
+
 #define POOL_SPARE 4096u /* requests beyond max-pending: the messages of frames being handled */
+
+static int layout_init(struct layout *layout, const struct route *route)
+{
+    size_t n = (size_t)PLUGIN_ARGUMENTS_MAX * (route->n_targets - 1);
+
+    layout->more = malloc((n + 1) * sizeof *layout->more); /* never nothing */
+    if (layout->more == NULL)
+        return -1;
+    for (size_t i = 0; i < PLUGIN_ARGUMENTS_MAX; i++)
+        layout->place[i].need = UINT32_MAX;
+    return 0;
+}
 
 int worker_core_init(struct spoe_worker *worker, struct host_shared *shared, uint32_t index,
                      exchange_done_fn *on_done)
@@ -39,9 +69,7 @@ int worker_core_init(struct spoe_worker *worker, struct host_shared *shared, uin
     if (worker->layouts == NULL || worker->targets == NULL)
         goto fail;
     for (size_t i = 0; i < routes->n; i++) {
-        worker->layouts[i].slots =
-            malloc(PLUGIN_ARGUMENTS_MAX * (size_t)routes->routes[i].n_targets);
-        if (worker->layouts[i].slots == NULL)
+        if (layout_init(&worker->layouts[i], &routes->routes[i]) != 0)
             goto fail;
     }
     request_register_worker(index, worker);
@@ -55,7 +83,7 @@ void worker_core_fini(struct spoe_worker *worker)
 {
     request_register_worker(worker->index, NULL);
     for (size_t i = 0; worker->layouts != NULL && i < worker->shared->routes->n; i++)
-        free(worker->layouts[i].slots);
+        free(worker->layouts[i].more);
     free(worker->layouts);
     worker->layouts = NULL;
     free(worker->targets);
@@ -131,45 +159,84 @@ static void on_complete(struct mail *mail)
         worker->on_done(worker, exchange);
 }
 
-static const struct spoe_arg_decl *argument(const struct route_target *target, uint32_t slot)
+static struct layout_slot search_target(const struct route_target *target, struct spoe_span name)
 {
-    return target->decl->args[slot];
-}
+    for (uint32_t s = 0; s < target->n_slots; s++) {
+        const struct spoe_arg_decl *decl = target->decl->args[s];
 
-/* Search every target's declaration for an argument and remember what was found. */
-static const int8_t *search(const struct route *route, struct layout *layout, size_t place,
-                            struct spoe_span name)
-{
-    int8_t *slots = layout->slots + place * route->n_targets;
-    const char *found = NULL;
-
-    for (uint32_t t = 0; t < route->n_targets; t++) {
-        slots[t] = -1;
-        for (uint32_t s = 0; s < route->targets[t].n_slots; s++) {
-            const char *declared = argument(&route->targets[t], s)->name;
-
-            if (strlen(declared) == name.n && memcmp(declared, name.p, name.n) == 0) {
-                slots[t] = (int8_t)s;
-                found = declared;
-                break;
-            }
-        }
+        if (strlen(decl->name) == name.n && memcmp(decl->name, name.p, name.n) == 0)
+            return (struct layout_slot){(int32_t)s, decl->types};
     }
-    layout->entry[place] = (struct layout_entry){found, name.n};
-    return found != NULL ? slots : NULL;
+    return (struct layout_slot){.slot = -1};
 }
 
-/* The slots of an argument in each target; NULL: no target declares it. */
-static const int8_t *find_slots(const struct route *route, struct layout *layout, uint32_t i,
-                                struct spoe_span name)
+static void remember(struct layout_place *place, struct spoe_span name)
 {
-    size_t place = i % PLUGIN_ARGUMENTS_MAX;
-    const struct layout_entry *entry = &layout->entry[place];
+    uint8_t wire[PLUGIN_NAME_MAX + 1 + WORD] = {0};
+    uint8_t mask[WORD] = {0};
 
-    if (entry->name != NULL && entry->name_len == name.n &&
-        memcmp(entry->name, name.p, name.n) == 0)
-        return layout->slots + place * route->n_targets;
-    return search(route, layout, place, name);
+    place->need = UINT32_MAX;
+    if (name.n > PLUGIN_NAME_MAX) /* no declared name is longer */
+        return;
+    place->size = (uint32_t)name.n + 1;
+    place->need = place->size > WORD ? place->size : WORD;
+    wire[0] = (uint8_t)name.n;
+    if (name.n != 0)
+        memcpy(wire + 1, name.p, name.n);
+    memset(mask, 0xff, place->size < WORD ? place->size : WORD);
+    memcpy(&place->word, wire, WORD);
+    memcpy(&place->mask, mask, WORD);
+    memcpy(place->rest, wire + WORD, sizeof place->rest);
+}
+
+/*
+ * Another argument than the one that is remembered for this place: read its name, search every
+ * target's declaration for it, and remember what was found.
+ */
+static __attribute__((noinline)) const uint8_t *search(const struct route *route,
+                                                       struct layout *layout, size_t number,
+                                                       const uint8_t *p, const uint8_t *end)
+{
+    struct layout_place *place = &layout->place[number];
+    struct layout_slot *more = layout->more + number * (route->n_targets - 1);
+    struct spoe_span name;
+
+    p = wire_read_string(p, end, &name);
+    if (p == NULL)
+        return NULL;
+    place->first = search_target(&route->targets[0], name);
+    for (uint32_t t = 1; t < route->n_targets; t++)
+        *more++ = search_target(&route->targets[t], name);
+    remember(place, name);
+    return p;
+}
+
+static inline bool is_remembered(const struct layout_place *place, const uint8_t *p,
+                                 const uint8_t *end)
+{
+    uint64_t word;
+
+    if ((size_t)(end - p) < place->need)
+        return false;
+    memcpy(&word, p, sizeof word);
+    if (((word ^ place->word) & place->mask) != 0)
+        return false;
+    return place->size <= WORD ||
+           wire_same_bytes(place->rest, (const char *)p + WORD, place->size - WORD);
+}
+
+/*
+ * Pass over the name of an argument; what is known of it is in its place of the layout then.
+ * @return the place in the input after it, or NULL
+ */
+static inline const uint8_t *pass_name(const struct route *route, struct layout *layout,
+                                       size_t number, const uint8_t *p, const uint8_t *end)
+{
+    const struct layout_place *place = &layout->place[number];
+
+    if (__builtin_expect(is_remembered(place, p, end), 1))
+        return p + place->size;
+    return search(route, layout, number, p, end);
 }
 
 /* Put an argument where no slot takes it: among the undeclared ones. */
@@ -191,31 +258,33 @@ static bool add_argument(struct request *request, const struct spoe_arg *arg)
     return true;
 }
 
-/* Give one argument to one target's request. */
-static bool place_argument(struct spoe_worker *worker, struct request *request, int slot,
-                           const struct spoe_arg *arg)
+/* Whether a value counts that was read into a free slot. */
+static inline bool accept(struct spoe_worker *worker, const struct layout_slot *slot, uint32_t type)
 {
-    if (slot < 0 || request->slot[slot].type != SPOE_T_NULL)
-        return add_argument(request, arg); /* undeclared, or sent twice */
-    if (arg->value.type == SPOE_T_NULL)
+    if ((slot->types & SPOE_MASK(type)) != 0)
         return true;
-    if ((argument(request->target, (uint32_t)slot)->types & SPOE_MASK(arg->value.type)) != 0)
-        request->slot[slot] = arg->value;
-    else
+    if (type != SPOE_T_NULL)
         COUNT(&worker->counters, bad_types);
-    return true;
+    return false;
 }
 
-static bool has_required(const struct request *request)
+static inline bool is_free(uint64_t came, const struct layout_slot *slot)
 {
-    const struct route_target *target = request->target;
+    return slot->slot >= 0 && (came >> slot->slot & 1) == 0;
+}
 
-    for (uint32_t s = 0; s < target->n_slots; s++) {
-        if (request->slot[s].type == SPOE_T_NULL &&
-            (argument(target, s)->flags & SPOE_ARG_REQUIRED) != 0)
-            return false;
-    }
-    return true;
+/* The slots for which nothing came, or nothing of an accepted type, are NULL. */
+static inline void clear_missing(struct request *request)
+{
+    uint64_t missing = request->target->slots & ~request->came;
+
+    for (; missing != 0; missing &= missing - 1)
+        request->slot[__builtin_ctzll(missing)] = (struct spoe_value){.type = SPOE_T_NULL};
+}
+
+static inline bool has_required(const struct request *request)
+{
+    return (request->target->required & ~request->came) == 0;
 }
 
 /* The plugin failed on this message: its actions are dropped. */
@@ -281,26 +350,27 @@ static struct request *begin(struct spoe_worker *worker, struct exchange *exchan
                              const struct dispatch_input *input)
 {
     struct request *request = request_get(worker, exchange);
+    struct spoe_message *message;
 
     if (request == NULL)
         return NULL;
+    message = &request->message;
     request->mail.run = on_complete;
     request->target = target;
-    request->message = (struct spoe_message){
-        .size = sizeof(struct spoe_message),
-        .index = target->message,
-        .n_slots = target->n_slots,
-        .slot = request->slot,
-        .name = {route->name, route->name_len},
-        .engine_id = input->engine_id,
-        .stream_id = exchange->stream_id,
-        .frame_id = exchange->frame_id,
-        .recv_unix_ns = input->unix_ns,
-        .recv_mono_ns = input->mono_ns,
-        .deadline_mono_ns = input->deadline_ns,
-    };
-    for (uint32_t s = 0; s < target->n_slots; s++)
-        request->slot[s].type = SPOE_T_NULL;
+    /* Every member by itself: as one assignment it is cleared first, which costs more. size and
+     * slot are set for good. */
+    message->index = target->message;
+    message->n_slots = target->n_slots;
+    message->n_args = 0;
+    message->args = NULL;
+    message->name = (struct spoe_span){route->name, route->name_len};
+    message->engine_id = input->engine_id;
+    message->stream_id = exchange->stream_id;
+    message->frame_id = exchange->frame_id;
+    message->recv_unix_ns = input->unix_ns;
+    message->recv_mono_ns = input->mono_ns;
+    message->deadline_mono_ns = input->deadline_ns;
+    request->came = 0;
     if (exchange->last != NULL)
         exchange->last->next = request;
     else
@@ -309,23 +379,96 @@ static struct request *begin(struct spoe_worker *worker, struct exchange *exchan
     return request;
 }
 
-/* Decode the arguments of one message into the requests of its targets, `first` and on. */
-static int decode_arguments(struct spoe_worker *worker, const struct route *route,
-                            struct request *first, struct spop_cursor *cursor, uint32_t n_args)
+/*
+ * An argument that goes among the undeclared ones: it is, or it was sent twice.
+ * @return the place after it, or NULL with *reterr
+ */
+static __attribute__((noinline)) const uint8_t *
+read_undeclared(struct request *request, const uint8_t *p, const uint8_t *end, int *reterr)
+{
+    struct spop_cursor cursor = {p, end};
+    struct spoe_arg arg;
+
+    *reterr = spop_get_arg(&cursor, &arg);
+    if (*reterr == 0 && !add_argument(request, &arg))
+        *reterr = -SPOP_ERR_RESOURCE;
+    return *reterr == 0 ? cursor.p : NULL;
+}
+
+/*
+ * Decode the arguments of a message that one plugin takes: each value where it belongs. Not
+ * inlined: what it works with fits into registers then.
+ */
+static __attribute__((noinline)) int decode_for_one(struct spoe_worker *worker,
+                                                    const struct route *route,
+                                                    struct request *request,
+                                                    struct spop_cursor *cursor, uint32_t n_args)
+{
+    struct layout *layout = &worker->layouts[route->index];
+    const uint8_t *p = cursor->p, *const end = cursor->end;
+    uint64_t came = 0;
+    size_t number = 0;
+
+    for (; n_args > 0; n_args--, number = (number + 1) % PLUGIN_ARGUMENTS_MAX) {
+        const uint8_t *const begin = p;
+        struct layout_slot slot;
+        int error = -SPOP_ERR_INVALID;
+
+        p = pass_name(route, layout, number, p, end);
+        if (p == NULL)
+            return error;
+        slot = layout->place[number].first;
+        if (is_free(came, &slot)) {
+            struct spoe_value *value = &request->slot[slot.slot];
+
+            p = wire_read_value(p, end, value);
+            if (p != NULL && accept(worker, &slot, value->type))
+                came |= UINT64_C(1) << slot.slot;
+        } else {
+            p = read_undeclared(request, begin, end, &error);
+        }
+        if (p == NULL)
+            return error;
+    }
+    request->came = came;
+    cursor->p = p;
+    return 0;
+}
+
+/* Give an argument to the request of one target. */
+static bool place_argument(struct spoe_worker *worker, struct request *request,
+                           const struct layout_slot *slot, const struct spoe_arg *arg)
+{
+    if (!is_free(request->came, slot))
+        return add_argument(request, arg); /* undeclared, or sent twice */
+    if (accept(worker, slot, arg->value.type)) {
+        request->slot[slot->slot] = arg->value;
+        request->came |= UINT64_C(1) << slot->slot;
+    }
+    return true;
+}
+
+/* The same for the requests of several targets, `first` and on. */
+static __attribute__((noinline)) int decode_for_all(struct spoe_worker *worker,
+                                                    const struct route *route,
+                                                    struct request *first,
+                                                    struct spop_cursor *cursor, uint32_t n_args)
 {
     struct layout *layout = &worker->layouts[route->index];
 
     for (uint32_t i = 0; i < n_args; i++) {
+        size_t number = i % PLUGIN_ARGUMENTS_MAX;
+        const struct layout_slot *more = layout->more + number * (route->n_targets - 1);
         struct spoe_arg arg;
-        const int8_t *slots;
-        struct request *request = first;
+        const uint8_t *p = pass_name(route, layout, number, cursor->p, cursor->end);
         int error = spop_get_arg(cursor, &arg);
 
-        if (error != 0)
-            return error;
-        slots = find_slots(route, layout, i, arg.name);
-        for (uint32_t t = 0; t < route->n_targets; t++, request = request->next) {
-            if (!place_argument(worker, request, slots != NULL ? slots[t] : -1, &arg))
+        if (p == NULL || error != 0)
+            return -SPOP_ERR_INVALID;
+        if (!place_argument(worker, first, &layout->place[number].first, &arg))
+            return -SPOP_ERR_RESOURCE;
+        for (struct request *r = first->next; r != NULL; r = r->next) {
+            if (!place_argument(worker, r, more++, &arg))
                 return -SPOP_ERR_RESOURCE;
         }
     }
@@ -349,22 +492,25 @@ static int dispatch_message(struct spoe_worker *worker, const struct route *rout
                             struct exchange *exchange, struct spop_cursor *cursor, uint32_t n_args,
                             const struct dispatch_input *input)
 {
-    struct request *first = NULL, *request;
+    struct request *const first = begin(worker, exchange, route, &route->targets[0], input);
     int error, n_pending = 0;
 
-    for (uint32_t t = 0; t < route->n_targets; t++) {
-        request = begin(worker, exchange, route, &route->targets[t], input);
-        if (request == NULL)
+    if (first == NULL)
+        return -SPOP_ERR_RESOURCE;
+    for (uint32_t t = 1; t < route->n_targets; t++) {
+        if (begin(worker, exchange, route, &route->targets[t], input) == NULL)
             return -SPOP_ERR_RESOURCE;
-        if (first == NULL)
-            first = request;
     }
-    error = decode_arguments(worker, route, first, cursor, n_args);
+    error = first->next == NULL ? decode_for_one(worker, route, first, cursor, n_args)
+                                : decode_for_all(worker, route, first, cursor, n_args);
     if (error != 0)
         return error;
-    request = first;
-    for (uint32_t t = 0; t < route->n_targets; t++, request = request->next) {
+    /* Once set it is not written again: a plugin's thread may be reading it. */
+    if (!exchange->shared && (exchange->first != exchange->last || cursor->p != cursor->end))
+        exchange->shared = true;
+    for (struct request *request = first; request != NULL; request = request->next) {
         request->message.args = request->args;
+        clear_missing(request);
         if (has_required(request)) {
             n_pending += call_handler(worker, request);
         } else {
@@ -383,15 +529,14 @@ int dispatch_notify(struct spoe_worker *worker, const struct spop_frame *frame,
     unsigned n_messages = 0;
     int n_pending = 0;
 
-    for (;;) {
+    while (cursor.p != cursor.end) {
         struct spoe_span name;
         uint32_t n_args;
         const struct route *route;
-        int result = spop_next_message(&cursor, &name, &n_args);
+        int result;
 
-        if (result <= 0)
-            return result < 0 ? result : n_pending;
-        if (++n_messages > SPOP_MESSAGES_MAX)
+        cursor.p = wire_read_message(cursor.p, cursor.end, &name, &n_args);
+        if (cursor.p == NULL || ++n_messages > SPOP_MESSAGES_MAX)
             return -SPOP_ERR_INVALID;
         COUNT(&worker->counters, messages);
         route = route_find(worker->shared->routes, name);
@@ -405,6 +550,7 @@ int dispatch_notify(struct spoe_worker *worker, const struct spop_frame *frame,
             return result;
         n_pending += result;
     }
+    return n_pending;
 }
 
 static size_t actions_size(const struct exchange *exchange)
@@ -420,28 +566,28 @@ static size_t actions_size(const struct exchange *exchange)
 
 size_t exchange_encoded_max(const struct exchange *exchange)
 {
-    return SPOP_ACK_HEAD_MAX + SPOP_FILLER_MAX + actions_size(exchange);
+    /* What all requests have set, whether it will be in the ACK or not. */
+    return SPOP_ACK_HEAD_MAX + SPOP_FILLER_MAX +
+           atomic_load_explicit(&exchange->action_bytes, memory_order_relaxed);
 }
 
 size_t exchange_encode(struct spoe_worker *worker, struct exchange *exchange, uint8_t *p,
                        size_t size)
 {
-    uint8_t filler[SPOP_FILLER_MAX];
     size_t n_actions = actions_size(exchange);
-    size_t n_filler = n_actions == 0 ? spop_put_filler(filler, sizeof filler) : 0;
-    size_t used =
-        spop_put_ack_head(p, size, exchange->stream_id, exchange->frame_id, n_actions + n_filler);
+    size_t n = n_actions != 0 ? n_actions : SPOP_FILLER_MAX;
+    size_t used = spop_put_ack_head(p, size, exchange->stream_id, exchange->frame_id, n);
 
-    assert(used != 0 && size - used >= n_actions + n_filler);
-    memcpy(p + used, filler, n_filler);
-    used += n_filler;
+    assert(used != 0 && size - used >= n);
+    COUNT(&worker->counters, acks);
+    if (n_actions == 0)
+        return used + spop_put_filler(p + used, size - used);
     for (const struct request *r = exchange->first; r != NULL; r = r->next) {
         if (!r->in_ack || r->actions_len == 0)
             continue;
         memcpy(p + used, r->actions, r->actions_len);
         used += r->actions_len;
     }
-    COUNT(&worker->counters, acks);
     return used;
 }
 

@@ -98,6 +98,8 @@ static int grow(struct spoe_worker *worker)
 
         request->worker = worker;
         request->index = (uint32_t)(pool->n_chunks * REQUEST_CHUNK + i);
+        request->message.size = sizeof request->message;
+        request->message.slot = request->slot;
         atomic_init(&request->word, word_of(1, REQUEST_FREE));
         request->next = pool->free;
         pool->free = request;
@@ -195,15 +197,18 @@ static struct request *find(struct spoe_request *handle, uint32_t *ret_generatio
     return chunk_request(pool, chunk, index % REQUEST_CHUNK);
 }
 
+/* HAProxy src/vars.c, vars_check_arg() */
+#define UP_TO(first, last) [first... last] = true
+static const bool in_variable_name[256] = {UP_TO('a', 'z'), UP_TO('A', 'Z'),
+                                           UP_TO('0', '9'), ['_'] = true, ['.'] = true};
+#undef UP_TO
+
 static bool is_variable_name(struct spoe_span name)
 {
     if (name.n == 0 || name.n > VARIABLE_NAME_MAX || name.p == NULL)
         return false;
-    for (size_t i = 0; i < name.n; i++) { /* HAProxy src/vars.c, vars_check_arg() */
-        char c = name.p[i];
-
-        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
-            c != '_' && c != '.')
+    for (size_t i = 0; i < name.n; i++) {
+        if (!in_variable_name[(uint8_t)name.p[i]])
             return false;
     }
     return true;
@@ -224,6 +229,27 @@ static bool reserve(struct request *request, size_t n)
         return false;
     request->actions = grown;
     request->actions_size = size;
+    return true;
+}
+
+/* Take n bytes of what the ACK may hold. */
+static bool take_budget(struct exchange *exchange, size_t n)
+{
+    size_t taken;
+
+    if (!exchange->shared) { /* one request, whose user is one at a time */
+        taken = atomic_load_explicit(&exchange->action_bytes, memory_order_relaxed) + n;
+        if (taken > exchange->budget)
+            return false;
+        atomic_store_explicit(&exchange->action_bytes, taken, memory_order_relaxed);
+        return true;
+    }
+    /* Several plugins may add to one ACK at the same time. */
+    taken = atomic_fetch_add_explicit(&exchange->action_bytes, n, memory_order_relaxed) + n;
+    if (taken > exchange->budget) {
+        (void)atomic_fetch_sub_explicit(&exchange->action_bytes, n, memory_order_relaxed);
+        return false;
+    }
     return true;
 }
 
@@ -249,12 +275,8 @@ static spoe_status add_action(struct request *request, uint32_t scope, struct sp
                       : spop_put_unset_var(p, max, scope, name);
     if (n == 0)
         return SPOE_E_INVAL;
-    /* Several plugins may add to one ACK at the same time. */
-    if (atomic_fetch_add_explicit(&exchange->action_bytes, n, memory_order_relaxed) + n >
-        exchange->budget) {
-        (void)atomic_fetch_sub_explicit(&exchange->action_bytes, n, memory_order_relaxed);
+    if (!take_budget(exchange, n))
         return SPOE_E_TOOBIG;
-    }
     request->actions_len += n;
     return SPOE_OK;
 }
@@ -366,13 +388,17 @@ struct exchange *exchange_get(struct spoe_worker *worker)
         exchange = pool->free_exchanges;
     }
     pool->free_exchanges = exchange->next_free;
-    *exchange = (struct exchange){0};
+    /* The rest is as exchange_put() has asserted, or as calloc() has left it. */
+    exchange->owner = NULL;
+    atomic_store_explicit(&exchange->action_bytes, 0, memory_order_relaxed);
+    exchange->shared = false;
     return exchange;
 }
 
 void exchange_put(struct spoe_worker *worker, struct exchange *exchange)
 {
-    assert(exchange->deadline.at_ns == 0 && exchange->pin == NULL);
+    assert(exchange->deadline.at_ns == 0 && exchange->pin == NULL && exchange->name == NULL &&
+           exchange->outstanding == 0 && exchange->first == NULL);
     exchange->next_free = worker->pool.free_exchanges;
     worker->pool.free_exchanges = exchange;
 }

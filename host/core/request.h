@@ -54,6 +54,7 @@ struct request {
     size_t actions_len, actions_size;
     struct spoe_arg *args; /* undeclared arguments; likewise */
     size_t args_size;
+    uint64_t came; /* a bit per slot that has a value */
     struct spoe_message message;
     struct spoe_value slot[]; /* as many as the widest message of any plugin has */
 };
@@ -69,6 +70,7 @@ struct exchange {
     uint64_t stream_id, frame_id;
     size_t budget;                /* most bytes of actions in the ACK */
     _Atomic size_t action_bytes;  /* taken of it */
+    bool shared;                  /* has, or will have, more than one request */
     uint32_t outstanding;         /* requests not completed */
     struct request *first, *last; /* in the order of messages, then plugins */
 };

@@ -2,6 +2,7 @@
 /* host/core/route.c - which plugins take a message, by its name. */
 #include "core/route.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,18 @@ static struct route *get_route(struct route_table *table, const char *name)
     return &grown[table->n++];
 }
 
+_Static_assert(PLUGIN_ARGUMENTS_MAX <= 64, "an argument needs a bit");
+
+static void set_masks(struct route_target *target)
+{
+    assert(target->n_slots <= PLUGIN_ARGUMENTS_MAX);
+    for (uint32_t s = 0; s < target->n_slots; s++) {
+        target->slots |= UINT64_C(1) << s;
+        if ((target->decl->args[s]->flags & SPOE_ARG_REQUIRED) != 0)
+            target->required |= UINT64_C(1) << s;
+    }
+}
+
 static int add_target(struct route_table *table, struct spoe_instance *plugin, uint32_t message,
                       struct plugin_error *reterr)
 {
@@ -72,6 +85,7 @@ static int add_target(struct route_table *table, struct spoe_instance *plugin, u
 
     if (route == NULL)
         goto nomem;
+    set_masks(&target);
     for (uint32_t i = 0; i < route->n_targets; i++) {
         if (check_agreement(&route->targets[i], &target, reterr) != 0)
             return -1;
@@ -111,16 +125,4 @@ void route_table_free(struct route_table *table)
         free(table->routes[i].targets);
     free(table->routes);
     *table = (struct route_table){0};
-}
-
-const struct route *route_find(const struct route_table *table, struct spoe_span name)
-{
-    /* A host has a handful of messages: comparing lengths first beats hashing the name. */
-    for (size_t i = 0; i < table->n; i++) {
-        const struct route *route = &table->routes[i];
-
-        if (route->name_len == name.n && memcmp(route->name, name.p, name.n) == 0)
-            return route;
-    }
-    return NULL;
 }

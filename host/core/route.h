@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "core/plugin.h"
+#include "spop/wire.h"
 
 /* One plugin that takes a message. */
 struct route_target {
@@ -18,6 +19,7 @@ struct route_target {
     const struct spoe_message_decl *decl;
     uint32_t message; /* index in the plugin's messages[] */
     uint32_t n_slots;
+    uint64_t slots, required;    /* a bit per slot: all of them, those with SPOE_ARG_REQUIRED */
     uint32_t index;              /* among the targets of all routes */
     struct spoe_metric *seconds; /* how long its handler takes, sampled; NULL: not measured */
 };
@@ -48,6 +50,16 @@ int route_table_build(struct route_table *table, const struct plugin_set *set,
 void route_table_free(struct route_table *table);
 
 /** @return NULL: no plugin takes this message */
-const struct route *route_find(const struct route_table *table, struct spoe_span name);
+static inline const struct route *route_find(const struct route_table *table, struct spoe_span name)
+{
+    /* A host has a handful of messages: comparing lengths first beats hashing the name. */
+    for (size_t i = 0; i < table->n; i++) {
+        const struct route *route = &table->routes[i];
+
+        if (route->name_len == name.n && wire_same_bytes(route->name, name.p, name.n))
+            return route;
+    }
+    return NULL;
+}
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "core/log.h"
 #include "spop/spop.h"
+#include "spop/wire.h"
 
 #define COMPONENT "spop"
 #define READ_MIN 2048u /* less room than this at the end of a pinned block: take a new one */
@@ -367,8 +368,6 @@ static void on_notify(struct conn *conn, const struct spop_frame *frame,
 {
     struct worker *worker = conn->worker;
     struct exchange *exchange = exchange_get(&worker->core);
-    uint8_t head[SPOP_ACK_HEAD_MAX];
-    size_t head_len;
     int result;
 
     COUNT(counters(conn), notifies);
@@ -379,8 +378,8 @@ static void on_notify(struct conn *conn, const struct spop_frame *frame,
     }
     exchange->stream_id = frame->stream_id;
     exchange->frame_id = frame->frame_id;
-    head_len = spop_put_ack_head(head, sizeof head, frame->stream_id, frame->frame_id, 0);
-    exchange->budget = conn->frame_size - (head_len - SPOP_LENGTH_BYTES);
+    exchange->budget = conn->frame_size + SPOP_LENGTH_BYTES -
+                       wire_ack_head_size(frame->stream_id, frame->frame_id);
     result = dispatch_notify(&worker->core, frame, exchange, input);
     if (result == 0) {
         put_ack(conn, exchange);
@@ -508,14 +507,14 @@ static void process(struct conn *conn)
         const uint8_t *p = conn->in->data + conn->in_start;
         struct spop_frame frame;
         size_t size;
-        int found = spop_frame_find(p, conn->in_end - conn->in_start, conf->max_frame_size, &size);
+        int found = wire_frame_find(p, conn->in_end - conn->in_start, conf->max_frame_size, &size);
 
         if (found == 0) {
             conn->in_need = size;
             break;
         }
         if (found > 0 &&
-            spop_frame_decode(p + SPOP_LENGTH_BYTES, size - SPOP_LENGTH_BYTES, &frame) != 0)
+            wire_frame_decode(p + SPOP_LENGTH_BYTES, size - SPOP_LENGTH_BYTES, &frame) != 0)
             found = -SPOP_ERR_INVALID;
         if (found < 0) {
             protocol_error(conn, -found, "frame");
