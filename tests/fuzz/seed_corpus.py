@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write the first inputs of corpus/frame and corpus/value from tests/captures.
+"""Write the first inputs of corpus/frame and corpus/value from tests/captures, and of corpus/dispatch.
 
 Run by hand, once, when the captures change; what fuzzing finds later is added beside it. A file is
 named by the SHA-1 of its bytes, as libFuzzer does.
@@ -47,6 +47,32 @@ def values():
     yield b"\x04" + b"\xff" * 10
 
 
+def notifies():
+    """Payloads, each after two bytes of length: orders that stay and change, types that do not fit."""
+    def string(s):
+        return varint(len(s)) + s
+
+    def payload(*messages):
+        body = b"".join(
+            string(name) + bytes([len(args)]) + b"".join(string(k) + v for k, v in args)
+            for name, args in messages
+        )
+        return struct.pack(">H", len(body)) + body
+
+    text, number, ip, null = b"\x08" + string(b"value"), b"\x04\x07", b"\x06\x7f\0\0\x01", b"\0"
+    usual = [(b"i", number), (b"id", text), (b"req", text), (b"port", number), (b"seven77", text),
+             (b"eight888", b"\x09" + string(b"x" * 300)), (b"ninenine9", ip)]
+    other = [(b"sixteen-letters-", number), (b"id", b"\x11"), (b"req", text),
+             (b"a-name-of-more-than-twenty-letters", text), (b"", null), (b"x" * 70, text)]
+    yield payload((b"s", usual)) * 3
+    yield payload((b"m", usual + other)) * 3
+    yield payload((b"s", usual)) + payload((b"s", usual[::-1])) + payload((b"s", usual[2:]))
+    yield payload((b"m", usual), (b"s", other), (b"unknown", usual)) * 2
+    yield payload((b"s", [(k, null) for k, _ in usual])) + payload((b"s", usual))
+    yield payload((b"s", [(k, ip) for k, _ in usual] + usual + usual)) * 2
+    yield payload((b"m", usual))[:-3]
+
+
 def main():
     distinct = {}
     for frame in frames():
@@ -54,7 +80,7 @@ def main():
     seeds = list(distinct.values())
     seeds.append(b"".join(seeds)[:4000])  # several frames in one read
     seeds.append(struct.pack(">I", 0xffffffff))
-    for name, inputs in (("frame", seeds), ("value", list(values()))):
+    for name, inputs in (("frame", seeds), ("value", list(values())), ("dispatch", list(notifies()))):
         folder = HERE / "corpus" / name
         folder.mkdir(parents=True, exist_ok=True)
         if name == "value":
