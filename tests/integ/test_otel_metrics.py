@@ -18,7 +18,7 @@ from lib.spop import Client
 
 SOURCE = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"])
 PLUGINS = os.environ["SPOE_TEST_OTEL_DIR"]
-NAME = re.compile(r"\bspoe_(?:host|otel)_[a-z0-9_]+")
+NAME = re.compile(r"\b(?:spoe_host|spoe_otel|process)_[a-z0-9_]+")
 
 
 def begin(endpoint, **env):
@@ -183,7 +183,7 @@ def expressions(value):
 
 def labels_used(expression):
     """(metric, label, value) of every selector in braces, where the value is a plain one."""
-    for name, inner in re.findall(r"(spoe_[a-z0-9_]+)\{([^}]*)\}", expression):
+    for name, inner in re.findall(r"((?:spoe|process)_[a-z0-9_]+)\{([^}]*)\}", expression):
         for label, operator, value in re.findall(r'(\w+)(=~|!=|!~|=)"([^"]*)"', inner):
             yield name, label, value if operator in ("=", "!=") else None
 
@@ -192,7 +192,7 @@ def labels_used(expression):
 def test_names_and_labels_exist(families, file, least):
     text = (SOURCE / "docs" / file).read_text()
     data = json.loads(text) if file.endswith(".json") else yaml.safe_load(text)
-    found = [e for e in expressions(data) if "spoe_" in e]
+    found = [e for e in expressions(data) if NAME.search(e)]
     assert len(found) >= least
     known = set(series_names(families))
     target = {"job", "instance"}  # Prometheus adds these
@@ -230,7 +230,7 @@ def test_panels_say_what_they_show():
 
 def test_every_metric_is_explained(families):
     """docs/metrics.md has each name in its tables, and no other."""
-    documented = set(re.findall(r"`(spoe_(?:host|otel)_[a-z0-9_]+)[`{]",
+    documented = set(re.findall(r"`((?:spoe_host|spoe_otel|process)_[a-z0-9_]+)[`{]",
                                 (SOURCE / "docs/metrics.md").read_text()))
-    ours = {n for n in families if n.startswith(("spoe_host_", "spoe_otel_"))}
+    ours = {n for n in families if n.startswith(("spoe_host_", "spoe_otel_", "process_"))}
     assert documented == ours, f"only in the page {documented - ours}, not in it {ours - documented}"
