@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,6 +214,54 @@ static struct transport_result exchange(const char *head, const uint8_t *body, s
 static void expect_sent(const char *line)
 {
     cr_expect_not_null(strstr(server.request, line), "no %s in\n%s", line, server.request);
+}
+
+/* The transport's end of its connection to the server, which it keeps. */
+static int client_socket(void)
+{
+    for (int fd = 3; fd < 1024; fd++) {
+        struct sockaddr_in peer = {.sin_family = AF_UNSPEC};
+        socklen_t size = sizeof peer;
+        char endpoint[32];
+
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) != 0 || peer.sin_family != AF_INET)
+            continue;
+        (void)snprintf(endpoint, sizeof endpoint, "127.0.0.1:%d", ntohs(peer.sin_port));
+        if (strcmp(endpoint, server.endpoint) == 0)
+            return fd;
+    }
+    cr_assert(false, "there is none");
+    return -1;
+}
+
+static int get_option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t size = sizeof value;
+
+    cr_assert_eq(getsockopt(fd, level, name, &value, &size), 0);
+    return value;
+}
+
+Test(otlp_http, keepalive_is_tcps_and_off_unless_asked_for)
+{
+    start_server("HTTP/1.1 200 OK");
+    for (int seconds = 0; seconds <= 25; seconds += 25) {
+        struct exporter_conf c = conf();
+        struct transport *transport;
+        int fd;
+
+        c.keepalive_ns = seconds * S;
+        transport = otlp_http_start(&c, NULL, NULL);
+        cr_assert_not_null(transport);
+        cr_assert_eq(send_for(transport, GENEROUS_NS).outcome, TRANSPORT_OK);
+        fd = client_socket();
+        cr_expect_eq(get_option(fd, SOL_SOCKET, SO_KEEPALIVE), seconds > 0);
+        if (seconds > 0)
+            cr_expect_eq(get_option(fd, IPPROTO_TCP, TCP_KEEPIDLE), seconds);
+        transport->stop(transport, 0);
+    }
+    stop_server();
 }
 
 Test(otlp_http, posts_to_the_right_path_and_keeps_its_connection)
