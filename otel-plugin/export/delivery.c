@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* otel-plugin/export/delivery.c - attempts, the waits between them, and what becomes of the spans.
- */
+/* otel-plugin/export/delivery.c - attempts, the waits between them, what becomes of the spans. */
 #include "export/delivery.h"
 
 #include "batch/batch.h"

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * otel-plugin/export/exporter_state.h - the exporter from inside: what its lanes (lanes.c), the
- * delivery of a batch (delivery.c), the lines of the log (reports.c) and start and stop
- * (exporter.c) share. Nobody else includes this.
+ * delivery of a batch (delivery.c) and start and stop (exporter.c) share. Nobody else includes this.
  *
  * Locks: the chair before `lock`, and never the other way round. The reports have one of their own,
  * inside which none of these is taken.
@@ -103,8 +102,7 @@ struct orders exporter_orders(struct exporter *ex);
 /** In the chair: ask the owner for spans. @return the moment at which it wants to be asked again */
 int64_t exporter_refill(struct exporter *ex);
 
-/** Do what the chair does, unless somebody sits in it: the TTLs go on while the collector is away.
- */
+/** Do what the chair does where nobody sits in it: the TTLs go on while the collector is away. */
 void exporter_mind_chair(struct exporter *ex);
 
 /** The line about losses, if it is time; exporter_stop()'s is written at once. */

@@ -6,8 +6,10 @@
 struct batch_resource;
 struct exporter;
 
-/** Start conf.concurrency threads, each with an encoder that exporter_stop() frees. @return 0; -1:
- * no lane runs */
+/**
+ * Start conf.concurrency threads, each with an encoder that exporter_stop() frees.
+ * @return 0; -1: no lane runs
+ */
 int lanes_start(struct exporter *exporter, const struct batch_resource *resource);
 
 /** Wait for the end of all; they have been told. */

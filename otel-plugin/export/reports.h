@@ -3,13 +3,15 @@
  * otel-plugin/export/reports.h - what the log says about the export, each thing once.
  *
  *   what                       lines
- *   exports fail               the first failure of an episode, and each other reason, up to
- *                              TEXTS_MAX; then one when they work again, with how long it took
+ *   exports fail               the first failure, each other reason (TEXTS_MAX in all), and when
+ *                              they work again, with how long it took
  *   they fail again soon       one: the episode goes on, and its end is told when exports have
- * worked for REPORTS_STEADY_NS without a failure the collector warns        each text once, numbers
- * aside; again when it has not come for REPORTS_FORGET_NS attributes over the limit  the first span
- * that has lost some losses                     one a minute while a count of struct losses grows:
- * the only line that repeats
+ *                              worked for REPORTS_STEADY_NS without a failure
+ *   the collector warns        each text once, numbers aside; again when it has not come for
+ *                              REPORTS_FORGET_NS
+ *   attributes over the limit  the first span that has lost some
+ *   losses                     one a minute while a count of struct losses grows: the only line
+ *                              that repeats
  *
  * All else is counters (struct exporter_stats).
  */
