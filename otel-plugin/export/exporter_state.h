@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * otel-plugin/export/exporter_state.h - the exporter from inside: what its lanes (lanes.c), the
- * delivery of a batch (delivery.c) and start and stop (exporter.c) share. Nobody else includes this.
+ * delivery of a batch (delivery.c) and start and stop (exporter.c) share. Only these include it.
  *
  * Locks: the chair before `lock`, and never the other way round. The reports have one of their own,
  * inside which none of these is taken.
