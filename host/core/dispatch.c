@@ -381,7 +381,7 @@ static struct request *begin(struct spoe_worker *worker, struct exchange *exchan
 
 /*
  * An argument that goes among the undeclared ones: it is, or it was sent twice.
- * @return the place after it, or NULL with *reterr
+ * @return the place after it, or NULL: malformed, but where *reterr is set
  */
 static __attribute__((noinline)) const uint8_t *
 read_undeclared(struct request *request, const uint8_t *p, const uint8_t *end, int *reterr)
@@ -389,48 +389,76 @@ read_undeclared(struct request *request, const uint8_t *p, const uint8_t *end, i
     struct spop_cursor cursor = {p, end};
     struct spoe_arg arg;
 
-    *reterr = spop_get_arg(&cursor, &arg);
-    if (*reterr == 0 && !add_argument(request, &arg))
+    if (spop_get_arg(&cursor, &arg) != 0)
+        return NULL;
+    if (!add_argument(request, &arg)) {
         *reterr = -SPOP_ERR_RESOURCE;
-    return *reterr == 0 ? cursor.p : NULL;
+        return NULL;
+    }
+    return cursor.p;
+}
+
+/* Read any value into a slot that is free. @return the place after it, or NULL */
+static const uint8_t *decode_value(struct spoe_worker *worker, struct request *request,
+                                   const struct layout_slot *slot, const uint8_t *p,
+                                   const uint8_t *end)
+{
+    struct spoe_value *value = &request->slot[slot->slot];
+
+    p = wire_read_value(p, end, value);
+    if (p != NULL && accept(worker, slot, value->type))
+        request->came |= UINT64_C(1) << slot->slot;
+    return p;
 }
 
 /*
- * Decode the arguments of a message that one plugin takes: each value where it belongs. Not
- * inlined: what it works with fits into registers then.
+ * An argument that is not the one that is remembered for its place, or goes to no slot.
+ * @return the place after it, or NULL: malformed, but where *reterr is set
  */
-static __attribute__((noinline)) int decode_for_one(struct spoe_worker *worker,
-                                                    const struct route *route,
-                                                    struct request *request,
-                                                    struct spop_cursor *cursor, uint32_t n_args)
+static __attribute__((noinline)) const uint8_t *
+decode_unusual(struct spoe_worker *worker, const struct route *route, struct request *request,
+               size_t number, const uint8_t *p, const uint8_t *end, int *reterr)
+{
+    struct layout *layout = &worker->layouts[route->index];
+    const struct layout_slot *slot = &layout->place[number].first;
+    const uint8_t *at = pass_name(route, layout, number, p, end);
+
+    if (at == NULL)
+        return NULL;
+    if (!is_free(request->came, slot))
+        return read_undeclared(request, p, end, reterr);
+    return decode_value(worker, request, slot, at, end);
+}
+
+/* Decode the arguments of a message that one plugin takes: each value where it belongs. */
+static int decode_for_one(struct spoe_worker *worker, const struct route *route,
+                          struct request *request, struct spop_cursor *cursor, uint32_t n_args)
 {
     struct layout *layout = &worker->layouts[route->index];
     const uint8_t *p = cursor->p, *const end = cursor->end;
-    uint64_t came = 0;
     size_t number = 0;
+    int error = -SPOP_ERR_INVALID;
 
     for (; n_args > 0; n_args--, number = (number + 1) % PLUGIN_ARGUMENTS_MAX) {
-        const uint8_t *const begin = p;
-        struct layout_slot slot;
-        int error = -SPOP_ERR_INVALID;
+        const struct layout_place *place = &layout->place[number];
+        const struct layout_slot *slot = &place->first;
 
-        p = pass_name(route, layout, number, p, end);
-        if (p == NULL)
-            return error;
-        slot = layout->place[number].first;
-        if (is_free(came, &slot)) {
-            struct spoe_value *value = &request->slot[slot.slot];
+        if (is_remembered(place, p, end) && is_free(request->came, slot)) {
+            const uint8_t *at = p + place->size;
 
-            p = wire_read_value(p, end, value);
-            if (p != NULL && accept(worker, &slot, value->type))
-                came |= UINT64_C(1) << slot.slot;
+            p = (slot->types & SPOE_ACCEPT_STR) != 0
+                    ? wire_read_short_string(at, end, &request->slot[slot->slot])
+                    : NULL;
+            if (p != NULL)
+                request->came |= UINT64_C(1) << slot->slot;
+            else
+                p = decode_value(worker, request, slot, at, end);
         } else {
-            p = read_undeclared(request, begin, end, &error);
+            p = decode_unusual(worker, route, request, number, p, end, &error);
         }
         if (p == NULL)
             return error;
     }
-    request->came = came;
     cursor->p = p;
     return 0;
 }

@@ -207,6 +207,11 @@ static bool is_variable_name(struct spoe_span name)
 {
     if (name.n == 0 || name.n > VARIABLE_NAME_MAX || name.p == NULL)
         return false;
+    for (; name.n >= 4; name.p += 4, name.n -= 4) {
+        if (!(in_variable_name[(uint8_t)name.p[0]] & in_variable_name[(uint8_t)name.p[1]] &
+              in_variable_name[(uint8_t)name.p[2]] & in_variable_name[(uint8_t)name.p[3]]))
+            return false;
+    }
     for (size_t i = 0; i < name.n; i++) {
         if (!in_variable_name[(uint8_t)name.p[i]])
             return false;

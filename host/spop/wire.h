@@ -82,6 +82,28 @@ static inline const uint8_t *wire_read_value(const uint8_t *p, const uint8_t *en
     return wire_read_scalar(p, end, head, ret);
 }
 
+/*
+ * A string of less than 240 bytes, as nearly all values are. @return NULL: it is something else, or
+ * cut short; wire_read_value() says what
+ */
+static inline const uint8_t *wire_read_short_string(const uint8_t *p, const uint8_t *end,
+                                                    struct spoe_value *ret)
+{
+    size_t n;
+
+    if (end - p < 2 || (p[0] & WIRE_TYPE_MASK) != SPOE_T_STR)
+        return NULL;
+    n = p[1];
+    p += 2;
+    if (n >= WIRE_VARINT_ONE_BYTE || n > (size_t)(end - p))
+        return NULL;
+    ret->type = SPOE_T_STR;
+    ret->flags = 0;
+    ret->u.s.p = (const char *)p;
+    ret->u.s.n = n;
+    return p + n;
+}
+
 /* The head of a message. */
 static inline const uint8_t *wire_read_message(const uint8_t *p, const uint8_t *end,
                                                struct spoe_span *ret_name, uint32_t *ret_n_args)

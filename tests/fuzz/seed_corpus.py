@@ -71,6 +71,7 @@ def notifies():
     yield payload((b"s", [(k, null) for k, _ in usual])) + payload((b"s", usual))
     yield payload((b"s", [(k, ip) for k, _ in usual] + usual + usual)) * 2
     yield payload((b"m", usual))[:-3]
+    yield (payload((b"s", [(b"undeclared", text), (b"req", text)])) * 2)[:-3]
 
 
 def main():

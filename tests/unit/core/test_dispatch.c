@@ -384,6 +384,32 @@ CORE_TEST(a_malformed_payload_is_an_error_at_every_cut)
     finish();
 }
 
+CORE_TEST(a_payload_whose_order_is_known_is_malformed_at_every_cut)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(false);
+    put_message(&p, "check", 4);
+    put_arg(&p, "more", str("undeclared"));
+    put_arg(&p, "url", str("/"));
+    put_arg(&p, "count", i32(300));
+    put_arg(&p, "who", ip4());
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(result, 0);
+    exchange_release(&worker, x);
+    for (size_t n = 1; n < p.n; n++) {
+        struct payload cut = p;
+
+        cut.n = n;
+        x = dispatch(&cut, &result);
+        cr_assert_eq(result, -SPOP_ERR_INVALID, "cut at %zu", n);
+        exchange_release(&worker, x);
+    }
+    cr_assert_eq(a.n_calls, 1);
+    finish();
+}
+
 CORE_TEST(the_ack_of_pending_messages_keeps_the_order_of_messages)
 {
     struct payload p = {.n = 0};
