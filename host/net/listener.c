@@ -36,7 +36,7 @@ struct listeners {
     uint32_t n_workers;
     bool paused;              /* too many open files */
     _Atomic uint64_t refused; /* [any] reads */
-    struct log_limit refused_limit;
+    struct log_limit refused_limit, paused_limit, resumed_limit;
 };
 
 struct listeners *listeners_open(const struct host_conf *conf)
@@ -113,16 +113,24 @@ static void set_accepting(struct listeners *l, bool on)
     }
 }
 
-/* Too many open files, or no memory for a socket: the backlog waits. */
+/* Too many open files, or no memory for a socket: the backlog waits, until it is empty again. */
 static void pause_accepting(struct listeners *l, int error)
 {
     const struct timeval tv = {0, RETRY_MS * 1000L};
 
     if (!l->paused)
-        log_line(SPOE_LOG_WARNING, COMPONENT, "accept: %s, new connections wait", strerror(error));
+        log_limited(&l->paused_limit, SPOE_LOG_WARNING, COMPONENT,
+                    "accept: %s, new connections wait", strerror(error));
     l->paused = true;
     set_accepting(l, false);
     (void)evtimer_add(l->retry, &tv);
+}
+
+/* Nobody waits any more. */
+static void resume_accepting(struct listeners *l)
+{
+    l->paused = false;
+    log_limited(&l->resumed_limit, SPOE_LOG_INFO, COMPONENT, "accepting again");
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -146,11 +154,9 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
         if (accepted < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
                 pause_accepting(s->all, errno);
-            return; /* EAGAIN, or a connection that was gone again */
-        }
-        if (s->all->paused) {
-            s->all->paused = false;
-            log_line(SPOE_LOG_INFO, COMPONENT, "accepting again");
+            else if (errno == EAGAIN && s->all->paused)
+                resume_accepting(s->all);
+            return; /* else a connection that was gone again */
         }
         if (s->socket->path != NULL)
             address.ss_family = AF_UNIX;

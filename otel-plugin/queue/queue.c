@@ -221,6 +221,7 @@ struct span *span_queue_take(struct span_queue *queue, size_t max, size_t *ret_n
         n += more;
     }
     if (n > 0) {
+        assert(last != NULL);
         queue->head = last->next;
         last->next = NULL;
         if (queue->head == NULL)
