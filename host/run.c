@@ -63,6 +63,22 @@ static void raise_open_files(void)
                  strerror(errno));
 }
 
+/* worker_start() of the plugin with this id has failed: as for any other step, with its file and
+ * the versions. */
+static void log_failed_start(const struct plugin_set *set, const char *id)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        const struct spoe_plugin *desc = set->plugin[i]->desc;
+
+        if (strcmp(desc->id, id) == 0)
+            log_line(SPOE_LOG_ERR, "host",
+                     "plugin %s (%s): worker_start() failed (plugin version %s, ABI %u.%u; "
+                     "host ABI %u.%u)",
+                     id, set->plugin[i]->path, desc->version, desc->abi_major, desc->abi_minor,
+                     SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
+    }
+}
+
 static int start_workers(struct run *run)
 {
     run->workers = calloc(run->conf->workers, sizeof *run->workers);
@@ -81,8 +97,7 @@ static int start_workers(struct run *run)
         /* One after the other, so that no worker runs while `shared` still changes. */
         (void)worker_wait(worker, WORKER_FAILED, INT64_MAX);
         if (worker_get_phase(worker) == WORKER_FAILED) {
-            log_line(SPOE_LOG_ERR, "host", "plugin %s: worker_start() failed",
-                     worker->failed_plugin);
+            log_failed_start(run->plugins, worker->failed_plugin);
             return -1;
         }
     }
