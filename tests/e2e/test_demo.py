@@ -55,3 +55,10 @@ def test_demo_names_what_is_missing(binary, tmp):
     assert status == 1
     assert "demo failed: missing: the SERVER span of /hello" in out
     assert "the CLIENT span of /orders" in out
+
+
+def test_a_haproxy_that_is_none():
+    """Said in a line, before anything is built or started."""
+    for command in ([DEMO], [f"{SOURCE}/tools/run-tests", "lint"]):
+        status, out = procs.run(command, env=demo_env("/nowhere/haproxy"))
+        assert status == 1 and "HAPROXY=/nowhere/haproxy" in out and "Traceback" not in out, out
