@@ -14,6 +14,8 @@
 #define SHARD_BITS 6
 #define N_SHARDS (1u << SHARD_BITS)
 #define BUCKETS_MIN 16u
+/* Buckets for each entry at least: a chain's entries are cold memory where many requests are open. */
+#define BUCKETS_PER_ENTRY 2u
 
 struct entry {
     struct entry *chain;         /* of the bucket */
@@ -188,10 +190,10 @@ static enum store_result open_entry(struct store *store, const char *key, size_t
 
     if (!key_ok(key_len))
         return STORE_KEY;
+    shard = pick(store, key, key_len, &hash);
     entry = malloc(sizeof *entry + key_len + tail);
     if (entry == NULL)
         return STORE_NOMEM;
-    shard = pick(store, key, key_len, &hash);
     *entry = (struct entry){.server = server,
                             .opened_mono_ns = now_mono_ns,
                             .last_unix_ns = now_unix_ns,
@@ -214,6 +216,9 @@ static enum store_result open_entry(struct store *store, const char *key, size_t
         free(entry);
         return STORE_FULL;
     }
+    /* In front, since its next message comes long before those of what is left open. */
+    link = &shard->buckets[hash & (shard->n_buckets - 1)];
+    entry->chain = *link;
     *link = entry;
     entry->older = shard->newest;
     if (shard->newest != NULL)
@@ -221,7 +226,7 @@ static enum store_result open_entry(struct store *store, const char *key, size_t
     else
         shard->oldest = entry;
     shard->newest = entry;
-    if (++shard->n > shard->n_buckets)
+    if (++shard->n * BUCKETS_PER_ENTRY > shard->n_buckets)
         grow(shard);
     if (server == NULL)
         atomic_fetch_add_explicit(&store->n_bare, 1, memory_order_relaxed);
