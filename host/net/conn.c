@@ -708,6 +708,24 @@ void conn_destroy(struct conn *conn)
     worker_check_drained(worker);
 }
 
+void conn_end(struct conn *conn)
+{
+    struct worker *worker = conn->worker;
+    struct exchange *exchange;
+
+    if (!conn->dead && conn->state != CONN_CLOSING) {
+        while ((exchange = TAILQ_FIRST(&conn->exchanges)) != NULL) {
+            exchange_cancel(&worker->core, exchange, SPOE_CANCEL_DRAIN);
+            detach(worker, conn, exchange);
+            put_ack(conn, exchange);
+        }
+        disconnect(conn, SPOP_OK);
+    }
+    if (!conn->dead)
+        flush(conn);
+    conn_destroy(conn);
+}
+
 void conn_flush_dirty(struct worker *worker)
 {
     struct conn *conn;

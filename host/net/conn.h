@@ -48,4 +48,10 @@ void conn_drain_all(struct worker *worker);
 /** Close now. */
 void conn_destroy(struct conn *conn);
 
+/**
+ * The time to end is over: answer what is in flight without the parts that are not there, as at
+ * its deadline, say goodbye as far as the peer takes it, and destroy.
+ */
+void conn_end(struct conn *conn);
+
 #endif

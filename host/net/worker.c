@@ -272,7 +272,7 @@ static void run_loop(struct worker *worker)
     if (event_base_loop(worker->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0)
         log_line(SPOE_LOG_ERR, "host", "worker %u: event loop failed", worker->core.index);
     while ((conn = TAILQ_FIRST(&worker->conns)) != NULL)
-        conn_destroy(conn);
+        conn_end(conn);
     worker_core_stop(&worker->core);
 }
 

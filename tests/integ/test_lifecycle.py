@@ -81,13 +81,17 @@ def test_a_request_that_is_never_answered_does_not_keep_the_host(start, connect)
     host = start("pending", args=["--processing-timeout", "60s", "--shutdown-timeout", "500ms"])
     client = connect(host)
     client.hello()
-    client.notify([("pending", {"key": "k", "mode": "cancel"}),
-                   ("pending", {"key": "h", "mode": "hold"})])
+    stream_id = client.notify([("pending", {"key": "k", "mode": "cancel"}),
+                               ("pending", {"key": "h", "mode": "hold"})])
     client.notify([])
     client.recv_ack()
     assert host.terminate() == 0
     host.wait_line(r"cancelled why=3")
     host.wait_line(r"completes key=h")
+    # HAProxy learns in order that it does not have to wait, and that the host goes.
+    ack = client.recv_ack()
+    assert (ack.stream_id, ack.variables) == (stream_id, {})
+    assert client.recv_disconnect().code == 0
 
 
 def test_a_plugin_that_misses_the_deadline_is_named(start):
