@@ -14,7 +14,7 @@
 #define SHARD_BITS 6
 #define N_SHARDS (1u << SHARD_BITS)
 #define BUCKETS_MIN 16u
-/* Buckets for each entry at least: a chain's entries are cold memory where many requests are open. */
+/* Buckets for each entry at least: with many open requests a chain is cold memory. */
 #define BUCKETS_PER_ENTRY 2u
 
 struct entry {
