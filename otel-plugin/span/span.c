@@ -343,6 +343,7 @@ static char *place(struct span *span, const struct key *key, size_t n)
         span->dropped_attributes++; /* an old value stays */
         return NULL;
     }
+    assert(span->_data != NULL);
     if (found) {
         memmove(span->_data + record.start, span->_data + record.end, span->_used - record.end);
         span->_used -= record.end - record.start;

@@ -76,8 +76,10 @@ static int64_t begin_ns;
 
 static void die(const char *what)
 {
-    (void)fprintf(stderr, "spop-load: %s%s%s\n", what, errno != 0 ? ": " : "",
-                  errno != 0 ? strerror(errno) : "");
+    const int error = errno; /* 0 where nothing failed that sets it */
+
+    (void)fprintf(stderr, "spop-load: %s%s%s\n", what, error != 0 ? ": " : "",
+                  error != 0 ? strerror(error) : "");
     exit(1);
 }
 

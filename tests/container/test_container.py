@@ -9,6 +9,7 @@ a second run needs no network. Needs root, buildah, debootstrap and Debian's arc
 import json
 import os
 import pathlib
+import resource
 import shutil
 import socket
 import stat
@@ -59,6 +60,14 @@ def run(*argv, limit=1200):
     return done.stdout.strip()
 
 
+def limits():
+    """What this machine lets processes have, where newer versions of buildah ask for more."""
+    for name, which in ("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC):
+        hard = resource.getrlimit(which)[1]
+        if hard != resource.RLIM_INFINITY:
+            yield from ("--ulimit", f"{name}={hard}:{hard}")
+
+
 def buildah(*argv, limit=1200):
     return run("buildah", *argv, limit=limit)
 
@@ -100,7 +109,7 @@ class Image:
         buildah("rm", stage)
         self.config = json.loads(buildah("inspect", "--type", "image", "localhost/spoe-host:test")
                                  )["OCIv1"]["config"]
-        self.container = buildah("from", "--pull-never", "localhost/spoe-host:test")
+        self.container = buildah("from", "--pull-never", *limits(), "localhost/spoe-host:test")
         self.root = pathlib.Path(buildah("mount", self.container))
 
     def argv(self, *args, mounts=()):
