@@ -222,28 +222,44 @@ static size_t tls_option(const char *key)
     return OPT_TLS;
 }
 
-static void read_tls_files(struct reader *r)
+/* The authorities and the certificate with its key are apart, so that both can be wrong in one run.
+ */
+static void check_tls_files(struct reader *r, bool pair)
 {
     struct otel_conf *conf = r->conf;
-    struct exporter_conf *exporter = &conf->exporter;
+    struct exporter_conf some = conf->exporter;
     const char *key;
     char error[512];
     bool again;
 
     do {
-        text(r, OPT_TLS_CA, &conf->tls_ca);
-        text(r, OPT_TLS_CERT, &conf->tls_cert);
-        text(r, OPT_TLS_KEY, &conf->tls_key);
-        exporter->tls_ca = conf->tls_ca;
-        exporter->tls_cert = conf->tls_cert;
-        exporter->tls_key = conf->tls_key;
-        if (r->no_memory || exporter->tls == OTLP_TLS_DISABLED || exporter->kind != EXPORTER_OTLP)
+        if (pair) {
+            text(r, OPT_TLS_CERT, &conf->tls_cert);
+            text(r, OPT_TLS_KEY, &conf->tls_key);
+        } else {
+            text(r, OPT_TLS_CA, &conf->tls_ca);
+        }
+        if (r->no_memory || some.tls == OTLP_TLS_DISABLED || some.kind != EXPORTER_OTLP)
             return; /* the files are ignored, not even looked at */
+        some.tls_ca = pair ? NULL : conf->tls_ca;
+        some.tls_cert = pair ? conf->tls_cert : NULL;
+        some.tls_key = pair ? conf->tls_key : NULL;
         key = NULL;
         error[0] = '\0';
-        again = exporter_check_tls(exporter, error, sizeof error, &key) != 0 &&
+        again = exporter_check_tls(&some, error, sizeof error, &key) != 0 &&
                 reject(r, tls_option(key), error);
     } while (again);
+}
+
+static void read_tls_files(struct reader *r)
+{
+    struct otel_conf *conf = r->conf;
+
+    check_tls_files(r, false);
+    check_tls_files(r, true);
+    conf->exporter.tls_ca = conf->tls_ca;
+    conf->exporter.tls_cert = conf->tls_cert;
+    conf->exporter.tls_key = conf->tls_key;
 }
 
 static void read_headers(struct reader *r)

@@ -266,6 +266,16 @@ Test(conf, names_a_file_that_cannot_be_read)
     expect_error("headers-file: /nonexistent/headers: cannot be opened");
 }
 
+Test(conf, names_authorities_and_certificate_in_one_run)
+{
+    set("tls", "enabled");
+    set("tls-ca", "/nonexistent/ca.pem");
+    set("tls-cert", "/nonexistent/cert.pem");
+    set("tls-key", "/nonexistent/key.pem");
+    expect_error("tls-ca: /nonexistent/ca.pem");
+    cr_expect_not_null(strstr(told, "tls-cert: /nonexistent/cert.pem"), "%s", told);
+}
+
 Test(conf, ignores_the_files_without_tls)
 {
     struct otel_conf conf;
