@@ -58,7 +58,7 @@ enum array_value_field { ARRAY_VALUE_VALUES = 1 };
  * bytes takes 2 + n in the span and at most 8 + n on the wire, which the factor covers.
  */
 #define FIXED_MAX 192u
-#define ATTRIBUTE_MAX 96u /* a known key is written as KEY_FIELD_SIZE bytes, of which some stay */
+#define ATTRIBUTE_MAX 96u /* also what is written of KEY_FIELD_SIZE and PACKED_SLACK beyond use */
 #define EVENT_MAX 32u
 #define DATA_FACTOR 4u
 
@@ -178,6 +178,7 @@ static const struct key_field key_fields[N_SPAN_KEYS] = {SPAN_KNOWN_KEYS(X)};
 
 /*
  * A text of a known key whose lengths are below 128 and so a byte each: nearly every attribute.
+ * @param value  n bytes and PACKED_SLACK more that may be read
  * @return NULL: it is not such a one
  */
 static inline uint8_t *put_short(uint8_t *p, const struct key_field *key, const char *value,
@@ -195,7 +196,10 @@ static inline uint8_t *put_short(uint8_t *p, const struct key_field *key, const 
     *p++ = (uint8_t)(2u + n);
     *p++ = TAG(ANY_VALUE_STRING, BYTES);
     *p++ = (uint8_t)n;
-    memcpy(p, value, n);
+    if (n <= PACKED_SLACK)
+        memcpy(p, value, PACKED_SLACK);
+    else
+        memcpy(p, value, n);
     return p + n;
 }
 

@@ -22,6 +22,12 @@
 
 #include "span/span.h"
 
+/*
+ * Bytes behind a block that may be read and mean nothing, so that a short text can be copied as
+ * PACKED_SLACK bytes: one size for all is copied fastest.
+ */
+#define PACKED_SLACK 32u
+
 /* One record; start, key, value and end are offsets into the block. */
 struct packed {
     uint8_t id;   /* enum span_key */

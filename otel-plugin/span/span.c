@@ -103,7 +103,7 @@ static bool reserve(struct span *span, size_t n)
     if (want <= span->_size)
         return true;
     want = (want + want / 4 + STEP - 1) & ~(size_t)(STEP - 1);
-    data = realloc(has_own_block(span) ? span->_data : NULL, want);
+    data = realloc(has_own_block(span) ? span->_data : NULL, want + PACKED_SLACK);
     if (data == NULL)
         return false;
     if (!has_own_block(span))
@@ -115,7 +115,7 @@ static bool reserve(struct span *span, size_t n)
 
 static size_t block_size(enum span_kind kind)
 {
-    return sizeof(struct span) + (kind == SPAN_SERVER ? SERVER_DATA : CLIENT_DATA);
+    return sizeof(struct span) + (kind == SPAN_SERVER ? SERVER_DATA : CLIENT_DATA) + PACKED_SLACK;
 }
 
 static unsigned pool_kind(enum span_kind kind)
@@ -140,7 +140,7 @@ struct span *span_create_from(struct pool_cache *cache, enum span_kind kind,
                               bool parent_remote, int64_t start_unix_ns, const char *name,
                               size_t name_len)
 {
-    const size_t first = block_size(kind) - sizeof(struct span);
+    const size_t first = block_size(kind) - sizeof(struct span) - PACKED_SLACK;
     struct span *span = pool_get(cache, pool_kind(kind), block_size(kind));
 
     if (span == NULL)
