@@ -152,11 +152,6 @@ struct otel_metrics {
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-static uint64_t load(struct counters *from, size_t offset)
-{
-    return counted((_Atomic uint64_t *)(void *)((char *)from + offset));
-}
-
 static void collect_export(struct otel_metrics *m)
 {
     struct exporter_stats stats;
@@ -186,9 +181,9 @@ static void collect(void *arg)
     if (m->from.exporter == NULL)
         return; /* the plugin is disabled */
     for (size_t i = 0; i < N_COUNTERS; i++)
-        m->api->counter_set(m->counter[i], load(m->from.counters, counters[i].offset));
-    m->api->counter_set(m->spans_server, counted(&m->from.counters->opened));
-    m->api->counter_set(m->sampled, counted(&m->from.counters->opened));
+        m->api->counter_set(m->counter[i], counters_sum(m->from.counters, counters[i].offset));
+    m->api->counter_set(m->spans_server, COUNTED(m->from.counters, opened));
+    m->api->counter_set(m->sampled, COUNTED(m->from.counters, opened));
     m->api->gauge_set(m->open, (int64_t)store_count(m->from.store));
     span_queue_get_stats(m->from.queue, &queue);
     m->api->counter_set(m->queued, queue.pushed);

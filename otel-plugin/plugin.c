@@ -51,6 +51,7 @@ static void destroy(void *inst)
     store_destroy(otel->store);
     span_queue_destroy(otel->queue);
     pool_clear();
+    counters_fini(&otel->counters);
     otel_conf_fini(&otel->conf);
     free(otel->metrics);
     free(otel);
@@ -154,6 +155,11 @@ static spoe_status worker_start(void *inst, struct spoe_worker *worker, uint32_t
     if (wctx == NULL)
         return SPOE_E_NOMEM;
     wctx->shared = &otel->handlers;
+    wctx->counters = counters_add(&otel->counters);
+    if (wctx->counters == NULL) {
+        free(wctx);
+        return SPOE_E_NOMEM;
+    }
     if (id_source_init(&wctx->ids) != 0) {
         free(wctx);
         return SPOE_E_INTERNAL;
@@ -198,7 +204,7 @@ static void log_totals(struct otel *otel, const struct exporter_stats *stats)
         const char *name;
         uint64_t value;
     } totals[] = {
-#define X(name) {#name, counted(&otel->counters.name)},
+#define X(name) {#name, COUNTED(&otel->counters, name)},
         OTEL_COUNTERS(X)
 #undef X
             {"exported", stats->exported},

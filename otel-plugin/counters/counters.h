@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * otel-plugin/counters/counters.h - what the plugin counts.
+ *
+ * One set is everybody's. What each message counts would make workers wait for each other's cache
+ * lines, so each worker has a set of its own beside it, which nobody else writes; a counter's value
+ * is the sum over all sets.
  */
 #ifndef OTEL_COUNTERS_COUNTERS_H
 #define OTEL_COUNTERS_COUNTERS_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* X(name): one counter, by its name in the line of totals; docs/otel.md explains each. */
@@ -38,16 +43,39 @@ struct counters {
 #define X(name) _Atomic uint64_t name;
     OTEL_COUNTERS(X)
 #undef X
+    _Atomic(struct counters *) next; /* the workers' sets; the first one is everybody's */
 };
 
+/** Threads: [any] */
 static inline void count(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
+/** The same in a worker's own set. Threads: the worker's */
+static inline void count_own(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+/** One counter of one set. */
 static inline uint64_t counted(_Atomic uint64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
+
+/**
+ * Add a worker's set.
+ * @return [borrow from all, until counters_fini()] NULL: out of memory
+ * Threads: [any]
+ */
+struct counters *counters_add(struct counters *all);
+/** Free the workers' sets. No other thread may use them. */
+void counters_fini(struct counters *all);
+
+/** A counter's value. @param offset  of the counter in the struct. Threads: [any] */
+uint64_t counters_sum(struct counters *all, size_t offset);
+#define COUNTED(all, name) counters_sum((all), offsetof(struct counters, name))
 
 #endif

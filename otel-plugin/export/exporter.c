@@ -264,12 +264,12 @@ void exporter_get_losses(struct exporter *ex, struct exporter_losses *ret)
     exporter_get_stats(ex, &stats);
     *ret = (struct exporter_losses){
         .queue_full = queue.dropped,
-        .store_full = counters != NULL ? counted(&counters->refused) : 0,
+        .store_full = counters != NULL ? COUNTED(counters, refused) : 0,
         .not_retryable = stats.not_retryable,
         .gave_up = stats.given_up,
         .rejected = stats.rejected,
         .too_large = stats.too_large,
-        .no_memory = stats.no_memory + (counters != NULL ? counted(&counters->no_memory) : 0),
+        .no_memory = stats.no_memory + (counters != NULL ? COUNTED(counters, no_memory) : 0),
         .shutdown = stats.shutdown,
-        .still_open = counters != NULL ? counted(&counters->lost_open) : 0};
+        .still_open = counters != NULL ? COUNTED(counters, lost_open) : 0};
 }

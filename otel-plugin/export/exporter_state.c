@@ -69,7 +69,7 @@ static void get_ignored(const struct exporter *ex, struct losses *losses)
 
     if (counters == NULL)
         return;
-#define X(name) losses->ignored.name = counted(&counters->name);
+#define X(name) losses->ignored.name = COUNTED(counters, name);
     LOSSES_IGNORED(X)
 #undef X
 }

@@ -22,6 +22,11 @@
 _Static_assert(REQUEST_UNIQUE_ID == 0 && BACKEND_UNIQUE_ID == 0 && RESPONSE_UNIQUE_ID == 0,
                "unique_id() reads the first slot");
 
+/* Count what each message counts. */
+#define COUNT_OWN(worker, name)                                                                    \
+    ((worker)->counters != NULL ? count_own(&(worker)->counters->name, 1)                          \
+                                : count(&(worker)->shared->counters->name, 1))
+
 /*
  * Most often HAProxy's configuration lacks a line, and nothing else would say what to do. Once: how
  * many there are is said by the exporter's line about losses.
@@ -120,7 +125,7 @@ static void on_request(struct handlers_worker *worker, struct spoe_request *req,
     switch (store_open(h->store, id.p, id.n, span, msg->recv_mono_ns, msg->recv_unix_ns)) {
     case STORE_OK:
         if (context_is_sampled(&begun.context))
-            count(&h->counters->opened, 1);
+            COUNT_OWN(worker, opened);
         context_answer(h, req, &begun);
         return; /* the store's now */
     case STORE_DUPLICATE:
@@ -167,7 +172,7 @@ static void on_backend(struct handlers_worker *worker, struct spoe_request *req,
 
     switch (store_attach(h->store, id.p, id.n, span, msg->recv_unix_ns, &context)) {
     case STORE_OK:
-        count(&h->counters->attached, 1);
+        COUNT_OWN(worker, attached);
         context_answer_child(h, req, &context);
         return; /* the store's now */
     case STORE_DUPLICATE:
@@ -222,7 +227,7 @@ static void on_response(struct handlers_worker *worker, const struct spoe_messag
     if (request.server == NULL)
         return; /* not sampled */
     if (context_is_sampled(&request.server->context))
-        count(&h->counters->ended, 1);
+        COUNT_OWN(worker, ended);
     else if (!keep_unsampled(h, &request, &slot[RESPONSE_STATUS]))
         return;
     slots_set_response(h, request.server, request.client, slot);
@@ -250,22 +255,20 @@ static void on_response(struct handlers_worker *worker, const struct spoe_messag
 spoe_status handlers_handle(struct handlers_worker *worker, struct spoe_request *req,
                             const struct spoe_message *msg)
 {
-    struct counters *counters = worker->shared->counters;
-
     switch (msg->index) {
     case MESSAGE_REQUEST:
         assert(msg->n_slots == REQUEST_SLOTS);
-        count(&counters->requests, 1);
+        COUNT_OWN(worker, requests);
         on_request(worker, req, msg);
         return SPOE_OK;
     case MESSAGE_BACKEND:
         assert(msg->n_slots == BACKEND_SLOTS);
-        count(&counters->backends, 1);
+        COUNT_OWN(worker, backends);
         on_backend(worker, req, msg);
         return SPOE_OK;
     case MESSAGE_RESPONSE:
         assert(msg->n_slots == RESPONSE_SLOTS);
-        count(&counters->responses, 1);
+        COUNT_OWN(worker, responses);
         on_response(worker, msg);
         return SPOE_OK;
     default:

@@ -49,6 +49,7 @@ struct handlers {
 /* What a worker has of its own. */
 struct handlers_worker {
     struct handlers *shared;
+    struct counters *counters; /* its own set; NULL: it counts in everybody's */
     struct id_source ids;
     struct pool_cache spans;
 };

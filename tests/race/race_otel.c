@@ -70,13 +70,13 @@ static struct evictor evictor = {.sink = &sink, .now_mono_ns = now, .ttl_ns = TT
 static void *work(void *arg)
 {
     static const uint32_t n_slots[] = {REQUEST_SLOTS, BACKEND_SLOTS, RESPONSE_SLOTS};
-    struct handlers_worker worker = {.shared = &handlers};
+    struct handlers_worker worker = {.shared = &handlers, .counters = counters_add(&counters)};
     struct spoe_value slot[REQUEST_SLOTS];
     uint8_t random[8];
     char id[16];
 
     (void)arg;
-    if (id_source_init(&worker.ids) != 0)
+    if (worker.counters == NULL || id_source_init(&worker.ids) != 0)
         abort();
     for (int i = 0; i < ROUNDS; i++) {
         const int64_t at = now();
@@ -160,23 +160,24 @@ int main(void)
         abort();
 
     ended =
-        counted(&counters.ended) + counted(&counters.evicted) + counted(&counters.ended_at_stop);
+        COUNTED(&counters, ended) + COUNTED(&counters, evicted) + COUNTED(&counters, ended_at_stop);
     /* A sampled answer is a span: the request messages' and the backend messages'. */
-    spans = taken + counted(&counters.dropped);
-#define X(name) (void)printf(#name "=%llu ", (unsigned long long)counted(&counters.name));
+    spans = taken + COUNTED(&counters, dropped);
+#define X(name) (void)printf(#name "=%llu ", (unsigned long long)COUNTED(&counters, name));
     OTEL_COUNTERS(X)
 #undef X
     (void)printf("taken=%zu answers=%u\n", taken, atomic_load(&answers));
-    if (counted(&counters.opened) != ended || spans != atomic_load(&answers) ||
-        store_count(handlers.store) != 0 || counted(&counters.ended) == 0 ||
-        counted(&counters.excluded) == 0 || counted(&counters.excluded_later) == 0 ||
-        counted(&counters.unsampled) == 0) {
+    if (COUNTED(&counters, opened) != ended || spans != atomic_load(&answers) ||
+        store_count(handlers.store) != 0 || COUNTED(&counters, ended) == 0 ||
+        COUNTED(&counters, excluded) == 0 || COUNTED(&counters, excluded_later) == 0 ||
+        COUNTED(&counters, unsampled) == 0) {
         (void)fprintf(stderr, "the numbers do not add up\n");
         return 1;
     }
     exclude_destroy(handlers.exclude);
     store_destroy(handlers.store);
     pool_clear();
+    counters_fini(&counters);
     span_queue_destroy(sink.queue);
     return 0;
 }
