@@ -28,8 +28,11 @@ struct entry {
     char key[]; /* where server is NULL, a struct trace_context follows it, not aligned */
 };
 
+/* What workers write must not lie beside what others read: a line goes from core to core. */
+#define CACHE_LINE 64u
+
 struct shard {
-    pthread_mutex_t lock; /* guards the rest */
+    _Alignas(CACHE_LINE) pthread_mutex_t lock; /* guards the rest */
     struct entry **buckets;
     size_t n_buckets; /* a power of two */
     size_t n;
@@ -40,18 +43,19 @@ struct store {
     size_t max;
     int64_t ttl_ns;
     uint64_t hash_key[2];
-    _Atomic size_t n;      /* open, and about to be */
-    _Atomic size_t n_bare; /* of these, without spans */
-    unsigned expire_shard; /* where store_expire() goes on; touched by it alone */
+    _Atomic size_t n_bare;                      /* open requests without spans */
+    _Alignas(CACHE_LINE) _Atomic size_t n;      /* open, and about to be */
+    _Alignas(CACHE_LINE) unsigned expire_shard; /* where store_expire() goes on; its own */
     struct shard shards[N_SHARDS];
 };
 
 struct store *store_create(size_t max, int64_t ttl_ns)
 {
-    struct store *store = calloc(1, sizeof *store);
+    struct store *store = aligned_alloc(CACHE_LINE, sizeof *store);
 
     if (store == NULL)
         return NULL;
+    memset(store, 0, sizeof *store);
     store->max = max;
     store->ttl_ns = ttl_ns;
     /* At most 256 bytes from getrandom(2) come whole, and no signal interrupts them. */
