@@ -17,6 +17,16 @@ static const char *value_of(const char *equals, int argc, char **argv, int *i)
     return argv[++*i];
 }
 
+static void set_file(struct cli *cli, struct conf *conf, const char *value)
+{
+    if (value == NULL)
+        conf_error(conf, "command line: -f needs a file");
+    else if (cli->file != NULL)
+        conf_error(conf, "command line: -f: given twice");
+    else
+        cli->file = value;
+}
+
 /* --name[=value] for one of the options that are not in the host's table. */
 static bool parse_own(struct cli *cli, struct conf *conf, const char *name, size_t len,
                       const char *equals, int argc, char **argv, int *i)
@@ -51,7 +61,7 @@ static bool parse_own(struct cli *cli, struct conf *conf, const char *name, size
     } else if (name[0] == 's') {
         conf_add_set(conf, value);
     } else if (name[0] == 'f') {
-        cli->file = value;
+        set_file(cli, conf, value);
     } else {
         cli->action = CLI_PLUGIN_INFO;
         cli->plugin_info = value;
@@ -96,9 +106,7 @@ int cli_parse(struct cli *cli, struct conf *conf, int argc, char **argv)
         } else if (strcmp(word, "-v") == 0) {
             cli->action = CLI_VERSION;
         } else if (strcmp(word, "-f") == 0) {
-            cli->file = value_of(NULL, argc, argv, &i);
-            if (cli->file == NULL)
-                conf_error(conf, "command line: -f needs a file");
+            set_file(cli, conf, value_of(NULL, argc, argv, &i));
         } else {
             conf_error(conf, "command line: unexpected \"%s\" (see --help)", word);
         }

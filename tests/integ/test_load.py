@@ -201,6 +201,13 @@ def test_bad_settings_are_refused(args, env):
         assert word.split("=")[0] in text
 
 
+def test_one_file_only(tmp_path):
+    (tmp_path / "a.ini").write_text("[host]\nworkers = 2\n")
+    for args in (["-f", tmp_path / "a.ini", "--file", tmp_path / "a.ini"], ["-f"]):
+        status, text = host("-t", *args)
+        assert status == 1 and "command line: -f" in text and len(errors(text)) == 1, text
+
+
 def test_command_line_beats_environment_beats_file(tmp_path):
     conf = tmp_path / "host.conf"
     conf.write_text("[host]\nlog-format = json\n")
