@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* host/main.c - spoe-host: what to do, by the command line. */
+#include <errno.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -155,6 +156,15 @@ static int act(struct program *p)
     }
 }
 
+/* What a command has written must have arrived: half a file for HAProxy is no success. */
+static int finish_output(int status)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return status;
+    log_line(SPOE_LOG_ERR, "host", "standard output: %s", strerror(errno));
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     struct program p = {0};
@@ -169,6 +179,8 @@ int main(int argc, char **argv)
         return 1;
     }
     status = cli_parse(&p.cli, p.conf, argc, argv) != 0 ? report_errors(p.conf) : act(&p);
+    if (p.cli.action != CLI_RUN)
+        status = finish_output(status);
     plugin_set_destroy(&p.plugins);
     metrics_destroy(p.plugins.metrics);
     route_table_free(&p.routes);

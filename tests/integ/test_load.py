@@ -301,6 +301,15 @@ backend {backend}
     assert "ALERT" not in said and "WARNING" not in said, f"{said}\n{text}"
 
 
+@pytest.mark.parametrize("args", [["--print-spoe-config"], ["--help"], ["--version"], ["-t"]], ids=str)
+def test_output_that_is_lost_is_an_error(args):
+    """A disk that is full must not leave HAProxy half a file and the caller a status of 0."""
+    with open("/dev/full", "wb") as full:
+        got = subprocess.run([host_binary(), *host_args("slots"), *args], env=clean_env(), timeout=LIMIT,
+                             stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert got.returncode == 1 and "standard output: No space left" in got.stderr, got.stderr
+
+
 def test_shared_messages_are_written_once():
     text = spoe_config(*host_args("shared_a", "shared_b"))
     assert len(re.findall(r"^\s*spoe-message\s+shared\s*$", text, re.M)) == 1
