@@ -144,6 +144,7 @@ static void start_server(void)
     socklen_t size = sizeof addr;
 
     server.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_geq(server.listener, 0);
     cr_assert_eq(bind(server.listener, (struct sockaddr *)&addr, sizeof addr), 0);
     cr_assert_eq(listen(server.listener, 16), 0);
     cr_assert_eq(getsockname(server.listener, (struct sockaddr *)&addr, &size), 0);
