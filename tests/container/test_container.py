@@ -61,11 +61,11 @@ def run(*argv, limit=1200):
 
 
 def limits():
-    """What this machine lets processes have, where newer versions of buildah ask for more."""
+    """As tools/build-image: versions of buildah ask for more than a machine may give."""
     for name, which in ("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC):
         hard = resource.getrlimit(which)[1]
-        if hard != resource.RLIM_INFINITY:
-            yield from ("--ulimit", f"{name}={hard}:{hard}")
+        n = 16384 if hard == resource.RLIM_INFINITY else min(hard, 16384)
+        yield from ("--ulimit", f"{name}={n}:{n}")
 
 
 def buildah(*argv, limit=1200):
