@@ -106,7 +106,7 @@ class Bench:
         rate = self.maximum("floor", shape) / 3 / 2
         how = {"rate": rate, "requests": self.seconds(5, rate), "where": None}
         values = {"floor": [], "otel": []}
-        with agents.Collector(where=agents.ALL_CORES) as free:
+        with agents.Collector(where=agents.ALL_CORES, gives_way=True) as free:
             for _ in range(self.options.rounds):
                 for kind in values:
                     start = (agents.floor(agents.ALL_CORES) if kind == "floor"
