@@ -85,13 +85,13 @@ def test_a_collector_that_is_up_and_down():
     with Collector() as collector, begin("grpc", collector, SPOE_SHUTDOWN_TIMEOUT="50s",
                                          OTEL_BSP_MAX_EXPORT_BATCH_SIZE="1") as host:
         collector.hold()
+        for _ in range(5):  # each batch is refused once
+            collector.refuse(grpc.StatusCode.UNAVAILABLE)
+            collector.answer(b"")
         with Client(host.port) as client:
             client.hello()
             for i in range(5):
                 request(client, f"{i}")
-        for _ in range(5):  # each batch is refused once
-            collector.refuse(grpc.StatusCode.UNAVAILABLE)
-            collector.answer(b"")
         collector.wait_held(1)
         collector.release()
         assert host.terminate() == 0
