@@ -549,7 +549,7 @@ void metric_observe(struct spoe_metric *histogram, double value)
     /* Where every thread has a shard of its own, this succeeds at once. */
     bits = atomic_load_explicit(sum, memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(sum, &bits, bits_of(double_of(bits) + value),
-                                                  memory_order_relaxed, memory_order_relaxed))
+                                                  memory_order_release, memory_order_relaxed))
         continue;
 }
 
@@ -576,16 +576,17 @@ static void write_histogram(const struct spoe_metric *metric, FILE *out)
     uint64_t n = 0;
     double sum = 0;
 
+    /* First, so that what is in the sum is in the buckets, too: metric_observe(). */
+    for (uint32_t s = 0; s < METRIC_SHARDS; s++)
+        sum += double_of(
+            atomic_load_explicit(&metric->cells[(size_t)s * family->stride + family->n_bounds + 1],
+                                 memory_order_acquire));
     for (uint32_t b = 0; b <= family->n_bounds; b++) {
         n += sum_cells(metric, b);
         number_text(b < family->n_bounds ? family->bounds[b] : (double)INFINITY, text);
         (void)fprintf(out, "%s_bucket{%s%sle=\"%s\"} %" PRIu64 "\n", name, metric->labels, comma,
                       text, n);
     }
-    for (uint32_t s = 0; s < METRIC_SHARDS; s++)
-        sum += double_of(
-            atomic_load_explicit(&metric->cells[(size_t)s * family->stride + family->n_bounds + 1],
-                                 memory_order_relaxed));
     number_text(sum, text);
     (void)fprintf(out, "%s_sum%s%s%s %s\n", name, open, metric->labels, close, text);
     /* What the buckets say, so that they always agree. */

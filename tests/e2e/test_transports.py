@@ -288,7 +288,8 @@ def test_certificates_that_change(setup, tmp, certs, protocol):
         setup.requests(1)
         setup.host.wait_line("the TLS files have changed: the new ones are in use")
         assert setup.host.terminate() == 0
-        assert len(collector.spans) == 10
+        # Stopping, the collector may have cancelled a call whose spans it had taken: they came again.
+        assert len({span.span_id for span in collector.spans}) == 10
         assert setup.host.count(line) == 1
         collector.check()
     finally:
