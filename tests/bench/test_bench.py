@@ -50,6 +50,17 @@ def test_every_span_of_otel_is_counted(collector):
     assert collector.count() == 4 * REQUESTS
 
 
+def test_a_collector_gives_way():
+    with agents.Collector(gives_way=True) as collector:
+        assert os.getpriority(os.PRIO_PROCESS, collector.pid) == 19
+        assert os.sched_getaffinity(collector.pid) == agents.LOAD_CORES
+        group = agents.autogroup(collector.pid)
+        if os.access(group, os.W_OK):
+            with open(group, encoding="ascii") as file:  # "/autogroup-25 nice 19", sched(7)
+                assert file.read().split()[-1:] in (["19"], [])
+        assert collector.terminate() == 0
+
+
 def test_open_requests_stay_open_until_the_end(collector):
     with agents.otel(collector, env={"SPAN_TTL": "1h"}) as agent:
         assert agents.load(agent, 4, 16, REQUESTS, open_only=True)["messages"] == REQUESTS
