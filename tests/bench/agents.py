@@ -150,10 +150,10 @@ def _host(plugin, env, where, collector=None, tool=()):
             raise Failure(f"spoe-host failed{host.report()}")
 
 
-def nothing(where=None, workers=1):
-    """The host with a plugin that does nothing."""
+def nothing(where=None, workers=1, tool=()):
+    """The host with a plugin that does nothing; `tool` is what runs it."""
     plugin = os.path.join(BUILD, "lib/spoe-host/bench-plugins/nothing.so")
-    return _host(plugin, {"SPOE_WORKERS": workers}, where)
+    return _host(plugin, {"SPOE_WORKERS": workers}, where, tool=tool)
 
 
 def otel(collector, where=None, workers=1, env=None, tool=()):

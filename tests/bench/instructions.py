@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instructions per message, counted by valgrind's callgrind in the real spoe-host with otel.so.
+"""Instructions per message, counted by valgrind's callgrind in the real spoe-host, with otel.so and
+with the plugin that does nothing.
 
 Unlike times they do not move with the machine's load. What a message costs is the difference of two
 runs of different length, so that the start and the end of the process do not count. The kernel's
@@ -7,6 +8,7 @@ part is not in it.
 """
 
 import collections
+import functools
 import os
 import re
 import shutil
@@ -78,11 +80,12 @@ def parse(path):
     return own, inclusive
 
 
-def _count(collector, requests):
+def _count(start, requests):
+    """What parse() returns, of an agent of its own: start(tool=..., where=...)."""
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "callgrind.out")
         tool = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
-        with agents.otel(collector, env=agents.ENDLESS, tool=tool, where=agents.ALL_CORES) as agent:
+        with start(tool=tool, where=agents.ALL_CORES) as agent:
             agents.measure(agent, 4, 16, requests)
         return parse(out)
 
@@ -96,9 +99,11 @@ def _part(key):
 
 
 def count(collector):
-    """{"total": n, "parts": {name: n}, "inclusive": {name: n}, "functions": [(n, name)]}, each per
-    message."""
-    (own1, incl1), (own2, incl2) = (_count(collector, n) for n in RUNS)
+    """{"total": n, "parts": {name: n}, "inclusive": {name: n}, "functions": [(n, name)],
+    "nothing": n}, each per message; all but the last with otel."""
+    otel = functools.partial(agents.otel, collector, env=agents.ENDLESS)
+    (own1, incl1), (own2, incl2) = (_count(otel, n) for n in RUNS)
+    nothing1, nothing2 = (sum(_count(agents.nothing, n)[0].values()) for n in RUNS)
     messages = 3 * (RUNS[1] - RUNS[0])
     parts, functions = collections.Counter(), collections.Counter()
     for key in own2:
@@ -114,6 +119,7 @@ def count(collector):
             if name in incl2
         },
         "functions": [(cost, name) for name, cost in functions.most_common(25)],
+        "nothing": (nothing2 - nothing1) / messages,
     }
 
 
@@ -123,11 +129,12 @@ def _line(name, cost, before):
 
 
 def show(result, base=None):
-    base = base or {"parts": {}, "inclusive": {}, "total": None}
+    base = {"parts": {}, "inclusive": {}, "total": None, "nothing": None, **(base or {})}
     print("Instructions per message, otel, export included, without the kernel's:")
     for name, cost in result["parts"].items():
         _line(name, cost, base["parts"].get(name))
     _line("all", result["total"], base["total"])
+    _line("nothing: all", result["nothing"], base["nothing"])
     print("With all that they call:")
     for name, cost in result["inclusive"].items():
         _line(name, cost, base["inclusive"].get(name))

@@ -49,7 +49,10 @@ def instructions(results):
     counts = results["instructions"]
     rows = [[name, f"{cost:.0f}"] for name, cost in counts["parts"].items() if cost >= 1]
     rows.append(["**all**", f"**{counts['total']:.0f}**"])
-    return table(["part", "instructions per message"], rows)
+    text = table(["part", "instructions per message"], rows)
+    if "nothing" in counts:  # not in older results
+        text += f"\n\n- the host with the do-nothing plugin: {counts['nothing']:.0f}"
+    return text
 
 
 def inclusive(results):

@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import agents  # noqa: E402
 import instructions  # noqa: E402
+import markdown  # noqa: E402
 
 REQUESTS = 500
 
@@ -99,3 +100,17 @@ def test_callgrind_output_is_read(tmp_path):
         ("/lib/libc.so.6", "???", "memcpy"): 30,
     }
     assert inclusive == {"get": 45, "memcpy": 30}
+
+
+def test_instructions_are_shown_beside_earlier_ones(capsys):
+    old = {"total": 50.0, "parts": {"codec": 50.0}, "inclusive": {"a message": 40.0}}
+    new = {"total": 40.0, "parts": {"codec": 40.0}, "inclusive": {"a message": 30.0},
+           "nothing": 16.0}
+    for base in (None, old, {**new, "nothing": 32.0}):
+        instructions.show(new, base)
+    shown = [line.split() for line in capsys.readouterr().out.splitlines() if "nothing:" in line]
+    assert shown == [["nothing:", "all", "16"], ["nothing:", "all", "16"],
+                     ["nothing:", "all", "16", "before", "32", "(-50.0", "%)"]]
+    line = "- the host with the do-nothing plugin: 16"
+    assert markdown.instructions({"instructions": new}).endswith(f"\n\n{line}")
+    assert "do-nothing" not in markdown.instructions({"instructions": old})
