@@ -228,6 +228,41 @@ def test_panels_say_what_they_show():
         assert panel["title"] and (panel["type"] == "row" or panel["description"]), panel
 
 
+# What the dashboard may do without, and why.
+WITHOUT_PANEL = {
+    "process_start_time_seconds": "spoe_host_start_time_seconds marks restarts",
+    "process_virtual_memory_bytes": "memory in use is shown",
+    "spoe_host_acks_total": "messages are shown",
+    "spoe_host_frames_total": "messages are shown",
+    "spoe_host_notifies_total": "messages are shown",
+    "spoe_host_unknown_frames_total": "HAProxy sends none",
+    "spoe_host_handler_errors_total": "shown by plugin",
+    "spoe_host_missing_arguments_total": "shown by plugin",
+    "spoe_host_timeouts_total": "shown by plugin",
+    "spoe_host_pending_total": "what is pending is shown",
+    "spoe_host_plugin_pending_total": "what is pending is shown",
+    "spoe_host_hello_timeouts_total": "in the failures, which are shown",
+    "spoe_host_max_open_files": "process_max_fds is shown",
+    "spoe_host_misbehaviour_total": "a bug: has an alert",
+    "spoe_otel_messages_total": "shown by plugin and message",
+}
+
+
+def test_every_metric_is_on_the_dashboard(families):
+    dashboard = json.loads((SOURCE / "docs/grafana-dashboard.json").read_text())
+    shown = {name for e in expressions(dashboard) for name in NAME.findall(e)}
+    missing = {name for name, family in families.items()
+               if NAME.match(name) and not shown.intersection(series_names({name: family}))}
+    assert missing == set(WITHOUT_PANEL)
+
+
+def test_panels_do_not_overlap():
+    panels = json.loads((SOURCE / "docs/grafana-dashboard.json").read_text())["panels"]
+    places = [(x, y) for g in (p["gridPos"] for p in panels)
+              for x in range(g["x"], g["x"] + g["w"]) for y in range(g["y"], g["y"] + g["h"])]
+    assert len(set(places)) == len(places) and max(places)[0] < 24
+
+
 def test_every_metric_is_explained(families):
     """docs/metrics.md has each name in its tables, and no other."""
     documented = set(re.findall(r"`((?:spoe_host|spoe_otel|process)_[a-z0-9_]+)[`{]",
