@@ -50,7 +50,6 @@ static void destroy(void *inst)
     exclude_destroy(otel->handlers.exclude);
     store_destroy(otel->store);
     span_queue_destroy(otel->queue);
-    pool_clear();
     counters_fini(&otel->counters);
     otel_conf_fini(&otel->conf);
     free(otel->metrics);
@@ -94,7 +93,8 @@ static spoe_status start(void *inst)
     }
     span_set_limits(&conf->limits);
     otel->store = store_create(conf->span_store_max, conf->span_ttl_ns);
-    otel->queue = span_queue_create(conf->span_queue_max);
+    otel->queue =
+        span_queue_create(conf->span_queue_max, conf->exporter.batch_max, conf->exporter.bytes_max);
     if (otel->store == NULL || otel->queue == NULL)
         return SPOE_E_NOMEM;
     otel->sink = (struct sink){.queue = otel->queue,
@@ -102,8 +102,11 @@ static spoe_status start(void *inst)
                                .discard = conf->exporter.kind == EXPORTER_NONE};
     otel->evictor = (struct evictor){.store = otel->store,
                                      .sink = &otel->sink,
+                                     .writer = span_queue_writer(otel->queue),
                                      .now_mono_ns = otel->host->now_mono_ns,
                                      .ttl_ns = conf->span_ttl_ns};
+    if (otel->evictor.writer == NULL)
+        return SPOE_E_NOMEM;
     otel->policy = (struct context_policy){
         .propagators = conf->propagators,
         .trust_inbound = conf->trust_inbound,
@@ -156,7 +159,8 @@ static spoe_status worker_start(void *inst, struct spoe_worker *worker, uint32_t
         return SPOE_E_NOMEM;
     wctx->shared = &otel->handlers;
     wctx->counters = counters_add(&otel->counters);
-    if (wctx->counters == NULL) {
+    wctx->writer = otel->queue != NULL ? span_queue_writer(otel->queue) : NULL;
+    if (wctx->counters == NULL || (otel->queue != NULL && wctx->writer == NULL)) {
         free(wctx);
         return SPOE_E_NOMEM;
     }

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/batch/batch.c - a request around the spans that span_wire.c writes.
+ * otel-plugin/batch/batch.c - a request around the spans that the workers wrote (span_wire.c).
  *
  *   resource_spans, length
  *     resource, length, ...            made once per encoder, with protobuf-c
  *     scope_spans, length
  *       scope, length, ...             likewise
- *       spans, length, ...             one after the other: span_wire.c
- *
- * The lengths around the spans are known when the last span is written, so the head is put in
- * front of them, in room that was left for it.
+ *       spans, length, ...             one after the other, chunk by chunk
  */
 #include "batch/batch.h"
 
@@ -17,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch/span_wire.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
 
 typedef Opentelemetry__Proto__Common__V1__AnyValue any_value;
@@ -34,10 +30,6 @@ typedef Opentelemetry__Proto__Resource__V1__Resource resource_msg;
 #define SCOPE_SPANS_SCOPE 0x0au          /* field 1 */
 #define FRAMING_MAX 6u                   /* a tag and a length of 32 bits */
 
-#define CACHE_LINE 64u
-#define PREFETCH 320u /* bytes of a span; most have no more */
-
-/* A growing run of bytes. */
 struct buffer {
     uint8_t *p;
     size_t size;
@@ -60,22 +52,19 @@ static size_t put_framing(uint8_t *p, uint8_t tag, size_t len)
     return n;
 }
 
-/* Room for n bytes; what is there stays. */
+/* Room for n bytes; what was there is gone. */
 static int reserve(struct buffer *buffer, size_t n)
 {
     size_t size = buffer->size + buffer->size / 2;
-    uint8_t *grown;
 
     if (n <= buffer->size)
         return 0;
     if (size < n)
         size = n;
-    grown = realloc(buffer->p, size);
-    if (grown == NULL)
-        return BATCH_E_NOMEM;
-    buffer->p = grown;
-    buffer->size = size;
-    return 0;
+    free(buffer->p);
+    buffer->p = malloc(size);
+    buffer->size = buffer->p != NULL ? size : 0;
+    return buffer->p != NULL ? 0 : BATCH_E_NOMEM;
 }
 
 /* ---- what every request says, made once ---------------------------------------------------- */
@@ -198,74 +187,45 @@ void batch_encoder_destroy(struct batch_encoder *encoder)
 
 /* ---- a request ----------------------------------------------------------------------------- */
 
-/* What stands in front of the spans, at most. */
-static size_t head_max(const struct batch_encoder *encoder)
+size_t batch_overhead(const struct batch_encoder *encoder)
 {
     return (size_t)2 * FRAMING_MAX + encoder->resource_len + encoder->scope_len;
 }
 
-/* Put the head in front of the spans. @return the request's first byte */
-static uint8_t *put_head(struct batch_encoder *encoder, size_t spans_len)
+static uint8_t *put_bytes(uint8_t *p, const uint8_t *from, size_t n)
 {
-    uint8_t *p = encoder->bytes.p + head_max(encoder);
+    memcpy(p, from, n);
+    return p + n;
+}
+
+/* What stands in front of the spans. @return its end */
+static uint8_t *put_head(const struct batch_encoder *encoder, uint8_t *p, size_t spans_len)
+{
+    const size_t in_scope = encoder->scope_len + spans_len;
     uint8_t framing[FRAMING_MAX];
-    size_t n;
+    const size_t n = put_framing(framing, RESOURCE_SPANS_SCOPE_SPANS, in_scope);
 
-    p -= encoder->scope_len;
-    memcpy(p, encoder->scope, encoder->scope_len);
-    n = put_framing(framing, RESOURCE_SPANS_SCOPE_SPANS, encoder->scope_len + spans_len);
-    p -= n;
-    memcpy(p, framing, n);
-    p -= encoder->resource_len;
-    memcpy(p, encoder->resource, encoder->resource_len);
-    n = put_framing(framing, REQUEST_RESOURCE_SPANS,
-                    encoder->resource_len + n + encoder->scope_len + spans_len);
-    p -= n;
-    memcpy(p, framing, n);
-    return p;
+    p += put_framing(p, REQUEST_RESOURCE_SPANS, encoder->resource_len + n + in_scope);
+    p = put_bytes(p, encoder->resource, encoder->resource_len);
+    p = put_bytes(p, framing, n);
+    return put_bytes(p, encoder->scope, encoder->scope_len);
 }
 
-/* The spans of a batch have left the caches, so the next one is fetched while one is written. */
-static void prefetch(const struct span *span)
+int batch_join(struct batch_encoder *encoder, const struct span_chunk *chunks,
+               const uint8_t **ret_bytes, size_t *ret_size)
 {
-    if (span == NULL)
-        return;
-    for (size_t i = 0; i < PREFETCH; i += CACHE_LINE)
-        __builtin_prefetch((const char *)span + i);
-}
+    size_t len = 0;
+    uint8_t *p;
 
-int batch_encode(struct batch_encoder *encoder, const struct span *spans, size_t bytes_max,
-                 const uint8_t **ret_bytes, size_t *ret_size, size_t *ret_n)
-{
-    const size_t head = head_max(encoder);
-    const struct span *last = NULL;
-    size_t end = head, last_len = 0, n = 0;
-
-    assert(spans != NULL);
-    for (const struct span *span = spans; span != NULL; span = span->next) {
-        size_t len;
-
-        prefetch(span->next);
-
-        if (reserve(&encoder->bytes, end + span_wire_bound(span)) != 0) {
-            if (n == 0)
-                return BATCH_E_NOMEM;
-            break; /* what is there can leave */
-        }
-        len = span_wire_put(span, encoder->bytes.p + end);
-        if (n > 0 && (end > bytes_max || len > bytes_max - end))
-            break;
-        end += len;
-        last_len = len;
-        last = span;
-        n++;
-    }
-    if (n > 1 && last->next != NULL && span_is_child(last, last->next)) {
-        n--; /* a request's two spans leave together */
-        end -= last_len;
-    }
-    *ret_bytes = put_head(encoder, end - head);
-    *ret_size = (size_t)(encoder->bytes.p + end - *ret_bytes);
-    *ret_n = n;
+    assert(chunks != NULL);
+    for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next)
+        len += chunk->len;
+    if (reserve(&encoder->bytes, batch_overhead(encoder) + len) != 0)
+        return BATCH_E_NOMEM;
+    p = put_head(encoder, encoder->bytes.p, len);
+    for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next)
+        p = put_bytes(p, chunk->bytes, chunk->len);
+    *ret_bytes = encoder->bytes.p;
+    *ret_size = (size_t)(p - encoder->bytes.p);
     return 0;
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/batch/batch.h - a list of spans to the bytes of one ExportTraceServiceRequest.
+ * otel-plugin/batch/batch.h - chunks of spans to the bytes of one ExportTraceServiceRequest.
  *
- * Pure: no I/O, no clock, no thread. How the bytes are made shows nowhere in this interface. An
- * encoder keeps its memory from batch to batch, so that a batch costs no allocation once the
- * encoder has seen one of its size.
+ * Pure: no I/O, no clock, no thread. An encoder keeps its memory from batch to batch, so that a
+ * batch costs no allocation once the encoder has seen one of its size.
  */
 #ifndef OTEL_BATCH_BATCH_H
 #define OTEL_BATCH_BATCH_H
@@ -13,7 +12,7 @@
 #include <stdint.h>
 
 #include "conf_types.h"
-#include "span/span.h"
+#include "queue/queue.h"
 
 /* Collectors take 4 MiB by default; a request of one span (at most about 600 kB) always fits. */
 #define BATCH_BYTES_MAX (UINT32_C(4) * 1000 * 1000)
@@ -35,19 +34,18 @@ struct batch_encoder;
 struct batch_encoder *batch_encoder_create(const struct batch_resource *resource);
 void batch_encoder_destroy(struct batch_encoder *encoder); /* takes NULL */
 
+/** Bytes of a request beside its spans, at most. */
+size_t batch_overhead(const struct batch_encoder *encoder);
+
 enum { BATCH_E_NOMEM = -1 };
 
 /**
- * Encode spans from the head of a list until the list ends, the next one would pass bytes_max, or
- * there is no memory for it; the first is encoded whatever its size. A span whose parent is the
- * next one stays for the next time, if it is not the only one.
- *
- * @param spans      [borrow] linked by `next`, at least one, all ended
+ * Make a request of all spans of a list of chunks.
+ * @param chunks     [borrow] linked by `next`, at least one
  * @param ret_bytes  [pin until the next call or the encoder's end]
- * @param ret_n      how many spans are in it, at least 1
  * @return 0; BATCH_E_NOMEM
  */
-int batch_encode(struct batch_encoder *encoder, const struct span *spans, size_t bytes_max,
-                 const uint8_t **ret_bytes, size_t *ret_size, size_t *ret_n);
+int batch_join(struct batch_encoder *encoder, const struct span_chunk *chunks,
+               const uint8_t **ret_bytes, size_t *ret_size);
 
 #endif

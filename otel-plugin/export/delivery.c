@@ -130,55 +130,36 @@ static bool deliver(struct lane *lane, const uint8_t *bytes, size_t size, size_t
     }
 }
 
-struct span *delivery_settle(struct exporter *ex, struct span *spans, size_t n)
-{
-    span_queue_settle(ex->queue, n);
-    return span_recycle(spans, n);
-}
-
 /* What the spans lack by their limits. OpenTelemetry asks for a message, at most one for a span. */
-static void count_dropped(struct exporter *ex, const struct span *spans)
+static void count_dropped(struct exporter *ex, const struct span_chunk *chunks)
 {
-    uint64_t attributes = 0, events = 0;
-    const struct span *first = NULL;
-
-    for (const struct span *span = spans; span != NULL; span = span->next) {
-        attributes += span->dropped_attributes;
-        events += span->dropped_events;
-        if (first == NULL && (span->dropped_attributes > 0 || span->dropped_events > 0))
-            first = span;
+    for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next) {
+        if (chunk->attributes_dropped == 0 && chunk->events_dropped == 0)
+            continue;
+        exporter_lock(ex);
+        ex->stats.attributes_dropped += chunk->attributes_dropped;
+        ex->stats.events_dropped += chunk->events_dropped;
+        exporter_unlock(ex);
+        reports_attributes(&ex->reports, chunk->first_attributes_dropped,
+                           chunk->first_events_dropped);
     }
-    if (first == NULL)
-        return;
-    exporter_lock(ex);
-    ex->stats.attributes_dropped += attributes;
-    ex->stats.events_dropped += events;
-    exporter_unlock(ex);
-    reports_attributes(&ex->reports, first->dropped_attributes, first->dropped_events);
 }
 
-void delivery_send(struct lane *lane, struct span *spans, size_t n)
+void delivery_send(struct lane *lane, struct span_chunk *chunks, size_t n)
 {
     struct exporter *ex = lane->exporter;
+    const uint8_t *bytes;
+    size_t size;
+    int rc;
 
-    count_dropped(ex, spans);
-    while (spans != NULL) {
-        const uint8_t *bytes;
-        size_t size, encoded;
-
-        if (batch_encode(lane->encoder, spans, ex->conf.bytes_max, &bytes, &size, &encoded) != 0) {
-            lose(ex, &ex->stats.no_memory, n, "");
-            (void)delivery_settle(ex, spans, n);
-            return;
-        }
-        if (size > ex->conf.bytes_max) {
-            lose(ex, &ex->stats.too_large, encoded, "");
-        } else if (!deliver(lane, bytes, size, encoded)) {
-            exporter_count(ex, &ex->stats.shutdown, n);
-            (void)delivery_settle(ex, spans, n);
-            return;
-        }
-        spans = delivery_settle(ex, spans, encoded);
-        n -= encoded;
-    }
+    count_dropped(ex, chunks);
+    rc = batch_join(lane->encoder, chunks, &bytes, &size);
+    span_queue_release(chunks);
+    if (rc != 0)
+        lose(ex, &ex->stats.no_memory, n, "");
+    else if (size > ex->conf.bytes_max)
+        lose(ex, &ex->stats.too_large, n, "");
+    else if (!deliver(lane, bytes, size, n))
+        exporter_count(ex, &ex->stats.shutdown, n);
+    span_queue_settle(ex->queue, n);
 }

@@ -8,14 +8,10 @@
 
 #include <stddef.h>
 
-struct exporter;
 struct lane;
-struct span;
+struct span_chunk;
 
-/** Send what was taken, in as many requests as its size asks for. @param spans  [own] n of them */
-void delivery_send(struct lane *lane, struct span *spans, size_t n);
-
-/** Take the first n spans off a list, free them, and free their places in the queue. */
-struct span *delivery_settle(struct exporter *exporter, struct span *spans, size_t n);
+/** Send what was taken. @param chunks  [own] of n spans together */
+void delivery_send(struct lane *lane, struct span_chunk *chunks, size_t n);
 
 #endif

@@ -6,7 +6,7 @@
  * it, leave the chair to the next lane; send the batch until it is delivered or given up, settle
  * its places. So as many requests are under way at once as there are lanes, and with one lane, the
  * default, spans leave in the order in which they were pushed. With more, batches may overtake each
- * other, but a request's spans are always in the same one (span_is_child()).
+ * other, but a request's spans are in the same one (span_queue_push()).
  *
  *   mode   set by            a batch leaves when          a wait for a retry
  *   RUN    -                 full, or its first is old    as retry.h says
@@ -87,11 +87,15 @@ static bool others_send(struct exporter *ex)
 }
 
 /* In the chair: the next batch. @return NULL: the lane's end */
-static struct span *gather_batch(struct exporter *ex, size_t *ret_n)
+static struct span_chunk *gather_batch(struct lane *lane, size_t *ret_n)
 {
+    struct exporter *ex = lane->exporter;
+    const size_t overhead = batch_overhead(lane->encoder);
+    const size_t room = ex->conf.bytes_max > overhead ? ex->conf.bytes_max - overhead : 0;
+
     for (;;) {
         struct orders orders = exporter_orders(ex);
-        struct span *spans;
+        struct span_chunk *chunks;
         int64_t refill_ns;
 
         if (orders.mode == MODE_END || ex->drained)
@@ -102,10 +106,10 @@ static struct span *gather_batch(struct exporter *ex, size_t *ret_n)
         exporter_tell_losses(ex, false);
         if (orders.mode == MODE_RUN && !gather(ex, refill_ns))
             continue;
-        spans = span_queue_take(ex->queue, ex->conf.batch_max, ret_n);
+        chunks = span_queue_take(ex->queue, ex->conf.batch_max, room, ret_n);
         ex->first_ns = exporter_now(ex);
-        if (spans != NULL)
-            return spans;
+        if (chunks != NULL)
+            return chunks;
         refill_ns = max64(refill_ns, add_sat(exporter_now(ex), REFILL_MIN_NS));
         if (!others_send(ex)) {
             if (orders.mode == MODE_STOP) {
@@ -129,7 +133,7 @@ static void lock_chair(struct exporter *ex)
 /* The last lane to leave counts what nobody took. */
 static void leave(struct exporter *ex)
 {
-    struct span *spans;
+    struct span_chunk *chunks;
     bool last;
     size_t n;
 
@@ -138,10 +142,11 @@ static void leave(struct exporter *ex)
     exporter_unlock(ex);
     if (!last)
         return;
-    spans = span_queue_take(ex->queue, SIZE_MAX, &n);
+    chunks = span_queue_take(ex->queue, SIZE_MAX, SIZE_MAX, &n);
     if (n > 0) {
         exporter_count(ex, &ex->stats.shutdown, n);
-        (void)delivery_settle(ex, spans, n);
+        span_queue_release(chunks);
+        span_queue_settle(ex->queue, n);
     }
     exporter_lock(ex);
     ex->finished = true;
@@ -153,18 +158,18 @@ static void *run_lane(void *arg)
 {
     struct lane *lane = arg;
     struct exporter *ex = lane->exporter;
-    struct span *spans;
+    struct span_chunk *chunks;
     size_t n;
 
     for (;;) {
         lock_chair(ex);
-        spans = gather_batch(ex, &n);
-        if (spans != NULL)
+        chunks = gather_batch(lane, &n);
+        if (chunks != NULL)
             set_sending(ex, true);
         (void)pthread_mutex_unlock(&ex->chair); /* ours */
-        if (spans == NULL)
+        if (chunks == NULL)
             break;
-        delivery_send(lane, spans, n);
+        delivery_send(lane, chunks, n);
         set_sending(ex, false);
     }
     leave(ex);

@@ -138,7 +138,7 @@ static void on_request(struct handlers_worker *worker, struct spoe_request *req,
         count(&h->counters->no_memory, 1);
         break;
     }
-    span_destroy(span);
+    span_recycle(&worker->spans, span);
 }
 
 /* ---- backend request --------------------------------------------------------------------- */
@@ -182,41 +182,64 @@ static void on_backend(struct handlers_worker *worker, struct spoe_request *req,
         on_unknown_id(h, id, false);
         break;
     }
-    span_destroy(span);
+    span_recycle(&worker->spans, span);
 }
 
 /* ---- response ---------------------------------------------------------------------------- */
 
 /*
  * A request that the sampler passed over is exported after all if it ended in 5xx, and says so.
- * @return false: it is not; its spans are gone
+ * @return false: it is not
  */
 static bool keep_unsampled(struct handlers *h, const struct store_request *request,
                            const struct spoe_value *status)
 {
     struct span *const spans[] = {request->client, request->server};
     int64_t code;
-    const bool keep = spoe_get_int(status, &code) && code >= 500 && code <= 599;
 
-    for (size_t i = 0; i < 2; i++) {
-        if (!keep)
-            span_destroy(spans[i]);
-        else if (spans[i] != NULL)
+    if (!spoe_get_int(status, &code) || code < 500 || code > 599)
+        return false;
+    for (size_t i = 0; i < 2; i++)
+        if (spans[i] != NULL)
             span_set_str(spans[i], ATTR_KEPT, sizeof ATTR_KEPT - 1, KEPT_ERROR,
                          sizeof KEPT_ERROR - 1);
+    count(&h->counters->kept_errors, 1);
+    return true;
+}
+
+/* Complete a request's spans and hand them over. */
+static void export_spans(struct handlers_worker *worker, const struct spoe_message *msg,
+                         const struct store_request *request)
+{
+    struct handlers *h = worker->shared;
+    struct span *const server = request->server, *const client = request->client;
+    int64_t end;
+
+    slots_set_response(h, server, client, msg->slot);
+    end = arguments_set(h, msg, server, client);
+    slots_set_custom(server, msg->slot);
+    if (end == 0) {
+        end = msg->recv_unix_ns;
+        if (end < request->last_unix_ns)
+            end = request->last_unix_ns; /* the clock was set back */
     }
-    count(&h->counters->kept_errors, keep);
-    return keep;
+    server->next = NULL;
+    if (client != NULL) {
+        arguments_set_full_url(h, client);
+        span_end(client, end);
+        if (end < client->end_unix_ns)
+            end = client->end_unix_ns; /* CLIENT stays inside SERVER */
+        client->next = server;
+    }
+    span_end(server, end);
+    sink_push(h->sink, worker->writer, client != NULL ? client : server);
 }
 
 static void on_response(struct handlers_worker *worker, const struct spoe_message *msg)
 {
     struct handlers *h = worker->shared;
-    const struct spoe_value *slot = msg->slot;
     const struct spoe_span id = unique_id(h, msg);
     struct store_request request;
-    struct span *list;
-    int64_t end;
 
     if (id.n == 0)
         return;
@@ -226,30 +249,14 @@ static void on_response(struct handlers_worker *worker, const struct spoe_messag
     }
     if (request.server == NULL)
         return; /* not sampled */
-    if (context_is_sampled(&request.server->context))
+    if (context_is_sampled(&request.server->context)) {
         COUNT_OWN(worker, ended);
-    else if (!keep_unsampled(h, &request, &slot[RESPONSE_STATUS]))
-        return;
-    slots_set_response(h, request.server, request.client, slot);
-    end = arguments_set(h, msg, request.server, request.client);
-    slots_set_custom(request.server, slot);
-    if (end == 0) {
-        end = msg->recv_unix_ns;
-        if (end < request.last_unix_ns)
-            end = request.last_unix_ns; /* the clock was set back */
+        export_spans(worker, msg, &request);
+    } else if (keep_unsampled(h, &request, &msg->slot[RESPONSE_STATUS])) {
+        export_spans(worker, msg, &request);
     }
-    request.server->next = NULL;
-    list = request.server;
-    if (request.client != NULL) {
-        arguments_set_full_url(h, request.client);
-        span_end(request.client, end);
-        if (end < request.client->end_unix_ns)
-            end = request.client->end_unix_ns; /* CLIENT stays inside SERVER */
-        request.client->next = request.server;
-        list = request.client;
-    }
-    span_end(request.server, end);
-    sink_push(h->sink, list);
+    span_recycle(&worker->spans, request.client);
+    span_recycle(&worker->spans, request.server);
 }
 
 spoe_status handlers_handle(struct handlers_worker *worker, struct spoe_request *req,

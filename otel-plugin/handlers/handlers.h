@@ -52,6 +52,7 @@ struct handlers_worker {
     struct counters *counters; /* its own set; NULL: it counts in everybody's */
     struct id_source ids;
     struct pool_cache spans;
+    struct span_writer *writer;
 };
 
 /**

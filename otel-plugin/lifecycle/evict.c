@@ -15,11 +15,10 @@ static void mark(struct span *span, int64_t end_unix_ns)
 }
 
 /* End a request at the last moment that is known of it. @return its spans, linked */
-static struct span *end_incomplete(const struct store_request *request, size_t *ret_n)
+static struct span *end_incomplete(const struct store_request *request)
 {
     int64_t end = request->last_unix_ns;
 
-    *ret_n = 1;
     request->server->next = NULL;
     if (request->client == NULL) {
         mark(request->server, end);
@@ -30,7 +29,6 @@ static struct span *end_incomplete(const struct store_request *request, size_t *
         end = request->client->end_unix_ns; /* the clock was set back: CLIENT stays inside */
     mark(request->server, end);
     request->client->next = request->server;
-    *ret_n = 2;
     return request->client;
 }
 
@@ -43,27 +41,19 @@ int64_t evictor_run(struct evictor *evictor, int64_t now_mono_ns)
 {
     const int draining = atomic_load(&evictor->draining);
     struct counters *counters = evictor->sink->counters;
-    size_t room = span_queue_room(evictor->sink->queue);
-    struct span *list = NULL, **tail = &list;
     struct store_request request;
     int64_t next;
     bool left;
 
-    while (
-        store_expire(evictor->store, draining ? INT64_MAX : now_mono_ns, room, &request, &left)) {
-        size_t n;
-
-        if (!is_sampled(&request)) { /* whether it ended in an error is not known */
-            span_destroy(request.client);
-            span_destroy(request.server);
-            continue;
+    while (store_expire(evictor->store, draining ? INT64_MAX : now_mono_ns,
+                        span_queue_room(evictor->sink->queue), &request, &left)) {
+        if (is_sampled(&request)) { /* else whether it ended in an error is not known */
+            sink_push(evictor->sink, evictor->writer, end_incomplete(&request));
+            count(draining ? &counters->ended_at_stop : &counters->evicted, 1);
         }
-        *tail = end_incomplete(&request, &n);
-        tail = &request.server->next;
-        room -= n;
-        count(draining ? &counters->ended_at_stop : &counters->evicted, 1);
+        span_destroy(request.client);
+        span_destroy(request.server);
     }
-    sink_push(evictor->sink, list);
 
     if (draining)
         return left ? now_mono_ns + DRAIN_STEP_NS : INT64_MAX;

@@ -22,6 +22,7 @@
 struct evictor {
     struct store *store;
     struct sink *sink;
+    struct span_writer *writer;
     int64_t (*now_mono_ns)(void); /* the host's */
     int64_t ttl_ns;
     _Atomic int draining; /* end all that is open, whatever its age */

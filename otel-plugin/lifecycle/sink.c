@@ -2,22 +2,20 @@
 /* otel-plugin/lifecycle/sink.c - spans into the queue. */
 #include "lifecycle/sink.h"
 
-void sink_push(struct sink *sink, struct span *spans)
+void sink_push(struct sink *sink, struct span_writer *writer, const struct span *spans)
 {
     size_t dropped;
 
-    if (spans == NULL)
+    if (sink->discard)
         return;
-    if (sink->discard) {
-        while (spans != NULL) {
-            struct span *next = spans->next;
-
-            span_destroy(spans);
-            spans = next;
-        }
-        return;
-    }
-    dropped = span_queue_push(sink->queue, spans);
-    if (dropped > 0)
+    switch (span_queue_push(writer, spans, &dropped)) {
+    case SPAN_QUEUE_OK:
+        break;
+    case SPAN_QUEUE_FULL:
         count(&sink->counters->dropped, dropped);
+        break;
+    case SPAN_QUEUE_NOMEM:
+        count(&sink->counters->no_memory, dropped);
+        break;
+    }
 }

@@ -17,7 +17,12 @@ struct sink {
     bool discard; /* nobody exports them */
 };
 
-/** @param spans [own] a list linked by `next`, all ended; may be NULL. Threads: [any] */
-void sink_push(struct sink *sink, struct span *spans);
+/**
+ * A request's ended spans.
+ * @param writer  the calling thread's
+ * @param spans   [borrow] linked by `next`, at least one
+ * Threads: [any]
+ */
+void sink_push(struct sink *sink, struct span_writer *writer, const struct span *spans);
 
 #endif

@@ -1,83 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/queue/queue.c - one list, one mutex, one condition.
- *
- * The list is marked in groups, so that a batch is taken in a few steps: walking its spans, which
- * have left the caches since, would hold up the producers. A group ends where a push ended.
+ * otel-plugin/queue/queue.c - a list of chunks per writer; shared are a few counts and a condition.
  *
  * The consumer says how many spans it waits for (`wanted`), so that a producer signals only when
- * that many are there: with batches of 512 most pushes wake nobody.
+ * that many are there: with batches of 512 most pushes wake nobody. Producer and consumer each
+ * write one of `waiting` and `wanted` and then read the other, in one order for all threads, so
+ * that one of them sees that it is time.
  */
 #include "queue/queue.h"
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "span/span_wire.h"
+
 #define NS_PER_S INT64_C(1000000000)
+#define CACHE_LINE 64u
 
-#define GROUP_MIN 64u /* spans; a push that finds as many begins a group */
-#define GROUPS_FIRST 64u
+#define IDLE_MAX 32u /* chunks that a writer keeps for later */
 
-struct group {
-    struct span *last;
-    size_t n;
+struct span_writer {
+    _Alignas(CACHE_LINE) struct span_queue *queue;
+    struct span_writer *next; /* of the queue's; set before it is there */
+    pthread_mutex_t lock;     /* guards all below */
+    struct span_chunk *head;
+    struct span_chunk *tail; /* the last in the list, which is being filled; NULL: none is */
+    struct span_chunk *idle;
+    size_t n_idle;
+    uint64_t pushed;
 };
 
 struct span_queue {
-    pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t ready; /* CLOCK_MONOTONIC */
-    struct span *head;
-    struct span **tail; /* the link to hang the next span on */
-    /* A ring of groups_size, a power of two; without memory for more the last one grows on. */
-    struct group *groups;
-    size_t groups_size, groups_first, groups_n;
-    size_t waiting, in_flight, max;
-    uint64_t pushed, dropped;
-    size_t wanted; /* the consumer sleeps until so many wait; 0: it does not sleep */
-    bool woken;    /* span_queue_wake() was called and not yet seen */
+    size_t max, chunk_spans, chunk_bytes;
+    _Atomic(struct span_writer *) writers; /* it only grows */
+    struct span_writer *turn;              /* the consumer's: where it goes on */
+    _Atomic uint64_t dropped;
+    pthread_mutex_t lock;                     /* guards `woken` and the sleep; taken alone */
+    pthread_cond_t ready;                     /* CLOCK_MONOTONIC */
+    bool woken;                               /* span_queue_wake() was called and not yet seen */
+    _Alignas(CACHE_LINE) _Atomic size_t used; /* places: waiting and in flight */
+    _Atomic size_t waiting;
+    _Atomic size_t wanted; /* the consumer sleeps until so many wait; 0: it does not sleep */
+    _Atomic size_t in_flight;
 };
 
-static void free_list(struct span *spans)
+static void lock(pthread_mutex_t *mutex)
 {
-    while (spans != NULL) {
-        struct span *next = spans->next;
-
-        span_destroy(spans);
-        spans = next;
-    }
-}
-
-static void lock(struct span_queue *queue)
-{
-    int rc = pthread_mutex_lock(&queue->lock);
+    int rc = pthread_mutex_lock(mutex);
 
     assert(rc == 0);
     (void)rc;
 }
 
-static void unlock(struct span_queue *queue)
+static void unlock(pthread_mutex_t *mutex)
 {
-    int rc = pthread_mutex_unlock(&queue->lock);
+    int rc = pthread_mutex_unlock(mutex);
 
     assert(rc == 0);
     (void)rc;
 }
 
-struct span_queue *span_queue_create(size_t max)
+static size_t min_size(size_t a, size_t b)
 {
-    struct span_queue *queue = calloc(1, sizeof *queue);
+    return a < b ? a : b;
+}
+
+struct span_queue *span_queue_create(size_t max, size_t batch_max, size_t bytes_max)
+{
+    struct span_queue *queue = aligned_alloc(CACHE_LINE, sizeof *queue);
     pthread_condattr_t attr;
 
-    assert(max > 0);
+    assert(max > 0 && batch_max > 0);
     if (queue == NULL)
         return NULL;
-    queue->max = max;
-    queue->tail = &queue->head;
-    queue->groups_size = GROUPS_FIRST;
-    queue->groups = malloc(queue->groups_size * sizeof *queue->groups);
-    if (queue->groups == NULL || pthread_mutex_init(&queue->lock, NULL) != 0)
+    *queue = (struct span_queue){
+        .max = max,
+        .chunk_spans = batch_max / ((batch_max + SPAN_CHUNK_SPANS - 1) / SPAN_CHUNK_SPANS),
+        .chunk_bytes = min_size(SPAN_CHUNK_BYTES, bytes_max / 4)};
+    if (pthread_mutex_init(&queue->lock, NULL) != 0)
         goto free_queue;
     if (pthread_condattr_init(&attr) != 0)
         goto destroy_lock;
@@ -92,194 +95,312 @@ destroy_attr:
 destroy_lock:
     (void)pthread_mutex_destroy(&queue->lock);
 free_queue:
-    free(queue->groups);
     free(queue);
     return NULL;
 }
 
+static void free_chunks(struct span_chunk *chunk)
+{
+    while (chunk != NULL) {
+        struct span_chunk *next = chunk->next;
+
+        free(chunk);
+        chunk = next;
+    }
+}
+
 void span_queue_destroy(struct span_queue *queue)
 {
+    struct span_writer *writer, *next;
+
     if (queue == NULL)
         return;
-    free_list(queue->head);
+    for (writer = atomic_load(&queue->writers); writer != NULL; writer = next) {
+        next = writer->next;
+        free_chunks(writer->head);
+        free_chunks(writer->idle);
+        (void)pthread_mutex_destroy(&writer->lock);
+        free(writer);
+    }
     (void)pthread_cond_destroy(&queue->ready);
     (void)pthread_mutex_destroy(&queue->lock);
-    free(queue->groups);
     free(queue);
 }
 
-static struct group *group_at(const struct span_queue *queue, size_t i)
+struct span_writer *span_queue_writer(struct span_queue *queue)
 {
-    return &queue->groups[(queue->groups_first + i) & (queue->groups_size - 1)];
+    struct span_writer *writer = aligned_alloc(CACHE_LINE, sizeof *writer);
+
+    if (writer == NULL)
+        return NULL;
+    *writer = (struct span_writer){.queue = queue};
+    if (pthread_mutex_init(&writer->lock, NULL) != 0) {
+        free(writer);
+        return NULL;
+    }
+    writer->next = atomic_load(&queue->writers);
+    while (!atomic_compare_exchange_weak(&queue->writers, &writer->next, writer))
+        continue;
+    return writer;
 }
 
-static bool grow_groups(struct span_queue *queue)
-{
-    const size_t size = queue->groups_size * 2;
-    struct group *groups = malloc(size * sizeof *groups);
+/* ---- producer ---------------------------------------------------------------------------- */
 
-    if (groups == NULL)
-        return false;
-    for (size_t i = 0; i < queue->groups_n; i++)
-        groups[i] = *group_at(queue, i);
-    free(queue->groups);
-    queue->groups = groups;
-    queue->groups_size = size;
-    queue->groups_first = 0;
-    return true;
+/* An empty chunk at the end of the writer's list. @param bytes  at least so many */
+static struct span_chunk *add_chunk(struct span_writer *writer, size_t bytes)
+{
+    struct span_chunk *chunk = writer->idle;
+    size_t size = writer->queue->chunk_bytes;
+
+    if (bytes > size) {
+        size = bytes;
+        chunk = NULL;
+    }
+    if (chunk != NULL) {
+        writer->idle = chunk->next;
+        writer->n_idle--;
+    } else {
+        chunk = malloc(sizeof *chunk + size);
+        if (chunk == NULL)
+            return NULL;
+    }
+    *chunk = (struct span_chunk){._writer = writer, ._size = (uint32_t)size};
+    if (writer->tail != NULL)
+        writer->tail->next = chunk;
+    else
+        writer->head = chunk;
+    writer->tail = chunk;
+    return chunk;
 }
 
-/* n spans more are in the list, up to `last`. */
-static void mark(struct span_queue *queue, struct span *last, size_t n)
+/* The chunk for n spans of at most so many bytes. @return NULL: out of memory */
+static struct span_chunk *chunk_for(struct span_writer *writer, size_t n, size_t bytes)
 {
-    struct group *group = queue->groups_n > 0 ? group_at(queue, queue->groups_n - 1) : NULL;
+    const struct span_queue *queue = writer->queue;
+    struct span_chunk *chunk = writer->tail;
 
-    if (group == NULL ||
-        (group->n >= GROUP_MIN && (queue->groups_n < queue->groups_size || grow_groups(queue)))) {
-        group = group_at(queue, queue->groups_n++);
-        group->n = 0;
-    }
-    group->last = last;
-    group->n += n;
+    if (chunk != NULL && chunk->n + n <= queue->chunk_spans &&
+        chunk->len + bytes <= queue->chunk_bytes)
+        return chunk;
+    return add_chunk(writer, bytes);
 }
 
-size_t span_queue_push(struct span_queue *queue, struct span *spans)
+static void put_span(struct span_chunk *chunk, const struct span *span)
 {
-    struct span *rest = spans, *last = NULL, *second_last = NULL;
-    struct span **before = NULL;
-    size_t taken = 0, left = 0, room;
+    chunk->len += (uint32_t)span_wire_put(span, chunk->bytes + chunk->len);
+    chunk->n++;
+    if (span->dropped_attributes > 0 || span->dropped_events > 0) {
+        if (chunk->attributes_dropped == 0 && chunk->events_dropped == 0) {
+            chunk->first_attributes_dropped = span->dropped_attributes;
+            chunk->first_events_dropped = span->dropped_events;
+        }
+        chunk->attributes_dropped += span->dropped_attributes;
+        chunk->events_dropped += span->dropped_events;
+    }
+}
 
-    lock(queue);
-    assert(queue->waiting + queue->in_flight <= queue->max);
-    room = queue->max - queue->waiting - queue->in_flight;
-    for (*queue->tail = spans; taken < room && rest != NULL; taken++) {
-        before = queue->tail;
-        second_last = last;
-        last = rest;
-        queue->tail = &last->next;
-        rest = last->next;
+/* Write n spans of at most so many bytes while there is memory. @return the number written */
+static size_t write_spans(struct span_writer *writer, const struct span *spans, size_t n,
+                          size_t bytes)
+{
+    const struct span_queue *queue = writer->queue;
+    const bool together = n <= queue->chunk_spans && bytes <= queue->chunk_bytes;
+    struct span_chunk *chunk = together ? chunk_for(writer, n, bytes) : NULL;
+    size_t written = 0;
+
+    for (; spans != NULL; spans = spans->next) {
+        if (!together)
+            chunk = chunk_for(writer, 1, span_wire_bound(spans));
+        if (chunk == NULL)
+            break;
+        put_span(chunk, spans);
+        written++;
     }
-    if (taken > 0 && rest != NULL && span_is_child(last, rest)) {
-        queue->tail = before; /* a request's two spans are lost together */
-        rest = last;
-        taken--;
-        last = second_last;
+    return written;
+}
+
+/* The consumer may sleep until now. It holds the lock from `wanted` until it sleeps. */
+static void signal_consumer(struct span_queue *queue)
+{
+    if (atomic_exchange(&queue->wanted, 0) == 0)
+        return; /* another producer was faster */
+    lock(&queue->lock);
+    unlock(&queue->lock);
+    (void)pthread_cond_signal(&queue->ready); /* cannot fail; not in the lock, which it takes */
+}
+
+enum span_queue_result span_queue_push(struct span_writer *writer, const struct span *spans,
+                                       size_t *ret_n)
+{
+    struct span_queue *queue = writer->queue;
+    size_t n = 0, bytes = 0, written, waiting, wanted;
+
+    for (const struct span *span = spans; span != NULL; span = span->next) {
+        bytes += span_wire_bound(span);
+        n++;
     }
-    *queue->tail = NULL;
-    if (taken > 0)
-        mark(queue, last, taken);
-    for (const struct span *span = rest; span != NULL; span = span->next)
-        left++;
-    queue->waiting += taken;
-    queue->pushed += taken;
-    queue->dropped += left;
-    if (queue->wanted != 0 && queue->waiting >= queue->wanted)
-        (void)pthread_cond_signal(&queue->ready); /* cannot fail */
-    unlock(queue);
-    free_list(rest);
-    return left;
+    assert(n > 0);
+    *ret_n = n;
+    if (atomic_fetch_add_explicit(&queue->used, n, memory_order_relaxed) + n > queue->max) {
+        (void)atomic_fetch_sub_explicit(&queue->used, n, memory_order_relaxed);
+        (void)atomic_fetch_add_explicit(&queue->dropped, n, memory_order_relaxed);
+        return SPAN_QUEUE_FULL;
+    }
+
+    lock(&writer->lock);
+    written = write_spans(writer, spans, n, bytes);
+    writer->pushed += written;
+    waiting = atomic_fetch_add(&queue->waiting, written) + written; /* before they can be taken */
+    unlock(&writer->lock);
+
+    *ret_n = n - written;
+    if (written < n)
+        (void)atomic_fetch_sub_explicit(&queue->used, n - written, memory_order_relaxed);
+    wanted = atomic_load(&queue->wanted);
+    if (wanted != 0 && waiting >= wanted)
+        signal_consumer(queue);
+    return written == n ? SPAN_QUEUE_OK : SPAN_QUEUE_NOMEM;
 }
 
 size_t span_queue_room(struct span_queue *queue)
 {
-    size_t room;
+    const size_t used = atomic_load_explicit(&queue->used, memory_order_relaxed);
 
-    lock(queue);
-    room = queue->max - queue->waiting - queue->in_flight;
-    unlock(queue);
-    return room;
+    return used < queue->max ? queue->max - used : 0; /* a push in vain counts for a moment */
 }
 
-struct span *span_queue_take(struct span_queue *queue, size_t max, size_t *ret_n)
+/* ---- consumer ---------------------------------------------------------------------------- */
+
+/* A batch as it is gathered. */
+struct taking {
+    struct span_chunk *first, **link;
+    size_t n, bytes, max, bytes_max;
+};
+
+static bool fits(const struct taking *taking, const struct span_chunk *chunk)
 {
-    struct span *first, *last = NULL;
+    return taking->n == 0 ||
+           (chunk->n <= taking->max - taking->n && taking->bytes <= taking->bytes_max &&
+            chunk->len <= taking->bytes_max - taking->bytes);
+}
+
+static void take_from(struct span_writer *writer, struct taking *taking)
+{
     size_t n = 0;
 
-    lock(queue);
-    first = queue->head;
-    while (queue->groups_n > 0 && group_at(queue, 0)->n <= max - n) {
-        last = group_at(queue, 0)->last;
-        n += group_at(queue, 0)->n;
-        queue->groups_first = (queue->groups_first + 1) & (queue->groups_size - 1);
-        queue->groups_n--;
-    }
-    if (queue->groups_n > 0 && n < max) {
-        struct span *from = last != NULL ? last->next : first;
-        size_t more = max - n;
-        struct span *cut = from, *before = last;
+    lock(&writer->lock);
+    while (writer->head != NULL && taking->n < taking->max && fits(taking, writer->head)) {
+        struct span_chunk *chunk = writer->head;
 
-        for (size_t i = 1; i < more; i++) {
-            before = cut;
-            cut = cut->next;
-        }
-        if (n + more > 1 && span_is_child(cut, cut->next)) {
-            cut = before; /* a request's two spans leave together */
-            more--;
-        }
-        group_at(queue, 0)->n -= more;
-        last = cut;
-        n += more;
+        writer->head = chunk->next;
+        if (writer->head == NULL)
+            writer->tail = NULL;
+        chunk->next = NULL;
+        *taking->link = chunk;
+        taking->link = &chunk->next;
+        taking->n += chunk->n;
+        taking->bytes += chunk->len;
+        n += chunk->n;
     }
     if (n > 0) {
-        assert(last != NULL);
-        queue->head = last->next;
-        last->next = NULL;
-        if (queue->head == NULL)
-            queue->tail = &queue->head;
-        queue->waiting -= n;
-        queue->in_flight += n;
+        (void)atomic_fetch_add_explicit(&writer->queue->in_flight, n, memory_order_relaxed);
+        (void)atomic_fetch_sub(&writer->queue->waiting, n);
     }
-    unlock(queue);
-    *ret_n = n;
-    return n > 0 ? first : NULL;
+    unlock(&writer->lock);
+}
+
+struct span_chunk *span_queue_take(struct span_queue *queue, size_t max, size_t bytes_max,
+                                   size_t *ret_n)
+{
+    struct taking taking = {.max = max, .bytes_max = bytes_max};
+    struct span_writer *const all = atomic_load(&queue->writers);
+    struct span_writer *const start = queue->turn != NULL ? queue->turn : all;
+    struct span_writer *writer = start;
+
+    taking.link = &taking.first;
+    *ret_n = 0;
+    if (all == NULL)
+        return NULL;
+    do {
+        take_from(writer, &taking);
+        writer = writer->next != NULL ? writer->next : all;
+    } while (writer != start && taking.n < max);
+    queue->turn = start->next; /* each writer is the first in its turn */
+    *ret_n = taking.n;
+    return taking.first;
+}
+
+void span_queue_release(struct span_chunk *chunks)
+{
+    while (chunks != NULL) {
+        struct span_chunk *chunk = chunks;
+        struct span_writer *writer = chunk->_writer;
+
+        chunks = chunk->next;
+        lock(&writer->lock);
+        if (writer->n_idle < IDLE_MAX && chunk->_size == writer->queue->chunk_bytes) {
+            chunk->next = writer->idle;
+            writer->idle = chunk;
+            writer->n_idle++;
+            chunk = NULL;
+        }
+        unlock(&writer->lock);
+        free(chunk);
+    }
 }
 
 void span_queue_settle(struct span_queue *queue, size_t n)
 {
-    lock(queue);
-    assert(n <= queue->in_flight);
-    queue->in_flight -= n;
-    unlock(queue);
+    const size_t before = atomic_fetch_sub_explicit(&queue->in_flight, n, memory_order_relaxed);
+
+    assert(n <= before);
+    (void)before;
+    (void)atomic_fetch_sub_explicit(&queue->used, n, memory_order_relaxed);
 }
 
 size_t span_queue_wait(struct span_queue *queue, size_t want, int64_t deadline_mono_ns)
 {
     struct timespec until = {0};
-    size_t waiting;
     int rc = 0;
 
     if (deadline_mono_ns > 0) {
         until.tv_sec = (time_t)(deadline_mono_ns / NS_PER_S);
         until.tv_nsec = (long)(deadline_mono_ns % NS_PER_S);
     }
-    lock(queue);
-    queue->wanted = want > 0 ? want : 1;
-    while (queue->waiting < want && !queue->woken && rc == 0)
+    lock(&queue->lock);
+    for (;;) {
+        atomic_store(&queue->wanted, want > 0 ? want : 1);
+        if (atomic_load(&queue->waiting) >= want || queue->woken || rc != 0)
+            break;
         rc = deadline_mono_ns == INT64_MAX
                  ? pthread_cond_wait(&queue->ready, &queue->lock)
                  : pthread_cond_timedwait(&queue->ready, &queue->lock, &until);
-    queue->wanted = 0;
+    }
+    atomic_store(&queue->wanted, 0);
     queue->woken = false;
-    waiting = queue->waiting;
-    unlock(queue);
-    return waiting;
+    unlock(&queue->lock);
+    return atomic_load(&queue->waiting);
 }
 
 void span_queue_wake(struct span_queue *queue)
 {
-    lock(queue);
+    lock(&queue->lock);
     queue->woken = true;
     (void)pthread_cond_signal(&queue->ready); /* cannot fail */
-    unlock(queue);
+    unlock(&queue->lock);
 }
 
 void span_queue_get_stats(struct span_queue *queue, struct span_queue_stats *ret)
 {
-    lock(queue);
-    *ret = (struct span_queue_stats){.waiting = queue->waiting,
-                                     .in_flight = queue->in_flight,
-                                     .max = queue->max,
-                                     .pushed = queue->pushed,
-                                     .dropped = queue->dropped};
-    unlock(queue);
+    *ret = (struct span_queue_stats){
+        .waiting = atomic_load(&queue->waiting),
+        .in_flight = atomic_load_explicit(&queue->in_flight, memory_order_relaxed),
+        .max = queue->max,
+        .dropped = atomic_load_explicit(&queue->dropped, memory_order_relaxed)};
+    for (struct span_writer *writer = atomic_load(&queue->writers); writer != NULL;
+         writer = writer->next) {
+        lock(&writer->lock);
+        ret->pushed += writer->pushed;
+        unlock(&writer->lock);
+    }
 }

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * otel-plugin/span/pool.c - one list per kind, that grows by whole lists and is taken as a whole:
- * since nobody takes a single block out of it, a head that came back is no trap (ABA).
- */
+/* otel-plugin/span/pool.c - a stack per kind. */
 #include "span/pool.h"
 
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -28,73 +24,45 @@
 #define UNPOISON(block, size) ((void)(block), (void)(size))
 #endif
 
-static struct {
-    _Atomic(struct pool_block *) head;
-    _Atomic size_t
-        n; /* in the list, more or less: a list that comes while one goes may not count */
-} pools[POOL_KINDS];
-
 void *pool_get(struct pool_cache *cache, unsigned kind, size_t size)
 {
-    struct pool_block *block = cache->blocks[kind];
+    struct pool_block *block = cache->kinds[kind].first;
 
     assert(kind < POOL_KINDS && size > sizeof *block);
-    if (block == NULL) {
-        if (atomic_load_explicit(&pools[kind].head, memory_order_relaxed) == NULL)
-            return malloc(size);
-        block = atomic_exchange_explicit(&pools[kind].head, NULL, memory_order_acquire);
-        if (block == NULL)
-            return malloc(size); /* another worker was faster */
-        atomic_store_explicit(&pools[kind].n, 0, memory_order_relaxed);
-    }
-    cache->blocks[kind] = block->next;
+    if (block == NULL)
+        return malloc(size);
+    cache->kinds[kind].first = block->next;
+    cache->kinds[kind].n--;
     UNPOISON(block, size);
     return block;
 }
 
-static void free_list(struct pool_block *block)
+void pool_put(struct pool_cache *cache, unsigned kind, size_t size, void *p)
 {
-    while (block != NULL) {
-        struct pool_block *next = block->next;
+    struct pool_block *block = p;
 
+    assert(kind < POOL_KINDS);
+    if (cache->kinds[kind].n == POOL_MAX) {
         free(block);
-        block = next;
-    }
-}
-
-void pool_put(unsigned kind, size_t size, struct pool_block *first, struct pool_block *last,
-              size_t n)
-{
-    struct pool_block *head;
-
-    assert(kind < POOL_KINDS && n > 0);
-    last->next = NULL;
-    if (atomic_load_explicit(&pools[kind].n, memory_order_relaxed) + n > POOL_MAX) {
-        free_list(first);
         return;
     }
-    atomic_fetch_add_explicit(&pools[kind].n, n, memory_order_relaxed);
-    for (struct pool_block *block = first; block != NULL; block = block->next)
-        POISON(block, size);
-    head = atomic_load_explicit(&pools[kind].head, memory_order_relaxed);
-    do {
-        last->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&pools[kind].head, &head, first,
-                                                    memory_order_release, memory_order_relaxed));
+    block->next = cache->kinds[kind].first;
+    cache->kinds[kind].first = block;
+    cache->kinds[kind].n++;
+    POISON(block, size);
 }
 
 void pool_cache_fini(struct pool_cache *cache)
 {
     for (unsigned kind = 0; kind < POOL_KINDS; kind++) {
-        free_list(cache->blocks[kind]);
-        cache->blocks[kind] = NULL;
-    }
-}
+        struct pool_block *block = cache->kinds[kind].first;
 
-void pool_clear(void)
-{
-    for (unsigned kind = 0; kind < POOL_KINDS; kind++) {
-        free_list(atomic_exchange_explicit(&pools[kind].head, NULL, memory_order_acquire));
-        atomic_store_explicit(&pools[kind].n, 0, memory_order_relaxed);
+        while (block != NULL) {
+            struct pool_block *next = block->next;
+
+            free(block);
+            block = next;
+        }
     }
+    *cache = (struct pool_cache){.kinds = {{NULL, 0}}};
 }

@@ -8,7 +8,6 @@
 #include "span/span.h"
 
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,9 +25,9 @@ _Static_assert(SPAN_VALUE_MAX <= UINT16_MAX, "a name's length fits _name_len");
 #define SERVER_DATA 176u
 #define CLIENT_DATA 112u
 
-/* The spans of a request may be in different batches, so the last one to go frees it. */
+/* Shared by the spans of a request; the last one to go frees it. */
 struct trace_state {
-    _Atomic uint32_t refs;
+    uint32_t refs; /* they are all in one place, so it needs no lock either */
     uint16_t len;
     char text[];
 };
@@ -127,12 +126,10 @@ struct span *span_create(enum span_kind kind, const struct trace_context *contex
                          const uint8_t *parent_id, bool parent_remote, int64_t start_unix_ns,
                          const char *name, size_t name_len)
 {
-    struct pool_cache none = {.blocks = {NULL}};
-    struct span *span = span_create_from(&none, kind, context, parent_id, parent_remote,
-                                         start_unix_ns, name, name_len);
+    struct pool_cache none = {.kinds = {{NULL, 0}}};
 
-    pool_cache_fini(&none);
-    return span;
+    return span_create_from(&none, kind, context, parent_id, parent_remote, start_unix_ns, name,
+                            name_len);
 }
 
 struct span *span_create_from(struct pool_cache *cache, enum span_kind kind,
@@ -174,7 +171,7 @@ static void drop_trace_state(struct span *span)
     struct trace_state *state = span->_state;
 
     span->_state = NULL;
-    if (state != NULL && atomic_fetch_sub_explicit(&state->refs, 1, memory_order_acq_rel) == 1)
+    if (state != NULL && --state->refs == 0)
         free(state);
 }
 
@@ -188,7 +185,7 @@ void span_set_trace_state(struct span *span, const char *p, size_t n)
     state = malloc(sizeof *state + n);
     if (state == NULL)
         return;
-    atomic_init(&state->refs, 1);
+    state->refs = 1;
     state->len = (uint16_t)n;
     memcpy(state->text, p, n);
     span->_state = state;
@@ -199,7 +196,7 @@ void span_share_trace_state(struct span *span, const struct span *from)
     assert(span->_state == NULL);
     if (from->_state == NULL)
         return;
-    atomic_fetch_add_explicit(&from->_state->refs, 1, memory_order_relaxed);
+    from->_state->refs++;
     span->_state = from->_state;
 }
 
@@ -226,32 +223,15 @@ void span_destroy(struct span *span)
     free(span);
 }
 
-struct span *span_recycle(struct span *spans, size_t n)
+void span_recycle(struct pool_cache *cache, struct span *span)
 {
-    struct {
-        struct pool_block *first, *last;
-        size_t n;
-    } lists[POOL_KINDS] = {{NULL, NULL, 0}, {NULL, NULL, 0}};
-    static const enum span_kind kinds[POOL_KINDS] = {SPAN_SERVER, SPAN_CLIENT};
+    enum span_kind kind;
 
-    _Static_assert(offsetof(struct span, next) == 0, "the link is where pool.h wants it");
-    for (; n > 0; n--) {
-        struct span *next = spans->next;
-        const unsigned kind = pool_kind((enum span_kind)spans->kind);
-        struct pool_block *block = (struct pool_block *)spans;
-
-        release(spans);
-        block->next = lists[kind].first;
-        lists[kind].first = block;
-        if (lists[kind].n++ == 0)
-            lists[kind].last = block;
-        spans = next;
-    }
-    for (unsigned kind = 0; kind < POOL_KINDS; kind++)
-        if (lists[kind].n > 0)
-            pool_put(kind, block_size(kinds[kind]), lists[kind].first, lists[kind].last,
-                     lists[kind].n);
-    return spans;
+    if (span == NULL)
+        return;
+    kind = (enum span_kind)span->kind;
+    release(span);
+    pool_put(cache, pool_kind(kind), block_size(kind), span);
 }
 
 static enum span_key find_known(const char *key, size_t n)

@@ -3,7 +3,7 @@
  * otel-plugin/span/span.h - one OpenTelemetry span from its start to its export.
  *
  * Knows nothing of SPOE, of HAProxy or of the wire. A span is owned by exactly one place at a time
- * (handler, store, queue, batch), so it has no lock. Strings are copied into the span, repaired
+ * (handler, store), so it has no lock. Strings are copied into the span, repaired
  * where they are not UTF-8 and cut at SPAN_VALUE_MAX bytes on a character's boundary.
  */
 #ifndef OTEL_SPAN_SPAN_H
@@ -49,7 +49,7 @@ struct span_event {
 };
 
 struct span {
-    struct span *next; /* for whoever owns the span: list of the queue, of a batch */
+    struct span *next; /* for whoever owns the span: the next of a request's */
     struct trace_context context;
     uint8_t parent_id[8]; /* all zero: a root */
     bool parent_remote;
@@ -94,18 +94,14 @@ void span_set_limits(const struct span_limits *limits);
 struct span *span_create(enum span_kind kind, const struct trace_context *context,
                          const uint8_t *parent_id, bool parent_remote, int64_t start_unix_ns,
                          const char *name, size_t name_len);
-/** The same with a block that came back by span_recycle(), if there is one. Threads: the cache's */
+/** The same with a block that span_recycle() kept, if there is one. Threads: the cache's */
 struct span *span_create_from(struct pool_cache *cache, enum span_kind kind,
                               const struct trace_context *context, const uint8_t *parent_id,
                               bool parent_remote, int64_t start_unix_ns, const char *name,
                               size_t name_len);
 void span_destroy(struct span *span); /* takes NULL */
-/**
- * Destroy the first n of a list linked by `next` and keep their blocks for span_create_from(); for
- * whoever ends many at once.
- * @return the rest of the list
- */
-struct span *span_recycle(struct span *spans, size_t n);
+/** Destroy a span and keep its block for span_create_from(). Takes NULL. Threads: the cache's */
+void span_recycle(struct pool_cache *cache, struct span *span);
 
 /*
  * Set an attribute; a key that is there already takes the new value, and its place is the last.
@@ -147,17 +143,6 @@ const char *span_trace_state(const struct span *span, size_t *ret_len);
 
 /** End a span; an end before the start becomes the start. */
 void span_end(struct span *span, int64_t end_unix_ns);
-
-/**
- * Whether one span is the parent of another: a request's two, which lie next to each other on their
- * way out, CLIENT first, and leave in one batch.
- */
-static inline bool span_is_child(const struct span *child, const struct span *parent)
-{
-    return memcmp(child->parent_id, parent->context.span_id, sizeof child->parent_id) == 0 &&
-           memcmp(child->context.trace_id, parent->context.trace_id,
-                  sizeof child->context.trace_id) == 0;
-}
 
 const char *span_name(const struct span *span, size_t *ret_len);
 /** Bytes that name and attributes take in the span. */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -42,13 +43,29 @@ static struct span *make(void)
     return span;
 }
 
+static void push_one(struct span_writer *writer)
+{
+    struct span *span = make();
+    size_t n;
+
+    if (writer == NULL || span == NULL)
+        abort();
+    (void)span_queue_push(writer, span, &n);
+    atomic_fetch_add(&dropped, n);
+    span_destroy(span);
+}
+
 static void *produce(void *arg)
 {
+    struct span_writer *writer = span_queue_writer(queue);
+
     (void)arg;
     for (unsigned n = 0; n < SPANS; n++)
-        atomic_fetch_add(&dropped, span_queue_push(queue, make()));
+        push_one(writer);
     return NULL;
 }
+
+static struct span_writer *refill_writer;
 
 /* As evictions do, by one lane at a time: `arg` is no atomic. */
 static int64_t refill(void *arg)
@@ -56,7 +73,7 @@ static int64_t refill(void *arg)
     unsigned *left = arg;
 
     for (unsigned n = 0; n < 10 && *left > 0; n++, (*left)--)
-        atomic_fetch_add(&dropped, span_queue_push(queue, make()));
+        push_one(refill_writer);
     return *left > 0 ? mono_now() : INT64_MAX;
 }
 
@@ -106,9 +123,10 @@ static bool run(unsigned concurrency)
     bool ok;
 
     atomic_store(&dropped, 0);
-    queue = span_queue_create(1000);
-    if (queue == NULL || exporter_start_with(&conf, queue, refill, &refilled, NULL, NULL,
-                                             &transport, NULL, &exporter) != 0)
+    queue = span_queue_create(1000, 100, 4000000);
+    refill_writer = queue != NULL ? span_queue_writer(queue) : NULL;
+    if (refill_writer == NULL || exporter_start_with(&conf, queue, refill, &refilled, NULL, NULL,
+                                                     &transport, NULL, &exporter) != 0)
         return false;
     for (size_t i = 0; i < PRODUCERS; i++)
         if (pthread_create(&threads[i], NULL, produce, NULL) != 0)

@@ -70,13 +70,15 @@ static struct evictor evictor = {.sink = &sink, .now_mono_ns = now, .ttl_ns = TT
 static void *work(void *arg)
 {
     static const uint32_t n_slots[] = {REQUEST_SLOTS, BACKEND_SLOTS, RESPONSE_SLOTS};
-    struct handlers_worker worker = {.shared = &handlers, .counters = counters_add(&counters)};
+    struct handlers_worker worker = {.shared = &handlers,
+                                     .counters = counters_add(&counters),
+                                     .writer = span_queue_writer(sink.queue)};
     struct spoe_value slot[REQUEST_SLOTS];
     uint8_t random[8];
     char id[16];
 
     (void)arg;
-    if (worker.counters == NULL || id_source_init(&worker.ids) != 0)
+    if (worker.counters == NULL || worker.writer == NULL || id_source_init(&worker.ids) != 0)
         abort();
     for (int i = 0; i < ROUNDS; i++) {
         const int64_t at = now();
@@ -111,11 +113,13 @@ static void *work(void *arg)
 static size_t take(size_t max)
 {
     size_t n;
-    struct span *spans = span_queue_take(sink.queue, max, &n);
+    struct span_chunk *chunks = span_queue_take(sink.queue, max, SIZE_MAX, &n);
+    size_t seen = 0;
 
-    for (const struct span *span = spans; span != NULL; span = span->next)
-        assert(span->end_unix_ns >= span->start_unix_ns);
-    (void)span_recycle(spans, n);
+    for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next)
+        seen += chunk->n;
+    assert(seen == n);
+    span_queue_release(chunks);
     span_queue_settle(sink.queue, n);
     return n;
 }
@@ -143,9 +147,10 @@ int main(void)
     uint64_t ended, spans;
 
     handlers.store = evictor.store = store_create(STORE_MAX, TTL_NS);
-    sink.queue = span_queue_create(QUEUE_MAX);
+    sink.queue = span_queue_create(QUEUE_MAX, 16, 4000000);
     handlers.exclude = exclude_create("/healthz");
-    if (handlers.store == NULL || sink.queue == NULL || handlers.exclude == NULL)
+    evictor.writer = sink.queue != NULL ? span_queue_writer(sink.queue) : NULL;
+    if (handlers.store == NULL || evictor.writer == NULL || handlers.exclude == NULL)
         return 1;
     rate_cap_init(&handlers.rate_cap, RATE_CAP_MAX); /* never reached, but shared by all */
     if (pthread_create(&exporter, NULL, export, &taken) != 0)
@@ -176,7 +181,6 @@ int main(void)
     }
     exclude_destroy(handlers.exclude);
     store_destroy(handlers.store);
-    pool_clear();
     counters_fini(&counters);
     span_queue_destroy(sink.queue);
     return 0;

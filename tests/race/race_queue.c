@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tests/race/race_queue.c - four producers and one consumer on a small queue: every span is either
- * taken once, in its producer's order, or counted as dropped. Meant for the TSan build.
+ * tests/race/race_queue.c - four producers, two of which share a writer, and one consumer on a
+ * small queue: every span is either taken once, in its producer's order, or counted as dropped.
+ * Meant for the TSan build.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "opentelemetry/proto/trace/v1/trace.pb-c.h"
 #include "queue/queue.h"
 
 #define PRODUCERS 4u
@@ -18,6 +20,7 @@
 #define BATCH 64u
 
 static struct span_queue *queue;
+static struct span_writer *writers[PRODUCERS];
 static _Atomic uint64_t dropped;
 static _Atomic unsigned running = PRODUCERS;
 
@@ -38,10 +41,11 @@ static struct span *make(struct pool_cache *cache, uint64_t producer, uint64_t n
 static void *produce(void *arg)
 {
     const uint64_t self = *(const uint64_t *)arg;
-    struct pool_cache cache = {.blocks = {NULL}};
+    struct pool_cache cache = {.kinds = {{NULL, 0}}};
 
     for (uint64_t n = 0; n < SPANS; n += 2) {
         struct span *first = make(&cache, self, n), *second = make(&cache, self, n + 1);
+        size_t lost;
 
         if (first == NULL || second == NULL) {
             (void)fprintf(stderr, "out of memory\n");
@@ -49,7 +53,10 @@ static void *produce(void *arg)
         }
         first->next = second;
         (void)span_queue_room(queue);
-        atomic_fetch_add(&dropped, span_queue_push(queue, first));
+        (void)span_queue_push(writers[self], first, &lost);
+        atomic_fetch_add(&dropped, lost);
+        span_recycle(&cache, first);
+        span_recycle(&cache, second);
     }
     pool_cache_fini(&cache);
     atomic_fetch_sub(&running, 1);
@@ -57,23 +64,36 @@ static void *produce(void *arg)
     return NULL;
 }
 
-/* Check a batch and give its blocks back. @return false: out of order */
-static bool check(struct span *spans, uint64_t next[PRODUCERS], size_t n)
+/* Check one chunk. @return false: out of order */
+static bool check_chunk(const struct span_chunk *chunk, uint64_t next[PRODUCERS])
+{
+    Opentelemetry__Proto__Trace__V1__ScopeSpans *message =
+        opentelemetry__proto__trace__v1__scope_spans__unpack(NULL, chunk->len, chunk->bytes);
+    bool ok = message != NULL && message->n_spans == chunk->n;
+
+    for (size_t i = 0; ok && i < message->n_spans; i++) {
+        uint64_t producer, number;
+
+        memcpy(&producer, message->spans[i]->trace_id.data, sizeof producer);
+        memcpy(&number, message->spans[i]->span_id.data, sizeof number);
+        ok = producer < PRODUCERS && number >= next[producer];
+        if (ok)
+            next[producer] = number + 1;
+    }
+    if (message != NULL)
+        opentelemetry__proto__trace__v1__scope_spans__free_unpacked(message, NULL);
+    return ok;
+}
+
+static bool check(const struct span_chunk *chunks, uint64_t next[PRODUCERS], size_t n)
 {
     bool ok = true;
     size_t seen = 0;
 
-    for (const struct span *span = spans; span != NULL; span = span->next) {
-        uint64_t producer, number;
-
-        memcpy(&producer, span->context.trace_id, sizeof producer);
-        memcpy(&number, span->context.span_id, sizeof number);
-        ok = ok && producer < PRODUCERS && number >= next[producer];
-        if (ok)
-            next[producer] = number + 1;
-        seen++;
+    for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next) {
+        ok = check_chunk(chunk, next) && ok;
+        seen += chunk->n;
     }
-    (void)span_recycle(spans, seen);
     return ok && seen == n;
 }
 
@@ -85,21 +105,27 @@ int main(void)
     struct span_queue_stats stats;
     bool ok = true;
 
-    queue = span_queue_create(QUEUE_MAX);
+    queue = span_queue_create(QUEUE_MAX, BATCH, 4000000);
     if (queue == NULL)
         return 1;
+    for (size_t i = 0; i < PRODUCERS; i++) {
+        writers[i] = i + 1 < PRODUCERS ? span_queue_writer(queue) : writers[i - 1];
+        if (writers[i] == NULL)
+            return 1;
+    }
     for (size_t i = 0; i < PRODUCERS; i++)
         if (pthread_create(&threads[i], NULL, produce, (void *)(uintptr_t)&ids[i]) != 0)
             return 1;
     for (;;) {
         const bool last = atomic_load(&running) == 0;
         size_t n;
-        struct span *spans;
+        struct span_chunk *chunks;
 
         if (!last)
             (void)span_queue_wait(queue, BATCH, INT64_MAX);
-        spans = span_queue_take(queue, BATCH, &n);
-        ok = check(spans, next, n) && ok;
+        chunks = span_queue_take(queue, BATCH, SIZE_MAX, &n);
+        ok = check(chunks, next, n) && ok;
+        span_queue_release(chunks);
         span_queue_settle(queue, n);
         taken += n;
         if (last && n == 0)
@@ -114,6 +140,5 @@ int main(void)
     printf("%s: taken %" PRIu64 ", dropped %" PRIu64 "\n", ok ? "ok" : "WRONG", taken,
            (uint64_t)atomic_load(&dropped));
     span_queue_destroy(queue);
-    pool_clear();
     return ok ? 0 : 1;
 }

@@ -13,6 +13,7 @@
 #include "handlers/handlers.h"
 #include "handlers/http_parts.h"
 #include "handlers/messages.h"
+#include "queued.h"
 
 #define EXCHANGE_SLOTS_MAX 32
 #define EXCHANGE_ARGS_MAX 160
@@ -46,7 +47,7 @@ static inline struct spoe_value text(const char *s)
 static inline void exchange_set_up(void)
 {
     fake = (struct fake_host){.now_ns = 1};
-    sink = (struct sink){.queue = span_queue_create(1000), .counters = &counters};
+    sink = (struct sink){.queue = span_queue_create(1000, 512, 4000000), .counters = &counters};
     handlers = (struct handlers){.host = &fake_table,
                                  .store = store_create(100, INT64_C(30000000000)),
                                  .sink = &sink,
@@ -55,6 +56,8 @@ static inline void exchange_set_up(void)
                                  .redact_query = "*"};
     worker.shared = &handlers;
     cr_assert_not_null(sink.queue);
+    worker.writer = span_queue_writer(sink.queue);
+    cr_assert_not_null(worker.writer);
     cr_assert_not_null(handlers.store);
     cr_assert_eq(id_source_init(&worker.ids), 0);
 }
@@ -72,6 +75,7 @@ static inline void exchange_tear_down(void)
     exclude_destroy(handlers.exclude);
     store_destroy(handlers.store);
     span_queue_destroy(sink.queue);
+    pool_cache_fini(&worker.spans);
 }
 
 /* The messages with their declared arguments. */
@@ -139,7 +143,7 @@ static inline void send_response(const struct exchange *x)
 static inline void take_ended(void)
 {
     size_t n;
-    struct span *span = span_queue_take(sink.queue, 10, &n);
+    struct span *span = take_spans(sink.queue, 10, &n);
 
     exchange_forget();
     cr_assert_leq(n, 2);

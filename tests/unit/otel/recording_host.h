@@ -15,6 +15,7 @@
 #include "handlers/http_parts.h"
 #include "handlers/messages.h"
 #include "lifecycle/evict.h"
+#include "queued.h"
 
 #define SECOND INT64_C(1000000000)
 #define ALL_VARIABLES ((1u << N_CONTEXT_VARIABLES) - 1)
@@ -73,7 +74,7 @@ static void set_up(void)
 {
     answer.room = 16;
     fake = (struct fake_host){.now_ns = 1};
-    sink = (struct sink){.queue = span_queue_create(1000), .counters = &counters};
+    sink = (struct sink){.queue = span_queue_create(1000, 512, 4000000), .counters = &counters};
     policy = context_policy_default;
     policy.variables = ALL_VARIABLES;
     handlers = (struct handlers){.host = &recording_table,
@@ -84,6 +85,8 @@ static void set_up(void)
                                  .policy = &policy};
     worker.shared = &handlers;
     cr_assert_not_null(sink.queue);
+    worker.writer = span_queue_writer(sink.queue);
+    cr_assert_not_null(worker.writer);
     cr_assert_not_null(handlers.store);
     cr_assert_eq(id_source_init(&worker.ids), 0);
 }
@@ -92,6 +95,7 @@ static void tear_down(void)
 {
     store_destroy(handlers.store);
     span_queue_destroy(sink.queue);
+    pool_cache_fini(&worker.spans);
 }
 
 static struct spoe_value text(const char *s)
@@ -168,7 +172,7 @@ static struct pair ended(void)
 {
     struct pair pair = {NULL, NULL};
     size_t n;
-    struct span *span = span_queue_take(sink.queue, 10, &n);
+    struct span *span = take_spans(sink.queue, 10, &n);
 
     for (; span != NULL; span = span->next) {
         if (span->kind == SPAN_CLIENT)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "batch/batch.h"
+#include "chunks.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
 
 TestSuite(batch, .timeout = 60);
@@ -74,23 +75,26 @@ static void free_request(request_msg *request)
                                                                                             NULL);
 }
 
-/* Encode a list that must fit into one request, free it, and read the request. */
+/* Send a list through a queue, free it, and read the request that comes of it. */
 static request_msg *round_trip(struct batch_encoder *encoder, struct span *spans)
 {
+    struct span_queue *queue = span_queue_create(10000, 10000, BATCH_BYTES_MAX);
+    struct span_chunk *chunks;
     const uint8_t *bytes;
     size_t size, n, wanted = 0;
     request_msg *request;
 
-    cr_assert_eq(batch_encode(encoder, spans, BATCH_BYTES_MAX, &bytes, &size, &n), 0);
-    request = decode(bytes, size);
-    while (spans != NULL) {
-        struct span *next = spans->next;
-
-        span_destroy(spans);
-        spans = next;
+    cr_assert_not_null(queue);
+    for (const struct span *span = spans; span != NULL; span = span->next)
         wanted++;
-    }
+    cr_assert_eq(chunks_push(span_queue_writer(queue), spans), SPAN_QUEUE_OK);
+    chunks = span_queue_take(queue, 10000, SIZE_MAX, &n);
     cr_assert_eq(n, wanted);
+    cr_assert_eq(batch_join(encoder, chunks, &bytes, &size), 0);
+    cr_assert_leq(size, chunks_size(chunks) + batch_overhead(encoder));
+    span_queue_release(chunks);
+    span_queue_destroy(queue);
+    request = decode(bytes, size);
     cr_assert_eq(request->resource_spans[0]->scope_spans[0]->n_spans, wanted);
     return request;
 }
@@ -331,40 +335,34 @@ static struct span *make_big(size_t attributes)
     return span;
 }
 
+/* Batches as the export takes them: each as full as its bound in bytes allows. */
 Test(batch, splits_by_encoded_size)
 {
     struct batch_encoder *encoder = make_encoder();
-    struct span *head = NULL, *rest;
+    struct span_queue *queue = span_queue_create(100, 512, BATCH_BYTES_MAX);
+    struct span_writer *writer = span_queue_writer(queue);
+    const size_t room = BATCH_BYTES_MAX - batch_overhead(encoder);
+    struct span_chunk *chunks;
     const uint8_t *bytes;
     size_t size, n, total = 0, requests = 0;
 
-    for (size_t i = 0; i < 20; i++) {
-        struct span *span = make_big(128);
-
-        span->next = head;
-        head = span;
-    }
-    for (rest = head; rest != NULL; requests++) {
+    for (size_t i = 0; i < 20; i++)
+        cr_assert_eq(chunks_push(writer, make_big(128)), SPAN_QUEUE_OK);
+    while ((chunks = span_queue_take(queue, 512, room, &n)) != NULL) {
         request_msg *request;
 
-        cr_assert_eq(batch_encode(encoder, rest, BATCH_BYTES_MAX, &bytes, &size, &n), 0);
+        cr_assert_eq(batch_join(encoder, chunks, &bytes, &size), 0);
+        span_queue_release(chunks);
         cr_assert_leq(size, BATCH_BYTES_MAX);
         request = decode(bytes, size);
         cr_assert_eq(request->resource_spans[0]->scope_spans[0]->n_spans, n);
         free_request(request);
-        for (size_t i = 0; i < n; i++)
-            rest = rest->next;
         total += n;
+        requests++;
     }
     cr_assert_eq(total, 20);
     cr_assert_eq(requests, 3, "7 spans of 0.53 MB fit 4 MB: %zu requests", requests);
-    cr_assert_eq(batch_encode(encoder, head, 1, &bytes, &size, &n), 0);
-    cr_assert_eq(n, 1, "the first is sent whatever its size");
-    while (head != NULL) {
-        rest = head->next;
-        span_destroy(head);
-        head = rest;
-    }
+    span_queue_destroy(queue);
     batch_encoder_destroy(encoder);
 }
 
@@ -386,30 +384,5 @@ Test(batch, writes_the_tracestate_of_spans_that_have_one)
     cr_expect_str_eq(span_of(request, 1)->trace_state, "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7");
     cr_expect_str_eq(span_of(request, 2)->trace_state, "");
     free_request(request);
-    batch_encoder_destroy(encoder);
-}
-
-Test(batch, a_request_s_two_spans_are_split_only_if_they_must)
-{
-    struct batch_encoder *encoder = make_encoder();
-    struct span *list[4];
-    const uint8_t *bytes;
-    size_t size, all, n;
-
-    for (size_t i = 0; i < 4; i++) {
-        list[i] = make_big(1);
-        list[i]->context.span_id[0] = (uint8_t)(i + 1);
-        if (i > 0)
-            list[i - 1]->next = list[i];
-    }
-    memcpy(list[2]->parent_id, list[3]->context.span_id, sizeof list[2]->parent_id);
-    cr_assert_eq(batch_encode(encoder, list[0], BATCH_BYTES_MAX, &bytes, &all, &n), 0);
-    cr_assert_eq(n, 4);
-    cr_assert_eq(batch_encode(encoder, list[0], all - 1, &bytes, &size, &n), 0);
-    cr_assert_eq(n, 2, "three would fit");
-    cr_assert_eq(batch_encode(encoder, list[2], all / 3, &bytes, &size, &n), 0);
-    cr_assert_eq(n, 1, "two do not fit");
-    for (size_t i = 0; i < 4; i++)
-        span_destroy(list[i]);
     batch_encoder_destroy(encoder);
 }

@@ -12,6 +12,7 @@
 
 #include "batch/batch.h"
 #include "export/console.h"
+#include "queued.h"
 
 #define S INT64_C(1000000000)
 #define GENEROUS_NS (60 * S)
@@ -56,7 +57,10 @@ static struct transport_result send_spans(size_t n, size_t size, int64_t for_ns)
     struct span *head = NULL;
     char path[SPAN_VALUE_MAX];
     const uint8_t *bytes;
-    size_t bytes_size, encoded;
+    size_t bytes_size;
+    struct span_queue *queue = span_queue_create(n, n, BATCH_BYTES_MAX);
+    struct span_chunk *chunks;
+    size_t taken;
 
     memset(path, 'p', sizeof path);
     path[0] = '\n';
@@ -71,15 +75,13 @@ static struct transport_result send_spans(size_t n, size_t size, int64_t for_ns)
         span->next = head;
         head = span;
     }
-    cr_assert_eq(batch_encode(encoder, head, BATCH_BYTES_MAX, &bytes, &bytes_size, &encoded), 0);
-    cr_assert_eq(encoded, n);
+    cr_assert_eq(push_each(span_queue_writer(queue), head), 0);
+    chunks = span_queue_take(queue, n, BATCH_BYTES_MAX, &taken);
+    cr_assert_eq(taken, n);
+    cr_assert_eq(batch_join(encoder, chunks, &bytes, &bytes_size), 0);
     console->send(console, 0, bytes, bytes_size, mono_now() + for_ns, &result);
-    while (head != NULL) {
-        struct span *next = head->next;
-
-        span_destroy(head);
-        head = next;
-    }
+    span_queue_release(chunks);
+    span_queue_destroy(queue);
     return result;
 }
 

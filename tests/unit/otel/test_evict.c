@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lifecycle/evict.h"
+#include "queued.h"
 
 #define S INT64_C(1000000000)
 #define TTL (30 * S)
@@ -25,12 +26,14 @@ struct setup {
 static void set_up(struct setup *t, size_t store_max, size_t queue_max)
 {
     memset(t, 0, sizeof *t);
-    t->sink = (struct sink){.queue = span_queue_create(queue_max), .counters = &t->counters};
+    t->sink = (struct sink){.queue = span_queue_create(queue_max, 512, 4000000),
+                            .counters = &t->counters};
     t->evictor = (struct evictor){.store = store_create(store_max, TTL),
                                   .sink = &t->sink,
+                                  .writer = span_queue_writer(t->sink.queue),
                                   .now_mono_ns = read_clock,
                                   .ttl_ns = TTL};
-    cr_assert_not_null(t->sink.queue);
+    cr_assert_not_null(t->evictor.writer);
     cr_assert_not_null(t->evictor.store);
 }
 
@@ -61,14 +64,8 @@ static void open_request(struct setup *t, int i, bool with_client, int64_t mono,
 static size_t take_all(struct setup *t)
 {
     size_t n;
-    struct span *span = span_queue_take(t->sink.queue, SIZE_MAX, &n);
 
-    while (span != NULL) {
-        struct span *next = span->next;
-
-        span_destroy(span);
-        span = next;
-    }
+    span_queue_release(span_queue_take(t->sink.queue, SIZE_MAX, SIZE_MAX, &n));
     span_queue_settle(t->sink.queue, n);
     return n;
 }
@@ -96,7 +93,7 @@ Test(evict, ends_at_the_last_known_moment, .timeout = 10)
     (void)evictor_run(&t.evictor, 31 * S - 1);
     cr_expect_eq(counted(&t.counters.evicted), 0);
     (void)evictor_run(&t.evictor, 100 * S);
-    client = span_queue_take(t.sink.queue, 10, &n);
+    client = take_spans(t.sink.queue, 10, &n);
     cr_assert_eq(n, 2);
     server = client->next;
     cr_expect_eq(client->kind, SPAN_CLIENT);
@@ -126,7 +123,7 @@ Test(evict, a_request_message_alone_has_no_duration, .timeout = 10)
     set_up(&t, 10, 10);
     open_request(&t, 1, false, 1 * S, 1000);
     (void)evictor_run(&t.evictor, 31 * S);
-    server = span_queue_take(t.sink.queue, 10, &n);
+    server = take_spans(t.sink.queue, 10, &n);
     cr_assert_eq(n, 1);
     cr_expect_eq(server->end_unix_ns, server->start_unix_ns);
     span_destroy(server);
@@ -201,9 +198,10 @@ Test(sink, counts_what_does_not_fit, .timeout = 10)
         struct span *span = span_create(SPAN_SERVER, &context, NULL, false, 1, "GET", 3);
 
         cr_assert_not_null(span);
-        sink_push(&t.sink, span);
+        span_end(span, 2);
+        sink_push(&t.sink, t.evictor.writer, span);
+        span_destroy(span);
     }
-    sink_push(&t.sink, NULL);
     cr_expect_eq(counted(&t.counters.dropped), 3);
     tear_down(&t);
 }

@@ -14,9 +14,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "batch/batch.h"
 #include "counters/counters.h"
 #include "export/exporter_hooks.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
+#include "queued.h"
 
 #define S INT64_C(1000000000)
 #define MS INT64_C(1000000)
@@ -259,6 +261,24 @@ static struct span *make_list(size_t n)
     return head;
 }
 
+static struct span_writer *writer; /* of the test's queue */
+
+static struct span_queue *make_queue(size_t max, size_t batch_max, size_t bytes_max)
+{
+    struct span_queue *queue = span_queue_create(max, batch_max, bytes_max);
+
+    cr_assert_not_null(queue);
+    writer = span_queue_writer(queue);
+    cr_assert_not_null(writer);
+    return queue;
+}
+
+/* @param spans [own] @return the number dropped */
+static size_t push(struct span *spans)
+{
+    return push_each(writer, spans);
+}
+
 static struct exporter_conf conf(void)
 {
     return (struct exporter_conf){.endpoint = "collector:4317",
@@ -316,11 +336,11 @@ static const struct transport_result down[] = {
 Test(exporter, batches_are_full_and_in_order)
 {
     const struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter;
 
-    span_queue_push(queue, make_list(1300));
+    push(make_list(1300));
     exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
     await_sends(3);
     stats = stop(exporter, queue, GENEROUS_NS);
@@ -338,11 +358,11 @@ Test(exporter, batches_are_full_and_in_order)
 Test(exporter, a_batch_that_is_not_full_leaves_after_the_delay)
 {
     const struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter *exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
     const int64_t pushed = fake_now(NULL);
 
-    span_queue_push(queue, make_list(3));
+    push(make_list(3));
     await_sends(1);
     cr_assert_geq(fake.sent[0].at_ns - pushed, 4 * S);
     cr_assert_eq(fake.sent[0].n, 3);
@@ -360,12 +380,12 @@ Test(exporter, retries_the_same_batch_until_it_is_taken)
         {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = 60 * S},
         {.outcome = TRANSPORT_OK}};
     const struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter;
     int64_t gap[3];
 
-    span_queue_push(queue, make_list(512 + 512));
+    push(make_list(512 + 512));
     exporter = start(&c, queue, NULL, &fake_hooks, script, 4);
     await_sends(5);
     for (size_t i = 0; i < 3; i++)
@@ -389,12 +409,12 @@ Test(exporter, retries_the_same_batch_until_it_is_taken)
 Test(exporter, gives_up_a_batch_after_five_minutes)
 {
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter;
     size_t first = 0;
 
-    span_queue_push(queue, make_list(600));
+    push(make_list(600));
     fake.block_from = 513;
     exporter = start(&c, queue, NULL, &fake_hooks, down, 1);
     for (size_t n = 1; first == 0; n++) {
@@ -417,11 +437,11 @@ Test(exporter, goes_on_after_a_batch_that_must_not_be_retried)
         {.outcome = TRANSPORT_NOT_RETRYABLE, .text = "INVALID_ARGUMENT: no"},
         {.outcome = TRANSPORT_OK}};
     const struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter;
 
-    span_queue_push(queue, make_list(600));
+    push(make_list(600));
     exporter = start(&c, queue, NULL, &fake_hooks, script, 2);
     await_sends(2);
     stats = stop(exporter, queue, GENEROUS_NS);
@@ -437,12 +457,12 @@ Test(exporter, counts_what_the_collector_rejects)
         {.outcome = TRANSPORT_OK, .text = "deprecated"},
         {.outcome = TRANSPORT_OK, .rejected = 1000000}};
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 10, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter;
 
     c.batch_max = 10;
-    span_queue_push(queue, make_list(30));
+    push(make_list(30));
     exporter = start(&c, queue, NULL, &fake_hooks, script, 3);
     await_sends(3);
     stats = stop(exporter, queue, GENEROUS_NS);
@@ -456,10 +476,10 @@ Test(exporter, counts_what_the_collector_rejects)
 Test(exporter, says_how_many_a_full_queue_dropped)
 {
     const struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10);
+    struct span_queue *queue = make_queue(10, 512, BATCH_BYTES_MAX);
     struct exporter *exporter;
 
-    span_queue_push(queue, make_list(25));
+    push(make_list(25));
     exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
     await_sends(1);
     cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 10);
@@ -469,7 +489,7 @@ Test(exporter, says_how_many_a_full_queue_dropped)
 Test(exporter, a_span_that_is_too_large_is_not_sent)
 {
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 512, 1000);
     struct exporter_stats stats;
     struct exporter *exporter;
     struct span *list = make_list(3);
@@ -478,7 +498,7 @@ Test(exporter, a_span_that_is_too_large_is_not_sent)
     memset(value, 'x', sizeof value);
     span_set_str(list->next, "big", 3, value, sizeof value);
     c.bytes_max = 1000;
-    span_queue_push(queue, list);
+    push(list);
     exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
     await_sends(2);
     stats = stop(exporter, queue, GENEROUS_NS);
@@ -496,14 +516,14 @@ Test(exporter, tells_all_losses_in_one_line_a_minute)
         {.outcome = TRANSPORT_NOT_RETRYABLE, .text = "INTERNAL: oh"}};
     static struct counters counters;
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(60);
+    struct span_queue *queue = make_queue(60, 10, BATCH_BYTES_MAX);
     struct exporter_losses losses;
     struct exporter *exporter;
 
     atomic_store(&counters.refused, 7);
     c.counters = &counters;
     c.batch_max = 10;
-    span_queue_push(queue, make_list(75));
+    push(make_list(75));
     exporter = start(&c, queue, NULL, &fake_hooks, script, 3);
     await_sends(6);
     exporter_flush(exporter, fake_now(NULL) + GENEROUS_NS);
@@ -523,11 +543,11 @@ Test(exporter, repeats_no_warning)
 {
     static const struct transport_result warns[] = {{.outcome = TRANSPORT_OK, .text = "old"}};
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(1000);
+    struct span_queue *queue = make_queue(1000, 1, BATCH_BYTES_MAX);
     struct exporter *exporter;
 
     c.batch_max = 1;
-    span_queue_push(queue, make_list(100));
+    push(make_list(100));
     exporter = start(&c, queue, NULL, &fake_hooks, warns, 1);
     await_sends(100);
     cr_assert_eq(stop(exporter, queue, GENEROUS_NS).warnings, 100);
@@ -544,11 +564,11 @@ Test(exporter, a_long_outage_repeats_no_line_but_the_losses)
         {.outcome = TRANSPORT_RETRYABLE, .text = "DEADLINE_EXCEEDED: after 9 s"},
         {.outcome = TRANSPORT_RETRYABLE, .text = "UNAVAILABLE: connection refused"}};
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(1000);
+    struct span_queue *queue = make_queue(1000, 10, BATCH_BYTES_MAX);
     struct exporter *exporter;
 
     c.batch_max = 10;
-    span_queue_push(queue, make_list(200));
+    push(make_list(200));
     exporter = start(&c, queue, NULL, &fake_hooks, script, 5);
     await_sends(200);
     stop(exporter, queue, 2 * S);
@@ -561,7 +581,7 @@ Test(exporter, messages_that_are_ignored_are_in_the_line_too)
 {
     static struct counters counters;
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10);
+    struct span_queue *queue = make_queue(10, 512, BATCH_BYTES_MAX);
     struct exporter *exporter;
 
     atomic_store(&counters.missing_id, 3);
@@ -584,7 +604,7 @@ Test(exporter, what_is_open_at_the_end_is_lost)
 {
     static struct counters counters;
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10);
+    struct span_queue *queue = make_queue(10, 512, BATCH_BYTES_MAX);
 
     c.counters = &counters;
     c.on_end = leave_two_open;
@@ -596,7 +616,7 @@ Test(exporter, what_is_open_at_the_end_is_lost)
 Test(exporter, what_spans_lack_is_counted_and_told_once)
 {
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(100);
+    struct span_queue *queue = make_queue(100, 1, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter;
     struct span *list = make_list(20);
@@ -605,7 +625,7 @@ Test(exporter, what_spans_lack_is_counted_and_told_once)
     list->next->next->dropped_attributes = 5;
     list->next->next->dropped_events = 1;
     c.batch_max = 1;
-    span_queue_push(queue, list);
+    push(list);
     exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
     await_sends(20);
     stats = stop(exporter, queue, GENEROUS_NS);
@@ -620,17 +640,17 @@ Test(exporter, what_spans_lack_is_counted_and_told_once)
 Test(exporter, as_many_requests_are_under_way_as_it_is_told)
 {
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(1000);
+    struct span_queue *queue = make_queue(1000, 10, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter;
 
     c.batch_max = 10;
     c.concurrency = 4;
     fake.gated = true;
-    span_queue_push(queue, make_list(200));
+    push(make_list(200));
     exporter = start(&c, queue, NULL, NULL, ok, 1);
     await_at_once(4);
-    cr_assert_eq(span_queue_push(queue, make_list(100)), 0, "nobody is held up");
+    cr_assert_eq(push(make_list(100)), 0, "nobody is held up");
     open_gate();
     stats = stop(exporter, queue, GENEROUS_NS);
     cr_assert_eq(fake.at_once_max, 4);
@@ -642,14 +662,14 @@ Test(exporter, as_many_requests_are_under_way_as_it_is_told)
 Test(exporter, a_flush_waits_for_every_lane)
 {
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(1000);
+    struct span_queue *queue = make_queue(1000, 10, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter;
 
     c.batch_max = 10;
     c.concurrency = 3;
     fake.gated = true;
-    span_queue_push(queue, make_list(25));
+    push(make_list(25));
     exporter = start(&c, queue, NULL, NULL, ok, 1);
     await_at_once(2); /* what is not a full batch waits for the flush */
     exporter_flush(exporter, real_now() + 50 * MS);
@@ -668,17 +688,17 @@ Test(exporter, a_batch_in_retry_does_not_hold_up_others)
     static const struct transport_result script[] = {
         {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = HOUR_NS}, {.outcome = TRANSPORT_OK}};
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(1000);
+    struct span_queue *queue = make_queue(1000, 10, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter;
 
     c.batch_max = 10;
     c.concurrency = 2;
     c.retry_give_up_ns = 10 * HOUR_NS;
-    span_queue_push(queue, make_list(10));
+    push(make_list(10));
     exporter = start(&c, queue, NULL, NULL, script, 2);
     await_sends(1);
-    span_queue_push(queue, make_list(90));
+    push(make_list(90));
     await_sends(10);
     stats = stop(exporter, queue, GENEROUS_NS); /* cuts the wait short */
     cr_assert_eq(stats.exported, 100);
@@ -688,13 +708,13 @@ Test(exporter, a_batch_in_retry_does_not_hold_up_others)
 Test(exporter, stop_cancels_all_lanes)
 {
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(1000);
+    struct span_queue *queue = make_queue(1000, 10, BATCH_BYTES_MAX);
     struct exporter *exporter;
 
     c.batch_max = 10;
     c.concurrency = EXPORTER_CONCURRENCY_MAX;
     fake.gated = true;
-    span_queue_push(queue, make_list(200));
+    push(make_list(200));
     exporter = start(&c, queue, NULL, NULL, down, 1);
     await_at_once(EXPORTER_CONCURRENCY_MAX);
     cr_assert_eq(stop(exporter, queue, 2 * S).shutdown, 200);
@@ -706,18 +726,18 @@ Test(exporter, stop_cancels_all_lanes)
 Test(exporter, flush_does_not_wait_for_a_full_batch)
 {
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter;
 
     c.batch_delay_ns = HOUR_NS;
     exporter = start(&c, queue, NULL, NULL, ok, 1);
-    span_queue_push(queue, make_list(3));
+    push(make_list(3));
     exporter_flush(exporter, real_now() + GENEROUS_NS);
     exporter_get_stats(exporter, &stats);
     cr_assert_eq(stats.exported, 3);
     exporter_flush(exporter, real_now() + GENEROUS_NS); /* nothing to do */
-    span_queue_push(queue, make_list(2));
+    push(make_list(2));
     await_sends(2); /* from now on batches leave at once */
     exporter_flush(exporter, real_now() + GENEROUS_NS);
     cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 5);
@@ -731,14 +751,14 @@ Test(exporter, flush_cuts_a_wait_for_a_retry_short)
         {.outcome = TRANSPORT_RETRYABLE},
         {.outcome = TRANSPORT_OK}};
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 1, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter;
 
     c.batch_max = 1;
     c.retry_initial_ns = c.retry_max_ns = c.retry_give_up_ns = HOUR_NS;
     exporter = start(&c, queue, NULL, NULL, script, 4);
-    span_queue_push(queue, make_list(2));
+    push(make_list(2));
     await_sends(1);
     exporter_flush(exporter, real_now() + GENEROUS_NS);
     exporter_get_stats(exporter, &stats);
@@ -750,11 +770,11 @@ Test(exporter, flush_cuts_a_wait_for_a_retry_short)
 Test(exporter, flush_ends_at_its_deadline_and_stop_counts_the_rest)
 {
     const struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter = start(&c, queue, NULL, NULL, down, 1);
 
-    span_queue_push(queue, make_list(1000));
+    push(make_list(1000));
     exporter_flush(exporter, real_now() + 50 * MS);
     stats =
         stop(exporter, queue, GENEROUS_NS); /* does not take that long: the flush had its time */
@@ -766,25 +786,25 @@ Test(exporter, flush_ends_at_its_deadline_and_stop_counts_the_rest)
 Test(exporter, stop_without_a_flush_sends_what_waits)
 {
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter *exporter;
 
     c.batch_delay_ns = HOUR_NS;
     exporter = start(&c, queue, NULL, NULL, ok, 1);
-    span_queue_push(queue, make_list(100));
+    push(make_list(100));
     cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 100);
 }
 
 Test(exporter, stop_cancels_a_call_that_hangs)
 {
     struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 10, BATCH_BYTES_MAX);
     struct exporter *exporter;
 
     fake.block_from = 1;
     c.batch_max = 10;
     exporter = start(&c, queue, NULL, NULL, down, 1);
-    span_queue_push(queue, make_list(25));
+    push(make_list(25));
     await_sends(1);
     cr_assert_eq(stop(exporter, queue, 2 * S).shutdown, 25);
     cr_assert(fake.cancelled);
@@ -793,7 +813,7 @@ Test(exporter, stop_cancels_a_call_that_hangs)
 Test(exporter, stop_of_an_idle_exporter_is_quick)
 {
     const struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10);
+    struct span_queue *queue = make_queue(10, 512, BATCH_BYTES_MAX);
     struct exporter_stats stats;
 
     exporter_stop(NULL, 0, &stats);
@@ -816,14 +836,14 @@ static int64_t refill_as_it_drains(void *arg)
     n = n < refill_left ? n : refill_left;
     refill_left -= n;
     if (n > 0)
-        cr_assert_eq(span_queue_push(queue, make_list(n)), 0);
+        cr_assert_eq(push(make_list(n)), 0);
     return INT64_MAX;
 }
 
 Test(exporter, refill_feeds_more_spans_than_the_queue_holds)
 {
     const struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct span_queue_stats q;
     struct exporter *exporter = start(&c, queue, refill_as_it_drains, NULL, ok, 1);
@@ -843,12 +863,12 @@ static _Atomic int refills;
 static int64_t refill_every_30_s(void *arg)
 {
     static int64_t next;
-    const int64_t now = fake_now(NULL);
+    const int64_t now = fake_now(arg);
 
     if (now >= next) {
         next = now + 30 * S;
         if (atomic_fetch_add(&refills, 1) < 5)
-            span_queue_push(arg, make_list(1));
+            push(make_list(1));
     }
     return atomic_load(&refills) < 5 ? next : INT64_MAX;
 }
@@ -856,7 +876,7 @@ static int64_t refill_every_30_s(void *arg)
 Test(exporter, refill_is_called_when_it_wants_to_be)
 {
     const struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter *exporter = start(&c, queue, refill_every_30_s, &fake_hooks, ok, 1);
 
     await_sends(5);
@@ -868,7 +888,7 @@ Test(exporter, refill_is_called_when_it_wants_to_be)
 Test(exporter, refill_goes_on_while_a_batch_waits_for_its_retry)
 {
     const struct exporter_conf c = conf();
-    struct span_queue *queue = span_queue_create(10000);
+    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct span_queue_stats q;
     struct exporter *exporter = start(&c, queue, refill_every_30_s, &fake_hooks, down, 1);
 

@@ -8,6 +8,7 @@
 #include "handlers/handlers.h"
 #include "handlers/http_parts.h"
 #include "handlers/messages.h"
+#include "queued.h"
 
 #define S INT64_C(1000000000)
 #define INBOUND "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-"
@@ -20,7 +21,7 @@ static struct handlers_worker worker;
 static void set_up(void)
 {
     fake = (struct fake_host){.now_ns = 1};
-    sink = (struct sink){.queue = span_queue_create(1000), .counters = &counters};
+    sink = (struct sink){.queue = span_queue_create(1000, 512, 4000000), .counters = &counters};
     handlers = (struct handlers){.host = &fake_table,
                                  .store = store_create(3, 30 * S),
                                  .sink = &sink,
@@ -28,6 +29,8 @@ static void set_up(void)
                                  .known_methods = HTTP_KNOWN_METHODS};
     worker.shared = &handlers;
     cr_assert_not_null(sink.queue);
+    worker.writer = span_queue_writer(sink.queue);
+    cr_assert_not_null(worker.writer);
     cr_assert_not_null(handlers.store);
     cr_assert_eq(id_source_init(&worker.ids), 0);
 }
@@ -36,6 +39,7 @@ static void tear_down(void)
 {
     store_destroy(handlers.store);
     span_queue_destroy(sink.queue);
+    pool_cache_fini(&worker.spans);
 }
 
 TestSuite(handlers, .init = set_up, .fini = tear_down, .timeout = 20);
@@ -118,7 +122,7 @@ static struct pair ended(void)
 {
     struct pair pair = {NULL, NULL};
     size_t n;
-    struct span *span = span_queue_take(sink.queue, 10, &n);
+    struct span *span = take_spans(sink.queue, 10, &n);
 
     cr_assert_leq(n, 2);
     for (; span != NULL; span = span->next) {

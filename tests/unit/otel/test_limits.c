@@ -142,15 +142,21 @@ Test(limits, length_in_characters)
     cr_expect_eq(utf8_repair_chars(text, sizeof text - 1, 5, 100), 3);
 }
 
-static request_msg *encode(const struct batch_resource *resource, struct span *span)
+static request_msg *encode(const struct batch_resource *resource, const struct span *span)
 {
     struct batch_encoder *encoder = batch_encoder_create(resource);
+    struct span_queue *queue = span_queue_create(1, 1, BATCH_BYTES_MAX);
+    struct span_chunk *chunks;
     const uint8_t *bytes;
     size_t size, n;
     request_msg *request;
 
     cr_assert_not_null(encoder);
-    cr_assert_eq(batch_encode(encoder, span, BATCH_BYTES_MAX, &bytes, &size, &n), 0);
+    cr_assert_eq(span_queue_push(span_queue_writer(queue), span, &n), SPAN_QUEUE_OK);
+    chunks = span_queue_take(queue, 1, BATCH_BYTES_MAX, &n);
+    cr_assert_eq(batch_join(encoder, chunks, &bytes, &size), 0);
+    span_queue_release(chunks);
+    span_queue_destroy(queue);
     request = opentelemetry__proto__collector__trace__v1__export_trace_service_request__unpack(
         NULL, size, bytes);
     cr_assert_not_null(request);

@@ -77,15 +77,16 @@ static void send(struct handlers_worker *worker, uint32_t index, uint32_t n,
 /* One whole request, and one that stays without a response. @return spans that reached the end */
 static size_t scenario(struct counters *counters)
 {
-    struct sink sink = {.queue = span_queue_create(10), .counters = counters};
+    struct sink sink = {.queue = span_queue_create(10, 10, 4000000), .counters = counters};
     struct store *store = store_create(10, 1);
     struct handlers handlers = {.host = &fake_table,
                                 .store = store,
                                 .sink = &sink,
                                 .counters = counters,
                                 .known_methods = HTTP_KNOWN_METHODS};
-    struct evictor evictor = {.store = store, .sink = &sink, .ttl_ns = 1};
-    struct handlers_worker worker = {.shared = &handlers};
+    struct span_writer *writer = sink.queue != NULL ? span_queue_writer(sink.queue) : NULL;
+    struct evictor evictor = {.store = store, .sink = &sink, .writer = writer, .ttl_ns = 1};
+    struct handlers_worker worker = {.shared = &handlers, .writer = writer};
     struct spoe_value request[REQUEST_SLOTS] = {
         [REQUEST_UNIQUE_ID] = text("one"),
         [REQUEST_METHOD] = text("GET"),
@@ -104,7 +105,7 @@ static size_t scenario(struct counters *counters)
     };
     size_t n = 0;
 
-    if (sink.queue == NULL || store == NULL)
+    if (writer == NULL || store == NULL)
         goto done;
     cr_assert_eq(id_source_init(&worker.ids), 0);
     send(&worker, MESSAGE_REQUEST, REQUEST_SLOTS, request);
@@ -123,6 +124,7 @@ static size_t scenario(struct counters *counters)
     sink.queue = NULL;
     n = (size_t)(counted(&counters->opened) + counted(&counters->no_memory));
 done:
+    pool_cache_fini(&worker.spans);
     store_destroy(store);
     span_queue_destroy(sink.queue);
     return n;

@@ -110,8 +110,11 @@ Test(sampling, the_flags_say_what_was_decided)
 
 Test(sampling, an_unsampled_request_without_a_response_leaves_nothing)
 {
-    struct evictor evictor = {
-        .store = handlers.store, .sink = &sink, .now_mono_ns = fake_now, .ttl_ns = 30 * SECOND};
+    struct evictor evictor = {.store = handlers.store,
+                              .sink = &sink,
+                              .writer = worker.writer,
+                              .now_mono_ns = fake_now,
+                              .ttl_ns = 30 * SECOND};
 
     policy.sampler.kind = SAMPLER_ALWAYS_OFF;
     send_request("u1", NULL, absent);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/batch/span_wire.c - one span as OTLP's bytes, written in one pass.
+ * otel-plugin/span/span_wire.c - one span as OTLP's bytes, written in one pass.
  *
  * Field numbers: opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto, as in
  * otel-plugin/proto/. Fields in the order of their numbers, and none that has its default value,
  * as protobuf-c writes them.
  */
-#include "batch/span_wire.h"
+#include "span/span_wire.h"
 
 #include <assert.h>
 #include <endian.h>

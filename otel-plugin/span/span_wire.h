@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/batch/span_wire.h - one span as OTLP's bytes, written in one pass.
+ * otel-plugin/span/span_wire.h - one span as OTLP's bytes, written in one pass.
  *
  * The spans of a batch are nearly all of its bytes, and packing them with protobuf-c took more
  * than half of the export's time; so they are written directly. protobuf-c stays the authority:
  * the tests unpack every request with it, pack it again and demand the same bytes.
  */
-#ifndef OTEL_BATCH_SPAN_WIRE_H
-#define OTEL_BATCH_SPAN_WIRE_H
+#ifndef OTEL_SPAN_SPAN_WIRE_H
+#define OTEL_SPAN_SPAN_WIRE_H
 
 #include <stddef.h>
 #include <stdint.h>
