@@ -129,9 +129,9 @@ class Agent:
 
 
 @contextlib.contextmanager
-def floor(where=None):
+def floor(where=None, threads=1):
     with cores(where or AGENT_CORES):
-        proc = procs.Proc([program("spop-floor")])
+        proc = procs.Proc([program("spop-floor"), "--threads", threads])
     with proc:
         yield Agent(proc, int(proc.wait_line(r"listening on \S+:(\d+)").group(1)))
 

@@ -4,12 +4,15 @@
  * arrived, answers each NOTIFY with constant bytes, and writes once per wake-up. What it costs is
  * the floor against which agents are measured; it understands no more than a frame's head.
  *
- *   spop-floor [--listen 127.0.0.1:0]     prints "listening on 127.0.0.1:PORT"
+ *   spop-floor [--listen 127.0.0.1:0] [--threads 1]     prints "listening on 127.0.0.1:PORT"
+ *
+ * More threads share nothing but the listener: connections go to each in turn.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +27,7 @@
 #define OUTPUT_SIZE (INPUT_SIZE * 8u)
 #define EVENTS_MAX 64
 #define FDS_MAX 1024
+#define THREADS_MAX 16u
 
 /* set-var txn.traceparent, as a tracing agent answers. */
 static const char TRACEPARENT[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -35,9 +39,12 @@ struct peer {
 };
 
 static struct peer peers[FDS_MAX]; /* by descriptor; pages that nobody uses cost nothing */
-static uint8_t out[OUTPUT_SIZE];
+static _Thread_local uint8_t out[OUTPUT_SIZE];
 static uint8_t action[128];
 static size_t action_len;
+static int listener = -1;       /* the first thread's */
+static int epolls[THREADS_MAX]; /* of each thread */
+static unsigned n_threads = 1;
 
 static size_t answer(const uint8_t *frame, size_t len, uint8_t *p, size_t size)
 {
@@ -95,8 +102,9 @@ static int listen_on(const char *text)
     return fd;
 }
 
-static void accept_one(int epoll, int listener)
+static void accept_one(void)
 {
+    static unsigned turn;
     const int on = 1;
     const int fd = accept(listener, NULL, NULL);
     struct epoll_event event = {.events = EPOLLIN};
@@ -111,25 +119,15 @@ static void accept_one(int epoll, int listener)
     peers[fd].len = 0;
     event.data.ptr = &peers[fd];
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+    if (epoll_ctl(epolls[turn++ % n_threads], EPOLL_CTL_ADD, fd, &event) != 0)
         (void)close(fd);
 }
 
-int main(int argc, char **argv)
+static void *loop(void *arg)
 {
-    const struct spoe_value value = {.type = SPOE_T_STR,
-                                     .u.s = {TRACEPARENT, sizeof TRACEPARENT - 1}};
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL}, events[EVENTS_MAX];
-    int listener =
-        listen_on(argc == 3 && strcmp(argv[1], "--listen") == 0 ? argv[2] : "127.0.0.1:0");
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    const int epoll = *(const int *)arg;
+    struct epoll_event events[EVENTS_MAX];
 
-    action_len = spop_put_set_var(action, sizeof action, SPOE_SCOPE_TXN,
-                                  (struct spoe_span){"traceparent", 11}, &value);
-    if (listener < 0 || epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) != 0) {
-        (void)fprintf(stderr, "spop-floor: %s\n", strerror(errno));
-        return 1;
-    }
     for (;;) {
         int n = epoll_wait(epoll, events, EVENTS_MAX, -1);
 
@@ -137,10 +135,53 @@ int main(int argc, char **argv)
             struct peer *peer = events[i].data.ptr;
 
             if (peer == NULL) {
-                accept_one(epoll, listener);
+                accept_one();
             } else if (serve(peer) != 0) {
                 (void)close(peer->fd);
             }
         }
     }
+    return NULL;
+}
+
+/* Run all threads but the caller's, and give the first the listener. @return 0, or -1 with errno */
+static int start(const char *address)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+
+    for (unsigned i = 0; i < n_threads; i++) {
+        pthread_t thread;
+
+        epolls[i] = epoll_create1(EPOLL_CLOEXEC);
+        if (epolls[i] < 0 || (i > 0 && pthread_create(&thread, NULL, loop, &epolls[i]) != 0))
+            return -1;
+    }
+    listener = listen_on(address);
+    return listener < 0 ? -1 : epoll_ctl(epolls[0], EPOLL_CTL_ADD, listener, &event);
+}
+
+int main(int argc, char **argv)
+{
+    const struct spoe_value value = {.type = SPOE_T_STR,
+                                     .u.s = {TRACEPARENT, sizeof TRACEPARENT - 1}};
+    const char *address = "127.0.0.1:0";
+
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--listen") == 0)
+            address = argv[i + 1];
+        else if (strcmp(argv[i], "--threads") == 0)
+            n_threads = (unsigned)strtoul(argv[i + 1], NULL, 10);
+    }
+    if (n_threads == 0 || n_threads > THREADS_MAX) {
+        (void)fprintf(stderr, "spop-floor: 1 to %u threads\n", THREADS_MAX);
+        return 2;
+    }
+    action_len = spop_put_set_var(action, sizeof action, SPOE_SCOPE_TXN,
+                                  (struct spoe_span){"traceparent", 11}, &value);
+    if (start(address) != 0) {
+        (void)fprintf(stderr, "spop-floor: %s\n", strerror(errno));
+        return 1;
+    }
+    (void)loop(&epolls[0]); /* for ever */
+    return 0;
 }
