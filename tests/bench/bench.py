@@ -149,11 +149,12 @@ class Bench:
 
         Where there is but one core beside the load's, the agents may run on that one as well, so
         that two workers really run at once. What such neighbours cost, and not what workers share,
-        is what the floor's threads cost, which share nothing."""
+        is what the floor's threads cost, which share nothing. More rounds than elsewhere, since
+        the two runs of a ratio find the cores shared in different ways."""
         shape = (8, 16)
         where = MANY_AGENT_CORES if len(MANY_AGENT_CORES) > 1 else agents.ALL_CORES
         ratios = {"floor": [], "otel": []}
-        for _ in range(self.options.rounds):
+        for _ in range(2 * self.options.rounds + 1):
             for kind, start in (
                 ("floor", lambda n: agents.floor(where, n)),
                 ("otel", lambda n: agents.otel(collector, where, n, ENDLESS)),
