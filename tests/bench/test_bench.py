@@ -4,6 +4,7 @@
 Environment: SPOE_TEST_BUILD_DIR.
 """
 
+import functools
 import json
 import os
 import sys
@@ -30,7 +31,9 @@ def check(result, messages=3 * REQUESTS):
     assert 0 < result["p50_us"] <= result["p99_us"] <= result["p999_us"]
 
 
-@pytest.mark.parametrize("start", [agents.floor, agents.nothing], ids=["floor", "nothing"])
+@pytest.mark.parametrize("start", [
+    agents.floor, functools.partial(agents.floor, threads=2), agents.nothing,
+], ids=["floor", "floor with two threads", "nothing"])
 def test_agents_answer_what_the_load_expects(start):
     with start() as agent:
         check(agents.measure(agent, 4, 16, REQUESTS))
