@@ -62,6 +62,12 @@ def system_seconds(pid):
     return int(fields[12]) / os.sysconf("SC_CLK_TCK")
 
 
+def page_faults(pid):
+    """Those that needed no disk (proc(5): field 10 of stat)."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return int(file.read().rpartition(")")[2].split()[7])
+
+
 def rss_bytes(pid):
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
         for line in file:

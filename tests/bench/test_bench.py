@@ -54,6 +54,16 @@ def test_every_span_of_otel_is_counted(collector):
     assert collector.count() == 4 * REQUESTS
 
 
+def test_the_collector_keeps_the_memory_of_a_request(collector):
+    batches = 40
+    with agents.otel(collector, env=agents.ENDLESS) as agent:
+        agents.measure(agent, 4, 16, 256 * batches)
+        before = agents.page_faults(collector.pid)
+        agents.measure(agent, 4, 16, 256 * batches)
+        # of the 50 pages of a batch
+        assert agents.page_faults(collector.pid) - before < 8 * batches
+
+
 def test_a_collector_gives_way():
     with agents.Collector(gives_way=True) as collector:
         assert os.getpriority(os.PRIO_PROCESS, collector.pid) == 19
