@@ -181,7 +181,7 @@ class Bench:
         ratios = []
         for _ in range(self.options.rounds):
             with agents.otel(collector, env=env) as agent:
-                measure(agent, *shape, WARM_UP)
+                measure(agent, *shape, self.requests(shape))
                 agents.load(agent, *shape, few, open_only=True)
                 low = measure(agent, *shape, self.requests(shape))
                 agents.load(agent, *shape, many - few, open_only=True)
