@@ -55,17 +55,20 @@ def cpu_seconds(pid):
     return time.clock_gettime(~pid << 3 | 2)
 
 
-def system_seconds(pid):
-    """The kernel's part of it (proc(5): field 15 of stat)."""
+def _stat(pid, field):
+    """A number of /proc/PID/stat by its number in proc(5); above 3, since 2 may hold anything."""
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return int(fields[12]) / os.sysconf("SC_CLK_TCK")
+        return int(file.read().rpartition(")")[2].split()[field - 3])
+
+
+def system_seconds(pid):
+    """The kernel's part of it."""
+    return _stat(pid, 15) / os.sysconf("SC_CLK_TCK")
 
 
 def page_faults(pid):
-    """Those that needed no disk (proc(5): field 10 of stat)."""
-    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-        return int(file.read().rpartition(")")[2].split()[7])
+    """Those that needed no disk."""
+    return _stat(pid, 10)
 
 
 def rss_bytes(pid):
