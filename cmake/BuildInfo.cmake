@@ -31,7 +31,7 @@ endforeach()
 
 set(head "/* SPDX-License-Identifier: Apache-2.0 */
 /* Written by cmake/BuildInfo.cmake. */
-#include \"core/build_info.h\"
+#include \"base/build_info.h\"
 
 const char build_version[] = \"${VERSION}\";
 const char build_commit[] = \"${commit}\";

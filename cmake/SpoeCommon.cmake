@@ -21,10 +21,22 @@ if(SPOE_SANITIZE)
 endif()
 
 # A static, position-independent library of one layer: spoe_add_layer(NAME SOURCES... )
-# The include root is the folder above, so that includes read "layer/file.h".
+# Includes read "layer/file.h". Each layer is an include root of its own, a folder in the build tree
+# that holds nothing but a link to the layer's sources; who links a layer sees its headers and those
+# of the layers that it links PUBLIC. So an include of what lies above does not compile.
 function(spoe_add_layer name)
     add_library(${name} STATIC ${ARGN})
     set_target_properties(${name} PROPERTIES
         POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden C_EXTENSIONS ON)
     target_link_libraries(${name} PUBLIC spoe_common spoe::sdk)
+    spoe_layer_root(${name} PUBLIC)
+endfunction()
+
+# The current folder, as the include root of a target.
+function(spoe_layer_root name scope)
+    get_filename_component(folder "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
+    set(root "${CMAKE_BINARY_DIR}/roots/${name}")
+    file(MAKE_DIRECTORY "${root}")
+    file(CREATE_LINK "${CMAKE_CURRENT_SOURCE_DIR}" "${root}/${folder}" SYMBOLIC)
+    target_include_directories(${name} ${scope} "${root}")
 endfunction()

@@ -10,18 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/log.h"
+#include "base/clock.h"
+#include "base/log.h"
 
-#define NS_PER_S INT64_C(1000000000)
 #define TICK_NS INT64_C(50000000) /* how often the shutdown's deadline is looked at */
-
-static int64_t now_ns(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
 
 static void fill(sigset_t *set)
 {
@@ -84,7 +76,7 @@ static void *control_main(void *arg)
 
         if (number > 0)
             asked = on_signal(control, number, asked);
-        if (deadline != 0 && now_ns() > deadline)
+        if (deadline != 0 && clock_mono_ns() > deadline)
             leave_late(control);
     }
     return NULL;

@@ -9,15 +9,16 @@
 
 #include <event2/event.h>
 
+#include "admin/http.h"
+#include "admin/totals.h"
+#include "admin/view.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "control.h"
-#include "core/log.h"
-#include "net/admin.h"
 #include "net/listener.h"
 #include "net/worker.h"
-#include "totals.h"
-#include "view.h"
 
-#define PLUGINS_FLUSH_NS INT64_C(10000000000) /* of shutdown-timeout, for the plugins */
+#define PLUGINS_FLUSH_NS (10 * NS_PER_S) /* of shutdown-timeout, for the plugins */
 
 struct run {
     const struct host_conf *conf;

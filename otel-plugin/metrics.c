@@ -8,7 +8,7 @@
 
 #include <spoe/util.h>
 
-#include "export/transport.h"
+#include "send/transport.h"
 
 /* Families with one label at most. */
 enum family {

@@ -10,10 +10,10 @@
 #include <spoe/ext/metrics.h>
 #include <spoe/plugin.h>
 
-#include "counters/counters.h"
-#include "export/exporter.h"
-#include "queue/queue.h"
-#include "store/store.h"
+#include "base/counters.h"
+#include "send/exporter.h"
+#include "otlp/queue.h"
+#include "input/store.h"
 
 /* Where the numbers come from. */
 struct otel_metrics_source {

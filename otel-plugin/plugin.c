@@ -12,10 +12,10 @@
 
 #include <spoe/util.h>
 
-#include "conf.h"
-#include "handlers/handlers.h"
-#include "handlers/messages.h"
-#include "lifecycle/evict.h"
+#include "conf/otel_conf.h"
+#include "input/handlers.h"
+#include "input/messages.h"
+#include "input/evict.h"
 #include "metrics.h"
 
 struct otel {

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 #include "conf/conf.h"
-#include "core/log.h"
+#include "base/log.h"
 
 /* One address to listen on. */
 struct host_listen {

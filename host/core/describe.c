@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "conf/option.h"
-#include "core/build_info.h"
+#include "base/build_info.h"
 
 #define ARGS_PER_LINE 8u /* HAProxy reads at most 64 words a line; lines add up */
 /* HAProxy waits this much longer than the host takes at most. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "spop/wire.h"
 
 /*
@@ -309,12 +310,12 @@ static spoe_status handle(struct spoe_worker *worker, struct request *request)
     bool timed =
         seconds != NULL &&
         atomic_load_explicit(&counters->messages, memory_order_relaxed) % HANDLER_SAMPLE == 0;
-    int64_t begin_ns = timed ? host_table.now_mono_ns() : 0;
+    int64_t begin_ns = timed ? clock_mono_ns() : 0;
     spoe_status status = plugin->desc->handle(worker->wctx[plugin->index], request_handle(request),
                                               &request->message);
 
     if (timed)
-        metric_observe(seconds, (double)(host_table.now_mono_ns() - begin_ns) / 1e9);
+        metric_observe(seconds, (double)(clock_mono_ns() - begin_ns) / 1e9);
     COUNT(counters, messages);
     return status;
 }

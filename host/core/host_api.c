@@ -3,23 +3,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "core/build_info.h"
+#include "base/build_info.h"
+#include "base/clock.h"
 #include "core/dispatch.h"
-#include "core/log.h"
+#include "base/log.h"
 #include "core/plugin.h"
 #include "core/request.h"
 
 #define LOG_TEXT_MAX 2048
-
-static int64_t now_mono_ns(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 static const void *get_extension(struct spoe_instance *self, const char *id)
 {
@@ -37,7 +29,7 @@ static int32_t api_log_enabled(struct spoe_instance *self, int32_t level)
 /* At most PLUGIN_LOG_PER_SECOND lines a second and plugin, errors among them. */
 static bool may_log(struct spoe_instance *self)
 {
-    uint64_t second = (uint64_t)now_mono_ns() / 1000000000u;
+    uint64_t second = (uint64_t)(clock_mono_ns() / NS_PER_S);
     uint64_t window = atomic_load_explicit(&self->log_window, memory_order_relaxed);
     uint64_t next;
 
@@ -135,5 +127,5 @@ const struct spoe_host host_table = {
     .unset_var = request_unset_var,
     .complete = request_complete,
     .post = api_post,
-    .now_mono_ns = now_mono_ns,
+    .now_mono_ns = clock_mono_ns,
 };

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/text.h"
+#include "base/text.h"
 
 #define LINE_BYTES 64u /* of a cache line */
 #define CELLS_PER_LINE (LINE_BYTES / sizeof(uint64_t))

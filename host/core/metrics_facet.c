@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "core/log.h"
+#include "base/log.h"
 #include "core/metrics.h"
 #include "core/plugin.h"
 

@@ -13,7 +13,7 @@
 
 #include "conf/option.h"
 #include "core/elf_file.h"
-#include "core/log.h"
+#include "base/log.h"
 
 /* Sizes as of 1.0, up to its last members: the structs may grow, what is demanded does not. */
 #define PLUGIN_SIZE_1_0 (offsetof(struct spoe_plugin, get_extension) + sizeof(void (*)(void)))

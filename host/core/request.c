@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/dispatch.h"
-#include "core/log.h"
+#include "base/log.h"
 #include "spop/spop.h"
 
 /*

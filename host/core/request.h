@@ -25,7 +25,7 @@
 
 #include <spoe/plugin.h>
 
-#include "core/deadline.h"
+#include "base/deadline.h"
 #include "core/mailbox.h"
 #include "core/route.h"
 

@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "core/log.h"
+#include "base/log.h"
 
 #define SOCKET_FILE_MODE 0660
 #define LOCK_TRIES 100

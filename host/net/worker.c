@@ -10,28 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/log.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "net/conn.h"
-
-#define NS_PER_S INT64_C(1000000000)
-
-static int64_t clock_ns(clockid_t clock)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(clock, &ts);
-    return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
-
-int64_t clock_mono_ns(void)
-{
-    return clock_ns(CLOCK_MONOTONIC);
-}
-
-int64_t clock_unix_ns(void)
-{
-    return clock_ns(CLOCK_REALTIME);
-}
 
 static void set_phase(struct worker *worker, enum worker_phase phase)
 {

@@ -16,7 +16,8 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
-#include "core/deadline.h"
+#include "base/clock.h"
+#include "base/deadline.h"
 #include "core/dispatch.h"
 #include "net/block.h"
 #include "net/peers.h"
@@ -60,7 +61,7 @@ struct worker {
     enum worker_phase phase;
 };
 
-#define LINGER_NS INT64_C(1000000000) /* for the peer to read our DISCONNECT and close */
+#define LINGER_NS NS_PER_S /* for the peer to read our DISCONNECT and close */
 
 /** [main] @return 0; -1 with a reason logged */
 int worker_start(struct worker *worker, struct host_shared *shared, uint32_t index);
@@ -78,8 +79,6 @@ void worker_stop(struct worker *worker);
 void worker_fini(struct worker *worker);
 
 /* For conn.c. */
-int64_t clock_mono_ns(void);
-int64_t clock_unix_ns(void);
 /** Arm the timers after something was added to a list. */
 void worker_arm_pending(struct worker *worker);
 void worker_arm_close(struct worker *worker);

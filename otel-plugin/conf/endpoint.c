@@ -8,7 +8,7 @@
 
 #include <spoe/util.h>
 
-#include "handlers/http_parts.h"
+#include "record/http_parts.h"
 
 const char *endpoint_error(const char *text)
 {

@@ -6,7 +6,7 @@
 #ifndef OTEL_CONF_ENDPOINT_H
 #define OTEL_CONF_ENDPOINT_H
 
-#include "conf_types.h"
+#include "base/conf_types.h"
 
 #define ENDPOINT_MAX 1024u
 

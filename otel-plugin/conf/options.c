@@ -2,9 +2,9 @@
 /* otel-plugin/conf/options.c - see options.h. */
 #include "conf/options.h"
 
-#include "conf_types.h"
-#include "handlers/http_parts.h"
-#include "span/span.h"
+#include "base/conf_types.h"
+#include "record/http_parts.h"
+#include "signal/span.h"
 
 #define MS INT64_C(1000000)
 #define SECONDS INT64_C(1000000000)

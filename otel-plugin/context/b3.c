@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "context/hex.h"
+#include "base/hex.h"
 
 enum { TRACE_LEN = 32, SHORT_TRACE_LEN = 16, SPAN_LEN = 16 };
 

@@ -16,7 +16,7 @@
 #include <stddef.h>
 
 #include "context/inbound.h"
-#include "context/text.h"
+#include "base/text.h"
 
 #define B3_SINGLE_LEN 51u /* as it is written: 32, 16 and 1 digits */
 

@@ -8,10 +8,10 @@
 
 #include <stdbool.h>
 
-#include "conf_types.h"
+#include "base/conf_types.h"
 #include "context/b3.h"
 #include "context/inbound.h"
-#include "context/text.h"
+#include "base/text.h"
 
 /* The inbound headers; an empty text is one that is not there. */
 struct carrier {

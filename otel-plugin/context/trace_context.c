@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "context/hex.h"
+#include "base/hex.h"
 
 enum {
     AT_VERSION = 0,

@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "context/text.h"
+#include "base/text.h"
 
 #define TRACESTATE_MEMBERS_MAX 32u
 #define TRACESTATE_PART_MAX 256u /* bytes of a key, and of a value */

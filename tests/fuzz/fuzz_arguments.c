@@ -11,12 +11,12 @@
 
 #include <spoe/util.h>
 
-#include "handlers/arguments.h"
-#include "handlers/conventions.h"
-#include "handlers/http_parts.h"
-#include "handlers/messages.h"
-#include "handlers/query.h"
-#include "span/utf8.h"
+#include "input/arguments.h"
+#include "input/conventions.h"
+#include "record/http_parts.h"
+#include "input/messages.h"
+#include "record/query.h"
+#include "base/utf8.h"
 
 #define ARGS_MAX 32u
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "handlers/custom_attrs.h"
-#include "span/span.h"
-#include "span/utf8.h"
+#include "record/custom_attrs.h"
+#include "signal/span.h"
+#include "base/utf8.h"
 
 #define INPUT_MAX 768u /* more than SPAN_ATTRIBUTES_MAX pairs; longer ones are only slower */
 

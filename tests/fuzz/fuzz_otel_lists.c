@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "conf/endpoint.h"
-#include "conf/headers.h"
+#include "send/headers.h"
 #include "conf/number.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "export/exporter_hooks.h"
+#include "send/exporter_hooks.h"
 
 #define PRODUCERS 4u
 #define SPANS 5000u /* of each producer */

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "export/otlp_http.h"
+#include "send/otlp_http.h"
 
 #define LANES 4u
 #define SENDS 200u /* of each lane */

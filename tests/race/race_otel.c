@@ -12,10 +12,10 @@
 
 #include <spoe/util.h>
 
-#include "handlers/handlers.h"
-#include "handlers/http_parts.h"
-#include "handlers/messages.h"
-#include "lifecycle/evict.h"
+#include "input/handlers.h"
+#include "record/http_parts.h"
+#include "input/messages.h"
+#include "input/evict.h"
 
 enum { WORKERS = 4, ROUNDS = 40000, IDS = 300, STORE_MAX = 120, QUEUE_MAX = 100 };
 #define TTL_NS 500

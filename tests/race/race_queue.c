@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "opentelemetry/proto/trace/v1/trace.pb-c.h"
-#include "queue/queue.h"
+#include "otlp/queue.h"
 
 #define PRODUCERS 4u
 #define SPANS 20000u /* of each producer */

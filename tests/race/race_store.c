@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "context/ids.h"
-#include "store/store.h"
+#include "input/store.h"
 
 enum { THREADS = 4, ROUNDS = 100000, KEYS = 500, CAP = 400 };
 

@@ -6,9 +6,9 @@ import pathlib
 import re
 
 SOURCE = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"])
-CODE = (SOURCE / "otel-plugin/handlers/conventions.h").read_text()
+CODE = (SOURCE / "otel-plugin/input/conventions.h").read_text()
 KEYS = dict(
-    re.findall(r'X\((\w+), "([^"]+)"\)', (SOURCE / "otel-plugin/span/known_keys.h").read_text())
+    re.findall(r'X\((\w+), "([^"]+)"\)', (SOURCE / "otel-plugin/record/known_keys.h").read_text())
 )
 DOCS = (SOURCE / "docs/attributes.md").read_text()
 SPANS = {"NO": "", "S": "S", "C": "C", "SC": "S, C"}

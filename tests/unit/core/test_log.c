@@ -11,7 +11,7 @@
 
 #include <spoe/util.h>
 
-#include "core/log.h"
+#include "base/log.h"
 #include "capture.h"
 
 #define TIME_LEN (sizeof "2026-11-24T22:07:36.123Z" - 1)

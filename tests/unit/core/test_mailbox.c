@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <poll.h>
 
-#include "core/deadline.h"
+#include "base/deadline.h"
 #include "core/mailbox.h"
 
 static char order[16];

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "opentelemetry/proto/trace/v1/trace.pb-c.h"
-#include "queue/queue.h"
+#include "otlp/queue.h"
 
 typedef Opentelemetry__Proto__Trace__V1__ScopeSpans chunks_msg;
 typedef Opentelemetry__Proto__Trace__V1__Span chunks_span;

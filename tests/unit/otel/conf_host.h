@@ -13,7 +13,7 @@
 
 #include <spoe/util.h>
 
-#include "conf.h"
+#include "conf/otel_conf.h"
 #include "conf/conf.h"
 
 struct spoe_config {

@@ -11,10 +11,10 @@
 #include <string.h>
 
 #include "fake_host.h"
-#include "handlers/handlers.h"
-#include "handlers/http_parts.h"
-#include "handlers/messages.h"
-#include "lifecycle/evict.h"
+#include "input/handlers.h"
+#include "record/http_parts.h"
+#include "input/messages.h"
+#include "input/evict.h"
 #include "queued.h"
 
 #define SECOND INT64_C(1000000000)

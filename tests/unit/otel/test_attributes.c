@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/otel/test_attributes.c - what becomes of the arguments that nobody declared. */
 #include "exchange.h"
-#include "handlers/attributes.h"
-#include "handlers/query.h"
+#include "input/attributes.h"
+#include "record/query.h"
 
 TestSuite(attributes, .init = exchange_set_up, .fini = exchange_tear_down, .timeout = 20);
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch/batch.h"
+#include "otlp/batch.h"
 #include "chunks.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
 

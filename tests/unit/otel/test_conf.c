@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/otel/test_conf.c - the plugin's own options. test_conf_env.c has OpenTelemetry's. */
 #include "conf_host.h"
-#include "handlers/context.h"
+#include "input/context.h"
 
 #define N(array) (sizeof(array) / sizeof(array)[0])
 

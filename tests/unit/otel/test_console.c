@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "batch/batch.h"
-#include "export/console.h"
+#include "otlp/batch.h"
+#include "send/console.h"
 #include "queued.h"
 
 #define S INT64_C(1000000000)

@@ -2,7 +2,7 @@
 /* tests/unit/otel/test_counters.c - a counter is the sum of everybody's set and the workers'. */
 #include <criterion/criterion.h>
 
-#include "counters/counters.h"
+#include "base/counters.h"
 
 Test(counters, sum_over_all_sets, .timeout = 10)
 {

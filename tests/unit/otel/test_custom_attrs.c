@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "handlers/custom_attrs.h"
+#include "record/custom_attrs.h"
 
 struct vector {
     const char *text;

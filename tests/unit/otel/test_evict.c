@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lifecycle/evict.h"
+#include "input/evict.h"
 #include "queued.h"
 
 #define S INT64_C(1000000000)

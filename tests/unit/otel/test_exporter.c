@@ -14,9 +14,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "batch/batch.h"
-#include "counters/counters.h"
-#include "export/exporter_hooks.h"
+#include "otlp/batch.h"
+#include "base/counters.h"
+#include "send/exporter_hooks.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
 #include "queued.h"
 

@@ -6,7 +6,7 @@
 
 #include <zlib.h>
 
-#include "export/gzip.h"
+#include "send/gzip.h"
 
 TestSuite(gzip, .timeout = 60);
 

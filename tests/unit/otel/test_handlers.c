@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "fake_host.h"
-#include "handlers/handlers.h"
-#include "handlers/http_parts.h"
-#include "handlers/messages.h"
+#include "input/handlers.h"
+#include "record/http_parts.h"
+#include "input/messages.h"
 #include "queued.h"
 
 #define S INT64_C(1000000000)

@@ -6,7 +6,7 @@
 
 #include <spoe/util.h>
 
-#include "handlers/http_parts.h"
+#include "record/http_parts.h"
 
 struct host {
     const char *text;

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "export/otlp_grpc.h"
+#include "send/otlp_grpc.h"
 
 #define S INT64_C(1000000000)
 #define MS INT64_C(1000000)

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "batch/batch.h"
+#include "otlp/batch.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
-#include "span/utf8.h"
+#include "base/utf8.h"
 
 #define KEY(text) text, sizeof text - 1
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "conf/endpoint.h"
-#include "conf/headers.h"
+#include "send/headers.h"
 #include "conf/number.h"
 
 #define N(array) (sizeof(array) / sizeof(array)[0])

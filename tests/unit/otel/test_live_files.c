@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "export/live_files.h"
+#include "send/live_files.h"
 #include "fake_host.h"
 
 static char dir[] = "/tmp/spoe-files-XXXXXX";

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "export/transport.h"
+#include "send/transport.h"
 #include "metrics.h"
 
 static const struct spoe_metrics *facet;

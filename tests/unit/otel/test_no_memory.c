@@ -8,10 +8,10 @@
 #include <stdlib.h>
 
 #include "fake_host.h"
-#include "handlers/handlers.h"
-#include "handlers/http_parts.h"
-#include "handlers/messages.h"
-#include "lifecycle/evict.h"
+#include "input/handlers.h"
+#include "record/http_parts.h"
+#include "input/messages.h"
+#include "input/evict.h"
 
 static unsigned calls, fail_at; /* 0: none fails */
 

@@ -21,7 +21,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include "export/otlp_grpc.h"
+#include "send/otlp_grpc.h"
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "export/otlp_http.h"
+#include "send/otlp_http.h"
 #include "google/rpc/status.pb-c.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "span/pool.h"
-#include "span/span.h"
+#include "signal/pool.h"
+#include "signal/span.h"
 
 TestSuite(pool, .timeout = 10);
 

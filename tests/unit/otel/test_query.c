@@ -5,7 +5,7 @@
 
 #include <spoe/util.h>
 
-#include "handlers/query.h"
+#include "record/query.h"
 
 TestSuite(query, .timeout = 10);
 

@@ -11,8 +11,8 @@
 #include <time.h>
 
 #include "chunks.h"
-#include "queue/queue.h"
-#include "span/span_wire.h"
+#include "otlp/queue.h"
+#include "otlp/span_wire.h"
 
 TestSuite(queue, .timeout = 60);
 

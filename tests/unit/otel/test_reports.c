@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "export/reports.h"
+#include "send/reports.h"
 #include "fake_host.h"
 
 #define S INT64_C(1000000000)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "resource/resource.h"
+#include "conf/resource.h"
 
 #define N(array) (sizeof(array) / sizeof(array)[0])
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-#include "export/retry.h"
+#include "send/retry.h"
 
 #define S INT64_C(1000000000)
 

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "context/ids.h"
-#include "sampling/rate_cap.h"
-#include "sampling/sampler.h"
+#include "context/rate_cap.h"
+#include "context/sampler.h"
 
 #define S INT64_C(1000000000)
 

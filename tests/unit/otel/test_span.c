@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "span/span.h"
-#include "span/utf8.h"
+#include "signal/span.h"
+#include "base/utf8.h"
 
 #define KEY(text) text, sizeof text - 1
 

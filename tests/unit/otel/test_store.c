@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/siphash.h"
-#include "store/store.h"
+#include "input/siphash.h"
+#include "input/store.h"
 
 #define S INT64_C(1000000000)
 #define TTL (30 * S)

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "export/texts.h"
+#include "send/texts.h"
 
 #define HOUR INT64_C(3600000000000)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/otel/test_times.c - HAProxy's moments and timers. */
 #include "exchange.h"
-#include "handlers/arguments.h"
+#include "input/arguments.h"
 
 #define US INT64_C(1000)
 #define MS INT64_C(1000000)

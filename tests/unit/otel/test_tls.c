@@ -13,7 +13,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-#include "export/exporter.h"
+#include "send/exporter.h"
 
 /* A folder with the files of one test. */
 static char dir[] = "/tmp/spoe-tls-XXXXXX";

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "context/hex.h"
+#include "base/hex.h"
 #include "context/ids.h"
 #include "context/trace_context.h"
 #include "w3c_vectors.h"

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/admin/host_metrics.c - the host's own metrics: what its workers count, summed up at each
+ * scrape. docs/metrics.md says what each tells.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/build_info.h"
+#include "base/log.h"
+#include "admin/view.h"
+
+#define PREFIX "spoe_host_"
+#define CODE_OTHER 99 /* SPOE.txt 3.5: the last of the codes */
+#define CODE_TEXT_MAX 12
+
+/* One counter of struct counters, by its place. */
+struct plain {
+    size_t offset;
+    const char *name, *help;
+};
+
+#define PLAIN(counter, name, help)                                                                 \
+    {                                                                                              \
+        offsetof(struct counters, counter), name, help                                             \
+    }
+static const struct plain plains[] = {
+    PLAIN(connections, "connections_total", "Connections accepted."),
+    PLAIN(hellos, "hellos_total", "Handshakes completed, health checks not among them."),
+    PLAIN(health_checks, "health_checks_total", "Health checks of HAProxy answered."),
+    PLAIN(frames, "frames_total", "Whole SPOP frames read."),
+    PLAIN(notifies, "notifies_total", "NOTIFY frames read."),
+    PLAIN(messages, "messages_total", "Messages in NOTIFY frames."),
+    PLAIN(unknown_messages, "unknown_messages_total", "Messages that no plugin declares."),
+    PLAIN(acks, "acks_total", "ACK frames written."),
+    PLAIN(pending, "pending_total", "Messages that a plugin took to answer later."),
+    PLAIN(timeouts, "timeouts_total",
+          "Messages answered without their plugin because processing-timeout had passed."),
+    PLAIN(handler_errors, "handler_errors_total",
+          "Messages for which a plugin returned or completed with an error."),
+    PLAIN(bad_types, "bad_types_total", "Declared arguments of a type that is not accepted."),
+    PLAIN(missing_arguments, "missing_arguments_total",
+          "Messages not handed over for want of a required argument."),
+    PLAIN(refused_actions, "refused_actions_total",
+          "Variables that a plugin set in vain, for whatever reason."),
+    PLAIN(truncated_actions, "truncated_actions_total",
+          "Of the refused ones, those for which the ACK had no room."),
+    PLAIN(misbehaviour, "misbehaviour_total", "Times that a plugin broke the ABI's contract."),
+    PLAIN(unknown_frames, "unknown_frames_total", "Frames of an unknown type, skipped."),
+    PLAIN(hello_timeouts, "hello_timeouts_total", "Connections without a HELLO in time."),
+    PLAIN(resource_errors, "resource_errors_total", "Times that memory ran out."),
+    PLAIN(bytes_in, "received_bytes_total", "Bytes read from HAProxy."),
+    PLAIN(bytes_out, "sent_bytes_total", "Bytes written to HAProxy."),
+};
+#define N_PLAINS (sizeof plains / sizeof plains[0])
+
+/* Counters by status code. */
+static const struct plain by_code[] = {
+    PLAIN(hello_failures, "hello_failures_total",
+          "Connections that we ended before their HELLO was accepted, by status code."),
+    PLAIN(open_errors, "protocol_errors_total",
+          "Connections that we ended after their HELLO, by status code."),
+    PLAIN(peer_codes, "peer_errors_total",
+          "Connections that HAProxy ended with an error, by status code."),
+};
+#define N_BY_CODE (sizeof by_code / sizeof by_code[0])
+
+/* Everything but protocol_errors and peer_errors, which are the sums of those by code. */
+#define ONE(name) +1
+_Static_assert(N_PLAINS == 0 COUNTERS(ONE) - 2, "each counter has its metric");
+
+/* One counter of struct target_counters. */
+static const struct plain by_target[] = {
+    {offsetof(struct target_counters, messages), "plugin_messages_total",
+     "Messages handed to a plugin."},
+    {offsetof(struct target_counters, pending), "plugin_pending_total",
+     "Messages that a plugin took to answer later."},
+    {offsetof(struct target_counters, timeouts), "plugin_timeouts_total",
+     "Messages that a plugin did not answer within processing-timeout."},
+    {offsetof(struct target_counters, errors), "plugin_errors_total",
+     "Messages for which a plugin returned or completed with an error."},
+    {offsetof(struct target_counters, missing_arguments), "plugin_missing_arguments_total",
+     "Messages not handed to a plugin for want of a required argument."},
+};
+#define N_BY_TARGET (sizeof by_target / sizeof by_target[0])
+_Static_assert(N_BY_TARGET == 0 TARGET_COUNTERS(ONE), "each counter has its metric");
+#undef ONE
+
+/* A handler should take microseconds; beyond 10 ms it stalls its worker for all to see. */
+static const double seconds_bounds[] = {1e-6, 2.5e-6, 5e-6, 1e-5,   2.5e-5, 5e-5,
+                                        1e-4, 2.5e-4, 1e-3, 2.5e-3, 1e-2,   1e-1};
+
+struct host_metrics {
+    struct spoe_metric *plain[N_PLAINS];
+    struct spoe_metric *code[N_BY_CODE][COUNTER_CODES];
+    struct spoe_metric **target[N_BY_TARGET]; /* by route_target.index */
+    struct spoe_metric **connections;         /* by worker */
+    struct spoe_metric *refused, *pending, *max_connections, *max_pending, *workers, *ready,
+        *start_time, *max_open_files;
+};
+
+static struct spoe_span span_of(const char *s)
+{
+    return (struct spoe_span){s, strlen(s)};
+}
+
+/* ---- declarations ------------------------------------------------------------------------ */
+
+/* Declares until something fails; then only *ok tells. */
+static struct spoe_metric_family *declare(const struct view *view, uint32_t type, const char *name,
+                                          const char *help, const char *const *labels, bool *ok)
+{
+    struct spoe_metric_decl decl = {.size = sizeof decl,
+                                    .type = type,
+                                    .max_series = SPOE_METRIC_SERIES_MAX,
+                                    .name = name,
+                                    .help = help,
+                                    .labels = labels};
+    struct spoe_metric_family *family = NULL;
+    const char *wrong;
+
+    if (type == SPOE_METRIC_HISTOGRAM) {
+        decl.bounds = seconds_bounds;
+        decl.n_bounds = sizeof seconds_bounds / sizeof seconds_bounds[0];
+    }
+    if (*ok) {
+        spoe_status status = metrics_declare(view->metrics, PREFIX, &decl, &family, &wrong);
+
+        assert(status == SPOE_OK || status == SPOE_E_NOMEM); /* our own tables are right */
+        *ok = status == SPOE_OK;
+    }
+    return family;
+}
+
+static struct spoe_metric *series(struct spoe_metric_family *family, const struct spoe_span *values,
+                                  bool *ok)
+{
+    struct spoe_metric *metric = metric_series(family, values);
+
+    *ok &= metric != NULL;
+    return metric;
+}
+
+static struct spoe_metric *gauge(const struct view *view, const char *name, const char *help,
+                                 bool *ok)
+{
+    return series(declare(view, SPOE_METRIC_GAUGE, name, help, NULL, ok), NULL, ok);
+}
+
+static void declare_plains(const struct view *view, struct host_metrics *hm, bool *ok)
+{
+    static const char *const labels[] = {"code", NULL};
+
+    for (size_t i = 0; i < N_PLAINS; i++)
+        hm->plain[i] = series(
+            declare(view, SPOE_METRIC_COUNTER, plains[i].name, plains[i].help, NULL, ok), NULL, ok);
+    for (size_t i = 0; i < N_BY_CODE; i++) {
+        struct spoe_metric_family *family =
+            declare(view, SPOE_METRIC_COUNTER, by_code[i].name, by_code[i].help, labels, ok);
+
+        for (uint32_t c = 1; c < COUNTER_CODES; c++) { /* 0 is no error */
+            char text[CODE_TEXT_MAX];
+            struct spoe_span value = {text, 0};
+
+            (void)snprintf(text, sizeof text, "%u", c < COUNTER_CODES - 1 ? c : CODE_OTHER);
+            value.n = strlen(text);
+            hm->code[i][c] = series(family, &value, ok);
+        }
+    }
+}
+
+/* By plugin and message. */
+static void declare_targets(const struct view *view, struct host_metrics *hm,
+                            struct route_table *routes, bool *ok)
+{
+    static const char *const labels[] = {"plugin", "message", NULL};
+    struct spoe_metric_family *families[N_BY_TARGET];
+    struct spoe_metric_family *seconds =
+        declare(view, SPOE_METRIC_HISTOGRAM, "handler_seconds",
+                "How long plugins' handlers take; of each message one in 16 is timed.", labels, ok);
+
+    for (size_t i = 0; i < N_BY_TARGET; i++) {
+        families[i] =
+            declare(view, SPOE_METRIC_COUNTER, by_target[i].name, by_target[i].help, labels, ok);
+        hm->target[i] = calloc(routes->n_targets, sizeof *hm->target[i]);
+        *ok &= hm->target[i] != NULL;
+    }
+    for (size_t r = 0; *ok && r < routes->n; r++) {
+        for (uint32_t t = 0; t < routes->routes[r].n_targets; t++) {
+            struct route_target *target = &routes->routes[r].targets[t];
+            const struct spoe_span values[] = {span_of(target->plugin->desc->id),
+                                               span_of(target->decl->name)};
+
+            for (size_t i = 0; i < N_BY_TARGET; i++)
+                hm->target[i][target->index] = series(families[i], values, ok);
+            target->seconds = series(seconds, values, ok);
+        }
+    }
+}
+
+static void declare_gauges(const struct view *view, struct host_metrics *hm, bool *ok)
+{
+    static const char *const labels[] = {"worker", NULL};
+    static const char *const info_labels[] = {"version", "commit", "abi", NULL};
+    struct spoe_metric_family *connections =
+        declare(view, SPOE_METRIC_GAUGE, "connections", "Connections that are open, by worker.",
+                labels, ok);
+    struct spoe_metric_family *info = declare(view, SPOE_METRIC_GAUGE, "build_info",
+                                              "Always 1; the labels tell.", info_labels, ok);
+    char abi[2 * CODE_TEXT_MAX];
+    const struct spoe_span info_values[] = {
+        span_of(build_version),
+        span_of(build_commit),
+        {abi, (size_t)snprintf(abi, sizeof abi, "%d.%d", SPOE_ABI_MAJOR, SPOE_ABI_MINOR)}};
+
+    metric_gauge_set(series(info, info_values, ok), 1);
+    hm->connections = calloc(view->conf->workers, sizeof(struct spoe_metric *));
+    *ok &= hm->connections != NULL;
+    for (uint32_t i = 0; *ok && i < view->conf->workers; i++) {
+        char text[CODE_TEXT_MAX];
+        struct spoe_span value = {text, 0};
+
+        (void)snprintf(text, sizeof text, "%u", i);
+        value.n = strlen(text);
+        hm->connections[i] = series(connections, &value, ok);
+    }
+    hm->max_connections =
+        gauge(view, "max_connections", "Connections beyond which new ones are closed.", ok);
+    hm->pending = gauge(view, "pending", "Messages in flight in plugins.", ok);
+    hm->max_pending =
+        gauge(view, "max_pending", "Messages in flight beyond which reading pauses.", ok);
+    hm->workers = gauge(view, "workers", "Threads that serve connections.", ok);
+    hm->ready = gauge(view, "ready", "1 while the host serves, 0 while it starts or drains.", ok);
+    hm->start_time = gauge(view, "start_time_seconds", "When the host started, Unix time.", ok);
+    hm->max_open_files = gauge(view, "max_open_files", "Descriptors that the host may have.", ok);
+    hm->refused = series(declare(view, SPOE_METRIC_COUNTER, "refused_connections_total",
+                                 "Connections closed at once, over max-connections.", NULL, ok),
+                         NULL, ok);
+}
+
+/* ---- collecting -------------------------------------------------------------------------- */
+
+static uint64_t load(const void *base, size_t offset)
+{
+    const _Atomic uint64_t *counter =
+        (const _Atomic uint64_t *)(const void *)((const char *)base + offset);
+
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void collect_counters(const struct view *view, const struct host_metrics *hm)
+{
+    const struct host_shared *shared = view->shared;
+
+    for (size_t i = 0; i < N_PLAINS; i++) {
+        uint64_t sum = 0;
+
+        for (uint32_t w = 0; w < shared->n_workers; w++)
+            sum += load(&shared->workers[w]->counters, plains[i].offset);
+        metric_counter_set(hm->plain[i], sum);
+    }
+    for (size_t i = 0; i < N_BY_CODE; i++) {
+        for (uint32_t c = 1; c < COUNTER_CODES; c++) {
+            uint64_t sum = 0;
+
+            for (uint32_t w = 0; w < shared->n_workers; w++)
+                sum += load(&shared->workers[w]->counters,
+                            by_code[i].offset + c * sizeof(_Atomic uint64_t));
+            metric_counter_set(hm->code[i][c], sum);
+        }
+    }
+    for (size_t i = 0; i < N_BY_TARGET; i++) {
+        for (uint32_t t = 0; t < view->routes->n_targets; t++) {
+            uint64_t sum = 0;
+
+            for (uint32_t w = 0; w < shared->n_workers; w++)
+                sum += load(&shared->workers[w]->targets[t], by_target[i].offset);
+            metric_counter_set(hm->target[i][t], sum);
+        }
+    }
+}
+
+static void collect(void *arg)
+{
+    const struct view *view = arg;
+    const struct host_metrics *hm = view->host_metrics;
+    int state = atomic_load(&view->state);
+
+    metric_gauge_set(hm->ready, state == HOST_READY);
+    if (state == HOST_STARTING)
+        return;
+    collect_counters(view, hm);
+    for (uint32_t w = 0; w < view->shared->n_workers; w++)
+        metric_gauge_set(hm->connections[w],
+                         atomic_load(&worker_of(view->shared->workers[w])->n_conns));
+    metric_gauge_set(hm->pending, (int64_t)atomic_load(&view->shared->n_pending));
+    metric_counter_set(hm->refused, listeners_refused(view->listeners));
+}
+
+static void set_constants(const struct view *view, const struct host_metrics *hm)
+{
+    struct rlimit limit;
+
+    metric_gauge_set(hm->max_connections, view->conf->max_connections);
+    metric_gauge_set(hm->max_pending, view->conf->max_pending);
+    metric_gauge_set(hm->workers, view->conf->workers);
+    metric_gauge_set(hm->start_time, view->start_unix_ns / NS_PER_S);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        metric_gauge_set(hm->max_open_files, (int64_t)limit.rlim_cur);
+}
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+int host_metrics_start(struct view *view, struct route_table *routes)
+{
+    struct host_metrics *hm = calloc(1, sizeof *hm);
+    bool ok = true;
+
+    view->host_metrics = hm;
+    if (hm == NULL)
+        goto nomem;
+    declare_plains(view, hm, &ok);
+    declare_targets(view, hm, routes, &ok);
+    declare_gauges(view, hm, &ok);
+    if (!ok || metrics_add_collector(view->metrics, view, collect, view) != SPOE_OK)
+        goto nomem;
+    set_constants(view, hm);
+    metrics_set_collecting(view->metrics, view, true);
+    return 0;
+nomem:
+    log_line(SPOE_LOG_ERR, "host", "out of memory");
+    return -1;
+}
+
+void host_metrics_stop(struct view *view, struct route_table *routes)
+{
+    struct host_metrics *hm = view->host_metrics;
+
+    if (hm == NULL)
+        return;
+    metrics_set_collecting(view->metrics, view, false);
+    for (size_t r = 0; r < routes->n; r++) {
+        for (uint32_t t = 0; t < routes->routes[r].n_targets; t++)
+            routes->routes[r].targets[t].seconds = NULL;
+    }
+    for (size_t i = 0; i < N_BY_TARGET; i++)
+        free(hm->target[i]);
+    free(hm->connections);
+    free(hm);
+    view->host_metrics = NULL;
+}

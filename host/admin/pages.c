@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/admin/pages.c - the pages of the admin endpoint. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/build_info.h"
+#include "base/text.h"
+#include "admin/view.h"
+
+#define SECRET "***"
+
+static struct spoe_span span_of(const char *s)
+{
+    return (struct spoe_span){s, s != NULL ? strlen(s) : 0};
+}
+
+/* "name": "text", or null. */
+static void put_member(FILE *out, const char *name, const char *text, const char *after)
+{
+    (void)fprintf(out, "\"%s\": ", name);
+    if (text != NULL)
+        text_put_json(out, span_of(text));
+    else
+        (void)fputs("null", out);
+    (void)fputs(after, out);
+}
+
+static int page_metrics(void *arg, FILE *out)
+{
+    const struct view *view = arg;
+
+    process_metrics_write(view, out); /* sorts before all of the registry's, spoe_... */
+    metrics_write(view->metrics, out);
+    return 200;
+}
+
+/* The process answers: that is all that it says. */
+static int page_healthz(void *arg, FILE *out)
+{
+    (void)arg;
+    (void)fputs("ok\n", out);
+    return 200;
+}
+
+static const char *state_name(const struct view *view)
+{
+    static const char *const names[] = {
+        [HOST_STARTING] = "starting", [HOST_READY] = "ready", [HOST_DRAINING] = "draining"};
+
+    return names[atomic_load(&view->state)];
+}
+
+static int page_readyz(void *arg, FILE *out)
+{
+    const struct view *view = arg;
+    const char *state = state_name(view);
+
+    (void)fprintf(out, "%s\n", state);
+    return strcmp(state, "ready") == 0 ? 200 : 503;
+}
+
+/* ---- options ----------------------------------------------------------------------------- */
+
+static void put_option(FILE *out, const struct spoe_option *option,
+                       const struct spoe_setting *setting)
+{
+    bool secret = (option->flags & SPOE_OPTION_SECRET) != 0;
+    bool is_set = setting->value.type != SPOE_T_NULL;
+
+    (void)fputs("    {", out);
+    put_member(out, "key", option->key, ", \"value\": ");
+    if (!is_set)
+        (void)fputs("null", out);
+    else
+        text_put_json(out, secret ? span_of(SECRET) : setting->raw);
+    (void)fputs(", \"origin\": ", out);
+    text_put_json(out, setting->origin);
+    (void)fprintf(out, ", \"secret\": %s}", secret ? "true" : "false");
+}
+
+/* "options": [...] */
+static void put_options(FILE *out, const struct conf_section *section,
+                        const struct spoe_option *const *options)
+{
+    (void)fputs("  \"options\": [", out);
+    for (size_t i = 0; options != NULL && options[i] != NULL; i++) {
+        (void)fputs(i == 0 ? "\n" : ",\n", out);
+        put_option(out, options[i], conf_setting(section, i));
+    }
+    (void)fputs("\n  ]", out);
+}
+
+/* ---- /plugins ---------------------------------------------------------------------------- */
+
+static void put_plugin(FILE *out, const struct spoe_instance *plugin)
+{
+    const struct spoe_plugin *desc = plugin->desc;
+
+    (void)fputs("{\n  ", out);
+    put_member(out, "id", desc->id, ", ");
+    put_member(out, "version", desc->version, ", ");
+    (void)fprintf(out, "\"abi\": \"%u.%u\",\n  ", desc->abi_major, desc->abi_minor);
+    put_member(out, "path", plugin->path, ",\n  ");
+    put_member(out, "help", desc->help, ",\n  \"messages\": [");
+    for (uint32_t i = 0; i < plugin->n_messages; i++) {
+        (void)fputs(i == 0 ? "\n    {" : ",\n    {", out);
+        put_member(out, "name", desc->messages[i]->name, ", ");
+        put_member(out, "event", desc->messages[i]->event, "}");
+    }
+    (void)fputs("\n  ],\n", out);
+    put_options(out, plugin->settings, desc->options);
+    (void)fputs("\n}", out);
+}
+
+static int page_plugins(void *arg, FILE *out)
+{
+    const struct view *view = arg;
+
+    (void)fputs("[", out);
+    for (size_t i = 0; i < view->plugins->n; i++) {
+        if (i > 0)
+            (void)fputs(", ", out);
+        put_plugin(out, view->plugins->plugin[i]);
+    }
+    (void)fputs("]\n", out);
+    return 200;
+}
+
+/* ---- /status ----------------------------------------------------------------------------- */
+
+static void put_peer(FILE *out, const struct peer_group *group, uint32_t open)
+{
+    if (group->frame_size == 0) {
+        (void)fprintf(out, "    {\"versions\": null, \"connections\": %" PRIu32 "}", open);
+        return;
+    }
+    (void)fputs("    {\"versions\": ", out);
+    text_put_json(out, (struct spoe_span){group->versions, group->versions_len});
+    (void)fprintf(out,
+                  ", \"max_frame_size\": %" PRIu32 ", \"frame_size\": %" PRIu32
+                  ", \"pipelining\": %s, \"connections\": %" PRIu32 "}",
+                  group->max_frame_size, group->frame_size, group->pipelining ? "true" : "false",
+                  open);
+}
+
+static void put_worker(FILE *out, const struct worker *worker)
+{
+    uint32_t n = atomic_load_explicit(&worker->peers.n, memory_order_acquire);
+    const char *separator = "\n";
+
+    (void)fprintf(out, "  {\"connections\": %" PRIu32 ", \"messages\": %" PRIu64 ", \"peers\": [",
+                  atomic_load(&worker->n_conns),
+                  atomic_load_explicit(&worker->core.counters.messages, memory_order_relaxed));
+    for (uint32_t i = 0; i < n; i++) {
+        const struct peer_group *group = &worker->peers.group[i];
+        uint32_t open = atomic_load_explicit(&group->open, memory_order_relaxed);
+
+        if (open == 0)
+            continue;
+        (void)fputs(separator, out);
+        put_peer(out, group, open);
+        separator = ",\n";
+    }
+    (void)fputs("]}", out);
+}
+
+static void put_workers(FILE *out, const struct view *view)
+{
+    bool running = atomic_load(&view->state) != HOST_STARTING;
+    uint32_t connections = 0;
+
+    (void)fputs("  \"workers\": [", out);
+    for (uint32_t i = 0; running && i < view->shared->n_workers; i++) {
+        const struct worker *worker = worker_of(view->shared->workers[i]);
+
+        connections += atomic_load(&worker->n_conns);
+        (void)fputs(i == 0 ? "\n" : ",\n", out);
+        put_worker(out, worker);
+    }
+    (void)fprintf(out,
+                  "],\n  \"connections\": %" PRIu32 ", \"max_connections\": %" PRIu32
+                  ",\n  \"pending\": %zu, \"max_pending\": %" PRIu32 ",\n",
+                  connections, view->conf->max_connections, atomic_load(&view->shared->n_pending),
+                  view->conf->max_pending);
+}
+
+static int page_status(void *arg, FILE *out)
+{
+    const struct view *view = arg;
+
+    (void)fputs("{\n  ", out);
+    put_member(out, "version", build_version, ", ");
+    put_member(out, "commit", build_commit, ", ");
+    put_member(out, "built", build_time, ", ");
+    (void)fprintf(out, "\"abi\": \"%d.%d\",\n  ", SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
+    put_member(out, "state", state_name(view), ", ");
+    (void)fprintf(out, "\"start_time_seconds\": %" PRId64 ", \"uptime_seconds\": %" PRId64 ",\n",
+                  view->start_unix_ns / NS_PER_S,
+                  (clock_mono_ns() - view->start_mono_ns) / NS_PER_S);
+    put_workers(out, view);
+    put_options(out, view->conf->settings, host_options);
+    (void)fputs("\n}\n", out);
+    return 200;
+}
+
+const struct admin_page view_pages[] = {
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", page_metrics},
+    {"/healthz", "text/plain; charset=utf-8", page_healthz},
+    {"/readyz", "text/plain; charset=utf-8", page_readyz},
+    {"/plugins", "application/json", page_plugins},
+    {"/status", "application/json", page_status},
+    {NULL, NULL, NULL},
+};

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/admin/view.h - what the admin endpoint sees of a running host: its pages, and the host's own
+ * metrics. Everything is read without a lock while the workers go on.
+ */
+#ifndef HOST_ADMIN_VIEW_H
+#define HOST_ADMIN_VIEW_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/dispatch.h"
+#include "core/metrics.h"
+#include "core/plugin.h"
+#include "admin/http.h"
+#include "net/listener.h"
+
+/* While STARTING the workers are not looked at. */
+enum host_state { HOST_STARTING, HOST_READY, HOST_DRAINING };
+
+struct host_metrics;
+
+/* Set before the admin endpoint starts, but for `state`; outlives it. */
+struct view {
+    const struct host_conf *conf;
+    const struct plugin_set *plugins;
+    const struct route_table *routes;
+    const struct host_shared *shared;
+    const struct listeners *listeners;
+    struct metrics *metrics;
+    struct host_metrics *host_metrics;
+    int64_t start_unix_ns, start_mono_ns;
+    _Atomic int state; /* enum host_state; [any] reads */
+};
+
+/* For admin_start(), whose arg is a struct view. [const] */
+extern const struct admin_page view_pages[];
+
+/**
+ * Declare the host's families and have them collected; the routes' handlers are timed from then
+ * on. [main & not started]
+ * @return 0; -1 logged
+ */
+int host_metrics_start(struct view *view, struct route_table *routes);
+/** No worker may run any more. */
+void host_metrics_stop(struct view *view, struct route_table *routes);
+
+/** The families process_..., sorted by name, as metrics_write() writes the others. */
+void process_metrics_write(const struct view *view, FILE *out);
+
+#endif

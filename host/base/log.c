@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/base/log.c - builds each line on the stack of the thread that logs it and writes it at
+ * once. No lock and no buffer: what was logged has left the process, also before a crash.
+ */
+#include "base/log.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#define CUT_MARK "..."
+#define COMPONENT_MAX 64u
+
+/* Up to PIPE_BUF a write to a pipe is one piece, whole or not at all (POSIX write()). */
+_Static_assert(LOG_LINE_MAX <= PIPE_BUF, "lines of several threads do not mix");
+
+/* Set once, before any other thread runs. */
+static int log_max_level = SPOE_LOG_INFO;
+static enum log_format log_as = LOG_LOGFMT;
+
+/* The line as it grows; `limit` leaves room for what must still follow. */
+struct line {
+    char text[LOG_LINE_MAX];
+    size_t n, limit;
+};
+
+void log_init(int level, enum log_format format)
+{
+    log_max_level = level;
+    log_as = format;
+}
+
+bool log_enabled(int level)
+{
+    return level <= log_max_level;
+}
+
+/* Append the whole piece or nothing. */
+static bool add(struct line *line, const char *piece, size_t n)
+{
+    if (n > line->limit - line->n)
+        return false;
+    memcpy(line->text + line->n, piece, n);
+    line->n += n;
+    return true;
+}
+
+static void add_str(struct line *line, const char *s)
+{
+    (void)add(line, s, strlen(s)); /* what does not fit is cut */
+}
+
+/* Append text as it stands between quotes; false: it had to be cut. */
+static bool add_escaped(struct line *line, struct spoe_span text)
+{
+    const unsigned char *s = (const unsigned char *)text.p;
+    size_t left = text.n;
+
+    while (left > 0) {
+        size_t len = text_utf8_len(s, left), n;
+        char esc[7];
+        bool fits;
+
+        if (len == 0) {
+            fits = add(line, TEXT_REPLACEMENT, sizeof TEXT_REPLACEMENT - 1);
+            len = 1;
+        } else {
+            n = text_json_escape(s, len, esc);
+            fits = n != 0 ? add(line, esc, n) : add(line, (const char *)s, len);
+        }
+        if (!fits)
+            return false;
+        s += len;
+        left -= len;
+    }
+    return true;
+}
+
+static void add_time(struct line *line)
+{
+    struct timespec now;
+    struct tm tm;
+    char text[64];
+    size_t n;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
+    if (gmtime_r(&now.tv_sec, &tm) == NULL)
+        return; /* a year beyond int */
+    n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+    (void)snprintf(text + n, sizeof text - n, ".%03dZ", (int)(now.tv_nsec / 1000000));
+    add_str(line, text);
+}
+
+static const char *level_name(int level)
+{
+    switch (level) {
+    case SPOE_LOG_WARNING:
+        return "warning";
+    case SPOE_LOG_NOTICE:
+        return "notice";
+    case SPOE_LOG_INFO:
+        return "info";
+    default:
+        return level > SPOE_LOG_INFO ? "debug" : "error";
+    }
+}
+
+/* One write(2). Where standard error takes nothing more (closed, or full and non-blocking), the
+ * line is lost: there is nobody left to tell. */
+static void write_line(const char *text, size_t n)
+{
+    while (n > 0) {
+        ssize_t r = write(STDERR_FILENO, text, n);
+
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r <= 0)
+            return;
+        text += r;
+        n -= (size_t)r;
+    }
+}
+
+/* The component; logfmt wants quotes only around what is no plain word. */
+static void add_component(struct line *line, const char *component)
+{
+    struct spoe_span name = {component, strnlen(component, COMPONENT_MAX)};
+    bool quoted = log_as == LOG_JSON || name.n == 0;
+
+    for (size_t i = 0; i < name.n; i++)
+        quoted |= name.p[i] <= ' ' || name.p[i] > '~' || strchr("=\"\\", name.p[i]) != NULL;
+    add_str(line, quoted ? "\"" : "");
+    (void)add_escaped(line, name); /* COMPONENT_MAX fits, however it is escaped */
+    add_str(line, quoted ? "\"" : "");
+}
+
+static void emit(int level, const char *component, uint64_t held, struct spoe_span text)
+{
+    const bool json = log_as == LOG_JSON;
+    const char *const tail = json ? "\"}\n" : "\"\n";
+    const int saved_errno = errno;
+    struct line line;
+    char count[32];
+
+    line.n = 0;
+    line.limit = sizeof line.text - strlen(tail) - strlen(CUT_MARK);
+    add_str(&line, json ? "{\"time\":\"" : "time=");
+    add_time(&line);
+    add_str(&line, json ? "\",\"level\":\"" : " level=");
+    add_str(&line, level_name(level));
+    add_str(&line, json ? "\",\"component\":" : " component=");
+    add_component(&line, component);
+    if (held > 0) {
+        (void)snprintf(count, sizeof count, json ? ",\"held\":%ju" : " held=%ju", (uintmax_t)held);
+        add_str(&line, count);
+    }
+    add_str(&line, json ? ",\"msg\":\"" : " msg=\"");
+    if (!add_escaped(&line, text)) {
+        line.limit += strlen(CUT_MARK);
+        add_str(&line, CUT_MARK);
+    }
+    line.limit = sizeof line.text;
+    add_str(&line, tail);
+    write_line(line.text, line.n);
+    errno = saved_errno;
+}
+
+static void emit_format(int level, const char *component, uint64_t held, const char *format,
+                        va_list ap) __attribute__((format(printf, 4, 0)));
+static void emit_format(int level, const char *component, uint64_t held, const char *format,
+                        va_list ap)
+{
+    char text[LOG_LINE_MAX]; /* what does not fit here does not fit in the line either */
+    int n = vsnprintf(text, sizeof text, format, ap);
+
+    if (n < 0)
+        n = 0;
+    if ((size_t)n >= sizeof text)
+        n = (int)sizeof text - 1;
+    emit(level, component, held, (struct spoe_span){text, (size_t)n});
+}
+
+void log_line(int level, const char *component, const char *format, ...)
+{
+    va_list ap;
+
+    if (!log_enabled(level))
+        return;
+    va_start(ap, format);
+    emit_format(level, component, 0, format, ap);
+    va_end(ap);
+}
+
+void log_span(int level, const char *component, struct spoe_span text)
+{
+    if (log_enabled(level))
+        emit(level, component, 0, text);
+}
+
+void log_limited(struct log_limit *limit, int level, const char *component, const char *format, ...)
+{
+    int64_t now, next;
+    va_list ap;
+
+    if (!log_enabled(level))
+        return;
+    now = clock_mono_ns();
+    next = atomic_load_explicit(&limit->next_ns, memory_order_relaxed);
+    /* Whoever moves the time on writes; a thread that loses that race is within the second. */
+    if (now < next || !atomic_compare_exchange_strong(&limit->next_ns, &next, now + NS_PER_S)) {
+        atomic_fetch_add_explicit(&limit->held, 1, memory_order_relaxed);
+        return;
+    }
+    va_start(ap, format);
+    emit_format(level, component, atomic_exchange(&limit->held, 0), format, ap);
+    va_end(ap);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/base/counters.h - what the plugin counts.
+ *
+ * One set is everybody's. What each message counts would make workers wait for each other's cache
+ * lines, so each worker has a set of its own beside it, which nobody else writes; a counter's value
+ * is the sum over all sets.
+ */
+#ifndef OTEL_BASE_COUNTERS_H
+#define OTEL_BASE_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(name): one counter, by its name in the line of totals; docs/otel.md explains each. */
+#define OTEL_COUNTERS(X)                                                                           \
+    X(requests)          /* request messages */                                                    \
+    X(backends)          /* backend request messages */                                            \
+    X(responses)         /* response messages */                                                   \
+    X(opened)            /* requests opened: each ends as one of the next four */                  \
+    X(ended)             /* ended by their response */                                             \
+    X(evicted)           /* ended by span-ttl */                                                   \
+    X(ended_at_stop)     /* ended as incomplete by the shutdown */                                 \
+    X(lost_open)         /* still open when the shutdown's time was over */                        \
+    X(unsampled)         /* requests that were not sampled; in none of the four */                 \
+    X(capped)            /* of these, over sample-max-per-second */                                \
+    X(kept_errors)       /* of these, exported for a 5xx: keep-errors */                           \
+    X(attached)          /* CLIENT spans opened, by a backend message */                           \
+    X(missing_id)        /* messages with no or an empty unique-id */                              \
+    X(long_id)           /* messages with an id above STORE_KEY_MAX */                             \
+    X(duplicate_id)      /* request messages whose id was open */                                  \
+    X(duplicate_backend) /* backend messages for a request that had one */                         \
+    X(unknown_id)        /* backend and response messages whose id was not open */                 \
+    X(excluded)          /* request messages of excluded paths, which open nothing */              \
+    X(excluded_later)    /* backend and response messages of those */                              \
+    X(refused)           /* requests over span-store-max */                                        \
+    X(no_memory)         /* messages without effect for want of memory */                          \
+    X(unanswered)        /* answers that did not fit or came too late */                           \
+    X(dropped)           /* spans over span-queue-max */
+
+struct counters {
+#define X(name) _Atomic uint64_t name;
+    OTEL_COUNTERS(X)
+#undef X
+    _Atomic(struct counters *) next; /* the workers' sets; the first one is everybody's */
+};
+
+/** Threads: [any] */
+static inline void count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/** The same in a worker's own set. Threads: the worker's */
+static inline void count_own(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+/** One counter of one set. */
+static inline uint64_t counted(_Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/**
+ * Add a worker's set.
+ * @return [borrow from all, until counters_fini()] NULL: out of memory
+ * Threads: [any]
+ */
+struct counters *counters_add(struct counters *all);
+/** Free the workers' sets. No other thread may use them. */
+void counters_fini(struct counters *all);
+
+/** A counter's value. @param offset  of the counter in the struct. Threads: [any] */
+uint64_t counters_sum(struct counters *all, size_t offset);
+#define COUNTED(all, name) counters_sum((all), offsetof(struct counters, name))
+
+#endif

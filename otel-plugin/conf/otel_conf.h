@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/conf/otel_conf.h - the plugin's options, from the host's settings to one struct.
+ */
+#ifndef OTEL_CONF_OTEL_CONF_H
+#define OTEL_CONF_OTEL_CONF_H
+
+#include "conf/options.h"
+#include "base/conf_types.h"
+#include "send/exporter.h"
+#include "conf/resource.h"
+#include "signal/span.h"
+
+struct otel_conf {
+    struct exporter_conf exporter; /* its strings and lists are the ones below, or constant */
+    bool disabled;                 /* OTEL_SDK_DISABLED: no span is made, nothing is answered */
+    struct sampler_conf sampler;
+    enum trust_inbound trust_inbound;
+    struct propagator_conf propagators;
+    unsigned variables; /* of HAProxy: CONTEXT_BIT() of each that may be answered */
+    enum semconv_mode semconv;
+    struct span_limits limits;
+    int64_t span_ttl_ns;
+    size_t span_store_max, span_queue_max;
+    char *known_methods; /* comma-separated; never NULL */
+    char *exclude_paths; /* comma-separated; NULL: none */
+    char *redact_query;  /* comma-separated keys; "*": every one; NULL: none */
+
+    char *endpoint, *url, *service_name, *tls_ca, *tls_cert, *tls_key, *headers, *headers_file;
+    struct resource resource;
+};
+
+/**
+ * Read and check. Everything that is wrong is reported through config_error().
+ * @param ret  zero-initialised; otel_conf_fini() is due also after a failure
+ * @return SPOE_OK; SPOE_E_CONFIG reported; SPOE_E_NOMEM
+ */
+spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_config *cfg,
+                           struct otel_conf *ret);
+void otel_conf_fini(struct otel_conf *conf);
+
+/** The name of a mode of TLS, as it is configured. */
+const char *otel_tls_name(enum otlp_tls tls);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/input/context.c - from the request message's arguments to a context, and from a
+ * context to HAProxy's variables.
+ *
+ * Who decides about sampling: the argument `sample`, else the sampler; the cap has the last word.
+ */
+#include "input/context.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include <spoe/util.h>
+
+#include "input/handlers.h"
+#include "input/messages.h"
+
+const struct context_policy context_policy_default = {
+    .propagators = {.set = PROPAGATOR_TRACECONTEXT, .list = {PROPAGATOR_TRACECONTEXT}, .n = 1},
+    .variables = CONTEXT_BIT(CONTEXT_TRACEPARENT),
+};
+
+static const char *const variable_names[N_CONTEXT_VARIABLES] = {
+#define X(name, text) [CONTEXT_##name] = (text),
+    CONTEXT_VARIABLES(X)
+#undef X
+};
+
+unsigned context_variable_bit(const char *name, size_t n)
+{
+    for (unsigned i = 0; i < N_CONTEXT_VARIABLES; i++)
+        if (strlen(variable_names[i]) == n && memcmp(variable_names[i], name, n) == 0)
+            return CONTEXT_BIT(i);
+    return 0;
+}
+
+static const struct context_policy *policy_of(const struct handlers *handlers)
+{
+    return handlers->policy != NULL ? handlers->policy : &context_policy_default;
+}
+
+/* ---- in ---------------------------------------------------------------------------------- */
+
+static struct text text_arg(const struct spoe_value *value)
+{
+    return value->type == SPOE_T_STR ? (struct text){value->u.s.p, value->u.s.n}
+                                     : (struct text){NULL, 0};
+}
+
+static struct inbound read_inbound(const struct context_policy *policy,
+                                   const struct spoe_value *slot)
+{
+    const struct carrier carrier = {.traceparent = text_arg(&slot[REQUEST_TRACEPARENT]),
+                                    .traceparent_again =
+                                        slot[REQUEST_TRACEPARENT2].type == SPOE_T_STR,
+                                    .b3 = text_arg(&slot[REQUEST_B3]),
+                                    .b3_multi = {.trace_id = text_arg(&slot[REQUEST_B3_TRACE_ID]),
+                                                 .span_id = text_arg(&slot[REQUEST_B3_SPAN_ID]),
+                                                 .sampled = text_arg(&slot[REQUEST_B3_SAMPLED]),
+                                                 .flags = text_arg(&slot[REQUEST_B3_FLAGS])}};
+
+    if (policy->trust_inbound == TRUST_INBOUND_IGNORE)
+        return (struct inbound){.has_parent = false};
+    return propagators_read(&policy->propagators, &carrier);
+}
+
+static size_t read_tracestate(const struct spoe_value *slot, char ret[TRACESTATE_MAX])
+{
+    const struct text lines[] = {text_arg(&slot[REQUEST_TRACESTATE]),
+                                 text_arg(&slot[REQUEST_TRACESTATE2]),
+                                 text_arg(&slot[REQUEST_TRACESTATE3])};
+
+    return tracestate_read(lines, sizeof lines / sizeof lines[0], ret);
+}
+
+static bool is_one_of(struct spoe_span text, const char *const *words)
+{
+    for (; *words != NULL; words++)
+        if (text.n == strlen(*words) && strncasecmp(text.p, *words, text.n) == 0)
+            return true;
+    return false;
+}
+
+/* What HAProxy's configuration wants. @return false: nothing that can be understood */
+static bool read_sample(const struct spoe_value *value, bool *ret)
+{
+    static const char *const yes[] = {"1", "true", "yes", "on", NULL};
+    static const char *const no[] = {"0", "false", "no", "off", NULL};
+    int64_t n;
+
+    if (value->type == SPOE_T_BOOL) {
+        *ret = value->u.b != 0;
+        return true;
+    }
+    if (spoe_get_int(value, &n)) {
+        *ret = n != 0;
+        return true;
+    }
+    if (value->type != SPOE_T_STR)
+        return false;
+    *ret = is_one_of(value->u.s, yes);
+    return *ret || is_one_of(value->u.s, no);
+}
+
+static bool decide(struct handlers *handlers, const struct spoe_message *msg,
+                   const struct inbound *inbound, const uint8_t trace_id[16])
+{
+    bool sampled;
+
+    if (!read_sample(&msg->slot[REQUEST_SAMPLE], &sampled))
+        sampled = sampler_decide(&policy_of(handlers)->sampler, inbound, trace_id);
+    if (sampled && !rate_cap_pass(&handlers->rate_cap, msg->recv_mono_ns)) {
+        count(&handlers->counters->capped, 1);
+        return false;
+    }
+    return sampled;
+}
+
+void context_begin(struct handlers_worker *worker, const struct spoe_message *msg,
+                   struct new_context *ret)
+{
+    struct handlers *handlers = worker->shared;
+    const struct context_policy *policy = policy_of(handlers);
+    const struct inbound inbound = read_inbound(policy, msg->slot);
+    struct trace_context *context = &ret->context;
+    bool sampled;
+
+    ret->has_parent = inbound.has_parent;
+    ret->tracestate_len = 0;
+    if (inbound.has_parent) {
+        *context = inbound.parent;
+        memcpy(ret->parent_id, context->span_id, sizeof ret->parent_id);
+        if (inbound.w3c) /* a tracestate belongs to its traceparent, never to a B3 context */
+            ret->tracestate_len = read_tracestate(msg->slot, ret->tracestate);
+    } else {
+        id_trace(&worker->ids, context->trace_id);
+    }
+    id_span(&worker->ids, context->span_id);
+
+    sampled = decide(handlers, msg, &inbound, context->trace_id);
+    context->debug = inbound.debug && sampled;
+    if (!inbound.has_parent)
+        context->flags = sampled ? TRACE_FLAG_SAMPLED | TRACE_FLAG_RANDOM : 0;
+    else if (sampled)
+        context->flags |= TRACE_FLAG_SAMPLED; /* the random flag goes on as it came: 4.3 */
+    else
+        context->flags &= (uint8_t)~TRACE_FLAG_SAMPLED;
+    ret->record = sampled || policy->keep_errors;
+    if (!sampled)
+        count(&handlers->counters->unsampled, 1);
+}
+
+/* ---- out --------------------------------------------------------------------------------- */
+
+/* One answer while it is written: what of it is wanted, and whether all went in so far. */
+struct answer {
+    const struct handlers *handlers;
+    struct spoe_request *req;
+    unsigned wanted;
+    bool failed;
+};
+
+static void set(struct answer *answer, enum context_variable variable,
+                const struct spoe_value *value)
+{
+    if ((answer->wanted & CONTEXT_BIT(variable)) == 0 || answer->failed)
+        return;
+    answer->failed =
+        answer->handlers->host->set_var(answer->req, SPOE_SCOPE_TXN,
+                                        spoe_str(variable_names[variable]), value) != SPOE_OK;
+}
+
+static void set_text(struct answer *answer, enum context_variable variable, const char *p, size_t n)
+{
+    const struct spoe_value value = spoe_value_str((struct spoe_span){p, n});
+
+    set(answer, variable, &value);
+}
+
+static void write_answer(struct handlers *handlers, struct spoe_request *req,
+                         const struct trace_context *context, const struct new_context *request)
+{
+    const struct context_policy *policy = policy_of(handlers);
+    const struct spoe_value sampled = spoe_value_bool(context_is_sampled(context));
+    struct answer answer = {.handlers = handlers, .req = req, .wanted = policy->variables};
+    char traceparent[TRACEPARENT_LEN], b3[B3_SINGLE_LEN];
+
+    traceparent_format(context, traceparent); /* the ids are in it */
+    if ((policy->propagators.set & PROPAGATOR_TRACECONTEXT) != 0)
+        set_text(&answer, CONTEXT_TRACEPARENT, traceparent, sizeof traceparent);
+    if (request != NULL)
+        set_text(&answer, CONTEXT_TRACE_ID, traceparent + TRACEPARENT_TRACE_ID,
+                 2 * sizeof context->trace_id);
+    set_text(&answer, CONTEXT_SPAN_ID, traceparent + TRACEPARENT_SPAN_ID,
+             2 * sizeof context->span_id);
+    if (request != NULL)
+        set(&answer, CONTEXT_SAMPLED, &sampled);
+    if ((policy->propagators.set & (PROPAGATOR_B3 | PROPAGATOR_B3MULTI)) != 0) {
+        b3_write_single(context, b3);
+        set_text(&answer, CONTEXT_B3, b3, sizeof b3);
+    }
+    if (request != NULL && request->tracestate_len > 0)
+        set_text(&answer, CONTEXT_TRACESTATE, request->tracestate, request->tracestate_len);
+    if (answer.failed)
+        count(&handlers->counters->unanswered, 1);
+}
+
+void context_answer(struct handlers *handlers, struct spoe_request *req,
+                    const struct new_context *context)
+{
+    write_answer(handlers, req, &context->context, context);
+}
+
+void context_answer_child(struct handlers *handlers, struct spoe_request *req,
+                          const struct trace_context *context)
+{
+    write_answer(handlers, req, context, NULL);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/input/context.h - which trace a request belongs to, whether it is sampled, and
+ * what HAProxy is told of that.
+ *
+ *   on-http-request          traceparent, trace_id, span_id, sampled, b3, tracestate
+ *   on-backend-http-request  traceparent, span_id, b3 again: the others stay as they are
+ *
+ * All are variables of scope txn. traceparent and tracestate need the propagator tracecontext, b3
+ * needs b3 or b3multi, tracestate is set only where one came in. span_id and the context in
+ * traceparent and b3 are the SERVER span's at first, then the CLIENT span's.
+ */
+#ifndef OTEL_INPUT_CONTEXT_H
+#define OTEL_INPUT_CONTEXT_H
+
+#include <stdbool.h>
+
+#include <spoe/plugin.h>
+
+#include "context/propagator.h"
+#include "context/tracestate.h"
+#include "context/sampler.h"
+
+/* The variables, in the order in which they are set: what is needed most comes first. */
+#define CONTEXT_VARIABLES(X)                                                                       \
+    X(TRACEPARENT, "traceparent") /* the next hop's parent, W3C */                                 \
+    X(TRACE_ID, "trace_id")       /* 32 digits */                                                  \
+    X(SPAN_ID, "span_id")         /* 16 digits */                                                  \
+    X(SAMPLED, "sampled")         /* boolean */                                                    \
+    X(B3, "b3")                   /* the next hop's parent, B3 single */                           \
+    X(TRACESTATE, "tracestate")   /* as it came in */
+
+enum context_variable {
+#define X(name, text) CONTEXT_##name,
+    CONTEXT_VARIABLES(X)
+#undef X
+        N_CONTEXT_VARIABLES
+};
+#define CONTEXT_BIT(variable) (1u << (variable))
+
+/* The configuration of all this; [const] once the workers run. */
+struct context_policy {
+    struct propagator_conf propagators;
+    enum trust_inbound trust_inbound;
+    struct sampler sampler;
+    bool keep_errors;   /* requests that are passed over get spans all the same, for a 5xx */
+    unsigned variables; /* CONTEXT_BIT() of each that may be set */
+};
+
+/* W3C in and out, every request sampled, traceparent alone answered. */
+extern const struct context_policy context_policy_default;
+
+struct new_context {
+    struct trace_context context; /* the SERVER span's; its flags say whether it is sampled */
+    uint8_t parent_id[8];
+    bool has_parent;
+    bool record; /* make spans: sampled, or kept in case of an error */
+    size_t tracestate_len;
+    char tracestate[TRACESTATE_MAX];
+};
+
+/** CONTEXT_BIT() of the variable of that name; 0: there is none. */
+unsigned context_variable_bit(const char *name, size_t n);
+
+struct handlers;
+struct handlers_worker;
+
+/** Decide about a new request. @param msg  MESSAGE_REQUEST */
+void context_begin(struct handlers_worker *worker, const struct spoe_message *msg,
+                   struct new_context *ret);
+
+/** Answer a request message. */
+void context_answer(struct handlers *handlers, struct spoe_request *req,
+                    const struct new_context *context);
+/** Answer a backend message. @param context  the CLIENT span's */
+void context_answer_child(struct handlers *handlers, struct spoe_request *req,
+                          const struct trace_context *context);
+
+static inline bool context_is_sampled(const struct trace_context *context)
+{
+    return (context->flags & TRACE_FLAG_SAMPLED) != 0;
+}
+
+#endif

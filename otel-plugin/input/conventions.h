@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/input/conventions.h - every conventional attribute, and which argument of a
+ * message becomes which attribute. docs/otel.md has the same tables; a test compares them.
+ *
+ * Sources: https://opentelemetry.io/docs/specs/semconv/http/http-spans/ and its registry for the
+ * stable names; docs/non-normative/http-migration.md of the conventions for the old ones (v1.20).
+ */
+#ifndef OTEL_INPUT_CONVENTIONS_H
+#define OTEL_INPUT_CONVENTIONS_H
+
+/*
+ * X(id, stable name, old name on SERVER, old name on CLIENT, stays); names as numbers of
+ * span/known_keys.h, which has their texts.
+ * Old names are written beside the stable ones with http/dup and in their place with http/old;
+ * NONE: the name never changed. `stays`: HAProxy's agents wrote the stable name beside the old
+ * HTTP ones all along, so http/old keeps it, too.
+ */
+#define OTEL_ATTRIBUTES(X)                                                                         \
+    X(METHOD, HTTP_REQUEST_METHOD, HTTP_METHOD, HTTP_METHOD, 0)                                    \
+    /* Set after METHOD, so the old name ends up with the method as it came. */                    \
+    X(METHOD_ORIGINAL, HTTP_REQUEST_METHOD_ORIGINAL, HTTP_METHOD, HTTP_METHOD, 0)                  \
+    X(STATUS_CODE, HTTP_RESPONSE_STATUS_CODE, HTTP_STATUS_CODE, HTTP_STATUS_CODE, 0)               \
+    X(RESEND_COUNT, HTTP_REQUEST_RESEND_COUNT, HTTP_RESEND_COUNT, HTTP_RESEND_COUNT, 0)            \
+    X(REQUEST_SIZE, HTTP_REQUEST_BODY_SIZE, HTTP_REQUEST_CONTENT_LENGTH,                           \
+      HTTP_REQUEST_CONTENT_LENGTH, 0)                                                              \
+    X(RESPONSE_SIZE, HTTP_RESPONSE_BODY_SIZE, HTTP_RESPONSE_CONTENT_LENGTH,                        \
+      HTTP_RESPONSE_CONTENT_LENGTH, 0)                                                             \
+    X(ROUTE, HTTP_ROUTE, NONE, NONE, 0)                                                            \
+    X(URL_PATH, URL_PATH, HTTP_TARGET, HTTP_TARGET, 0)                                             \
+    /* The old convention has the query behind http.target's path. */                              \
+    X(URL_QUERY, URL_QUERY, HTTP_TARGET, HTTP_TARGET, 0)                                           \
+    X(URL_SCHEME, URL_SCHEME, HTTP_SCHEME, HTTP_SCHEME, 0)                                         \
+    X(URL_FULL, URL_FULL, HTTP_URL, HTTP_URL, 0)                                                   \
+    X(SERVER_ADDRESS, SERVER_ADDRESS, NET_HOST_NAME, NET_PEER_NAME, 1)                             \
+    X(SERVER_PORT, SERVER_PORT, NET_HOST_PORT, NET_PEER_PORT, 1)                                   \
+    X(CLIENT_ADDRESS, CLIENT_ADDRESS, HTTP_CLIENT_IP, HTTP_CLIENT_IP, 1)                           \
+    X(CLIENT_PORT, CLIENT_PORT, NONE, NONE, 0)                                                     \
+    X(PEER_ADDRESS, NETWORK_PEER_ADDRESS, NET_SOCK_PEER_ADDR, NET_SOCK_PEER_ADDR, 0)               \
+    X(PEER_PORT, NETWORK_PEER_PORT, NET_SOCK_PEER_PORT, NET_SOCK_PEER_PORT, 0)                     \
+    X(LOCAL_ADDRESS, NETWORK_LOCAL_ADDRESS, NET_SOCK_HOST_ADDR, NET_SOCK_HOST_ADDR, 0)             \
+    X(LOCAL_PORT, NETWORK_LOCAL_PORT, NET_SOCK_HOST_PORT, NET_SOCK_HOST_PORT, 0)                   \
+    X(PROTOCOL_VERSION, NETWORK_PROTOCOL_VERSION, NET_PROTOCOL_VERSION, NET_PROTOCOL_VERSION, 0)   \
+    X(USER_AGENT, USER_AGENT_ORIGINAL, NONE, NONE, 0)                                              \
+    X(ERROR_TYPE, ERROR_TYPE, NONE, NONE, 0)                                                       \
+    X(TLS_NAME, TLS_PROTOCOL_NAME, NONE, NONE, 0)                                                  \
+    X(TLS_VERSION, TLS_PROTOCOL_VERSION, NONE, NONE, 0)                                            \
+    X(TLS_NEXT_PROTOCOL, TLS_NEXT_PROTOCOL, NONE, NONE, 0)                                         \
+    X(TLS_RESUMED, TLS_RESUMED, NONE, NONE, 0)                                                     \
+    X(FRONTEND_NAME, HAPROXY_FRONTEND_NAME, NONE, NONE, 0)                                         \
+    X(FRONTEND_PORT, HAPROXY_FRONTEND_PORT, NONE, NONE, 0)                                         \
+    X(BACKEND_NAME, HAPROXY_BACKEND_NAME, NONE, NONE, 0)                                           \
+    X(SERVER_NAME, HAPROXY_SERVER_NAME, NONE, NONE, 0)                                             \
+    X(TIME_HANDSHAKE, HAPROXY_TIME_HANDSHAKE, NONE, NONE, 0)                                       \
+    X(TIME_QUEUE, HAPROXY_TIME_QUEUE, NONE, NONE, 0)                                               \
+    X(TIME_CONNECT, HAPROXY_TIME_CONNECT, NONE, NONE, 0)                                           \
+    X(TIME_RESPONSE, HAPROXY_TIME_RESPONSE, NONE, NONE, 0)                                         \
+    X(REDISPATCHED, HAPROXY_REDISPATCHED, NONE, NONE, 0)                                           \
+    X(REUSED, HAPROXY_CONNECTION_REUSED, NONE, NONE, 0)                                            \
+    X(CACHE_HIT, HAPROXY_CACHE_HIT, NONE, NONE, 0)                                                 \
+    X(TERMINATION_STATE, HAPROXY_TERMINATION_STATE, NONE, NONE, 0)
+
+/*
+ * X(argument, kind of value, attribute, spans that open with it, spans of the response message)
+ * Spans are S, C, SC or NO. The request message opens SERVER, the backend message CLIENT; where an
+ * argument has no conventional place on the message's span, it keeps its own name. Kinds:
+ *   TEXT     a text, or a value as text; none where it is empty
+ *   INT      an integer, or its digits; none below 0, as HAProxy's timers are that never ran
+ *   COUNT    an INT that is not 0
+ *   BOOL     ADDRESS an address or a text     PORT 1 to 65535, or its digits
+ *   VERSION  of HTTP, "2.0" written as "2"    TLS  whether TLS is spoken: https or http
+ *   TLSVER   TLSv1.3, taken apart             PEER  PORT, also for network.peer.port
+ *   QUERY, URL  redacted                      ROUTE  names the span, too
+ *   START, END  microseconds since 1970       NONE  not for attributes
+ */
+#define OTEL_ARGUMENTS(X)                                                                          \
+    X("start", START, NONE, SC, NO)                                                                \
+    X("end", END, NONE, NO, SC)                                                                    \
+    X("query", QUERY, URL_QUERY, SC, S)                                                            \
+    X("url.query", QUERY, URL_QUERY, SC, S)                                                        \
+    X("url.full", URL, URL_FULL, SC, C)                                                            \
+    X("scheme", TEXT, URL_SCHEME, SC, S)                                                           \
+    X("ssl_bc", TLS, URL_SCHEME, NO, C)                                                            \
+    X("ver", VERSION, PROTOCOL_VERSION, SC, S)                                                     \
+    X("res_ver", VERSION, PROTOCOL_VERSION, NO, C)                                                 \
+    X("user_agent", TEXT, USER_AGENT, SC, S)                                                       \
+    X("route", ROUTE, ROUTE, S, S)                                                                 \
+    X("http.route", ROUTE, ROUTE, S, S)                                                            \
+    X("client_addr", ADDRESS, CLIENT_ADDRESS, S, S)                                                \
+    X("src_port", PEER, CLIENT_PORT, S, S)                                                         \
+    X("dst", ADDRESS, LOCAL_ADDRESS, S, S)                                                         \
+    X("dst_port", PORT, LOCAL_PORT, S, S)                                                          \
+    X("srv_addr", ADDRESS, SERVER_ADDRESS, C, C)                                                   \
+    X("srv_port", PORT, SERVER_PORT, C, C)                                                         \
+    X("bc_src", ADDRESS, LOCAL_ADDRESS, NO, C)                                                     \
+    X("bc_src_port", PORT, LOCAL_PORT, NO, C)                                                      \
+    X("tls_version", TLSVER, TLS_VERSION, S, S)                                                    \
+    X("tls_alpn", TEXT, TLS_NEXT_PROTOCOL, S, S)                                                   \
+    X("tls_resumed", BOOL, TLS_RESUMED, S, S)                                                      \
+    X("req_size", INT, REQUEST_SIZE, SC, S)                                                        \
+    X("res_size", INT, RESPONSE_SIZE, NO, SC)                                                      \
+    X("retries", COUNT, RESEND_COUNT, NO, C)                                                       \
+    X("redispatched", BOOL, REDISPATCHED, NO, C)                                                   \
+    X("bc_reused", BOOL, REUSED, NO, C)                                                            \
+    X("cache_hit", BOOL, CACHE_HIT, NO, S)                                                         \
+    X("term_state", TEXT, TERMINATION_STATE, NO, S)                                                \
+    X("handshake_ms", INT, TIME_HANDSHAKE, S, S)                                                   \
+    X("queue_ms", INT, TIME_QUEUE, NO, C)                                                          \
+    X("connect_ms", INT, TIME_CONNECT, NO, C)                                                      \
+    X("response_ms", INT, TIME_RESPONSE, NO, C)                                                    \
+    X("unique-id", NONE, NONE, NO, NO)                                                             \
+    X("traceparent", NONE, NONE, NO, NO)                                                           \
+    X("traceparent2", NONE, NONE, NO, NO)                                                          \
+    X("tracestate", NONE, NONE, NO, NO)                                                            \
+    X("tracestate2", NONE, NONE, NO, NO)                                                           \
+    X("tracestate3", NONE, NONE, NO, NO)                                                           \
+    X("baggage", NONE, NONE, NO, NO)                                                               \
+    X("b3", NONE, NONE, NO, NO)                                                                    \
+    X("x-b3-traceid", NONE, NONE, NO, NO)                                                          \
+    X("x-b3-spanid", NONE, NONE, NO, NO)                                                           \
+    X("x-b3-parentspanid", NONE, NONE, NO, NO)                                                     \
+    X("x-b3-sampled", NONE, NONE, NO, NO)                                                          \
+    X("x-b3-flags", NONE, NONE, NO, NO)                                                            \
+    X("sample", NONE, NONE, NO, NO)                                                                \
+    X("custom_attrs", NONE, NONE, NO, NO)
+
+enum otel_attr {
+    ATTR_NONE,
+#define X(id, ...) ATTR_##id,
+    OTEL_ATTRIBUTES(X)
+#undef X
+        N_ATTRS
+};
+
+#endif

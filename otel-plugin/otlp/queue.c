@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/otlp/queue.c - a list of chunks per writer; shared are a few counts and a condition.
+ *
+ * The consumer says how many spans it waits for (`wanted`), so that a producer signals only when
+ * that many are there: with batches of 512 most pushes wake nobody. Producer and consumer each
+ * write one of `waiting` and `wanted` and then read the other, in one order for all threads, so
+ * that one of them sees that it is time.
+ */
+#include "otlp/queue.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "otlp/span_wire.h"
+
+#define NS_PER_S INT64_C(1000000000)
+#define CACHE_LINE 64u
+
+#define IDLE_MAX 32u /* chunks that a writer keeps for later */
+
+struct span_writer {
+    _Alignas(CACHE_LINE) struct span_queue *queue;
+    struct span_writer *next; /* of the queue's; set before it is there */
+    pthread_mutex_t lock;     /* guards all below */
+    struct span_chunk *head;
+    struct span_chunk *tail; /* the last in the list, which is being filled; NULL: none is */
+    struct span_chunk *idle;
+    size_t n_idle;
+    uint64_t pushed;
+};
+
+struct span_queue {
+    size_t max, chunk_spans, chunk_bytes;
+    _Atomic(struct span_writer *) writers; /* it only grows */
+    struct span_writer *turn;              /* the consumer's: where it goes on */
+    _Atomic uint64_t dropped;
+    pthread_mutex_t lock;                     /* guards `woken` and the sleep; taken alone */
+    pthread_cond_t ready;                     /* CLOCK_MONOTONIC */
+    bool woken;                               /* span_queue_wake() was called and not yet seen */
+    _Alignas(CACHE_LINE) _Atomic size_t used; /* places: waiting and in flight */
+    _Atomic size_t waiting;
+    _Atomic size_t wanted; /* the consumer sleeps until so many wait; 0: it does not sleep */
+    _Atomic size_t in_flight;
+};
+
+static void lock(pthread_mutex_t *mutex)
+{
+    int rc = pthread_mutex_lock(mutex);
+
+    assert(rc == 0);
+    (void)rc;
+}
+
+static void unlock(pthread_mutex_t *mutex)
+{
+    int rc = pthread_mutex_unlock(mutex);
+
+    assert(rc == 0);
+    (void)rc;
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+struct span_queue *span_queue_create(size_t max, size_t batch_max, size_t bytes_max)
+{
+    struct span_queue *queue = aligned_alloc(CACHE_LINE, sizeof *queue);
+    pthread_condattr_t attr;
+
+    assert(max > 0 && batch_max > 0);
+    if (queue == NULL)
+        return NULL;
+    *queue = (struct span_queue){
+        .max = max,
+        .chunk_spans = batch_max / ((batch_max + SPAN_CHUNK_SPANS - 1) / SPAN_CHUNK_SPANS),
+        .chunk_bytes = min_size(SPAN_CHUNK_BYTES, bytes_max / 4)};
+    if (pthread_mutex_init(&queue->lock, NULL) != 0)
+        goto free_queue;
+    if (pthread_condattr_init(&attr) != 0)
+        goto destroy_lock;
+    if (pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0 ||
+        pthread_cond_init(&queue->ready, &attr) != 0)
+        goto destroy_attr;
+    (void)pthread_condattr_destroy(&attr); /* cannot fail after init */
+    return queue;
+
+destroy_attr:
+    (void)pthread_condattr_destroy(&attr);
+destroy_lock:
+    (void)pthread_mutex_destroy(&queue->lock);
+free_queue:
+    free(queue);
+    return NULL;
+}
+
+static void free_chunks(struct span_chunk *chunk)
+{
+    while (chunk != NULL) {
+        struct span_chunk *next = chunk->next;
+
+        free(chunk);
+        chunk = next;
+    }
+}
+
+void span_queue_destroy(struct span_queue *queue)
+{
+    struct span_writer *writer, *next;
+
+    if (queue == NULL)
+        return;
+    for (writer = atomic_load(&queue->writers); writer != NULL; writer = next) {
+        next = writer->next;
+        free_chunks(writer->head);
+        free_chunks(writer->idle);
+        (void)pthread_mutex_destroy(&writer->lock);
+        free(writer);
+    }
+    (void)pthread_cond_destroy(&queue->ready);
+    (void)pthread_mutex_destroy(&queue->lock);
+    free(queue);
+}
+
+struct span_writer *span_queue_writer(struct span_queue *queue)
+{
+    struct span_writer *writer = aligned_alloc(CACHE_LINE, sizeof *writer);
+
+    if (writer == NULL)
+        return NULL;
+    *writer = (struct span_writer){.queue = queue};
+    if (pthread_mutex_init(&writer->lock, NULL) != 0) {
+        free(writer);
+        return NULL;
+    }
+    writer->next = atomic_load(&queue->writers);
+    while (!atomic_compare_exchange_weak(&queue->writers, &writer->next, writer))
+        continue;
+    return writer;
+}
+
+/* ---- producer ---------------------------------------------------------------------------- */
+
+/* An empty chunk at the end of the writer's list. @param bytes  at least so many */
+static struct span_chunk *add_chunk(struct span_writer *writer, size_t bytes)
+{
+    struct span_chunk *chunk = writer->idle;
+    size_t size = writer->queue->chunk_bytes;
+
+    if (bytes > size) {
+        size = bytes;
+        chunk = NULL;
+    }
+    if (chunk != NULL) {
+        writer->idle = chunk->next;
+        writer->n_idle--;
+    } else {
+        chunk = malloc(sizeof *chunk + size);
+        if (chunk == NULL)
+            return NULL;
+    }
+    *chunk = (struct span_chunk){._writer = writer, ._size = (uint32_t)size};
+    if (writer->tail != NULL)
+        writer->tail->next = chunk;
+    else
+        writer->head = chunk;
+    writer->tail = chunk;
+    return chunk;
+}
+
+/* The chunk for n spans of at most so many bytes. @return NULL: out of memory */
+static struct span_chunk *chunk_for(struct span_writer *writer, size_t n, size_t bytes)
+{
+    const struct span_queue *queue = writer->queue;
+    struct span_chunk *chunk = writer->tail;
+
+    if (chunk != NULL && chunk->n + n <= queue->chunk_spans &&
+        chunk->len + bytes <= queue->chunk_bytes)
+        return chunk;
+    return add_chunk(writer, bytes);
+}
+
+static void put_span(struct span_chunk *chunk, const struct span *span)
+{
+    chunk->len += (uint32_t)span_wire_put(span, chunk->bytes + chunk->len);
+    chunk->n++;
+    if (span->dropped_attributes > 0 || span->dropped_events > 0) {
+        if (chunk->attributes_dropped == 0 && chunk->events_dropped == 0) {
+            chunk->first_attributes_dropped = span->dropped_attributes;
+            chunk->first_events_dropped = span->dropped_events;
+        }
+        chunk->attributes_dropped += span->dropped_attributes;
+        chunk->events_dropped += span->dropped_events;
+    }
+}
+
+/* Write n spans of at most so many bytes while there is memory. @return the number written */
+static size_t write_spans(struct span_writer *writer, const struct span *spans, size_t n,
+                          size_t bytes)
+{
+    const struct span_queue *queue = writer->queue;
+    const bool together = n <= queue->chunk_spans && bytes <= queue->chunk_bytes;
+    struct span_chunk *chunk = together ? chunk_for(writer, n, bytes) : NULL;
+    size_t written = 0;
+
+    for (; spans != NULL; spans = spans->next) {
+        if (!together)
+            chunk = chunk_for(writer, 1, span_wire_bound(spans));
+        if (chunk == NULL)
+            break;
+        put_span(chunk, spans);
+        written++;
+    }
+    return written;
+}
+
+/* The consumer may sleep until now. It holds the lock from `wanted` until it sleeps. */
+static void signal_consumer(struct span_queue *queue)
+{
+    if (atomic_exchange(&queue->wanted, 0) == 0)
+        return; /* another producer was faster */
+    lock(&queue->lock);
+    unlock(&queue->lock);
+    (void)pthread_cond_signal(&queue->ready); /* cannot fail; not in the lock, which it takes */
+}
+
+enum span_queue_result span_queue_push(struct span_writer *writer, const struct span *spans,
+                                       size_t *ret_n)
+{
+    struct span_queue *queue = writer->queue;
+    size_t n = 0, bytes = 0, written, waiting, wanted;
+
+    for (const struct span *span = spans; span != NULL; span = span->next) {
+        bytes += span_wire_bound(span);
+        n++;
+    }
+    assert(n > 0);
+    *ret_n = n;
+    if (atomic_fetch_add_explicit(&queue->used, n, memory_order_relaxed) + n > queue->max) {
+        (void)atomic_fetch_sub_explicit(&queue->used, n, memory_order_relaxed);
+        (void)atomic_fetch_add_explicit(&queue->dropped, n, memory_order_relaxed);
+        return SPAN_QUEUE_FULL;
+    }
+
+    lock(&writer->lock);
+    written = write_spans(writer, spans, n, bytes);
+    writer->pushed += written;
+    waiting = atomic_fetch_add(&queue->waiting, written) + written; /* before they can be taken */
+    unlock(&writer->lock);
+
+    *ret_n = n - written;
+    if (written < n)
+        (void)atomic_fetch_sub_explicit(&queue->used, n - written, memory_order_relaxed);
+    wanted = atomic_load(&queue->wanted);
+    if (wanted != 0 && waiting >= wanted)
+        signal_consumer(queue);
+    return written == n ? SPAN_QUEUE_OK : SPAN_QUEUE_NOMEM;
+}
+
+size_t span_queue_room(struct span_queue *queue)
+{
+    const size_t used = atomic_load_explicit(&queue->used, memory_order_relaxed);
+
+    return used < queue->max ? queue->max - used : 0; /* a push in vain counts for a moment */
+}
+
+/* ---- consumer ---------------------------------------------------------------------------- */
+
+/* A batch as it is gathered. */
+struct taking {
+    struct span_chunk *first, **link;
+    size_t n, bytes, max, bytes_max;
+};
+
+static bool fits(const struct taking *taking, const struct span_chunk *chunk)
+{
+    return taking->n == 0 ||
+           (chunk->n <= taking->max - taking->n && taking->bytes <= taking->bytes_max &&
+            chunk->len <= taking->bytes_max - taking->bytes);
+}
+
+static void take_from(struct span_writer *writer, struct taking *taking)
+{
+    size_t n = 0;
+
+    lock(&writer->lock);
+    while (writer->head != NULL && taking->n < taking->max && fits(taking, writer->head)) {
+        struct span_chunk *chunk = writer->head;
+
+        writer->head = chunk->next;
+        if (writer->head == NULL)
+            writer->tail = NULL;
+        chunk->next = NULL;
+        *taking->link = chunk;
+        taking->link = &chunk->next;
+        taking->n += chunk->n;
+        taking->bytes += chunk->len;
+        n += chunk->n;
+    }
+    if (n > 0) {
+        (void)atomic_fetch_add_explicit(&writer->queue->in_flight, n, memory_order_relaxed);
+        (void)atomic_fetch_sub(&writer->queue->waiting, n);
+    }
+    unlock(&writer->lock);
+}
+
+struct span_chunk *span_queue_take(struct span_queue *queue, size_t max, size_t bytes_max,
+                                   size_t *ret_n)
+{
+    struct taking taking = {.max = max, .bytes_max = bytes_max};
+    struct span_writer *const all = atomic_load(&queue->writers);
+    struct span_writer *const start = queue->turn != NULL ? queue->turn : all;
+    struct span_writer *writer = start;
+
+    taking.link = &taking.first;
+    *ret_n = 0;
+    if (all == NULL)
+        return NULL;
+    do {
+        take_from(writer, &taking);
+        writer = writer->next != NULL ? writer->next : all;
+    } while (writer != start && taking.n < max);
+    queue->turn = start->next; /* each writer is the first in its turn */
+    *ret_n = taking.n;
+    return taking.first;
+}
+
+void span_queue_release(struct span_chunk *chunks)
+{
+    while (chunks != NULL) {
+        struct span_chunk *chunk = chunks;
+        struct span_writer *writer = chunk->_writer;
+
+        chunks = chunk->next;
+        lock(&writer->lock);
+        if (writer->n_idle < IDLE_MAX && chunk->_size == writer->queue->chunk_bytes) {
+            chunk->next = writer->idle;
+            writer->idle = chunk;
+            writer->n_idle++;
+            chunk = NULL;
+        }
+        unlock(&writer->lock);
+        free(chunk);
+    }
+}
+
+void span_queue_settle(struct span_queue *queue, size_t n)
+{
+    const size_t before = atomic_fetch_sub_explicit(&queue->in_flight, n, memory_order_relaxed);
+
+    assert(n <= before);
+    (void)before;
+    (void)atomic_fetch_sub_explicit(&queue->used, n, memory_order_relaxed);
+}
+
+size_t span_queue_wait(struct span_queue *queue, size_t want, int64_t deadline_mono_ns)
+{
+    struct timespec until = {0};
+    int rc = 0;
+
+    if (deadline_mono_ns > 0) {
+        until.tv_sec = (time_t)(deadline_mono_ns / NS_PER_S);
+        until.tv_nsec = (long)(deadline_mono_ns % NS_PER_S);
+    }
+    lock(&queue->lock);
+    for (;;) {
+        atomic_store(&queue->wanted, want > 0 ? want : 1);
+        if (atomic_load(&queue->waiting) >= want || queue->woken || rc != 0)
+            break;
+        rc = deadline_mono_ns == INT64_MAX
+                 ? pthread_cond_wait(&queue->ready, &queue->lock)
+                 : pthread_cond_timedwait(&queue->ready, &queue->lock, &until);
+    }
+    atomic_store(&queue->wanted, 0);
+    queue->woken = false;
+    unlock(&queue->lock);
+    return atomic_load(&queue->waiting);
+}
+
+void span_queue_wake(struct span_queue *queue)
+{
+    lock(&queue->lock);
+    queue->woken = true;
+    (void)pthread_cond_signal(&queue->ready); /* cannot fail */
+    unlock(&queue->lock);
+}
+
+void span_queue_get_stats(struct span_queue *queue, struct span_queue_stats *ret)
+{
+    *ret = (struct span_queue_stats){
+        .waiting = atomic_load(&queue->waiting),
+        .in_flight = atomic_load_explicit(&queue->in_flight, memory_order_relaxed),
+        .max = queue->max,
+        .dropped = atomic_load_explicit(&queue->dropped, memory_order_relaxed)};
+    for (struct span_writer *writer = atomic_load(&queue->writers); writer != NULL;
+         writer = writer->next) {
+        lock(&writer->lock);
+        ret->pushed += writer->pushed;
+        unlock(&writer->lock);
+    }
+}

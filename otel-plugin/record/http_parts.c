@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* otel-plugin/record/http_parts.c - methods, hosts, ports, addresses. */
+#include "record/http_parts.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include <spoe/util.h>
+
+_Static_assert(HTTP_ADDRESS_MAX >= INET6_ADDRSTRLEN, "an address fits");
+
+bool http_method_known(const char *list, struct spoe_span method)
+{
+    const char *word = list;
+
+    if (method.n == 0)
+        return false;
+    for (const char *p = list;; p++) {
+        if (*p != ',' && *p != '\0')
+            continue;
+        if ((size_t)(p - word) == method.n && memcmp(word, method.p, method.n) == 0)
+            return true;
+        if (*p == '\0')
+            return false;
+        word = p + 1;
+    }
+}
+
+/* Digits of a port, 1 to 65535. */
+static bool read_port(const char *p, size_t n, uint32_t *ret)
+{
+    uint32_t port = 0;
+
+    if (n == 0 || n > 5)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] < '0' || p[i] > '9')
+            return false;
+        port = port * 10 + (uint32_t)(p[i] - '0');
+    }
+    if (port == 0 || port > 65535)
+        return false;
+    *ret = port;
+    return true;
+}
+
+static bool never_in_host(char c)
+{
+    switch (c) {
+    case '[':
+    case ']':
+    case '@':
+    case '/':
+    case ' ':
+    case '\t':
+    case '\0':
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool http_split_host(struct spoe_span text, struct spoe_span *ret_host, uint32_t *ret_port)
+{
+    const char *const end = text.n > 0 ? text.p + text.n : text.p;
+    struct spoe_span host;
+    const char *after;
+    uint32_t port = 0;
+
+    if (text.n == 0)
+        return false;
+    if (text.p[0] == '[') {
+        const char *close = memchr(text.p, ']', text.n);
+
+        if (close == NULL)
+            return false;
+        host = (struct spoe_span){text.p + 1, (size_t)(close - text.p - 1)};
+        after = close + 1;
+    } else {
+        const char *colon = memchr(text.p, ':', text.n);
+
+        after = colon != NULL ? colon : end;
+        host = (struct spoe_span){text.p, (size_t)(after - text.p)};
+    }
+    if (host.n == 0)
+        return false;
+    for (size_t i = 0; i < host.n; i++)
+        if (never_in_host(host.p[i]))
+            return false;
+    if (after < end) {
+        if (*after != ':')
+            return false;
+        after++;
+        /* "name:" is a name without a port (RFC 3986, 3.2.3) */
+        if (after < end && !read_port(after, (size_t)(end - after), &port))
+            return false;
+    }
+    *ret_host = host;
+    *ret_port = port;
+    return true;
+}
+
+bool http_get_port(const struct spoe_value *value, int64_t *ret)
+{
+    uint32_t port;
+
+    if (value->type == SPOE_T_STR) {
+        if (!read_port(value->u.s.p, value->u.s.n, &port))
+            return false;
+        *ret = port;
+        return true;
+    }
+    return spoe_get_int(value, ret) && *ret > 0 && *ret <= 65535;
+}
+
+/* inet_ntop(3) goes through printf, which costs more than all else that is done for a request. */
+static struct spoe_span ipv4_text(const uint8_t ip[4], char *buf)
+{
+    char *p = buf;
+
+    for (int i = 0; i < 4; i++) {
+        const unsigned n = ip[i];
+
+        if (i > 0)
+            *p++ = '.';
+        if (n >= 100)
+            *p++ = (char)('0' + n / 100);
+        if (n >= 10)
+            *p++ = (char)('0' + n / 10 % 10);
+        *p++ = (char)('0' + n % 10);
+    }
+    return (struct spoe_span){buf, (size_t)(p - buf)};
+}
+
+bool http_get_address(const struct spoe_value *value, char *buf, struct spoe_span *ret)
+{
+    const char *text;
+
+    switch (value->type) {
+    case SPOE_T_IPV4:
+        *ret = ipv4_text(value->u.ip4, buf);
+        return true;
+    case SPOE_T_IPV6:
+        text = inet_ntop(AF_INET6, value->u.ip6, buf, HTTP_ADDRESS_MAX);
+        break;
+    case SPOE_T_STR:
+        *ret = value->u.s;
+        return ret->n > 0;
+    default:
+        return false;
+    }
+    if (text == NULL)
+        return false;
+    *ret = spoe_str(text);
+    return true;
+}

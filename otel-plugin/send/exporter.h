@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/send/exporter.h - the export: takes spans from the queue, makes batches, sends them
+ * over a transport, retries, gives up.
+ *
+ * The transport is one small interface (transport.h): OTLP over gRPC and over HTTP, and the
+ * console. Tests bring one of their own and drive the logic without a network.
+ */
+#ifndef OTEL_SEND_EXPORTER_H
+#define OTEL_SEND_EXPORTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <spoe/plugin.h>
+
+#include "base/conf_types.h"
+#include "otlp/queue.h"
+
+struct counters;
+
+enum otlp_tls { OTLP_TLS_DISABLED = 0, OTLP_TLS_ENABLED = 1, OTLP_TLS_SKIP_VERIFY = 2 };
+
+/**
+ * One request has been answered, or not.
+ * @param outcome  enum transport_outcome
+ * @param ns       how long it took
+ * Threads: the export's
+ */
+typedef void exporter_attempt_fn(void *arg, int outcome, int64_t ns);
+
+/**
+ * Nothing is exported any more: count what is left, before the last line about losses is written.
+ * Threads: [main], in exporter_stop()
+ */
+typedef void exporter_end_fn(void *arg);
+
+#define EXPORTER_CONCURRENCY_MAX 8u
+
+/*
+ * What the export needs to know; strings are owned by the plugin's configuration and outlive it.
+ * Zero is the default of what has none written beside it.
+ */
+struct exporter_conf {
+    enum exporter_kind kind; /* NONE: the spans must not be queued; sink.h has a switch */
+    enum otlp_protocol protocol;
+    const char *endpoint; /* host:port, an IPv6 address in brackets */
+    const char *url;      /* HTTP: all of it; NULL: http[s]://<endpoint>/v1/traces, by tls */
+    const char *service_name;
+    const char *service_version; /* of the scope: the plugin's own version */
+    /* What the resource has beside service.name; no key twice. */
+    const struct resource_attribute *resource;
+    size_t n_resource;
+    enum otlp_tls tls;
+    const char *tls_ca, *tls_cert, *tls_key; /* PEM files or NULL; cert and key together */
+    bool gzip;
+    const char *headers;      /* as OTEL_EXPORTER_OTLP_HEADERS, checked: headers_read(); or NULL */
+    const char *headers_file; /* a file of more of them, read again when it changes, or NULL */
+    bool use_proxy;           /* follow http_proxy, https_proxy, no_proxy and gRPC's own */
+    int64_t keepalive_ns;     /* pings on an idle connection; 0: none */
+    uint32_t concurrency;   /* requests under way at once, at most EXPORTER_CONCURRENCY_MAX; 0: 1 */
+    uint32_t bytes_max;     /* of one request; 0: BATCH_BYTES_MAX */
+    uint32_t batch_max;     /* 512 */
+    int64_t batch_delay_ns; /* 5 s after the first */
+    int64_t timeout_ns;     /* of one export, 10 s; 0: none */
+    int64_t retry_initial_ns, retry_max_ns, retry_give_up_ns; /* 5 s, 30 s, 5 min */
+    /* What the handlers lost goes into the same line of the log; NULL in tests. */
+    struct counters *counters;
+    exporter_attempt_fn *on_attempt; /* may be NULL */
+    void *on_attempt_arg;
+    exporter_end_fn *on_end; /* may be NULL */
+    void *on_end_arg;
+};
+
+struct exporter; /* owns the threads */
+
+/*
+ * Counters; every span that entered the queue ends in exactly one of exported, rejected, given_up,
+ * not_retryable, too_large, no_memory or shutdown (dropped ones are the queue's).
+ */
+struct exporter_stats {
+    uint64_t exported, rejected, given_up, not_retryable, too_large, no_memory, shutdown;
+    uint64_t batches, retries;
+    uint64_t warnings;                           /* requests that were taken whole, with a text */
+    uint64_t attributes_dropped, events_dropped; /* of the spans that were to be sent */
+    uint64_t exports;                            /* requests sent, each attempt */
+    uint64_t export_ns;                          /* how long they took, all together */
+};
+
+/* X(name): one reason for which spans are lost, here or before the queue; docs/otel.md has each. */
+#define EXPORTER_LOSSES(X)                                                                         \
+    X(queue_full)                                                                                  \
+    X(store_full) /* requests, not spans */                                                        \
+    X(not_retryable)                                                                               \
+    X(gave_up)                                                                                     \
+    X(rejected)                                                                                    \
+    X(too_large)                                                                                   \
+    X(no_memory)                                                                                   \
+    X(shutdown)                                                                                    \
+    X(still_open) /* requests, not spans: without a response when the shutdown's time was over */
+
+struct exporter_losses {
+#define X(name) uint64_t name;
+    EXPORTER_LOSSES(X)
+#undef X
+};
+
+/**
+ * Called by the export each time before it takes a batch, by one thread at a time, so that an owner
+ * with more spans than the queue may hold can feed it as it drains (open spans whose TTL passed,
+ * the shutdown). Returns the moment (CLOCK_MONOTONIC, ns) at which it wants to be called again at
+ * the latest; INT64_MAX for never.
+ */
+typedef int64_t exporter_refill_fn(void *arg);
+
+/**
+ * Start the threads, one for each request that may be under way at once.
+ * @param log_host, log_self  for spoe_logf(); may be NULL in tests: then nothing is logged
+ * @param refill  may be NULL
+ * @return 0 and *ret; -1: could not start, logged
+ */
+int exporter_start(const struct exporter_conf *conf, struct span_queue *queue,
+                   exporter_refill_fn *refill, void *refill_arg, const struct spoe_host *log_host,
+                   struct spoe_instance *log_self, struct exporter **ret);
+
+/**
+ * Flush: from now on batches leave at once and a wait for a retry is cut short. Returns when
+ * nothing waits, nothing is in flight and refill has nothing more, or at the deadline.
+ * Threads: [main]
+ */
+void exporter_flush(struct exporter *exporter, int64_t deadline_mono_ns);
+
+/**
+ * Stop and join the threads; what is left by the deadline is counted as `shutdown`. Takes NULL.
+ * Threads: [main]
+ */
+void exporter_stop(struct exporter *exporter, int64_t deadline_mono_ns,
+                   struct exporter_stats *ret_stats);
+
+/** Where spans go, for people. @return [pin until exporter_stop()] */
+const char *exporter_target(const struct exporter *exporter);
+
+/** Threads: [any] */
+void exporter_get_stats(struct exporter *exporter, struct exporter_stats *ret);
+/** What was lost so far, by its reason. Threads: [any] */
+void exporter_get_losses(struct exporter *exporter, struct exporter_losses *ret);
+
+/**
+ * Read the PEM files and match certificate and key (OpenSSL), so that a bad one is named when the
+ * configuration is checked. No gRPC is touched.
+ * @param ret_error  on failure: what and which file; size bytes, NUL-terminated
+ * @return 0; -1
+ */
+int exporter_check_tls(const struct exporter_conf *conf, char *ret_error, size_t size,
+                       const char **ret_option);
+
+#endif
