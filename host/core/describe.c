@@ -63,6 +63,8 @@ static void print_option(FILE *out, const char *id, const struct spoe_option *op
     (void)fprintf(out, "    %s.%s  %s", id, option->key, accepted);
     if (option->flags & SPOE_OPTION_REQUIRED)
         (void)fputs("; required", out);
+    if (option->flags & SPOE_OPTION_RELOADABLE)
+        (void)fputs("; can change at run time", out);
     if (option->default_text != NULL)
         (void)fprintf(out, "; default %s", option->default_text);
     for (size_t i = 0; option->env != NULL && option->env[i] != NULL; i++)

@@ -3,7 +3,8 @@
  * tests/abi/layout.c - the ABI's frozen numbers: if this does not compile, plugins that exist
  * break. Offsets and numbers below never change. A struct that begins with its own size may grow
  * at its end: then its SIZE here grows too, new members get lines of their own, the ABI's minor
- * version goes up, and tests/abi/v1.N/ gets a copy of the headers as they were.
+ * version goes up, and tests/abi/v1.N/ gets a copy of the headers as they were, for which this
+ * file goes on holding: what is newer stands under the minor version that brought it.
  *
  * Columns: LP64 (x86-64, arm64, ...), then i386. Other 32-bit targets align int64_t differently
  * and are not held to numbers. Compiled as C and as C++.
@@ -121,7 +122,6 @@ AT(spoe_host, complete, 80, 44);
 AT(spoe_host, post, 88, 48);
 AT(spoe_host, now_mono_ns, 96, 52);
 
-SIZE(spoe_plugin, 136, 76);
 AT(spoe_plugin, magic, 0, 0);
 AT(spoe_plugin, size, 4, 4);
 AT(spoe_plugin, abi_major, 8, 8);
@@ -143,6 +143,15 @@ AT(spoe_plugin, worker_stop, 104, 60);
 AT(spoe_plugin, stop, 112, 64);
 AT(spoe_plugin, destroy, 120, 68);
 AT(spoe_plugin, get_extension, 128, 72);
+#if SPOE_ABI_MINOR == 0 /* the headers of tests/abi/v1.0/ */
+SIZE(spoe_plugin, 136, 76);
+#else
+SIZE(spoe_plugin, 160, 88);
+AT(spoe_plugin, open_count, 136, 76);
+AT(spoe_plugin, quiesce, 144, 80);
+AT(spoe_plugin, reconfigure, 152, 84);
+NUMBER(SPOE_OPTION_RELOADABLE, 4);
+#endif
 
 NUMBER(SPOE_OK, 0);
 NUMBER(SPOE_PENDING, 1);
@@ -236,7 +245,7 @@ NUMBER(SPOE_METRIC_FAMILIES_MAX, 256);
 CHECK(sizeof(SPOE_METRICS_1) == sizeof("spoe.metrics/1"));
 
 NUMBER(SPOE_ABI_MAJOR, 1);
-NUMBER(SPOE_ABI_MINOR, 0);
+CHECK(SPOE_ABI_MINOR == 0 || SPOE_ABI_MINOR == 1);
 NUMBER(SPOE_PLUGIN_MAGIC, 0x53504f31);
 /* The entry's name and type. */
 CHECK(sizeof(SPOE_PLUGIN_ENTRY) == sizeof("spoe_plugin_entry_v1"));

@@ -79,7 +79,7 @@ def test_package_refuses_another_major(prefix, tmp_path):
         "find_package(spoe-sdk 2.0 REQUIRED)\n")
     status, text = run(["cmake", "-S", tmp_path, "-B", tmp_path / "b",
                         f"-DCMAKE_PREFIX_PATH={prefix}"])
-    assert status != 0 and "1.0" in text
+    assert status != 0 and "1.1" in text
 
 
 def pkg_config(prefix, *args):
@@ -128,7 +128,7 @@ def test_example_is_short():
 def test_host_describes_and_accepts_them(prefix, built):
     host = prefix / "bin/spoe-host"
     text = check([host, "--plugin-info", built / "consumer.so"])
-    for word in ("consumer", "7.0", "1.0", "on-frontend-http-request", "counts arguments"):
+    for word in ("consumer", "7.0", "1.1", "on-frontend-http-request", "counts arguments"):
         assert word in text
     text = check([host, "--plugin-info", built / "consumer_cxx.so"])
     for word in ("consumer-cxx", "word", "plus plus"):

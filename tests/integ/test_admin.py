@@ -75,7 +75,7 @@ def test_plugins_shows_options_and_masks_secrets(start):
     plugins = admin.page(host, "/plugins")
     assert [p["id"] for p in plugins] == ["the-metrics", "slots"]
     mine = plugins[0]
-    assert (mine["version"], mine["abi"]) == ("1", "1.0")
+    assert (mine["version"], mine["abi"]) == ("1", "1.1")
     assert mine["path"].endswith("/metrics.so")
     assert mine["messages"] == [{"name": "metrics", "event": "on-frontend-http-request"}]
     assert mine["options"] == [
@@ -102,7 +102,7 @@ def test_status(start, connect):
     one.hello(), two.hello(), three.hello(max_frame_size=4096, versions="1.0, 2.0")
     one.ask("slots", {"text": "x"})
     status = admin.page(host, "/status")
-    assert status["state"] == "ready" and status["abi"] == "1.0"
+    assert status["state"] == "ready" and status["abi"] == "1.1"
     assert status["version"] in host.lines[0] and status["commit"] in host.lines[0]
     assert (status["connections"], status["pending"]) == (4, 0)
     (worker,) = status["workers"]

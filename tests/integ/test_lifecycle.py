@@ -23,7 +23,7 @@ def test_order_of_calls(start, connect):
     assert names[:2] == ["configure", "start"]
     assert sorted(calls(host)[2:4]) == [("worker_start", "0"), ("worker_start", "1")]
     assert names[4:] == ["handle", "drain", "worker_stop", "worker_stop", "stop", "destroy"]
-    assert re.search(r"host spoe-host abi 1\.0 extension none option none", host.text())
+    assert re.search(r"host spoe-host abi 1\.1 extension none option none", host.text())
     assert "too late" not in host.text()
 
 

@@ -39,9 +39,9 @@ def errors(text):
     ("no_entry", ["spoe_plugin_entry_v1"]),
     ("null_entry", []),
     ("wrong_magic", ["magic"]),
-    ("wrong_major", ["2.3", "1.0"]),
+    ("wrong_major", ["2.3", "1.1"]),
     ("short_size", ["64"]),
-    ("newer_minor", ["1.9", "1.0"]),
+    ("newer_minor", ["1.9", "1.1"]),
     ("null_handle", ["handle"]),
     ("null_configure", ["configure"]),
     ("bad_id", ["Bad Id"]),
@@ -61,7 +61,7 @@ def test_a_bad_plugin_stops_the_start_with_one_message(name, words, test_only):
         assert word in lines[0], text
     # Both versions: the ABI's of the host, and the plugin's where it has one.
     if name not in ("no_entry", "null_entry", "wrong_magic"):
-        assert "1.0" in lines[0], text
+        assert "1.1" in lines[0], text
     assert "ready" not in text
 
 
@@ -103,7 +103,7 @@ def test_a_start_that_fails_stops_the_host(name, level):
     status, text = host(*host_args("good", name, "lifecycle"), "--workers", str(level))
     assert status == 1, text
     (line,) = errors(text)
-    for word in (name.replace("_", "-"), f"{name}.so", "version 1.2.3", "host ABI 1.0"):
+    for word in (name.replace("_", "-"), f"{name}.so", "version 1.2.3", "host ABI 1.1"):
         assert word in line, line
     assert 'msg="ready"' not in text and "msg=ready" not in text
     # The plugins that were started are stopped and destroyed.
@@ -249,7 +249,7 @@ def test_help_names_every_option():
 def test_plugin_info():
     status, text = host("--plugin-info", PLUGINS / "pending.so")
     assert status == 0, text
-    for word in ("pending", "1.0", "pending-release", "on-frontend-http-request", "key", "unique-id",
+    for word in ("pending", "1.1", "pending-release", "on-frontend-http-request", "key", "unique-id",
                  "required", "milliseconds", "req.hdr(x-mode)"):
         assert word in text, word
     status, text = host("--plugin-info", PLUGINS / "config_error.so")

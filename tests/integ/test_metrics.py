@@ -73,7 +73,7 @@ def test_counts_known_traffic(start, connect):
     assert seconds.value(count, plugin="pending", message="pending") == 1
     assert seconds.value("spoe_host_handler_seconds_sum", plugin="slots", message="slots") > 0
     build = dict(families["spoe_host_build_info"].samples[0].labels)
-    assert build["version"] in host.lines[0] and build["abi"] == "1.0"
+    assert build["version"] in host.lines[0] and build["abi"] == "1.1"
 
 
 def test_numbers_are_those_of_the_totals(start, connect):

@@ -27,7 +27,8 @@
  * boundary. Plugins are trusted code in the host's address space: the host guards against
  * mistakes, not against malice.
  *
- * Versions: 1.0 first stable version.
+ * Versions: 1.0 first stable version. 1.1 open_count(), quiesce(), reconfigure(),
+ * SPOE_OPTION_RELOADABLE.
  */
 #ifndef SPOE_PLUGIN_H
 #define SPOE_PLUGIN_H
@@ -40,7 +41,7 @@ extern "C" {
 #endif
 
 #define SPOE_ABI_MAJOR 1
-#define SPOE_ABI_MINOR 0
+#define SPOE_ABI_MINOR 1
 #define SPOE_PLUGIN_MAGIC UINT32_C(0x53504f31) /* "SPO1" */
 #define SPOE_PLUGIN_ENTRY "spoe_plugin_entry_v1"
 
@@ -61,7 +62,7 @@ enum {
     SPOE_PENDING = 1,        /* handle() only: complete() will follow */
     SPOE_E_INVAL = -1,       /* an argument is outside what the function takes */
     SPOE_E_NOMEM = -2,       /* out of memory; nothing was changed */
-    SPOE_E_CONFIG = -3,      /* configure() only: reported through config_error() */
+    SPOE_E_CONFIG = -3,      /* configure(), reconfigure(): reported through config_error() */
     SPOE_E_TOOBIG = -4,      /* the ACK would pass the negotiated frame size; nothing was added */
     SPOE_E_STALE = -5,       /* the request is already completed, or its deadline has passed */
     SPOE_E_STOPPING = -6,    /* the host or the worker is stopping */
@@ -194,6 +195,8 @@ enum {
 /* spoe_option.flags */
 #define SPOE_OPTION_REQUIRED UINT32_C(1) /* must be set somewhere */
 #define SPOE_OPTION_SECRET UINT32_C(2)   /* its value is never logged nor shown */
+/* Its value can change while the host runs, by reconfigure(). Since 1.1. */
+#define SPOE_OPTION_RELOADABLE UINT32_C(4)
 
 /*
  * One option. It is set, in this order of preference, by `--set ID.KEY=VALUE`, by the first
@@ -224,7 +227,7 @@ struct spoe_option {
 /* ---- what the host hands over ------------------------------------------------------------ */
 
 struct spoe_request;  /* one message being handled by one plugin; a handle, never dereferenced */
-struct spoe_config;   /* the options of one plugin, during configure() */
+struct spoe_config;   /* the options of one plugin, during configure() and reconfigure() */
 struct spoe_instance; /* one configured plugin */
 struct spoe_worker;   /* one event loop's thread */
 
@@ -232,7 +235,7 @@ struct spoe_worker;   /* one event loop's thread */
 #define SPOE_SETTING_DEFAULT UINT32_C(1) /* the value is the option's default */
 #define SPOE_SETTING_LENIENT UINT32_C(2) /* it is of env_lenient[]; see config_error() */
 
-/* The value of one option. Since 1.0. Valid during configure(). */
+/* The value of one option. Since 1.0. Valid during configure() or reconfigure(). */
 struct spoe_setting {
     uint32_t size;
     uint32_t flags;          /* SPOE_SETTING_* */
@@ -304,15 +307,16 @@ struct spoe_host {
      * The value of an option.
      *
      * @param option  its place in the plugin's options[]
-     * @return [valid during configure()] never NULL for a place inside options[]; value.type is
-     *         SPOE_T_NULL where neither a setting nor a default exists. NULL outside options[].
-     * Threads: [main], during configure(). Since: 1.0.
+     * @return [valid during configure() or reconfigure()] never NULL for a place inside options[];
+     *         value.type is SPOE_T_NULL where neither a setting nor a default exists. NULL outside
+     *         options[].
+     * Threads: [main], during configure() and, since 1.1, reconfigure(). Since: 1.0.
      */
     const struct spoe_setting *(*config_get)(struct spoe_config *cfg, size_t option);
 
     /**
-     * Report a value that parses but cannot be used; several may be reported, then configure()
-     * returns SPOE_E_CONFIG. The host writes "ORIGIN: KEY: TEXT".
+     * Report a value that parses but cannot be used; several may be reported, then configure() or
+     * reconfigure() returns SPOE_E_CONFIG. The host writes "ORIGIN: KEY: TEXT".
      *
      * About a setting with SPOE_SETTING_LENIENT it is a warning and no reason for SPOE_E_CONFIG:
      * the host takes the value for not set, and config_get() has what comes next in preference.
@@ -320,7 +324,7 @@ struct spoe_host {
      *
      * @param option  its place in options[]
      * @param text    [borrow]
-     * Threads: [main], during configure(). Since: 1.0.
+     * Threads: [main], during configure() and, since 1.1, reconfigure(). Since: 1.0.
      */
     void (*config_error)(struct spoe_config *cfg, size_t option, struct spoe_span text);
 
@@ -366,8 +370,8 @@ struct spoe_host {
 };
 
 /*
- * The plugin's descriptor; [const]. Calls come strictly in the order of the members. configure
- * and handle are mandatory, the rest may be NULL.
+ * The plugin's descriptor; [const]. Calls come strictly in the order of the members of 1.0; those
+ * of 1.1, at the end, say when they come. configure and handle are mandatory, the rest may be NULL.
  */
 struct spoe_plugin {
     uint32_t magic;       /* SPOE_PLUGIN_MAGIC. The first five members never change. */
@@ -448,6 +452,37 @@ struct spoe_plugin {
 
     /** Find a facet of the plugin, as spoe_host.get_extension. [any] */
     const void *(*get_extension)(void *inst, const char *id);
+
+    /* ---- since 1.1 ---- */
+
+    /**
+     * How much is begun and waits for a later message to end it: requests, for example, whose
+     * response has not been seen. At its end the host waits, between quiesce() and drain(), until
+     * the sum over its plugins is 0, for its option drain-time at most. Must be cheap: it is asked
+     * a hundred times a second then.
+     * Threads: [any], from a successful start() until stop(). Since: 1.1.
+     */
+    uint64_t (*open_count)(void *inst);
+
+    /**
+     * The host is about to stop. Messages still come: answer them as before, take what ends open
+     * work, but open nothing new. Called once, after start() and before drain(), unless the host
+     * ends without order.
+     * Threads: [main], concurrent with [worker] calls. Since: 1.1.
+     */
+    void (*quiesce)(void *inst);
+
+    /**
+     * The configuration was read again, and an option with SPOE_OPTION_RELOADABLE has changed.
+     * Take all of the new settings, or change nothing and return an error.
+     *
+     * @param cfg  [borrow] the new values of the options with SPOE_OPTION_RELOADABLE; of the others
+     *             those that the plugin runs with. config_error() as in configure()
+     * @return SPOE_OK: all are taken; SPOE_E_CONFIG after config_error(), or any other negative:
+     *         nothing has changed
+     * Threads: [main], between start() and quiesce(), concurrent with [worker] calls. Since: 1.1.
+     */
+    spoe_status (*reconfigure)(void *inst, struct spoe_config *cfg);
 };
 
 /*
