@@ -19,18 +19,17 @@ import agents
 RUNS = (2560, 10240)  # requests
 
 # What the functions of a source file or of a library are counted as, first match.
+# A header stands below the include root of its layer, build/…/roots/.
 PARTS = [
-    ("codec", r"/host/spop/"),
-    ("host: dispatch", r"/host/core/"),
-    ("host: connections", r"/host/net/"),
-    ("host: the rest", r"/host/"),
-    ("otel: handlers", r"/otel-plugin/(handlers|context|sampling|counters)/"),
-    ("otel: encoder",
-     r"/otel-plugin/(batch|proto)/|/span/span_wire\.|libprotobuf-c|/opentelemetry/"),
-    ("otel: spans", r"/otel-plugin/span/"),
-    ("otel: store", r"/otel-plugin/(store|lifecycle)/"),
-    ("otel: queue", r"/otel-plugin/queue/"),
-    ("otel: export", r"/otel-plugin/"),
+    ("codec", r"/host/spop/|/roots/host_spop/"),
+    ("host: dispatch", r"/host/core/|/roots/host_core/"),
+    ("host: connections", r"/host/net/|/roots/host_net/"),
+    ("host: the rest", r"/host/|/roots/host_"),
+    ("otel: input", r"/otel-plugin/input/|/roots/otel_input/"),
+    ("otel: context", r"/otel-plugin/(context|base)/|/roots/otel_(context|base)/"),
+    ("otel: record and spans", r"/otel-plugin/(record|signal)/|/roots/otel_(record|signal)/"),
+    ("otel: otlp", r"/otel-plugin/otlp/|/roots/otel_otlp/|libprotobuf-c|/opentelemetry/"),
+    ("otel: send", r"/otel-plugin/|/roots/otel_"),
     ("SDK", r"/sdk/"),
     ("gRPC", r"libgrpc|libgpr|libabsl|libupb|libre2|libcares|libaddress_sorting"),
     ("libevent", r"libevent"),
