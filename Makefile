@@ -4,7 +4,7 @@
 #   Debian's; demo too), KEEP=1 (demo: leave it running), BASE=FILE (bench: compare with).
 # A variable given on make's command line reaches the scripts through the environment.
 .DEFAULT_GOAL := help
-.PHONY: help deps build install demo bench test test-race fuzz lint format container clean
+.PHONY: help deps build install demo bench test test-race fuzz lint mutants format container clean
 
 PREFIX ?= /usr/local
 
@@ -42,6 +42,10 @@ fuzz: ## Run each fuzz target for 200 000 inputs from its corpus
 
 lint: ## Check format, clang-tidy, cppcheck, layers and banned calls
 	@tools/run-tests lint
+
+mutants: ## Which small changes to the code no test notices (BASE=REVISION: what changed since; ARGS: see --help)
+	@tools/install-deps test
+	@tools/mutants $(if $(BASE),--base "$(BASE)") $(ARGS)
 
 format: ## Format the sources in place
 	@tools/lint format-write
