@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/dispatch.h"
+#include "core/exchange.h"
+#include "core/worker_core.h"
 #include "base/log.h"
 #include "spop/spop.h"
 
@@ -75,9 +76,6 @@ void request_pool_fini(struct request_pool *pool)
         free(chunk);
     }
     free(pool->chunks);
-    for (size_t i = 0; i < pool->n_exchange_blocks; i++)
-        free(pool->exchange_blocks[i]);
-    free(pool->exchange_blocks);
     *pool = (struct request_pool){0};
 }
 
@@ -96,6 +94,7 @@ static int grow(struct spoe_worker *worker)
     for (size_t i = REQUEST_CHUNK; i-- > 0;) {
         struct request *request = chunk_request(pool, chunk, i);
 
+        request->magic = REQUEST_MAGIC;
         request->worker = worker;
         request->index = (uint32_t)(pool->n_chunks * REQUEST_CHUNK + i);
         request->message.size = sizeof request->message;
@@ -114,10 +113,12 @@ struct request *request_get(struct spoe_worker *worker, struct exchange *exchang
     struct request *request;
     uint64_t word;
 
+    assert(IS(worker, WORKER_CORE_MAGIC) && IS(exchange, EXCHANGE_MAGIC));
     if (worker->pool.free == NULL && grow(worker) != 0)
         return NULL;
     request = worker->pool.free;
     worker->pool.free = request->next;
+    assert(IS(request, REQUEST_MAGIC) && request_state(request) == REQUEST_FREE);
     request->next = NULL;
     request->exchange = exchange;
     atomic_store_explicit(&request->status, SPOE_OK, memory_order_relaxed);
@@ -131,9 +132,10 @@ struct request *request_get(struct spoe_worker *worker, struct exchange *exchang
 
 void request_put(struct spoe_worker *worker, struct request *request)
 {
-    uint32_t generation =
-        generation_of(atomic_load_explicit(&request->word, memory_order_relaxed)) + 1;
+    uint32_t generation;
 
+    assert(IS(request, REQUEST_MAGIC) && request->worker == worker);
+    generation = generation_of(atomic_load_explicit(&request->word, memory_order_relaxed)) + 1;
     if (generation == 0)
         generation = 1;
     atomic_store_explicit(&request->word, word_of(generation, REQUEST_FREE), memory_order_release);
@@ -149,9 +151,11 @@ void request_put(struct spoe_worker *worker, struct request *request)
 
 static bool change_state(struct request *request, enum request_state from, enum request_state to)
 {
-    uint64_t word = atomic_load_explicit(&request->word, memory_order_relaxed);
-    uint64_t expected = word_of(generation_of(word), from);
+    uint64_t word, expected;
 
+    assert(IS(request, REQUEST_MAGIC));
+    word = atomic_load_explicit(&request->word, memory_order_relaxed);
+    expected = word_of(generation_of(word), from);
     return atomic_compare_exchange_strong_explicit(&request->word, &expected,
                                                    word_of(generation_of(word), to),
                                                    memory_order_acq_rel, memory_order_acquire);
@@ -169,9 +173,12 @@ bool request_finish(struct request *request)
 
 struct spoe_request *request_handle(const struct request *request)
 {
-    uint64_t word = atomic_load_explicit(&request->word, memory_order_relaxed);
-    uint64_t handle = (uint64_t)generation_of(word) << (INDEX_BITS + WORKER_BITS) |
-                      (uint64_t)request->worker->index << INDEX_BITS | request->index;
+    uint64_t word, handle;
+
+    assert(IS(request, REQUEST_MAGIC));
+    word = atomic_load_explicit(&request->word, memory_order_relaxed);
+    handle = (uint64_t)generation_of(word) << (INDEX_BITS + WORKER_BITS) |
+             (uint64_t)request->worker->index << INDEX_BITS | request->index;
 
     return (struct spoe_request *)(uintptr_t)handle; /* NOLINT(performance-no-int-to-ptr) */
 }
@@ -365,56 +372,4 @@ bool request_ids(struct spoe_request *handle, uint64_t *ret_stream, uint64_t *re
     *ret_stream = request->message.stream_id;
     *ret_frame = request->message.frame_id;
     return true;
-}
-
-#define EXCHANGE_BLOCK 64u
-
-struct exchange *exchange_get(struct spoe_worker *worker)
-{
-    struct request_pool *pool = &worker->pool;
-    struct exchange *exchange = pool->free_exchanges;
-
-    if (exchange == NULL) {
-        struct exchange *block = calloc(EXCHANGE_BLOCK, sizeof *block);
-        void **grown =
-            realloc(pool->exchange_blocks, (pool->n_exchange_blocks + 1) * sizeof *grown);
-
-        if (grown != NULL)
-            pool->exchange_blocks = grown;
-        if (block == NULL || grown == NULL) {
-            free(block);
-            return NULL;
-        }
-        pool->exchange_blocks[pool->n_exchange_blocks++] = block;
-        for (size_t i = 0; i < EXCHANGE_BLOCK; i++) {
-            block[i].next_free = pool->free_exchanges;
-            pool->free_exchanges = &block[i];
-        }
-        exchange = pool->free_exchanges;
-    }
-    pool->free_exchanges = exchange->next_free;
-    /* The rest is as exchange_put() has asserted, or as calloc() has left it. */
-    exchange->owner = NULL;
-    atomic_store_explicit(&exchange->action_bytes, 0, memory_order_relaxed);
-    exchange->shared = false;
-    return exchange;
-}
-
-void exchange_put(struct spoe_worker *worker, struct exchange *exchange)
-{
-    assert(exchange->deadline.at_ns == 0 && exchange->pin == NULL && exchange->name == NULL &&
-           exchange->outstanding == 0 && exchange->first == NULL);
-    exchange->next_free = worker->pool.free_exchanges;
-    worker->pool.free_exchanges = exchange;
-}
-
-void exchange_each(struct request_pool *pool, void (*fn)(struct exchange *exchange, void *arg),
-                   void *arg)
-{
-    for (size_t b = 0; b < pool->n_exchange_blocks; b++) {
-        struct exchange *block = pool->exchange_blocks[b];
-
-        for (size_t i = 0; i < EXCHANGE_BLOCK; i++)
-            fn(&block[i], arg);
-    }
 }

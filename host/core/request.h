@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/core/request.h - one message being handled by one plugin, and the exchange (one NOTIFY and
- * its ACK) that it belongs to.
+ * host/core/request.h - one message being handled by one plugin.
  *
  * A plugin holds a request by a handle, not by a pointer: generation, worker and place. Requests
  * live in a pool that never gives memory back, so that a completion that comes late, or twice, is
@@ -25,22 +24,24 @@
 
 #include <spoe/plugin.h>
 
-#include "base/deadline.h"
+#include "base/magic.h"
 #include "core/mailbox.h"
 #include "core/route.h"
 
-struct spoe_worker; /* core/dispatch.h */
-struct exchange;
+struct spoe_worker; /* core/worker_core.h */
+struct exchange;    /* core/exchange.h */
 
 enum request_state { REQUEST_FREE = 0, REQUEST_ACTIVE = 1, REQUEST_EXPIRED = 2, REQUEST_DONE = 3 };
 
+#define REQUEST_MAGIC MAGIC('R', 'E', 'Q', 'U') /* of every place in a pool, for ever */
 #define REQUEST_ACTIONS_KEEP 4096u /* bytes of action buffer that a free request may keep */
 
 struct request {
-    struct mail mail; /* first: the completion on its way to the worker */
+    struct mail mail; /* the completion on its way to the worker */
     /* generation << 2 | enum request_state; a request is reused under the next generation. */
     _Atomic uint64_t word;
     struct spoe_worker *worker;
+    uint32_t magic;             /* REQUEST_MAGIC */
     uint32_t index;             /* in the pool */
     _Atomic spoe_status status; /* of handle() or complete(); published by DONE */
     struct exchange *exchange;
@@ -59,23 +60,6 @@ struct request {
     struct spoe_value slot[]; /* as many as the widest message of any plugin has */
 };
 
-/* One NOTIFY on its way to its ACK. */
-struct exchange {
-    struct deadline deadline;   /* first; in the worker's list while a plugin has not answered */
-    TAILQ_ENTRY(exchange) link; /* of its connection */
-    struct exchange *next_free;
-    void *owner; /* the connection; NULL once it is gone or the ACK has left */
-    void *pin;   /* the buffer that the spans point into; NULL if none is held */
-    void *name;  /* the engine's name, which a message points to as well; NULL if none is held */
-    uint64_t stream_id, frame_id;
-    size_t budget;                /* most bytes of actions in the ACK */
-    _Atomic size_t action_bytes;  /* taken of it */
-    bool shared;                  /* has, or will have, more than one request */
-    uint32_t outstanding;         /* requests not completed */
-    struct request *first, *last; /* in the order of messages, then plugins */
-};
-TAILQ_HEAD(exchange_list, exchange);
-
 #define REQUEST_CHUNK 64u
 
 struct request_pool {
@@ -83,9 +67,6 @@ struct request_pool {
     size_t n_chunks, max_chunks;
     size_t request_size;
     struct request *free;
-    struct exchange *free_exchanges;
-    void **exchange_blocks; /* for the end */
-    size_t n_exchange_blocks;
 };
 
 /** @param max requests; @param max_slots of any message. @return 0; -1 out of memory */
@@ -107,15 +88,6 @@ enum request_state request_state(const struct request *request);
 bool request_finish(struct request *request);
 
 struct spoe_request *request_handle(const struct request *request);
-
-/** @return NULL: no memory */
-struct exchange *exchange_get(struct spoe_worker *worker);
-/** Free an exchange; its requests must be free. The pin must have been dropped. */
-void exchange_put(struct spoe_worker *worker, struct exchange *exchange);
-
-/** Call fn for every exchange there is, also those that are free. */
-void exchange_each(struct request_pool *pool, void (*fn)(struct exchange *exchange, void *arg),
-                   void *arg);
 
 /* What struct spoe_host offers on requests; see there. */
 spoe_status request_set_var(struct spoe_request *handle, uint32_t scope, struct spoe_span name,

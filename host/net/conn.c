@@ -195,7 +195,7 @@ static void unpin_each(struct exchange *exchange, void *arg)
 
 void conn_unpin_all(struct worker *worker)
 {
-    exchange_each(&worker->core.pool, unpin_each, worker);
+    exchange_each(&worker->core.exchanges, unpin_each, worker);
 }
 
 /* Put the ACK of an exchange into the output. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/container_of.h"
 #include "base/log.h"
 #include "net/conn.h"
 
@@ -73,7 +74,7 @@ static void on_pending_timer(evutil_socket_t fd, short what, void *arg)
     (void)!read(fd, &count, sizeof count);
     worker->pending_timer_set = false;
     while ((due = deadline_pop(&worker->pending, now)) != NULL)
-        conn_exchange_expired(worker, (struct exchange *)(void *)due);
+        conn_exchange_expired(worker, container_of(due, struct exchange, deadline));
     conn_flush_dirty(worker);
     worker_arm_pending(worker);
 }

@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -709,4 +710,24 @@ Test(route, names_both_plugins_whose_events_differ, .timeout = 30)
     cr_assert_eq(route_table_build(&table, &both, &error), -1);
     cr_assert_str_eq(error.text, "plugins a and c disagree on message check: event "
                                  "on-frontend-http-request and on-http-response");
+}
+
+/* 4.3 What is free is recognised by its magic before it is touched. */
+Test(dispatch, an_exchange_that_is_released_twice_is_noticed, .timeout = 10, .signal = SIGABRT)
+{
+    struct exchange *exchange;
+
+    start(false);
+    exchange = exchange_get(&worker);
+    exchange_release(&worker, exchange);
+    exchange_release(&worker, exchange);
+}
+
+/* 4.3 */
+Test(dispatch, a_worker_that_is_gone_is_noticed, .timeout = 10, .signal = SIGABRT)
+{
+    start(false);
+    finish();
+    (void)exchange_get(&worker);
+    worker_core_stop(&worker);
 }

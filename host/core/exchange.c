@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/core/exchange.c - one NOTIFY on its way to its ACK. */
+#include "core/exchange.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/container_of.h"
+#include "core/request.h"
+#include "core/worker_core.h"
+#include "spop/spop.h"
+
+#define EXCHANGE_BLOCK 64u
+
+struct exchange *exchange_get(struct spoe_worker *worker)
+{
+    struct exchange_pool *pool = &worker->exchanges;
+    struct exchange *exchange = pool->free;
+
+    if (exchange == NULL) {
+        struct exchange *block = calloc(EXCHANGE_BLOCK, sizeof *block);
+        void **grown = realloc(pool->blocks, (pool->n_blocks + 1) * sizeof *grown);
+
+        if (grown != NULL)
+            pool->blocks = grown;
+        if (block == NULL || grown == NULL) {
+            free(block);
+            return NULL;
+        }
+        pool->blocks[pool->n_blocks++] = block;
+        for (size_t i = 0; i < EXCHANGE_BLOCK; i++) {
+            block[i].next_free = pool->free;
+            pool->free = &block[i];
+        }
+        exchange = pool->free;
+    }
+    pool->free = exchange->next_free;
+    assert(exchange->magic == 0);
+    exchange->magic = EXCHANGE_MAGIC;
+    /* The rest is as exchange_put() has asserted, or as calloc() has left it. */
+    exchange->owner = NULL;
+    atomic_store_explicit(&exchange->action_bytes, 0, memory_order_relaxed);
+    exchange->shared = false;
+    return exchange;
+}
+
+void exchange_put(struct spoe_worker *worker, struct exchange *exchange)
+{
+    assert(IS(exchange, EXCHANGE_MAGIC) && exchange->deadline.at_ns == 0 && exchange->pin == NULL &&
+           exchange->name == NULL && exchange->outstanding == 0 && exchange->first == NULL);
+    exchange->magic = 0;
+    exchange->next_free = worker->exchanges.free;
+    worker->exchanges.free = exchange;
+}
+
+void exchange_each(struct exchange_pool *pool, void (*fn)(struct exchange *exchange, void *arg),
+                   void *arg)
+{
+    for (size_t b = 0; b < pool->n_blocks; b++) {
+        struct exchange *block = pool->blocks[b];
+
+        for (size_t i = 0; i < EXCHANGE_BLOCK; i++)
+            fn(&block[i], arg);
+    }
+}
+
+void exchange_pool_fini(struct exchange_pool *pool)
+{
+    for (size_t i = 0; i < pool->n_blocks; i++)
+        free(pool->blocks[i]);
+    free(pool->blocks);
+    *pool = (struct exchange_pool){0};
+}
+
+static spoe_status status_of(const struct request *request)
+{
+    return atomic_load_explicit(&request->status, memory_order_relaxed);
+}
+
+void exchange_on_complete(struct mail *mail)
+{
+    struct request *request = container_of(mail, struct request, mail);
+    struct spoe_worker *worker = request->worker;
+    struct exchange *exchange = request->exchange;
+
+    assert(IS(request, REQUEST_MAGIC) && IS(exchange, EXCHANGE_MAGIC) &&
+           IS(worker, WORKER_CORE_MAGIC));
+    assert(request->pending && exchange->outstanding > 0);
+    if (status_of(request) != SPOE_OK) {
+        COUNT(&worker->counters, handler_errors);
+        COUNT(request_counters(request), errors);
+    } else {
+        request->in_ack = !request->expired;
+    }
+    request->pending = false;
+    worker->n_outstanding--;
+    (void)atomic_fetch_sub(&worker->shared->n_pending, 1);
+    if (--exchange->outstanding == 0)
+        worker->on_done(worker, exchange);
+}
+
+static size_t actions_size(const struct exchange *exchange)
+{
+    size_t n = 0;
+
+    for (const struct request *r = exchange->first; r != NULL; r = r->next) {
+        if (r->in_ack)
+            n += r->actions_len;
+    }
+    return n;
+}
+
+size_t exchange_encoded_max(const struct exchange *exchange)
+{
+    assert(IS(exchange, EXCHANGE_MAGIC));
+    /* What all requests have set, whether it will be in the ACK or not. */
+    return SPOP_ACK_HEAD_MAX + SPOP_FILLER_MAX +
+           atomic_load_explicit(&exchange->action_bytes, memory_order_relaxed);
+}
+
+size_t exchange_encode(struct spoe_worker *worker, struct exchange *exchange, uint8_t *p,
+                       size_t size)
+{
+    size_t n_actions, n, used;
+
+    assert(IS(exchange, EXCHANGE_MAGIC));
+    n_actions = actions_size(exchange);
+    n = n_actions != 0 ? n_actions : SPOP_FILLER_MAX;
+    used = spop_put_ack_head(p, size, exchange->stream_id, exchange->frame_id, n);
+    assert(used != 0 && size - used >= n);
+    COUNT(&worker->counters, acks);
+    if (n_actions == 0)
+        return used + spop_put_filler(p + used, size - used);
+    for (const struct request *r = exchange->first; r != NULL; r = r->next) {
+        if (!r->in_ack || r->actions_len == 0)
+            continue;
+        memcpy(p + used, r->actions, r->actions_len);
+        used += r->actions_len;
+    }
+    return used;
+}
+
+void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int32_t why)
+{
+    assert(IS(exchange, EXCHANGE_MAGIC));
+    for (struct request *r = exchange->first; r != NULL; r = r->next) {
+        const struct spoe_plugin *desc = r->target->plugin->desc;
+
+        if (!r->pending)
+            continue;
+        if (why == SPOE_CANCEL_DEADLINE) {
+            if (!request_expire(r)) { /* completed just now: its mail has yet to be read */
+                r->in_ack = status_of(r) == SPOE_OK;
+                continue;
+            }
+            r->expired = true;
+            COUNT(&worker->counters, timeouts);
+            COUNT(request_counters(r), timeouts);
+        }
+        if (!r->cancelled && SPOE_HAS(desc, cancel)) {
+            r->cancelled = true;
+            desc->cancel(worker->wctx[r->target->plugin->index], request_handle(r), why);
+        }
+    }
+}
+
+void exchange_release(struct spoe_worker *worker, struct exchange *exchange)
+{
+    struct request *request;
+
+    assert(IS(exchange, EXCHANGE_MAGIC) && exchange->outstanding == 0);
+    request = exchange->first;
+    while (request != NULL) {
+        struct request *next = request->next;
+
+        request_put(worker, request);
+        request = next;
+    }
+    exchange->first = exchange->last = NULL;
+    exchange_put(worker, exchange);
+}

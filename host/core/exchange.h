@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/core/exchange.h - one NOTIFY and its ACK: the requests of its messages, and what they may
+ * put into the answer. Threads: the worker's.
+ */
+#ifndef HOST_CORE_EXCHANGE_H
+#define HOST_CORE_EXCHANGE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/deadline.h"
+#include "base/magic.h"
+#include "core/mailbox.h"
+
+struct spoe_worker; /* core/worker_core.h */
+struct request;     /* core/request.h */
+
+#define EXCHANGE_MAGIC MAGIC('E', 'X', 'C', 'H')
+
+/* One NOTIFY on its way to its ACK. */
+struct exchange {
+    uint32_t magic;             /* EXCHANGE_MAGIC, 0 while it is free */
+    struct deadline deadline;   /* in the worker's list while a plugin has not answered */
+    TAILQ_ENTRY(exchange) link; /* of its connection */
+    struct exchange *next_free;
+    void *owner; /* the connection; NULL once it is gone or the ACK has left */
+    void *pin;   /* the buffer that the spans point into; NULL if none is held */
+    void *name;  /* the engine's name, which a message points to as well; NULL if none is held */
+    uint64_t stream_id, frame_id;
+    size_t budget;                /* most bytes of actions in the ACK */
+    _Atomic size_t action_bytes;  /* taken of it */
+    bool shared;                  /* has, or will have, more than one request */
+    uint32_t outstanding;         /* requests not completed */
+    struct request *first, *last; /* in the order of messages, then plugins */
+};
+TAILQ_HEAD(exchange_list, exchange);
+
+struct exchange_pool {
+    struct exchange *free;
+    void **blocks; /* for the end */
+    size_t n_blocks;
+};
+
+void exchange_pool_fini(struct exchange_pool *pool);
+
+/** @return NULL: no memory */
+struct exchange *exchange_get(struct spoe_worker *worker);
+/** Free an exchange; its requests must be free. The pin must have been dropped. */
+void exchange_put(struct spoe_worker *worker, struct exchange *exchange);
+
+/** Call fn for every exchange there is, also those that are free. */
+void exchange_each(struct exchange_pool *pool, void (*fn)(struct exchange *exchange, void *arg),
+                   void *arg);
+
+/** complete() of a request has arrived: what its mail runs. */
+void exchange_on_complete(struct mail *mail);
+
+/** Bytes that exchange_encode() needs at most. */
+size_t exchange_encoded_max(const struct exchange *exchange);
+/**
+ * Write the ACK: the actions of all requests that have succeeded so far, in order.
+ * @return bytes written
+ */
+size_t exchange_encode(struct spoe_worker *worker, struct exchange *exchange, uint8_t *p,
+                       size_t size);
+
+/**
+ * Nobody waits for this exchange any more: cancel what is pending.
+ * @param why  SPOE_CANCEL_*; with SPOE_CANCEL_DEADLINE later completions are void
+ */
+void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int32_t why);
+
+/** Free the requests of an exchange that has none outstanding, and the exchange. */
+void exchange_release(struct spoe_worker *worker, struct exchange *exchange);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/core/worker_core.c - what a worker has of the core, from init to the plugins' worker_stop().
+ */
+#include "core/worker_core.h"
+
+#include <stdlib.h>
+
+#include "core/arguments.h"
+
+#define POOL_SPARE 4096u /* requests beyond max-pending: the messages of frames being handled */
+
+int worker_core_init(struct spoe_worker *worker, struct host_shared *shared, uint32_t index,
+                     exchange_done_fn *on_done)
+{
+    const struct route_table *routes = shared->routes;
+
+    *worker = (struct spoe_worker){.magic = WORKER_CORE_MAGIC,
+                                   .index = index,
+                                   .shared = shared,
+                                   .on_done = on_done,
+                                   .mailbox = {.fd = -1}};
+    if (mailbox_init(&worker->mailbox) != 0 ||
+        request_pool_init(&worker->pool, (size_t)shared->conf->max_pending + POOL_SPARE,
+                          routes->max_slots) != 0)
+        goto fail;
+    worker->layouts = arguments_create(routes);
+    worker->targets = calloc(routes->n_targets, sizeof *worker->targets);
+    if (worker->layouts == NULL || worker->targets == NULL)
+        goto fail;
+    request_register_worker(index, worker);
+    return 0;
+fail:
+    worker_core_fini(worker);
+    return -1;
+}
+
+void worker_core_fini(struct spoe_worker *worker)
+{
+    request_register_worker(worker->index, NULL);
+    arguments_destroy(worker->layouts, worker->shared->routes);
+    worker->layouts = NULL;
+    free(worker->targets);
+    worker->targets = NULL;
+    request_pool_fini(&worker->pool);
+    exchange_pool_fini(&worker->exchanges);
+    mailbox_fini(&worker->mailbox);
+    worker->magic = 0;
+}
+
+int worker_core_start(struct spoe_worker *worker, const char **reterr_id)
+{
+    const struct plugin_set *set = worker->shared->plugins;
+
+    assert(IS(worker, WORKER_CORE_MAGIC));
+    for (size_t i = 0; i < set->n; i++) {
+        struct spoe_instance *plugin = set->plugin[i];
+
+        worker->wctx[i] = plugin->inst;
+        if (SPOE_HAS(plugin->desc, worker_start)) {
+            void *wctx = NULL;
+
+            if (plugin->desc->worker_start(plugin->inst, worker, worker->index, &wctx) != SPOE_OK) {
+                *reterr_id = plugin->desc->id;
+                return -1;
+            }
+            worker->wctx[i] = wctx;
+        }
+        worker->n_started++;
+    }
+    return 0;
+}
+
+void worker_core_stop(struct spoe_worker *worker)
+{
+    const struct plugin_set *set = worker->shared->plugins;
+
+    assert(IS(worker, WORKER_CORE_MAGIC));
+    mailbox_close(&worker->mailbox);
+    for (size_t i = worker->n_started; i-- > 0;) {
+        const struct spoe_plugin *desc = set->plugin[i]->desc;
+
+        if (SPOE_HAS(desc, worker_stop) && SPOE_HAS(desc, worker_start))
+            desc->worker_stop(worker->wctx[i]);
+    }
+    worker->n_started = 0;
+}

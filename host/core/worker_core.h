@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/core/worker_core.h - what a worker has of the core: its mailbox, its requests and exchanges,
+ * the plugins' worker contexts, the remembered order of arguments, its counters; and what all
+ * workers share. Threads: the worker's, unless said.
+ */
+#ifndef HOST_CORE_WORKER_CORE_H
+#define HOST_CORE_WORKER_CORE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <spoe/plugin.h>
+
+#include "base/magic.h"
+#include "conf/host_conf.h"
+#include "core/counters.h"
+#include "core/exchange.h"
+#include "core/mailbox.h"
+#include "core/plugin.h"
+#include "core/request.h"
+#include "core/route.h"
+
+/* What all workers share; constant once they run, but for n_pending. */
+struct host_shared {
+    const struct host_conf *conf;
+    const struct plugin_set *plugins;
+    const struct route_table *routes;
+    _Atomic size_t n_pending; /* messages in flight in plugins, over all workers */
+    struct spoe_worker *workers[HOST_WORKERS_MAX];
+    uint32_t n_workers;
+};
+
+#define WORKER_CORE_MAGIC MAGIC('W', 'K', 'C', 'O')
+
+struct layout; /* core/arguments.h */
+
+typedef void exchange_done_fn(struct spoe_worker *worker, struct exchange *exchange);
+
+struct spoe_worker {
+    uint32_t magic; /* WORKER_CORE_MAGIC */
+    uint32_t index;
+    struct host_shared *shared;
+    struct mailbox mailbox;
+    struct counters counters;
+    struct target_counters *targets; /* by route_target.index */
+    struct request_pool pool;
+    struct exchange_pool exchanges;
+    struct layout *layouts; /* one per route */
+    void *wctx[PLUGINS_MAX];
+    size_t n_outstanding; /* messages that plugins have not completed */
+    uint32_t n_started;   /* plugins whose worker_start() succeeded */
+    /* Called when the last pending message of an exchange has been completed. */
+    exchange_done_fn *on_done;
+};
+
+/** @return 0; -1 with errno; nothing is left then */
+int worker_core_init(struct spoe_worker *worker, struct host_shared *shared, uint32_t index,
+                     exchange_done_fn *on_done);
+void worker_core_fini(struct spoe_worker *worker);
+
+/** worker_start() of every plugin. @return 0; -1 with the plugin's id in *reterr_id */
+int worker_core_start(struct spoe_worker *worker, const char **reterr_id);
+/** Refuse further mail, then worker_stop() of every plugin. */
+void worker_core_stop(struct spoe_worker *worker);
+
+static inline struct target_counters *request_counters(const struct request *request)
+{
+    return &request->worker->targets[request->target->index];
+}
+
+#endif
