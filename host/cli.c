@@ -1,115 +1,175 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* host/cli.c - the command line. */
+/*
+ * host/cli.c - the command line. Words count letter by letter: what is only the beginning of one is
+ * unknown, so that a new option never changes what an old command line means.
+ */
 #include "cli.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "conf/host_conf.h"
+#include "conf/suggest.h"
+
+/* What is not one of the host's options. */
+static const struct word {
+    const char *name;
+    char letter;            /* -t; 0: it has none */
+    bool takes_value;       /* behind '=', or the next word */
+    enum cli_action action; /* CLI_RUN: it is no command */
+    const char *shown;      /* in --help: its value */
+    const char *help;
+} words[] = {
+    {"file", 'f', true, CLI_RUN, " FILE", "read options from an INI file"},
+    {"check", 't', false, CLI_CHECK, "", "check configuration and plugins, then exit"},
+    {"set", 0, true, CLI_RUN, " ID.KEY=VALUE", "set an option of a plugin (or of host)"},
+    {"plugin-info", 0, true, CLI_PLUGIN_INFO, " FILE", "describe a plugin and exit"},
+    {"print-spoe-config", 0, false, CLI_PRINT_SPOE_CONFIG, "",
+     "write HAProxy's SPOE section for the plugins and exit"},
+    {"version", 'v', false, CLI_VERSION, "", "version, commit and build time"},
+    {"help", 'h', false, CLI_HELP, "", "this text"},
+};
+#define N_WORDS (sizeof words / sizeof words[0])
+
+/* The words that are left. */
+struct rest {
+    int argc;
+    char **argv;
+    int at;
+};
 
 /* The value of an option: behind '=', or the next word. @return NULL: there is none */
-static const char *value_of(const char *equals, int argc, char **argv, int *i)
+static const char *value_of(const char *equals, struct rest *rest)
 {
     if (equals != NULL)
         return equals + 1;
-    if (*i + 1 >= argc)
+    if (rest->at + 1 >= rest->argc)
         return NULL;
-    return argv[++*i];
+    return rest->argv[++rest->at];
 }
 
-static void set_file(struct cli *cli, struct conf *conf, const char *value)
+static void take_word(struct cli *cli, struct conf *conf, const struct word *word, const char *said,
+                      const char *equals, struct rest *rest)
 {
-    if (value == NULL)
-        conf_error(conf, "command line: -f needs a file");
-    else if (cli->file != NULL)
-        conf_error(conf, "command line: -f: given twice");
-    else
+    const char *value = word->takes_value ? value_of(equals, rest) : NULL;
+
+    if (!word->takes_value && equals != NULL)
+        conf_error(conf, "command line: --%s takes no value", word->name);
+    if (word->takes_value && value == NULL) {
+        conf_error(conf, "command line: %s needs a value", said);
+        return;
+    }
+    if (word->action != CLI_RUN)
+        cli->action = word->action;
+    if (word->action == CLI_PLUGIN_INFO)
+        cli->plugin_info = value;
+    else if (strcmp(word->name, "set") == 0)
+        conf_add_set(conf, value);
+    else if (strcmp(word->name, "file") == 0 && cli->file != NULL)
+        conf_error(conf, "command line: %s: given twice", said);
+    else if (strcmp(word->name, "file") == 0)
         cli->file = value;
 }
 
-/* --name[=value] for one of the options that are not in the host's table. */
-static bool parse_own(struct cli *cli, struct conf *conf, const char *name, size_t len,
-                      const char *equals, int argc, char **argv, int *i)
+/* The i-th word that there is, NULL past the last. */
+static const char *nth_name(size_t i)
 {
-    static const struct {
-        const char *name;
-        enum cli_action action;
-    } flags[] = {
-        {"version", CLI_VERSION},
-        {"help", CLI_HELP},
-        {"check", CLI_CHECK},
-        {"print-spoe-config", CLI_PRINT_SPOE_CONFIG},
-    };
-    const char *value;
-
-    for (size_t f = 0; f < sizeof flags / sizeof flags[0]; f++) {
-        if (strlen(flags[f].name) != len || strncmp(flags[f].name, name, len) != 0)
-            continue;
-        if (equals != NULL)
-            conf_error(conf, "command line: --%s takes no value", flags[f].name);
-        cli->action = flags[f].action;
-        return true;
-    }
-    if (strncmp(name, "set", len) != 0 && strncmp(name, "plugin-info", len) != 0 &&
-        strncmp(name, "file", len) != 0)
-        return false;
-    if (len != strlen("set") && len != strlen("plugin-info") && len != strlen("file"))
-        return false;
-    value = value_of(equals, argc, argv, i);
-    if (value == NULL) {
-        conf_error(conf, "command line: --%.*s needs a value", (int)len, name);
-    } else if (name[0] == 's') {
-        conf_add_set(conf, value);
-    } else if (name[0] == 'f') {
-        set_file(cli, conf, value);
-    } else {
-        cli->action = CLI_PLUGIN_INFO;
-        cli->plugin_info = value;
-    }
-    return true;
+    if (i < N_WORDS)
+        return words[i].name;
+    return host_options[i - N_WORDS] != NULL ? host_options[i - N_WORDS]->key : NULL;
 }
 
-static void parse_long(struct cli *cli, struct conf *conf, int argc, char **argv, int *i)
+/* "--a, --b": what begins with `word`; none for a single letter. */
+static void list_beginning_with(const char *word, char *ret, size_t size)
 {
-    const char *name = argv[*i] + 2;
-    const char *equals = strchr(name, '=');
-    size_t len = equals != NULL ? (size_t)(equals - name) : strlen(name);
-    const char *value;
+    const size_t len = strlen(word);
+    size_t n = 0;
 
-    if (len > 0 && parse_own(cli, conf, name, len, equals, argc, argv, i))
-        return;
-    for (size_t o = 0; len > 0 && host_options[o] != NULL; o++) {
-        if (strlen(host_options[o]->key) != len || strncmp(host_options[o]->key, name, len) != 0)
+    ret[0] = '\0';
+    for (size_t i = 0; len > 1 && nth_name(i) != NULL; i++) {
+        if (strncmp(nth_name(i), word, len) == 0 && n < size)
+            n += (size_t)snprintf(ret + n, size - n, "%s--%s", n > 0 ? ", " : "", nth_name(i));
+    }
+}
+
+static void report_unknown(struct conf *conf, const char *what, const char *said)
+{
+    const char *word = said + strspn(said, "-");
+    char several[256];
+    struct suggestion near;
+
+    suggest_begin(&near, word);
+    for (size_t i = 0; nth_name(i) != NULL; i++)
+        suggest_offer(&near, nth_name(i));
+    list_beginning_with(word, several, sizeof several);
+    if (several[0] != '\0')
+        conf_error(conf, "command line: %s; did you mean %s?", what, several);
+    else if (near.best != NULL)
+        conf_error(conf, "command line: %s; did you mean --%s?", what, near.best);
+    else
+        conf_error(conf, "command line: %s (see --help)", what);
+}
+
+/* --NAME or --NAME=VALUE. What stands behind the = may be a secret. */
+static void parse_long(struct cli *cli, struct conf *conf, struct rest *rest)
+{
+    const char *said = rest->argv[rest->at], *value;
+    char what[96], name[64];
+    const char *equals = strchr(said, '=');
+    const size_t n = equals != NULL ? (size_t)(equals - said) : strlen(said);
+
+    (void)snprintf(name, sizeof name, "%.*s", n > INT16_MAX ? INT16_MAX : (int)n, said);
+    for (size_t w = 0; w < N_WORDS; w++) {
+        if (strcmp(words[w].name, name + 2) == 0) {
+            take_word(cli, conf, &words[w], name, equals, rest);
+            return;
+        }
+    }
+    for (size_t o = 0; host_options[o] != NULL; o++) {
+        if (strcmp(host_options[o]->key, name + 2) != 0)
             continue;
-        value = value_of(equals, argc, argv, i);
+        value = value_of(equals, rest);
         if (value == NULL)
-            conf_error(conf, "command line: --%s needs a value", host_options[o]->key);
+            conf_error(conf, "command line: %s needs a value", name);
         else
             conf_add_host_option(conf, host_options[o]->key, value);
         return;
     }
-    conf_error(conf, "command line: unknown option --%.*s (see --help)", (int)len, name);
+    (void)snprintf(what, sizeof what, "unknown option %s", name);
+    report_unknown(conf, what, name);
+    if (equals == NULL && rest->at + 1 < rest->argc && rest->argv[rest->at + 1][0] != '-')
+        rest->at++; /* its value, probably: one mistake, one error */
+}
+
+/* -LETTER, and what is no option at all. */
+static void parse_short(struct cli *cli, struct conf *conf, struct rest *rest)
+{
+    const char *said = rest->argv[rest->at];
+    char what[96];
+
+    for (size_t w = 0; w < N_WORDS; w++) {
+        const char word[] = {'-', words[w].letter, '\0'};
+
+        if (words[w].letter != 0 && strcmp(said, word) == 0) {
+            take_word(cli, conf, &words[w], said, NULL, rest);
+            return;
+        }
+    }
+    (void)snprintf(what, sizeof what, "unexpected \"%.64s\"", said);
+    report_unknown(conf, what, said);
 }
 
 int cli_parse(struct cli *cli, struct conf *conf, int argc, char **argv)
 {
-    *cli = (struct cli){.action = CLI_RUN};
-    for (int i = 1; i < argc; i++) {
-        const char *word = argv[i];
+    struct rest rest = {.argc = argc, .argv = argv, .at = 1};
 
-        if (strncmp(word, "--", 2) == 0) {
-            parse_long(cli, conf, argc, argv, &i);
-        } else if (strcmp(word, "-t") == 0) {
-            cli->action = CLI_CHECK;
-        } else if (strcmp(word, "-h") == 0) {
-            cli->action = CLI_HELP;
-        } else if (strcmp(word, "-v") == 0) {
-            cli->action = CLI_VERSION;
-        } else if (strcmp(word, "-f") == 0) {
-            set_file(cli, conf, value_of(NULL, argc, argv, &i));
-        } else {
-            conf_error(conf, "command line: unexpected \"%s\" (see --help)", word);
-        }
+    *cli = (struct cli){.action = CLI_RUN};
+    for (; rest.at < rest.argc; rest.at++) {
+        if (strncmp(argv[rest.at], "--", 2) == 0)
+            parse_long(cli, conf, &rest);
+        else
+            parse_short(cli, conf, &rest);
     }
     return conf_error_count(conf) == 0 ? 0 : -1;
 }
@@ -119,18 +179,15 @@ void cli_help(FILE *out)
     (void)fputs("spoe-host: a host for HAProxy SPOE agents\n"
                 "\n"
                 "  spoe-host [-f FILE] [--KEY VALUE ...] [--set PLUGIN.KEY=VALUE ...]\n"
-                "\n"
-                "  -f, --file FILE        read options from an INI file\n"
-                "  -t, --check            check configuration and plugins, then exit\n"
-                "      --set ID.KEY=VALUE set an option of a plugin (or of host)\n"
-                "      --plugin-info FILE describe a plugin and exit\n"
-                "      --print-spoe-config\n"
-                "                         write HAProxy's SPOE section for the plugins and exit\n"
-                "  -v, --version          version, commit and build time\n"
-                "  -h, --help             this text\n"
-                "\n"
-                "Options of the host (environment variable, default):\n",
+                "\n",
                 out);
+    for (size_t w = 0; w < N_WORDS; w++) {
+        const char letter[] = {'-', words[w].letter, ',', '\0'};
+
+        (void)fprintf(out, "  %3s --%s%-*s %s\n", words[w].letter != 0 ? letter : "", words[w].name,
+                      20 - (int)strlen(words[w].name), words[w].shown, words[w].help);
+    }
+    (void)fputs("\nOptions of the host (environment variable, default):\n", out);
     for (size_t i = 0; host_options[i] != NULL; i++) {
         const struct spoe_option *option = host_options[i];
 

@@ -92,6 +92,8 @@ static int prepare(struct program *p)
     installed_plugin_dir(plugin_dir, sizeof plugin_dir);
     if (p->cli.file != NULL)
         conf_add_file(p->conf, p->cli.file);
+    else
+        conf_add_file_if_there(p->conf, HOST_CONF_FILE);
     if (host_conf_init(&p->host_conf, p->conf, plugin_dir) != 0) {
         log_line(SPOE_LOG_ERR, "host", "out of memory");
         return 1;

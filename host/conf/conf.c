@@ -6,14 +6,18 @@
 #include "conf/conf.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include "conf/ini_file.h"
 #include "conf/option.h"
+#include "conf/suggest.h"
 
 enum source { SOURCE_COMMAND_LINE, SOURCE_FILE };
 
@@ -28,7 +32,8 @@ struct entry {
     bool bad;   /* of the file: its value will not do, which is a collected error */
 };
 
-/* One key of a table that was resolved; key NULL: the section itself. */
+/* One key of a table that was resolved; key NULL: the section itself. Of a variable that one of its
+ * options listens to only the key counts. */
 struct name {
     STAILQ_ENTRY(name) next;
     char *section, *key;
@@ -42,7 +47,7 @@ struct notes {
 
 struct conf {
     STAILQ_HEAD(, entry) entries;
-    STAILQ_HEAD(, name) names;
+    STAILQ_HEAD(names, name) names, variables;
     struct notes errors, warnings;
 };
 
@@ -139,6 +144,7 @@ struct conf *conf_create(void)
         return NULL;
     STAILQ_INIT(&conf->entries);
     STAILQ_INIT(&conf->names);
+    STAILQ_INIT(&conf->variables);
     return conf;
 }
 
@@ -158,10 +164,19 @@ static void name_destroy(struct name *n)
     free(n);
 }
 
+static void names_destroy(struct names *names)
+{
+    struct name *n;
+
+    while ((n = STAILQ_FIRST(names)) != NULL) {
+        STAILQ_REMOVE_HEAD(names, next);
+        name_destroy(n);
+    }
+}
+
 void conf_destroy(struct conf *conf)
 {
     struct entry *e;
-    struct name *n;
 
     if (conf == NULL)
         return;
@@ -169,10 +184,8 @@ void conf_destroy(struct conf *conf)
         STAILQ_REMOVE_HEAD(&conf->entries, next);
         entry_destroy(e);
     }
-    while ((n = STAILQ_FIRST(&conf->names)) != NULL) {
-        STAILQ_REMOVE_HEAD(&conf->names, next);
-        name_destroy(n);
-    }
+    names_destroy(&conf->names);
+    names_destroy(&conf->variables);
     for (size_t i = 0; i < CONF_ERRORS_MAX; i++) {
         free(conf->errors.text[i]);
         free(conf->warnings.text[i]);
@@ -328,10 +341,12 @@ void conf_add_stream(struct conf *conf, FILE *stream, const char *name)
     ini_read(stream, &events, &file);
 }
 
-void conf_add_file(struct conf *conf, const char *path)
+static void add_file(struct conf *conf, const char *path, bool optional)
 {
     FILE *file = fopen(path, "re");
 
+    if (file == NULL && optional && (errno == ENOENT || errno == ENOTDIR))
+        return;
     if (file == NULL) {
         conf_error(conf, "%s: cannot be opened: %m", path);
         return;
@@ -340,10 +355,20 @@ void conf_add_file(struct conf *conf, const char *path)
     (void)fclose(file); /* only read */
 }
 
+void conf_add_file(struct conf *conf, const char *path)
+{
+    add_file(conf, path, false);
+}
+
+void conf_add_file_if_there(struct conf *conf, const char *path)
+{
+    add_file(conf, path, true);
+}
+
 /* ---- resolution ------------------------------------------------------------------------- */
 
-/* Remember that there is such a section (key NULL) or key. */
-static int add_name(struct conf *conf, const char *section, const char *key)
+/* Remember that there is such a section (key NULL), key or variable. */
+static int add_name(struct names *names, const char *section, const char *key)
 {
     struct name *n = calloc(1, sizeof *n);
     bool ok = true;
@@ -356,7 +381,7 @@ static int add_name(struct conf *conf, const char *section, const char *key)
         name_destroy(n);
         return -1;
     }
-    STAILQ_INSERT_TAIL(&conf->names, n, next);
+    STAILQ_INSERT_TAIL(names, n, next);
     return 0;
 }
 
@@ -578,6 +603,19 @@ static struct conf_section *section_create(const char *name,
     return s;
 }
 
+static int add_names(struct conf *conf, const char *section, const struct spoe_option *option)
+{
+    const char *const *lists[] = {option->env, option->env_lenient};
+
+    for (size_t l = 0; l < 2; l++) {
+        for (size_t i = 0; lists[l] != NULL && lists[l][i] != NULL; i++) {
+            if (add_name(&conf->variables, NULL, lists[l][i]) != 0)
+                return -1;
+        }
+    }
+    return add_name(&conf->names, section, option->key);
+}
+
 struct conf_section *conf_resolve(struct conf *conf, const char *section,
                                   const struct spoe_option *const *options)
 {
@@ -589,14 +627,14 @@ struct conf_section *conf_resolve(struct conf *conf, const char *section,
     if (options[n] != NULL)
         conf_error(conf, "plugin %s: more than %u options", section, CONF_OPTIONS_MAX);
     s = section_create(section, options, n);
-    if (s == NULL || add_name(conf, section, NULL) != 0) {
+    if (s == NULL || add_name(&conf->names, section, NULL) != 0) {
         conf_section_destroy(s);
         return NULL;
     }
     for (size_t i = 0; i < n; i++) {
         if (!check_option(conf, s, i))
             continue;
-        if (add_name(conf, section, options[i]->key) != 0 || resolve_one(conf, s, i) != 0) {
+        if (add_names(conf, section, options[i]) != 0 || resolve_one(conf, s, i) != 0) {
             conf_section_destroy(s);
             return NULL;
         }
@@ -663,62 +701,6 @@ bool conf_setting_reject(struct conf *conf, struct conf_section *s, size_t i, st
 
 /* ---- what nobody asked for -------------------------------------------------------------- */
 
-#define SUGGEST_DISTANCE 2u /* letters that may differ */
-#define SUGGEST_LENGTH 80u  /* longer names get no suggestion */
-
-/* Levenshtein distance of two texts of at most SUGGEST_LENGTH bytes. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[SUGGEST_LENGTH + 1];
-    const size_t n = strlen(b);
-
-    for (size_t j = 0; j <= n; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i;
-        for (size_t j = 1; j <= n; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[n];
-}
-
-/* The nearest known section (key NULL), or key of this section; NULL if none is near. */
-static const struct name *suggest(const struct conf *conf, const char *section, const char *key)
-{
-    const char *wanted = key != NULL ? key : section;
-    const struct name *best = NULL;
-    size_t best_distance = SUGGEST_DISTANCE + 1;
-    const struct name *n;
-
-    if (strlen(wanted) > SUGGEST_LENGTH)
-        return NULL;
-    STAILQ_FOREACH(n, &conf->names, next)
-    {
-        const char *known = key != NULL ? n->key : n->section;
-        size_t d;
-
-        if ((key == NULL) != (n->key == NULL) || strlen(known) > SUGGEST_LENGTH ||
-            (key != NULL && strcmp(n->section, section) != 0))
-            continue;
-        d = distance(wanted, known);
-        if (d < best_distance && 2 * d <= strlen(wanted)) { /* half of it must be right */
-            best_distance = d;
-            best = n;
-        }
-    }
-    return best;
-}
-
 static bool section_known(const struct conf *conf, const char *section)
 {
     const struct name *n;
@@ -733,11 +715,18 @@ static bool section_known(const struct conf *conf, const char *section)
 
 static void report_section(struct conf *conf, const struct entry *e)
 {
-    const struct name *near = suggest(conf, e->section, NULL);
+    struct suggestion near;
+    const struct name *n;
 
-    if (near != NULL)
+    suggest_begin(&near, e->section);
+    STAILQ_FOREACH(n, &conf->names, next)
+    {
+        if (n->key == NULL)
+            suggest_offer(&near, n->section);
+    }
+    if (near.best != NULL)
         conf_error(conf, "%s: unknown section [%s]; did you mean [%s]?", e->origin, e->section,
-                   near->section);
+                   near.best);
     else
         conf_error(conf, "%s: unknown section [%s]: neither host nor the id of a loaded plugin",
                    e->origin, e->section);
@@ -745,13 +734,81 @@ static void report_section(struct conf *conf, const struct entry *e)
 
 static void report_key(struct conf *conf, const struct entry *e)
 {
-    const struct name *near = suggest(conf, e->section, e->key);
+    struct suggestion near;
+    const struct name *n;
 
-    if (near != NULL)
+    suggest_begin(&near, e->key);
+    STAILQ_FOREACH(n, &conf->names, next)
+    {
+        if (n->key != NULL && strcmp(n->section, e->section) == 0)
+            suggest_offer(&near, n->key);
+    }
+    if (near.best != NULL)
         conf_error(conf, "%s: unknown option %s.%s; did you mean %s?", e->origin, e->section,
-                   e->key, near->key);
+                   e->key, near.best);
     else
         conf_error(conf, "%s: unknown option %s.%s", e->origin, e->section, e->key);
+}
+
+/* One of those that Kubernetes and Docker make of the names of services: SPOE_HOST_SERVICE_PORT,
+ * OTLP_PORT_4317_TCP_ADDR. */
+static bool is_service_link(const char *name)
+{
+    const char *p = name;
+
+    if (strstr(name, "_SERVICE_HOST") != NULL || strstr(name, "_SERVICE_PORT") != NULL)
+        return true;
+    while ((p = strstr(p, "_PORT")) != NULL) {
+        p += strlen("_PORT");
+        if (*p == '\0' || (*p == '_' && p[1] >= '0' && p[1] <= '9'))
+            return true;
+    }
+    return false;
+}
+
+/* A variable of ours, by its beginning `prefix`, that no option listens to. */
+static void check_variable(struct conf *conf, const char *prefix, const char *name)
+{
+    struct suggestion near;
+    const struct name *n;
+    bool ours = false;
+
+    suggest_begin(&near, name);
+    STAILQ_FOREACH(n, &conf->variables, next)
+    {
+        if (strcmp(n->key, name) == 0)
+            return;
+        ours = ours || strncmp(n->key, prefix, strlen(prefix)) == 0;
+        suggest_offer(&near, n->key);
+    }
+    if (near.best != NULL)
+        conf_warning(conf, "environment %s: unknown variable; did you mean %s?", name, near.best);
+    else if (ours && !is_service_link(name))
+        conf_warning(conf, "environment %s: unknown variable: no option listens to it", name);
+}
+
+static void check_environment(struct conf *conf)
+{
+    static const char *const prefixes[] = {"SPOE_", "OTLP_"};
+
+    if (getauxval(AT_SECURE) != 0) /* as for env_get() */
+        return;
+    for (char *const *e = environ; e != NULL && *e != NULL; e++) {
+        for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+            const char *equals = strchr(*e, '=');
+            char *name;
+
+            if (equals == NULL || equals[1] == '\0' ||
+                strncmp(*e, prefixes[i], strlen(prefixes[i])) != 0)
+                continue;
+            name = strndup(*e, (size_t)(equals - *e));
+            if (name == NULL)
+                conf_error(conf, "environment: out of memory");
+            else
+                check_variable(conf, prefixes[i], name);
+            free(name);
+        }
+    }
 }
 
 void conf_check_unknown(struct conf *conf)
@@ -768,4 +825,5 @@ void conf_check_unknown(struct conf *conf)
             report_section(conf, e);
         }
     }
+    check_environment(conf);
 }

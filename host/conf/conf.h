@@ -23,7 +23,6 @@
 struct conf;
 struct conf_section; /* the settings of one table of options */
 
-#define CONF_LINE_MAX 198u /* bytes of a line in the file: Debian's libinih cuts at 200 */
 #define CONF_OPTIONS_MAX 256u
 #define CONF_ERRORS_MAX 64u /* kept, and as many warnings; further ones are only counted */
 
@@ -37,6 +36,8 @@ void conf_add_set(struct conf *conf, const char *assignment);
 void conf_add_host_option(struct conf *conf, const char *key, const char *value);
 /** Read an INI file. A missing file, a bad line, a duplicate key are collected errors. */
 void conf_add_file(struct conf *conf, const char *path);
+/** The same of a file that need not be there. */
+void conf_add_file_if_there(struct conf *conf, const char *path);
 /** The same of a stream, which stays the caller's; `name` stands in errors where the path would. */
 void conf_add_stream(struct conf *conf, FILE *file, const char *name);
 

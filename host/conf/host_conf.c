@@ -40,8 +40,10 @@ enum {
     N_OPTIONS
 };
 
-/* In the order of SPOE_LOG_ERR .. SPOE_LOG_DEBUG, and of enum log_format. */
-static const char *const log_levels[] = {"err", "warning", "notice", "info", "debug", NULL};
+/* In the order of SPOE_LOG_ERR .. SPOE_LOG_DEBUG, then what else people call two of them; and in
+ * the order of enum log_format. */
+static const char *const log_levels[] = {"err",   "warning", "notice", "info",
+                                         "debug", "error",   "warn",   NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
 
 #define ENV(name)                                                                                  \
@@ -345,6 +347,14 @@ static int set_socket_group(const struct build *b)
     return result == 0 ? copy_text(b, OPT_SOCKET_GROUP, &b->hc->socket_group) : -1;
 }
 
+/* The level of a choice of log_levels[]. */
+static int log_level(int64_t choice)
+{
+    const int level = SPOE_LOG_ERR + (int)choice;
+
+    return level <= SPOE_LOG_DEBUG ? level : level - SPOE_LOG_DEBUG - 1 + SPOE_LOG_ERR;
+}
+
 static int build_lists(const struct build *b, const char *default_plugin_dir)
 {
     if (get_text(b, OPT_LISTEN) == NULL)
@@ -386,7 +396,7 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
     hc->processing_timeout_ns = get_int(&b, OPT_PROCESSING_TIMEOUT);
     hc->hello_timeout_ns = get_int(&b, OPT_HELLO_TIMEOUT);
     hc->shutdown_timeout_ns = get_int(&b, OPT_SHUTDOWN_TIMEOUT);
-    hc->log_level = SPOE_LOG_ERR + (int)get_int(&b, OPT_LOG_LEVEL);
+    hc->log_level = log_level(get_int(&b, OPT_LOG_LEVEL));
     hc->log_format = get_int(&b, OPT_LOG_FORMAT) == 1 ? LOG_JSON : LOG_LOGFMT;
     hc->settings = section;
     return result;

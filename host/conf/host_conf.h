@@ -20,6 +20,9 @@ struct host_listen {
     char *path;        /* unix:/path; NULL for TCP, where port is never NULL */
 };
 
+/* Read where the command line names no file, if it is there. */
+#define HOST_CONF_FILE "/etc/spoe-host/spoe-host.ini"
+
 #define HOST_LISTEN_MAX 16u
 #define HOST_WORKERS_MAX 64u
 

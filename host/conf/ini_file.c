@@ -2,21 +2,20 @@
 /* host/conf/ini_file.c - see ini_file.h. */
 #include "conf/ini_file.h"
 
-#include <errno.h>
-#include <ini.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "conf/conf.h"
+_Static_assert(INI_LINE_MAX == 65536, "the error says so");
 
 struct reader {
     FILE *file;
     const struct ini_events *events;
     void *user;
     unsigned line;
-    bool pending;                    /* a line that must turn out to be a key was handed out */
-    bool lost;                       /* the last section line was bad: keys belong nowhere */
-    char section[CONF_LINE_MAX + 1]; /* the whole name: libinih cuts it at 50 bytes */
+    bool lost;                      /* the last section line was bad: keys belong nowhere */
+    char text[INI_LINE_MAX + 2];    /* the line, with room for its CR and the NUL */
+    char section[INI_LINE_MAX + 1]; /* of the keys that come */
 };
 
 enum line_status { LINE_OK, LINE_END, LINE_LONG, LINE_NUL, LINE_FAILED };
@@ -26,34 +25,55 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
 }
 
-/* Read one line without its LF or CR LF; at most `limit` bytes of it are kept. */
-static enum line_status read_line(FILE *file, size_t limit, char line[CONF_LINE_MAX + 2])
+/* Read one line without its LF or CR LF. */
+static enum line_status read_line(struct reader *r)
 {
     enum line_status status = LINE_OK;
     size_t n = 0;
     int c;
 
-    while ((c = getc(file)) != EOF && c != '\n') {
+    while ((c = getc(r->file)) != EOF && c != '\n') {
         if (c == '\0')
             status = LINE_NUL;
-        else if (n <= limit) /* one more, which may be the CR */
-            line[n++] = (char)c;
+        else if (n <= INI_LINE_MAX) /* one more, which may be the CR */
+            r->text[n++] = (char)c;
         else if (status == LINE_OK)
             status = LINE_LONG;
     }
-    if (c == EOF && ferror(file))
+    if (c == EOF && ferror(r->file))
         return LINE_FAILED;
     if (c == EOF && n == 0 && status == LINE_OK)
         return LINE_END;
-    if (n > 0 && line[n - 1] == '\r')
+    if (n > 0 && r->text[n - 1] == '\r')
         n--;
-    if (n > limit) {
-        n = limit;
-        if (status == LINE_OK)
-            status = LINE_LONG;
-    }
-    line[n] = '\0';
+    if (n > INI_LINE_MAX && status == LINE_OK)
+        status = LINE_LONG;
+    r->text[n] = '\0';
     return status;
+}
+
+/* Take the white space off both ends. */
+static char *trim(char *text)
+{
+    size_t n;
+
+    while (is_blank(*text))
+        text++;
+    for (n = strlen(text); n > 0 && is_blank(text[n - 1]); n--)
+        ;
+    text[n] = '\0';
+    return text;
+}
+
+/* End the text where a comment begins: at a ';' with white space before it. */
+static void cut_comment(char *text)
+{
+    for (char *p = text; *p != '\0'; p++) {
+        if (*p == ';' && p > text && is_blank(p[-1])) {
+            *p = '\0';
+            return;
+        }
+    }
 }
 
 /* @return NULL, or what is wrong with a line that begins with '['. */
@@ -78,83 +98,72 @@ static const char *read_section(struct reader *r, const char *line)
     return NULL;
 }
 
-/* The last line that was handed out should have come back through on_key(). */
-static void check_pending(struct reader *r)
+/* @return NULL, or what is wrong with any other line. */
+static const char *read_key(struct reader *r, char *line)
 {
-    if (r->pending)
-        r->events->error(r->user, r->line, "neither [section] nor key = value");
-    r->pending = false;
-}
+    char *separator, *value;
 
-/* libinih's source of lines. A line that it must not see becomes an empty one. */
-static char *next_line(char *str, int num, void *stream)
-{
-    struct reader *r = stream;
-    const size_t room = num > 0 ? (size_t)num - 1 : 0;
-    const size_t limit = room < CONF_LINE_MAX ? room : CONF_LINE_MAX;
-    char line[CONF_LINE_MAX + 2] = "";
-    const char *p = line;
-    enum line_status status;
-
-    check_pending(r);
-    status = read_line(r->file, limit, line);
-    if (status == LINE_END)
-        return NULL;
-    if (status == LINE_FAILED) {
-        char text[128];
-
-        (void)snprintf(text, sizeof text, "cannot be read: %m");
-        r->events->error(r->user, 0, text);
-        return NULL;
-    }
-    r->line++;
-    str[0] = '\0';
-    if (status == LINE_LONG || status == LINE_NUL) {
-        char text[64];
-
-        (void)snprintf(text, sizeof text, "a line of more than %zu bytes", limit);
-        r->events->error(r->user, r->line, status == LINE_LONG ? text : "a NUL byte");
-        return str;
-    }
-    if (r->line == 1 && strncmp(p, "\xef\xbb\xbf", 3) == 0)
-        p += 3;
-    while (is_blank(*p))
-        p++;
-    if (*p == '[') {
-        const char *wrong = read_section(r, p);
-
-        if (wrong != NULL)
-            r->events->error(r->user, r->line, wrong);
-        r->lost = wrong != NULL;
-        return str;
-    }
-    r->pending = *p != '\0' && *p != ';' && *p != '#';
-    memcpy(str, p, strlen(p) + 1);
-    return str;
-}
-
-static int on_key(void *user, const char *section, const char *name, const char *value)
-{
-    struct reader *r = user;
-
-    (void)section; /* cut; and the section lines stay with the reader */
-    r->pending = false;
+    cut_comment(line);
+    separator = strpbrk(line, "=:");
+    if (separator == NULL)
+        return "neither [section] nor key = value";
+    *separator = '\0';
+    value = trim(separator + 1);
+    line = trim(line);
     if (r->lost)
-        return 1;
-    if (name[0] == '\0')
-        r->events->error(r->user, r->line, "a value without a key");
-    else if (r->section[0] == '\0')
-        r->events->error(r->user, r->line, "a key before any [section]");
-    else
-        r->events->key(r->user, r->line, r->section, name, value != NULL ? value : "");
-    return 1;
+        return NULL;
+    if (*line == '\0')
+        return "a value without a key";
+    if (r->section[0] == '\0')
+        return "a key before any [section]";
+    r->events->key(r->user, r->line, r->section, line, value);
+    return NULL;
+}
+
+/* @return NULL, or what is wrong with the line */
+static const char *read_text(struct reader *r)
+{
+    char *line = r->text;
+    const char *wrong;
+
+    if (r->line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
+        line += 3; /* a byte order mark */
+    while (is_blank(*line))
+        line++;
+    if (*line == '\0' || *line == ';' || *line == '#')
+        return NULL;
+    if (*line != '[')
+        return read_key(r, line);
+    wrong = read_section(r, line);
+    r->lost = wrong != NULL;
+    return wrong;
 }
 
 void ini_read(FILE *file, const struct ini_events *events, void *user)
 {
-    struct reader r = {.file = file, .events = events, .user = user};
+    struct reader *r = calloc(1, sizeof *r);
+    enum line_status status = LINE_OK;
+    const char *wrong;
+    char text[128];
 
-    /* Its result is the first bad line, which the reader has seen already, or out of memory. */
-    if (ini_parse_stream(next_line, &r, on_key, &r) == -2)
+    if (r == NULL) {
         events->error(user, 0, "cannot be read: out of memory");
+        return;
+    }
+    r->file = file;
+    r->events = events;
+    r->user = user;
+    while ((status = read_line(r)) != LINE_END && status != LINE_FAILED) {
+        r->line++;
+        wrong = status == LINE_LONG  ? "a line of more than 65536 bytes"
+                : status == LINE_NUL ? "a NUL byte"
+                                     : read_text(r);
+        if (wrong != NULL)
+            events->error(user, r->line, wrong);
+    }
+    if (status == LINE_FAILED) {
+        (void)snprintf(text, sizeof text, "cannot be read: %m");
+        events->error(user, 0, text);
+    }
+    free(r);
 }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/conf/ini_file.h - an INI file as events with line numbers, on top of libinih.
+ * host/conf/ini_file.h - an INI file as events with line numbers.
  *
- * libinih splits lines into keys and values and strips comments; Debian's build of it cuts lines
- * at 200 bytes and passes no line numbers to its handler. So it gets its lines from a reader of
- * ours, which counts them, refuses overlong ones, and takes the indentation off, because libinih
- * would take an indented line for the continuation of the value before it.
+ * A line is empty, a comment (; or # first), [section], or key = value, with ':' in place of '=' as
+ * well. White space around each of them does not count, and neither does what stands behind a ';'
+ * with white space before it. A line is never the continuation of the one before.
  */
 #ifndef HOST_CONF_INI_FILE_H
 #define HOST_CONF_INI_FILE_H
 
 #include <stdio.h>
+
+#define INI_LINE_MAX 65536u /* bytes of a line, without its LF or CR LF */
 
 /* What is found, in the order of the file. All texts are [borrow]. */
 struct ini_events {

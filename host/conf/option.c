@@ -206,16 +206,6 @@ int option_parse(const struct spoe_option *option, const char *text, struct spoe
     return -1;
 }
 
-/* The choice as the option writes it, whatever the case of the text. */
-static const char *as_choice(const struct spoe_option *option, const char *text)
-{
-    for (size_t i = 0; option->choices[i] != NULL; i++) {
-        if (strcasecmp(option->choices[i], text) == 0)
-            return option->choices[i];
-    }
-    return text;
-}
-
 int option_parse_lenient(const struct spoe_option *option, const char *text, struct spoe_value *ret,
                          char reterr[OPTION_TEXT_MAX])
 {
@@ -230,11 +220,6 @@ int option_parse_lenient(const struct spoe_option *option, const char *text, str
         if (text[strspn(text, "0123456789")] == '\0')
             return option_parse(option, text, ret, reterr);
         explain(option, text, VALUE_E_SYNTAX, "a number of milliseconds", reterr);
-        return -1;
-    case SPOE_OPT_ENUM:
-        if (option_parse(option, as_choice(option, text), ret, reterr) == 0)
-            return 0;
-        explain(option, text, VALUE_E_SYNTAX, NULL, reterr);
         return -1;
     default:
         return option_parse(option, text, ret, reterr);

@@ -38,8 +38,8 @@ int option_parse(const struct spoe_option *option, const char *text, struct spoe
 
 /**
  * The same for a text of env_lenient[], which is read as OpenTelemetry's specification has it:
- * durations are bare numbers of milliseconds, choices count in any case, "true" in any case
- * switches on. What else a switch is given is an error, with *ret off.
+ * durations are bare numbers of milliseconds, "true" in any case switches on. What else a switch is
+ * given is an error, with *ret off.
  */
 int option_parse_lenient(const struct spoe_option *option, const char *text, struct spoe_value *ret,
                          char reterr[OPTION_TEXT_MAX]);

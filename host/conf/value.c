@@ -133,7 +133,7 @@ int value_parse_size(const char *text, uint64_t *ret_bytes)
 int value_parse_enum(const char *text, const char *const *choices, uint32_t *ret_index)
 {
     for (uint32_t i = 0; choices[i] != NULL; i++) {
-        if (strcmp(text, choices[i]) == 0) {
+        if (strcasecmp(text, choices[i]) == 0) {
             *ret_index = i;
             return VALUE_OK;
         }

@@ -26,7 +26,7 @@ int value_parse_int(const char *text, int64_t *ret);
 int value_parse_duration(const char *text, int64_t *ret_ns);
 /* A number of bytes, or with k, m or g (1024, 1024^2, 1024^3), in any case. */
 int value_parse_size(const char *text, uint64_t *ret_bytes);
-/* One of choices[], which ends with NULL, letter by letter. */
+/* One of choices[], which ends with NULL, in any case. */
 int value_parse_enum(const char *text, const char *const *choices, uint32_t *ret_index);
 
 #define VALUE_TEXT_MAX 32u

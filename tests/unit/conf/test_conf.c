@@ -314,6 +314,15 @@ Test(conf, a_missing_file_is_an_error)
                   "/: cannot be read: Is a directory");
 }
 
+/* 5.3 */
+Test(conf, a_file_that_need_not_be_there_may_be_missing_but_not_unreadable)
+{
+    conf_add_file_if_there(conf, "/nonexistent/host.conf");
+    conf_add_file_if_there(conf, "/dev/null/host.conf");
+    conf_add_file_if_there(conf, "/");
+    EXPECT_ERRORS("/: cannot be read: Is a directory");
+}
+
 Test(conf, a_file_is_named_as_its_path_was_given)
 {
     char path[] = "/tmp/spoe-test-conf-XXXXXX";

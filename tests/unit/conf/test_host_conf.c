@@ -169,7 +169,13 @@ Test(host_conf, maps_every_log_level)
                  {"warning", SPOE_LOG_WARNING},
                  {"notice", SPOE_LOG_NOTICE},
                  {"info", SPOE_LOG_INFO},
-                 {"debug", SPOE_LOG_DEBUG}};
+                 {"debug", SPOE_LOG_DEBUG},
+                 /* 5.3 */
+                 {"error", SPOE_LOG_ERR},
+                 {"warn", SPOE_LOG_WARNING},
+                 {"ERR", SPOE_LOG_ERR},
+                 {"Warn", SPOE_LOG_WARNING},
+                 {"INFO", SPOE_LOG_INFO}};
 
     for (size_t i = 0; i < N(cases); i++) {
         setenv("SPOE_LOG_LEVEL", cases[i].text, 1);
@@ -227,7 +233,7 @@ Test(host_conf, is_whole_after_errors)
                      "duration such as 15ms or 30s, 1ms to 1h");
     cr_assert_str_eq(conf_error_text(conf, 2),
                      "command line: host.log-level: \"loud\" is not valid, expected one of err, "
-                     "warning, notice, info, debug");
+                     "warning, notice, info, debug, error, warn");
     cr_assert_geq(hc.workers, 1);
     cr_assert_eq(hc.processing_timeout_ns, 10 * MS);
     cr_assert_eq(hc.log_level, SPOE_LOG_INFO);
