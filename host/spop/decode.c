@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/spop/decode.c - frames, messages, arguments and typed values, read where they lie.
- *
- * The public functions are thin: the work is in wire.h, which the hot path uses directly, and in
- * what is too long or too rare to be compiled into every caller. A cursor moves on success only.
+ * host/spop/decode.c - what reads typed values and is too long or too rare to be compiled into
+ * every caller, as the rest of wire.h is.
  */
 #include "spop/spop.h"
 
@@ -96,42 +94,6 @@ const uint8_t *wire_read_scalar(const uint8_t *p, const uint8_t *end, uint8_t he
     }
 }
 
-int spop_get_varint(struct spop_cursor *c, uint64_t *ret)
-{
-    uint64_t v;
-    const uint8_t *p = wire_read_varint(c->p, c->end, &v);
-
-    if (p == NULL)
-        return -SPOP_ERR_INVALID;
-    c->p = p;
-    *ret = v;
-    return 0;
-}
-
-int spop_get_string(struct spop_cursor *c, struct spoe_span *ret)
-{
-    struct spoe_span s;
-    const uint8_t *p = wire_read_string(c->p, c->end, &s);
-
-    if (p == NULL)
-        return -SPOP_ERR_INVALID;
-    c->p = p;
-    *ret = s;
-    return 0;
-}
-
-int spop_get_value(struct spop_cursor *c, struct spoe_value *ret)
-{
-    struct spoe_value v;
-    const uint8_t *p = wire_read_value(c->p, c->end, &v);
-
-    if (p == NULL)
-        return -SPOP_ERR_INVALID;
-    c->p = p;
-    *ret = v;
-    return 0;
-}
-
 int spop_get_arg(struct spop_cursor *c, struct spoe_arg *ret)
 {
     struct spoe_arg arg;
@@ -144,31 +106,4 @@ int spop_get_arg(struct spop_cursor *c, struct spoe_arg *ret)
     c->p = p;
     *ret = arg;
     return 0;
-}
-
-int spop_next_message(struct spop_cursor *c, struct spoe_span *ret_name, uint32_t *ret_n_args)
-{
-    struct spoe_span name;
-    uint32_t n_args;
-    const uint8_t *p;
-
-    if (c->p == c->end)
-        return 0;
-    p = wire_read_message(c->p, c->end, &name, &n_args);
-    if (p == NULL)
-        return -SPOP_ERR_INVALID;
-    *ret_n_args = n_args;
-    *ret_name = name;
-    c->p = p;
-    return 1;
-}
-
-int spop_frame_find(const uint8_t *buf, size_t len, size_t max, size_t *ret_size)
-{
-    return wire_frame_find(buf, len, max, ret_size);
-}
-
-int spop_frame_decode(const uint8_t *buf, size_t len, struct spop_frame *ret)
-{
-    return wire_frame_decode(buf, len, ret);
 }

@@ -104,30 +104,6 @@ static inline size_t written(const struct writer *w, size_t cap)
     return w->full ? 0 : cap - w->room;
 }
 
-size_t spop_put_varint(uint8_t *p, size_t cap, uint64_t v)
-{
-    struct writer w = {p, cap, false};
-
-    put_varint(&w, v);
-    return written(&w, cap);
-}
-
-size_t spop_put_string(uint8_t *p, size_t cap, struct spoe_span s)
-{
-    struct writer w = {p, cap, false};
-
-    put_string(&w, s);
-    return written(&w, cap);
-}
-
-size_t spop_put_value(uint8_t *p, size_t cap, const struct spoe_value *v)
-{
-    struct writer w = {p, cap, false};
-
-    put_value(&w, v);
-    return written(&w, cap);
-}
-
 /* Frames without ids: a length that end_frame() fills in, type, FIN, ids 0. */
 static void begin_frame(struct writer *w, enum spop_frame_type type)
 {

@@ -3,7 +3,8 @@
  * host/spop/spop.h - the SPOP 2.0 codec: bytes to frames to messages, actions to bytes.
  *
  * Pure functions over the caller's memory: no I/O, no allocation, no logging. Decoded spans point
- * into the input. Every length is compared with what remains (`end - p`), never added first.
+ * into the input. Every length is compared with what remains (`end - p`), never added first. Here
+ * is what is called once a frame or less; what runs for every argument is in wire.h.
  * Source: HAProxy doc/SPOE.txt, section 3.
  */
 #ifndef HOST_SPOP_SPOP_H
@@ -82,33 +83,6 @@ struct spop_cursor {
 const char *spop_status_text(int status);
 
 /**
- * Look for a whole frame at the start of a stream.
- *
- * @param max       largest frame accepted, without the length prefix
- * @param ret_size  on 1: bytes of the frame including the prefix. On 0: bytes that must be there
- *                  before the next call can succeed (at least SPOP_LENGTH_BYTES)
- * @return 1 a whole frame; 0 more bytes needed; -SPOP_ERR_TOO_BIG; -SPOP_ERR_INVALID for a length
- *         below SPOP_FRAME_HEAD_MIN
- */
-int spop_frame_find(const uint8_t *buf, size_t len, size_t max, size_t *ret_size);
-
-/**
- * Read type, flags and ids of a frame.
- * @param buf  the frame without its length prefix
- * @return 0; -SPOP_ERR_INVALID. Whether type and flags make sense is for the caller to say.
- */
-int spop_frame_decode(const uint8_t *buf, size_t len, struct spop_frame *ret);
-
-/** Read a varint (SPOE.txt 3.1). @return 0; -SPOP_ERR_INVALID: cut short, or over 64 bits. */
-int spop_get_varint(struct spop_cursor *c, uint64_t *ret);
-
-/** Read <length><bytes>. @return 0; -SPOP_ERR_INVALID. */
-int spop_get_string(struct spop_cursor *c, struct spoe_span *ret);
-
-/** Read one typed value. @return 0; -SPOP_ERR_INVALID: cut short, or an unknown type. */
-int spop_get_value(struct spop_cursor *c, struct spoe_value *ret);
-
-/**
  * Read the payload of a HAPROXY-HELLO and check what it demands: 2.x among the versions, a frame
  * size of at least SPOP_FRAME_SIZE_MIN, a capabilities item. Unknown items are skipped.
  * @return 0; the negated SPOP_ERR_* that AGENT-DISCONNECT must carry
@@ -119,13 +93,6 @@ int spop_decode_hello(const uint8_t *payload, size_t len, struct spop_hello *ret
 int spop_decode_disconnect(const uint8_t *payload, size_t len, uint32_t *ret_status,
                            struct spoe_span *ret_message);
 
-/**
- * Read the head of the next message of a NOTIFY payload; its arguments follow at the cursor and
- * must be read with spop_get_arg() before the next call.
- * @return 1 a message; 0 the end; -SPOP_ERR_INVALID
- */
-int spop_next_message(struct spop_cursor *c, struct spoe_span *ret_name, uint32_t *ret_n_args);
-
 /** Read one argument. @return 0; -SPOP_ERR_INVALID. */
 int spop_get_arg(struct spop_cursor *c, struct spoe_arg *ret);
 
@@ -133,9 +100,6 @@ int spop_get_arg(struct spop_cursor *c, struct spoe_arg *ret);
  * Encoders write at most cap bytes at p and return the bytes written, or 0, with nothing to be
  * relied on at p, where they do not fit. Whole frames include the length prefix.
  */
-size_t spop_put_varint(uint8_t *p, size_t cap, uint64_t v);
-size_t spop_put_string(uint8_t *p, size_t cap, struct spoe_span s);
-size_t spop_put_value(uint8_t *p, size_t cap, const struct spoe_value *v);
 size_t spop_put_agent_hello(uint8_t *p, size_t cap, uint32_t max_frame_size);
 size_t spop_put_agent_disconnect(uint8_t *p, size_t cap, int status);
 size_t spop_put_set_var(uint8_t *p, size_t cap, uint32_t scope, struct spoe_span name,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/spop/wire.h - the parts of the codec that run for every argument and every ACK, to be
- * compiled into their callers: decode.c, encode.c, and the host's own hot path.
+ * host/spop/wire.h - the parts of the codec that run for every frame, argument and ACK, to be
+ * compiled into their callers: the host's hot path, decode.c and encode.c.
  *
  * Readers take a place and the end of the input, and return the place after what they have read,
  * or NULL: cut short or malformed, with nothing to be relied on in *ret. Writers take a place with
@@ -104,7 +104,7 @@ static inline const uint8_t *wire_read_short_string(const uint8_t *p, const uint
     return p + n;
 }
 
-/* The head of a message. */
+/* The head of a message: its arguments follow. */
 static inline const uint8_t *wire_read_message(const uint8_t *p, const uint8_t *end,
                                                struct spoe_span *ret_name, uint32_t *ret_n_args)
 {
@@ -115,7 +115,15 @@ static inline const uint8_t *wire_read_message(const uint8_t *p, const uint8_t *
     return p + 1;
 }
 
-/* As spop_frame_find(). */
+/**
+ * Look for a whole frame at the start of a stream.
+ *
+ * @param max       largest frame accepted, without the length prefix
+ * @param ret_size  on 1: bytes of the frame including the prefix. On 0: bytes that must be there
+ *                  before the next call can succeed (at least SPOP_LENGTH_BYTES)
+ * @return 1 a whole frame; 0 more bytes needed; -SPOP_ERR_TOO_BIG; -SPOP_ERR_INVALID for a length
+ *         below SPOP_FRAME_HEAD_MIN
+ */
 static inline int wire_frame_find(const uint8_t *buf, size_t len, size_t max, size_t *ret_size)
 {
     size_t frame_len;
@@ -133,7 +141,11 @@ static inline int wire_frame_find(const uint8_t *buf, size_t len, size_t max, si
     return frame_len <= len - SPOP_LENGTH_BYTES;
 }
 
-/* As spop_frame_decode(). */
+/**
+ * Read type, flags and ids of a frame.
+ * @param buf  the frame without its length prefix
+ * @return 0; -SPOP_ERR_INVALID. Whether type and flags make sense is for the caller to say.
+ */
 static inline int wire_frame_decode(const uint8_t *buf, size_t len, struct spop_frame *ret)
 {
     const uint8_t *const end = buf + len;

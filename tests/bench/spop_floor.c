@@ -21,7 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "spop/spop.h"
+#include "spop/wire.h"
 
 #define INPUT_SIZE 65536u
 #define OUTPUT_SIZE (INPUT_SIZE * 8u)
@@ -51,7 +51,7 @@ static size_t answer(const uint8_t *frame, size_t len, uint8_t *p, size_t size)
     struct spop_frame f;
     size_t n;
 
-    if (spop_frame_decode(frame, len, &f) != 0)
+    if (wire_frame_decode(frame, len, &f) != 0)
         return 0;
     if (f.type == SPOP_HAPROXY_HELLO)
         return spop_put_agent_hello(p, size, 16380);
@@ -71,7 +71,7 @@ static int serve(struct peer *peer)
     if (n <= 0)
         return -1;
     peer->len += (size_t)n;
-    while (spop_frame_find(peer->in + start, peer->len - start, INPUT_SIZE - 4, &size) == 1) {
+    while (wire_frame_find(peer->in + start, peer->len - start, INPUT_SIZE - 4, &size) == 1) {
         used += answer(peer->in + start + 4, size - 4, out + used, OUTPUT_SIZE - used);
         start += size;
     }

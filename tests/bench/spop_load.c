@@ -33,7 +33,7 @@
 
 #include <spoe/util.h>
 
-#include "spop/spop.h"
+#include "lib/codec.h"
 
 #define CONNECTIONS_MAX 1024u
 #define INFLIGHT_MAX 1024u
@@ -96,17 +96,17 @@ static int64_t now_ns(void)
 static size_t put_str_arg(uint8_t *p, size_t cap, const char *name, const char *value)
 {
     const struct spoe_value v = {.type = SPOE_T_STR, .u.s = spoe_str(value)};
-    size_t n = spop_put_string(p, cap, spoe_str(name));
+    size_t n = codec_put_string(p, cap, spoe_str(name));
 
-    return n + spop_put_value(p + n, cap - n, &v);
+    return n + codec_put_value(p + n, cap - n, &v);
 }
 
 static size_t put_int_arg(uint8_t *p, size_t cap, const char *name, int32_t value)
 {
     const struct spoe_value v = {.type = SPOE_T_INT32, .u.i32 = value};
-    size_t n = spop_put_string(p, cap, spoe_str(name));
+    size_t n = codec_put_string(p, cap, spoe_str(name));
 
-    return n + spop_put_value(p + n, cap - n, &v);
+    return n + codec_put_value(p + n, cap - n, &v);
 }
 
 /* The payload of one message; `request` makes unique-id and path. */
@@ -117,7 +117,7 @@ static size_t put_payload(uint8_t *p, size_t cap, unsigned stage, uint64_t reque
     static const uint8_t n_args[STAGES] = {8, 3, 5};
     const struct spoe_value src = {.type = SPOE_T_IPV4, .u.ip4 = {192, 0, 2, 17}};
     char id[40], path[64];
-    size_t n = spop_put_string(p, cap, spoe_str(names[stage]));
+    size_t n = codec_put_string(p, cap, spoe_str(names[stage]));
 
     (void)snprintf(id, sizeof id, "%08" PRIx32 "-5fe5-441b-bd4a-%012" PRIx64,
                    (uint32_t)(request * 2654435761u), request);
@@ -125,8 +125,8 @@ static size_t put_payload(uint8_t *p, size_t cap, unsigned stage, uint64_t reque
     p[n++] = n_args[stage];
     n += put_str_arg(p + n, cap - n, "unique-id", id);
     if (stage == 0) {
-        n += spop_put_string(p + n, cap - n, spoe_str("src"));
-        n += spop_put_value(p + n, cap - n, &src);
+        n += codec_put_string(p + n, cap - n, spoe_str("src"));
+        n += codec_put_value(p + n, cap - n, &src);
     }
     if (stage < 2) {
         n += put_str_arg(p + n, cap - n, "method", "GET");
@@ -163,8 +163,8 @@ static size_t put_frame(uint8_t *p, size_t cap, uint8_t type, uint64_t stream, u
     p[n++] = type;
     put_be32(p + n, SPOP_FLAG_FIN);
     n += 4;
-    n += spop_put_varint(p + n, cap - n, stream);
-    n += spop_put_varint(p + n, cap - n, frame);
+    n += codec_put_varint(p + n, cap - n, stream);
+    n += codec_put_varint(p + n, cap - n, frame);
     if (cap - n < len)
         die("frame does not fit");
     memcpy(p + n, payload, len);
@@ -230,8 +230,8 @@ static void check_traceparent(const struct spop_frame *f)
     if (f->payload_len < 3 || c.p[0] != 1 || c.p[2] != SPOE_SCOPE_TXN)
         die("ACK without set-var txn");
     c.p += 3;
-    if (spop_get_string(&c, &name) != 0 || !spoe_span_is(name, "traceparent") ||
-        spop_get_value(&c, &v) != 0 || v.type != SPOE_T_STR || v.u.s.n != TRACEPARENT_LEN ||
+    if (codec_get_string(&c, &name) != 0 || !spoe_span_is(name, "traceparent") ||
+        codec_get_value(&c, &v) != 0 || v.type != SPOE_T_STR || v.u.s.n != TRACEPARENT_LEN ||
         memcmp(v.u.s.p, "00-", 3) != 0 || !is_hex(v.u.s.p + 3, 32) || v.u.s.p[35] != '-' ||
         !is_hex(v.u.s.p + 36, 16) || v.u.s.p[52] != '-' || !is_hex(v.u.s.p + 53, 2))
         die("ACK without a well-formed traceparent");
@@ -272,10 +272,10 @@ static void read_acks(struct connection *c)
     if (n <= 0)
         die("the agent closed a connection");
     c->in_len += (size_t)n;
-    while (spop_frame_find(c->in + start, c->in_len - start, BUFFER_SIZE - 4, &size) == 1) {
+    while (wire_frame_find(c->in + start, c->in_len - start, BUFFER_SIZE - 4, &size) == 1) {
         struct spop_frame f;
 
-        if (spop_frame_decode(c->in + start + 4, size - 4, &f) != 0)
+        if (wire_frame_decode(c->in + start + 4, size - 4, &f) != 0)
             die("a malformed frame");
         on_ack(c, &f, now);
         start += size;
@@ -309,20 +309,20 @@ static void hello(struct connection *c)
     struct spop_frame f;
 
     for (size_t i = 0; i < 3; i++) {
-        n += spop_put_string(payload + n, sizeof payload - n, spoe_str(keys[i]));
-        n += spop_put_value(payload + n, sizeof payload - n, &values[i]);
+        n += codec_put_string(payload + n, sizeof payload - n, spoe_str(keys[i]));
+        n += codec_put_value(payload + n, sizeof payload - n, &values[i]);
     }
     n = put_frame(frame, sizeof frame, SPOP_HAPROXY_HELLO, 0, 0, payload, n);
     if (write(c->fd, frame, n) != (ssize_t)n)
         die("write HELLO");
-    while (spop_frame_find(c->in, c->in_len, BUFFER_SIZE - 4, &size) == 0) {
+    while (wire_frame_find(c->in, c->in_len, BUFFER_SIZE - 4, &size) == 0) {
         ssize_t got = read(c->fd, c->in + c->in_len, BUFFER_SIZE - c->in_len);
 
         if (got <= 0)
             die("no AGENT-HELLO");
         c->in_len += (size_t)got;
     }
-    if (spop_frame_decode(c->in + 4, size - 4, &f) != 0 || f.type != SPOP_AGENT_HELLO)
+    if (wire_frame_decode(c->in + 4, size - 4, &f) != 0 || f.type != SPOP_AGENT_HELLO)
         die("not an AGENT-HELLO");
     c->in_len = 0;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/dispatch.h"
+#include "lib/codec.h"
 #include "unit/spop/same_value.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -68,7 +69,7 @@ static bool read_plainly(struct spop_cursor *c, bool for_b, struct reading *ret)
     uint32_t n_args;
 
     *ret = (struct reading){.complete = true};
-    if (spop_next_message(c, &name, &n_args) != 1)
+    if (codec_next_message(c, &name, &n_args) != 1)
         return false;
     for (uint32_t i = 0; i < n_args; i++) {
         struct spoe_arg arg;
@@ -103,7 +104,7 @@ static bool expect(struct spop_cursor c)
 
         if (n++ == SPOP_MESSAGES_MAX || !read_plainly(&c, false, &reading))
             return false;
-        (void)spop_next_message(&head, &name, &n_args);
+        (void)codec_next_message(&head, &name, &n_args);
         if (reading.complete && (is(name, "m") || is(name, "s")))
             calls[n_calls++] = (struct call){false, at};
         if (is(name, "m"))

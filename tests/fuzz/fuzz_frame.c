@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stdbool.h>
 
-#include "spop/spop.h"
+#include "lib/codec.h"
 
 #define MAX_FRAME 4096u
 
@@ -55,7 +55,7 @@ static void walk_notify(const struct spop_frame *f)
     uint32_t n_args;
     int r;
 
-    while ((r = spop_next_message(&c, &name, &n_args)) == 1) {
+    while ((r = codec_next_message(&c, &name, &n_args)) == 1) {
         touch(name);
         if (!walk_message(&c, n_args))
             return;
@@ -88,14 +88,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (size > 0) {
         struct spop_frame f;
         size_t n = 0;
-        int r = spop_frame_find(data, size, MAX_FRAME, &n);
+        int r = wire_frame_find(data, size, MAX_FRAME, &n);
 
         if (r <= 0) {
             assert(r < 0 || (n > size && n >= SPOP_LENGTH_BYTES));
             return 0;
         }
         assert(n <= size && n <= MAX_FRAME + SPOP_LENGTH_BYTES);
-        if (spop_frame_decode(data + SPOP_LENGTH_BYTES, n - SPOP_LENGTH_BYTES, &f) == 0) {
+        if (wire_frame_decode(data + SPOP_LENGTH_BYTES, n - SPOP_LENGTH_BYTES, &f) == 0) {
             assert(f.payload + f.payload_len == data + n);
             read_payload(&f);
         }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "core/dispatch.h"
-#include "spop/spop.h"
+#include "lib/codec.h"
 
 enum { URL, COUNT_ARG, WHO, N_SLOTS };
 
@@ -160,16 +160,16 @@ struct payload {
 
 static void put_message(struct payload *p, const char *name, uint8_t n_args)
 {
-    p->n += spop_put_string(p->bytes + p->n, sizeof p->bytes - p->n,
-                            (struct spoe_span){name, strlen(name)});
+    p->n += codec_put_string(p->bytes + p->n, sizeof p->bytes - p->n,
+                             (struct spoe_span){name, strlen(name)});
     p->bytes[p->n++] = n_args;
 }
 
 static void put_arg(struct payload *p, const char *name, struct spoe_value value)
 {
-    p->n += spop_put_string(p->bytes + p->n, sizeof p->bytes - p->n,
-                            (struct spoe_span){name, strlen(name)});
-    p->n += spop_put_value(p->bytes + p->n, sizeof p->bytes - p->n, &value);
+    p->n += codec_put_string(p->bytes + p->n, sizeof p->bytes - p->n,
+                             (struct spoe_span){name, strlen(name)});
+    p->n += codec_put_value(p->bytes + p->n, sizeof p->bytes - p->n, &value);
 }
 
 static struct spoe_value str(const char *s)
@@ -217,9 +217,9 @@ static const char *ack(struct exchange *exchange)
     size_t n_names = 0;
 
     cr_assert_leq(n, exchange_encoded_max(exchange));
-    cr_assert_eq(spop_frame_find(bytes, n, sizeof bytes, &size), 1);
+    cr_assert_eq(wire_frame_find(bytes, n, sizeof bytes, &size), 1);
     cr_assert_eq(size, n);
-    cr_assert_eq(spop_frame_decode(bytes + 4, n - 4, &frame), 0);
+    cr_assert_eq(wire_frame_decode(bytes + 4, n - 4, &frame), 0);
     cr_assert(frame.type == SPOP_ACK && frame.stream_id == 7 && frame.frame_id == 3);
     cr_assert_gt(frame.payload_len, 0, "an ACK must not be empty");
     c = (struct spop_cursor){frame.payload, frame.payload + frame.payload_len};
@@ -230,9 +230,9 @@ static const char *ack(struct exchange *exchange)
 
         cr_assert_eq(c.p[2], SPOE_SCOPE_TXN);
         c.p += 3;
-        cr_assert_eq(spop_get_string(&c, &name), 0);
+        cr_assert_eq(codec_get_string(&c, &name), 0);
         if (action == 1)
-            cr_assert_eq(spop_get_value(&c, &value), 0);
+            cr_assert_eq(codec_get_value(&c, &value), 0);
         cr_assert_lt(n_names, sizeof names - 1);
         names[n_names++] = action == 1 ? name.p[0] : '-';
     }

@@ -10,7 +10,7 @@
 
 #include <spoe/util.h>
 
-#include "spop/spop.h"
+#include "lib/codec.h"
 #include "bytes.h"
 
 #define FRAME_MAX 16384u
@@ -62,7 +62,7 @@ static void check_notify(const char *file, const struct spop_frame *f, struct se
     uint32_t n_args;
     int r;
 
-    while ((r = spop_next_message(&c, &name, &n_args)) == 1) {
+    while ((r = codec_next_message(&c, &name, &n_args)) == 1) {
         struct spoe_arg arg;
 
         seen->messages++;
@@ -137,9 +137,9 @@ static void check_line(const char *file, const char *line, struct seen *seen)
         return; /* a comment */
     n = from_hex(line + hex, bytes, sizeof bytes);
     in = exact_copy(bytes, n);
-    cr_assert_eq(spop_frame_find(in, n, 16380, &size), 1, "%s: %s", file, line);
+    cr_assert_eq(wire_frame_find(in, n, 16380, &size), 1, "%s: %s", file, line);
     cr_assert_eq(size, n, "%s: %s", file, line);
-    cr_assert_eq(spop_frame_decode(in + 4, n - 4, &f), 0, "%s: %s", file, line);
+    cr_assert_eq(wire_frame_decode(in + 4, n - 4, &f), 0, "%s: %s", file, line);
     if (strcmp(direction, "haproxy->agent") == 0)
         check_from_haproxy(file, &f, seen);
     else

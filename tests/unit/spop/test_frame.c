@@ -6,7 +6,7 @@
 
 #include <spoe/util.h>
 
-#include "spop/spop.h"
+#include "lib/codec.h"
 #include "bytes.h"
 
 #define MAX_FRAME 16380u
@@ -25,7 +25,7 @@ static const uint8_t notify[] = {
 static int find(const uint8_t *bytes, size_t n, size_t max, size_t *ret_size)
 {
     uint8_t *in = exact_copy(bytes, n);
-    int r = spop_frame_find(in, n, max, ret_size);
+    int r = wire_frame_find(in, n, max, ret_size);
 
     free(in);
     return r;
@@ -86,7 +86,7 @@ Test(spop_frame, head_is_decoded, .timeout = 60)
 {
     struct spop_frame f;
 
-    cr_assert_eq(spop_frame_decode(notify + 4, NOTIFY_WHOLE - 4, &f), 0);
+    cr_assert_eq(wire_frame_decode(notify + 4, NOTIFY_WHOLE - 4, &f), 0);
     cr_expect_eq(f.type, SPOP_NOTIFY);
     cr_expect_eq(f.flags, SPOP_FLAG_FIN);
     cr_expect_eq(f.stream_id, 300u);
@@ -104,7 +104,7 @@ Test(spop_frame, head_keeps_all_of_flags_and_ids, .timeout = 60)
     };
     struct spop_frame f;
 
-    cr_assert_eq(spop_frame_decode(in, sizeof in, &f), 0);
+    cr_assert_eq(wire_frame_decode(in, sizeof in, &f), 0);
     cr_expect_eq(f.type, 0xab);
     cr_expect_eq(f.flags, 0x80402003u);
     cr_expect_eq(f.stream_id, UINT64_MAX);
@@ -120,7 +120,7 @@ Test(spop_frame, head_cut_at_every_byte_is_invalid, .timeout = 60)
         uint8_t *in = exact_copy(head, n);
         struct spop_frame f;
 
-        cr_expect_eq(spop_frame_decode(in, n, &f), -SPOP_ERR_INVALID, "%zu bytes", n);
+        cr_expect_eq(wire_frame_decode(in, n, &f), -SPOP_ERR_INVALID, "%zu bytes", n);
         free(in);
     }
 }
@@ -132,7 +132,7 @@ Test(spop_notify, messages_and_arguments_are_walked, .timeout = 60)
     struct spoe_arg arg;
     uint32_t n_args;
 
-    cr_assert_eq(spop_next_message(&c, &name, &n_args), 1);
+    cr_assert_eq(codec_next_message(&c, &name, &n_args), 1);
     cr_expect(spoe_span_is(name, "a"));
     cr_expect_eq(n_args, 2u);
     cr_assert_eq(spop_get_arg(&c, &arg), 0);
@@ -143,11 +143,11 @@ Test(spop_notify, messages_and_arguments_are_walked, .timeout = 60)
     cr_expect(spoe_span_is(arg.name, "y"));
     cr_expect_eq(arg.value.type, (uint32_t)SPOE_T_BOOL);
     cr_expect_eq(arg.value.u.b, 1);
-    cr_assert_eq(spop_next_message(&c, &name, &n_args), 1);
+    cr_assert_eq(codec_next_message(&c, &name, &n_args), 1);
     cr_expect(spoe_span_is(name, "b"));
     cr_expect_eq(n_args, 0u);
-    cr_expect_eq(spop_next_message(&c, &name, &n_args), 0, "the end");
-    cr_expect_eq(spop_next_message(&c, &name, &n_args), 0, "and it stays the end");
+    cr_expect_eq(codec_next_message(&c, &name, &n_args), 0, "the end");
+    cr_expect_eq(codec_next_message(&c, &name, &n_args), 0, "and it stays the end");
 }
 
 Test(spop_notify, empty_payload_has_no_message, .timeout = 60)
@@ -156,7 +156,7 @@ Test(spop_notify, empty_payload_has_no_message, .timeout = 60)
     struct spoe_span name;
     uint32_t n_args;
 
-    cr_expect_eq(spop_next_message(&c, &name, &n_args), 0);
+    cr_expect_eq(codec_next_message(&c, &name, &n_args), 0);
 }
 
 Test(spop_notify, message_without_its_count_is_invalid, .timeout = 60)
@@ -165,7 +165,7 @@ Test(spop_notify, message_without_its_count_is_invalid, .timeout = 60)
     struct spoe_span name;
     uint32_t n_args;
 
-    cr_expect_eq(spop_next_message(&c, &name, &n_args), -SPOP_ERR_INVALID);
+    cr_expect_eq(codec_next_message(&c, &name, &n_args), -SPOP_ERR_INVALID);
     cr_expect_eq(c.p, notify + NOTIFY_WHOLE, "the cursor moved");
 }
 
@@ -178,7 +178,7 @@ static int walk(const uint8_t *p, size_t n)
     uint32_t n_args;
     int r;
 
-    while ((r = spop_next_message(&c, &name, &n_args)) == 1)
+    while ((r = codec_next_message(&c, &name, &n_args)) == 1)
         for (uint32_t i = 0; i < n_args; i++)
             if (spop_get_arg(&c, &arg) != 0)
                 return -SPOP_ERR_INVALID;

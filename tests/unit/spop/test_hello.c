@@ -7,7 +7,7 @@
 
 #include <spoe/util.h>
 
-#include "spop/spop.h"
+#include "lib/codec.h"
 #include "bytes.h"
 
 struct payload {
@@ -17,8 +17,8 @@ struct payload {
 
 static void add_item(struct payload *p, const char *name, const struct spoe_value *v)
 {
-    p->n += spop_put_string(p->bytes + p->n, sizeof p->bytes - p->n, spoe_str(name));
-    p->n += spop_put_value(p->bytes + p->n, sizeof p->bytes - p->n, v);
+    p->n += codec_put_string(p->bytes + p->n, sizeof p->bytes - p->n, spoe_str(name));
+    p->n += codec_put_value(p->bytes + p->n, sizeof p->bytes - p->n, v);
 }
 
 static void add_str(struct payload *p, const char *name, const char *text)
