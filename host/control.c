@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* host/control.c - signals, and the watch over the shutdown. */
+/* host/control.c - signals, and the watch over whatever may hang. */
 #include "control.h"
 
 #include <errno.h>
@@ -12,8 +12,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
-#define TICK_NS INT64_C(50000000) /* how often the shutdown's deadline is looked at */
+#define WHERE_MAX 1024u
 
 static void fill(sigset_t *set)
 {
@@ -34,61 +35,72 @@ void control_block_signals(void)
     (void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
-/* The deadline of the shutdown has passed. */
-static void leave_late(struct control *control)
+/* Nobody is asked any more: say why, and who is in the way. */
+static _Noreturn void leave(const char *why)
 {
-    const char *id = atomic_load(&control->now_in);
+    char where[WHERE_MAX];
+    size_t n = thread_describe_all(where, sizeof where);
 
-    log_line(SPOE_LOG_ERR, "host", "shutdown-timeout has passed%s%s, leaving now",
-             id != NULL ? " in plugin " : "", id != NULL ? id : "");
+    log_leave(SPOE_LOG_ERR, "host", "%s%s%.*s, leaving now", why, n != 0 ? ": " : "", (int)n,
+              where);
     _exit(1);
 }
 
-/* @param asked  whether an end has been asked for already. @return whether it has been now */
-static bool on_signal(struct control *control, int number, bool asked)
+static void on_totals(struct control *control)
+{
+    (void)pthread_mutex_lock(&control->lock);
+    if (control->on_totals != NULL)
+        control->on_totals(control->arg);
+    (void)pthread_mutex_unlock(&control->lock);
+}
+
+static void on_signal(struct control *control, int number)
 {
     static const uint64_t one = 1;
 
     if (number == SIGUSR1)
-        control->on_totals(control->arg);
+        on_totals(control);
     if (number != SIGTERM && number != SIGINT && number != SIGHUP)
-        return asked; /* SIGUSR2 is our own: look at deadline and quit */
-    if (asked) {
-        log_line(SPOE_LOG_WARNING, "host", "second signal, leaving at once");
-        _exit(1);
-    }
+        return; /* SIGUSR2 is our own: look at deadline and quit */
+    if (!atomic_load(&control->orderly))
+        leave("ended by a signal");
+    if (atomic_exchange(&control->asked, true))
+        leave("second signal");
+    (void)control_end(control);
     (void)!write(control->stop_fd, &one, sizeof one);
-    return true;
 }
 
 static void *control_main(void *arg)
 {
     struct control *control = arg;
-    const struct timespec tick = {0, TICK_NS};
-    bool asked = false;
     sigset_t set;
 
     (void)pthread_setname_np(pthread_self(), "control");
+    thread_begin("control");
     fill(&set);
     while (!atomic_load(&control->quit)) {
         int64_t deadline = atomic_load(&control->deadline_ns);
-        int number = deadline == 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &tick);
+        int64_t left = deadline - clock_mono_ns();
+        struct timespec wait;
+        int number;
 
+        if (deadline != 0 && left <= 0)
+            leave("shutdown-timeout has passed");
+        wait = (struct timespec){.tv_sec = left / NS_PER_S, .tv_nsec = left % NS_PER_S};
+        number = deadline == 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &wait);
         if (number > 0)
-            asked = on_signal(control, number, asked);
-        if (deadline != 0 && clock_mono_ns() > deadline)
-            leave_late(control);
+            on_signal(control, number);
     }
+    thread_end();
     return NULL;
 }
 
-int control_start(struct control *control, void (*on_totals)(void *arg), void *arg)
+int control_start(struct control *control)
 {
     int error;
 
-    control->on_totals = on_totals;
-    control->arg = arg;
-    control->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    *control = (struct control){.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    (void)pthread_mutex_init(&control->lock, NULL);
     error = control->stop_fd < 0 ? errno
                                  : pthread_create(&control->thread, NULL, control_main, control);
     if (error != 0) {
@@ -98,16 +110,41 @@ int control_start(struct control *control, void (*on_totals)(void *arg), void *a
     return 0;
 }
 
-void control_watch(struct control *control, int64_t deadline_mono_ns)
+/* The thread looks again. */
+static void wake(struct control *control)
 {
-    atomic_store(&control->deadline_ns, deadline_mono_ns);
     (void)pthread_kill(control->thread, SIGUSR2);
+}
+
+void control_serve(struct control *control, int64_t timeout_ns)
+{
+    atomic_store(&control->timeout_ns, timeout_ns);
+    atomic_store(&control->orderly, true);
+}
+
+void control_on_totals(struct control *control, void (*on_totals_fn)(void *arg), void *arg)
+{
+    (void)pthread_mutex_lock(&control->lock);
+    control->on_totals = on_totals_fn;
+    control->arg = arg;
+    (void)pthread_mutex_unlock(&control->lock);
+}
+
+int64_t control_end(struct control *control)
+{
+    int64_t none = 0, end = clock_mono_ns() + atomic_load(&control->timeout_ns);
+
+    if (!atomic_compare_exchange_strong(&control->deadline_ns, &none, end))
+        return none;
+    wake(control);
+    return end;
 }
 
 void control_stop(struct control *control)
 {
     atomic_store(&control->quit, true);
-    (void)pthread_kill(control->thread, SIGUSR2);
+    wake(control);
     (void)pthread_join(control->thread, NULL);
     (void)close(control->stop_fd);
+    (void)pthread_mutex_destroy(&control->lock);
 }

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/control.h - signals, and the watch over the shutdown.
+ * host/control.h - signals, and the watch over whatever may hang.
  *
- * One thread waits for signals; they are blocked everywhere else, in plugins' threads too. The
- * first SIGTERM, SIGINT or SIGHUP asks for an orderly end, the second leaves at once. SIGUSR1 logs
- * the totals. Once the end has begun the thread also sees to its deadline: whoever is late is
- * named and the process leaves.
+ * One thread waits for signals; they are blocked everywhere else, in plugins' threads too. It runs
+ * from the beginning of main() until after the plugins' destroy(), so that neither a plugin nor a
+ * file nor a full pipe can keep the process:
+ *
+ *   a command (-t, --plugin-info, ...)   the first SIGTERM or SIGINT leaves at once
+ *   a start, the service, the end        the first one asks for an orderly end, by shutdown-timeout
+ *                                        from then; the second leaves at once
+ *
+ * Past the deadline whoever is late is named and the process leaves with status 1. A start that has
+ * failed has the same time to come to its end. SIGUSR1 logs the totals.
  */
 #ifndef HOST_CONTROL_H
 #define HOST_CONTROL_H
@@ -18,20 +24,27 @@
 struct control {
     pthread_t thread;
     int stop_fd;                 /* readable once an end was asked for */
-    _Atomic int64_t deadline_ns; /* of the shutdown; 0: it has not begun */
+    _Atomic int64_t timeout_ns;  /* shutdown-timeout */
+    _Atomic int64_t deadline_ns; /* when the process has to be gone; 0: nothing has to end */
+    _Atomic bool orderly;        /* what the first signal asks for; false: leave at once */
+    _Atomic bool asked;
     _Atomic bool quit;
-    _Atomic(const char *) now_in; /* the plugin that is being called during the shutdown */
-    void (*on_totals)(void *arg); /* SIGUSR1; runs on the control thread */
+    pthread_mutex_t lock;         /* of the two below */
+    void (*on_totals)(void *arg); /* SIGUSR1; runs on the control thread. NULL: nothing to tell */
     void *arg;
 };
 
 /** Block the signals in the calling thread and those that it starts; ignore SIGPIPE. */
 void control_block_signals(void);
-/** @return 0; -1 logged */
-int control_start(struct control *control, void (*on_totals)(void *arg), void *arg);
-/** The shutdown has begun; past the deadline the process leaves. */
-void control_watch(struct control *control, int64_t deadline_mono_ns);
-/** End the thread: nothing can be late any more. */
+/** Start the thread. [main] @return 0; -1 logged */
+int control_start(struct control *control);
+/** From now on an end is orderly, and takes so long at most. [main] */
+void control_serve(struct control *control, int64_t timeout_ns);
+/** What SIGUSR1 does; with NULL, nothing: the last one has returned. [main] */
+void control_on_totals(struct control *control, void (*on_totals)(void *arg), void *arg);
+/** The end has begun, if it had not. [any] @return its deadline, monotonic */
+int64_t control_end(struct control *control);
+/** End the thread: nothing can be late any more. [main] */
 void control_stop(struct control *control);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* host/main.c - spoe-host: what to do, by the command line. */
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -13,8 +14,11 @@
 #include "conf/host_conf.h"
 #include "control.h"
 #include "base/build_info.h"
-#include "core/describe.h"
+#include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
+#include "base/thread.h"
+#include "core/describe.h"
 #include "core/plugin.h"
 #include "core/route.h"
 #include "run.h"
@@ -22,8 +26,12 @@
 /* What an installation and the build tree have in common: bin/ beside lib/. */
 #define PLUGIN_DIR_FROM_BIN "../lib/spoe-host/plugins"
 
+#define START_TIMEOUT_NS (15 * NS_PER_S) /* before shutdown-timeout is known: its default */
+#define LAST_LINES_NS NS_PER_S           /* for a slow reader of the log, after an orderly end */
+
 struct program {
     struct cli cli;
+    struct control control;
     struct conf *conf;
     struct host_conf host_conf;
     struct plugin_set plugins;
@@ -100,6 +108,8 @@ static int prepare(struct program *p)
     }
     log_init(p->host_conf.log_level, p->host_conf.log_format);
     if (p->cli.action == CLI_RUN)
+        control_serve(&p->control, p->host_conf.shutdown_timeout_ns);
+    if (p->cli.action == CLI_RUN)
         log_line(SPOE_LOG_INFO, "host", "spoe-host %s, commit %s, built %s", build_version,
                  build_commit, build_time);
     if (plugin_set_load(&p->plugins, p->host_conf.plugin_dirs, p->host_conf.plugins, &error) != 0) {
@@ -154,7 +164,7 @@ static int act(struct program *p)
         return 0;
     default:
         log_plugins(&p->plugins);
-        return host_run(&p->host_conf, &p->plugins, &p->routes);
+        return host_run(&p->control, &p->host_conf, &p->plugins, &p->routes);
     }
 }
 
@@ -167,26 +177,75 @@ static int finish_output(int status)
     return 1;
 }
 
+/* What we open must not take the number of a standard stream, and then be written to as one. */
+static int open_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) /* the lowest that is free */
+            return -1;
+    }
+    return 0;
+}
+
+/* What runs beside main() from the first moment on. */
+static int start_watch(struct program *p)
+{
+    int error;
+
+    control_block_signals();
+    thread_begin("main");
+    crash_install();
+    log_init(SPOE_LOG_INFO, LOG_LOGFMT);
+    error = log_start(true);
+    if (error != 0) {
+        log_line(SPOE_LOG_ERR, "host", "log thread: %s", strerror(error));
+        return -1;
+    }
+    return control_start(&p->control);
+}
+
+/* The action's part is over; plugins may still have to be destroyed, and lines to be written. */
+static void finish(struct program *p, int status)
+{
+    const bool orderly = p->cli.action == CLI_RUN && status == 0;
+
+    if (p->cli.action == CLI_RUN)
+        (void)control_end(&p->control);
+    plugin_set_destroy(&p->plugins);
+    metrics_destroy(p->plugins.metrics);
+    route_table_free(&p->routes);
+    host_conf_fini(&p->host_conf);
+    conf_destroy(p->conf);
+    log_stop(orderly ? clock_mono_ns() + LAST_LINES_NS : INT64_MAX);
+    control_stop(&p->control);
+    thread_end();
+    crash_leaving();
+}
+
 int main(int argc, char **argv)
 {
     struct program p = {0};
-    int status;
+    int status = 1;
 
-    control_block_signals();
-    log_init(SPOE_LOG_INFO, LOG_LOGFMT);
+    if (open_standard_streams() != 0 || start_watch(&p) != 0) {
+        crash_leaving();
+        return 1;
+    }
     p.conf = conf_create();
     p.plugins.metrics = metrics_create();
     if (p.conf == NULL || p.plugins.metrics == NULL) {
         log_line(SPOE_LOG_ERR, "host", "out of memory");
-        return 1;
+    } else {
+        bool bad = cli_parse(&p.cli, p.conf, argc, argv) != 0;
+
+        if (p.cli.action == CLI_RUN) {
+            control_serve(&p.control, START_TIMEOUT_NS);
+            log_waits(false);
+        }
+        status = bad ? report_errors(p.conf) : act(&p);
     }
-    status = cli_parse(&p.cli, p.conf, argc, argv) != 0 ? report_errors(p.conf) : act(&p);
     if (p.cli.action != CLI_RUN)
         status = finish_output(status);
-    plugin_set_destroy(&p.plugins);
-    metrics_destroy(p.plugins.metrics);
-    route_table_free(&p.routes);
-    host_conf_fini(&p.host_conf);
-    conf_destroy(p.conf);
+    finish(&p, status);
     return status;
 }

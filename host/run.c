@@ -3,6 +3,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -18,6 +19,8 @@
 #include "net/listener.h"
 #include "net/worker.h"
 
+/* Beside the workers: the admin endpoint's, and those of plugins. otel with gRPC has some 12. */
+#define PROBE_THREADS 16u
 #define PLUGINS_FLUSH_NS (10 * NS_PER_S) /* of shutdown-timeout, for the plugins */
 
 struct run {
@@ -31,8 +34,7 @@ struct run {
     struct admin *admin;
     struct event_base *base;
     struct event *stop_event;
-    struct control control;
-    bool has_control;
+    struct control *control;
 };
 
 static void on_totals(void *arg)
@@ -49,6 +51,13 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     (void)event_base_loopbreak(run->base);
+}
+
+/* What libevent has to say is said by us, with its reason, where a call of ours fails. */
+static void on_libevent(int severity, const char *text)
+{
+    (void)severity;
+    log_line(SPOE_LOG_DEBUG, "libevent", "%s", text);
 }
 
 /* HAProxy may bring thousands of connections: take every descriptor that we may have. */
@@ -80,7 +89,44 @@ static void log_failed_start(const struct plugin_set *set, const char *id)
     }
 }
 
-static int start_workers(struct run *run)
+/*
+ * Whether so many threads can be had at once. gRPC does not survive a thread that cannot be made:
+ * it aborts, or waits for ever at its end for one that never was.
+ */
+static void *probe_main(void *gate)
+{
+    (void)pthread_mutex_lock(gate);
+    (void)pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+static int probe_threads(uint32_t wanted)
+{
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t *threads = calloc(wanted, sizeof *threads);
+    uint32_t n = 0;
+    int error = threads != NULL ? 0 : ENOMEM;
+
+    (void)pthread_mutex_lock(&gate);
+    while (error == 0 && n < wanted) {
+        error = pthread_create(&threads[n], NULL, probe_main, &gate);
+        n += error == 0;
+    }
+    (void)pthread_mutex_unlock(&gate);
+    for (uint32_t i = 0; i < n; i++)
+        (void)pthread_join(threads[i], NULL);
+    free(threads);
+    if (error == 0)
+        return 0;
+    log_line(SPOE_LOG_ERR, "host",
+             "%u more threads can be made, and a start takes up to %u: %s (limits: RLIMIT_NPROC of "
+             "the user, TasksMax= of a unit, pids of a container)",
+             n, wanted, strerror(error));
+    return -1;
+}
+
+/* All are made before the first one runs: from then on `shared` changes no more. */
+static int make_workers(struct run *run)
 {
     run->workers = calloc(run->conf->workers, sizeof *run->workers);
     if (run->workers == NULL) {
@@ -88,14 +134,23 @@ static int start_workers(struct run *run)
         return -1;
     }
     for (uint32_t i = 0; i < run->conf->workers; i++) {
+        /* Registered first: it is taken down with the others even if it fails half-way. */
+        run->shared.workers[i] = &run->workers[i].core;
+        run->shared.n_workers = i + 1;
+        if (worker_init(&run->workers[i], &run->shared, i) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int start_workers(struct run *run)
+{
+    for (uint32_t i = 0; i < run->conf->workers; i++) {
         struct worker *worker = &run->workers[i];
 
-        /* Registered first: it is taken down with the others even if it fails half-way. */
-        run->shared.workers[i] = &worker->core;
-        run->shared.n_workers = i + 1;
-        if (worker_start(worker, &run->shared, i) != 0)
+        if (worker_start(worker) != 0)
             return -1;
-        /* One after the other, so that no worker runs while `shared` still changes. */
+        /* One after the other, as the plugins' authors expect of worker_start(). */
         (void)worker_wait(worker, WORKER_FAILED, INT64_MAX);
         if (worker_get_phase(worker) == WORKER_FAILED) {
             log_failed_start(run->plugins, worker->failed_plugin);
@@ -109,12 +164,14 @@ static int start(struct run *run)
 {
     struct plugin_error error;
 
-    if (control_start(&run->control, on_totals, run) != 0)
+    if (probe_threads(run->conf->workers + PROBE_THREADS) != 0)
         return -1;
-    run->has_control = true;
+    event_set_log_callback(on_libevent);
     run->base = event_base_new();
-    if (run->base == NULL)
+    if (run->base == NULL) {
+        log_line(SPOE_LOG_ERR, "host", "event loop: %s", strerror(errno));
         return -1;
+    }
     run->listeners = listeners_open(run->conf);
     if (run->listeners == NULL)
         return -1;
@@ -126,12 +183,15 @@ static int start(struct run *run)
         log_line(SPOE_LOG_ERR, "host", "%s", error.text);
         return -1;
     }
-    if (start_workers(run) != 0)
+    if (make_workers(run) != 0 || start_workers(run) != 0)
         return -1;
+    control_on_totals(run->control, on_totals, run);
     run->stop_event =
-        event_new(run->base, run->control.stop_fd, EV_READ | EV_PERSIST, on_stop, run);
-    if (run->stop_event == NULL || event_add(run->stop_event, NULL) != 0)
+        event_new(run->base, run->control->stop_fd, EV_READ | EV_PERSIST, on_stop, run);
+    if (run->stop_event == NULL || event_add(run->stop_event, NULL) != 0) {
+        log_line(SPOE_LOG_ERR, "host", "event loop: %s", strerror(errno));
         return -1;
+    }
     if (listeners_start(run->listeners, run->base, run->workers, run->conf->workers) != 0)
         return -1;
     atomic_store(&run->view.state, HOST_READY);
@@ -165,26 +225,25 @@ static void stop_workers(struct run *run)
 /* From wherever the start got to. */
 static void stop(struct run *run, bool orderly)
 {
-    int64_t timeout = run->conf->shutdown_timeout_ns;
-    int64_t begin = clock_mono_ns(), end = begin + timeout;
-    int64_t plugins_ns = PLUGINS_FLUSH_NS < timeout / 3 * 2 ? PLUGINS_FLUSH_NS : timeout / 3 * 2;
+    int64_t end = control_end(run->control);
+    int64_t share = (end - clock_mono_ns()) / 3 * 2;
+    int64_t plugins_ns = PLUGINS_FLUSH_NS < share ? PLUGINS_FLUSH_NS : share;
     int64_t deadline;
 
-    if (run->has_control)
-        control_watch(&run->control, end);
     if (orderly)
         drain_workers(run, end - plugins_ns);
     /* A little less than is left, so that a plugin that uses it up is not late. */
     deadline = clock_mono_ns() + plugins_ns - plugins_ns / 20;
     if (orderly)
-        plugin_set_drain(run->plugins, deadline, &run->control.now_in);
+        plugin_set_drain(run->plugins, deadline);
     stop_workers(run);
-    plugin_set_stop(run->plugins, deadline, &run->control.now_in);
+    plugin_set_stop(run->plugins, deadline);
     admin_stop(run->admin);
     if (orderly)
         on_totals(run);
-    if (run->has_control)
-        control_stop(&run->control);
+    control_on_totals(run->control, NULL, NULL);
+    /* A plugin may post() until its destroy() has returned: the workers are released after it. */
+    plugin_set_destroy(run->plugins);
 }
 
 static void release(struct run *run)
@@ -200,7 +259,8 @@ static void release(struct run *run)
         event_base_free(run->base);
 }
 
-int host_run(const struct host_conf *conf, struct plugin_set *plugins, struct route_table *routes)
+int host_run(struct control *control, const struct host_conf *conf, struct plugin_set *plugins,
+             struct route_table *routes)
 {
     struct run run = {.conf = conf,
                       .plugins = plugins,
@@ -213,7 +273,7 @@ int host_run(const struct host_conf *conf, struct plugin_set *plugins, struct ro
                                .metrics = plugins->metrics,
                                .start_unix_ns = clock_unix_ns(),
                                .start_mono_ns = clock_mono_ns()},
-                      .control = {.stop_fd = -1}};
+                      .control = control};
     bool started;
 
     raise_open_files();

@@ -11,13 +11,17 @@
 #define HOST_RUN_H
 
 #include "conf/host_conf.h"
+#include "control.h"
 #include "core/plugin.h"
 #include "core/route.h"
 
 /**
- * Run with configured plugins until a signal ends it; stops the plugins, does not destroy them.
+ * Run with configured plugins until a signal ends it; the plugins are destroyed then, since the
+ * workers that they may post() to outlive them.
+ * @param control  runs already
  * @return the exit status: 0 after an orderly end, 1 where the start failed (logged)
  */
-int host_run(const struct host_conf *conf, struct plugin_set *plugins, struct route_table *routes);
+int host_run(struct control *control, const struct host_conf *conf, struct plugin_set *plugins,
+             struct route_table *routes);
 
 #endif

@@ -311,6 +311,8 @@ static void set_constants(const struct view *view, const struct host_metrics *hm
         metric_gauge_set(hm->max_open_files, (int64_t)limit.rlim_cur);
 }
 
+static const struct callee self = {"host", NULL}; /* for metrics_set_collecting() */
+
 /* ---- life -------------------------------------------------------------------------------- */
 
 int host_metrics_start(struct view *view, struct route_table *routes)
@@ -324,10 +326,10 @@ int host_metrics_start(struct view *view, struct route_table *routes)
     declare_plains(view, hm, &ok);
     declare_targets(view, hm, routes, &ok);
     declare_gauges(view, hm, &ok);
-    if (!ok || metrics_add_collector(view->metrics, view, collect, view) != SPOE_OK)
+    if (!ok || metrics_add_collector(view->metrics, &self, collect, view) != SPOE_OK)
         goto nomem;
     set_constants(view, hm);
-    metrics_set_collecting(view->metrics, view, true);
+    metrics_set_collecting(view->metrics, &self, true);
     return 0;
 nomem:
     log_line(SPOE_LOG_ERR, "host", "out of memory");
@@ -340,7 +342,7 @@ void host_metrics_stop(struct view *view, struct route_table *routes)
 
     if (hm == NULL)
         return;
-    metrics_set_collecting(view->metrics, view, false);
+    metrics_set_collecting(view->metrics, &self, false);
     for (size_t r = 0; r < routes->n; r++) {
         for (uint32_t t = 0; t < routes->routes[r].n_targets; t++)
             routes->routes[r].targets[t].seconds = NULL;

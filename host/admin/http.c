@@ -18,6 +18,7 @@
 #include <event2/listener.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "net/sockets.h"
 
 #define COMPONENT "admin"
@@ -234,8 +235,10 @@ static void *admin_main(void *arg)
     struct admin *admin = arg;
 
     (void)pthread_setname_np(pthread_self(), "admin");
+    thread_begin("admin");
     if (event_base_dispatch(admin->base) < 0)
         log_line(SPOE_LOG_ERR, COMPONENT, "event loop failed");
+    thread_end();
     return NULL;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/base/log.c - builds each line on the stack of the thread that logs it and writes it at
- * once. No lock and no buffer: what was logged has left the process, also before a crash.
+ * host/base/log.c - builds each line, on the stack of the thread that logs it. log_sink.c takes it
+ * to standard error.
  */
 #include "base/log.h"
 
@@ -12,10 +12,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log_sink.h"
 #include "base/text.h"
 
 #define CUT_MARK "..."
@@ -86,19 +85,37 @@ static bool add_escaped(struct line *line, struct spoe_span text)
     return true;
 }
 
+static void add_digits(struct line *line, unsigned value, unsigned width, const char *after)
+{
+    char text[10];
+
+    for (unsigned i = width; i-- > 0; value /= 10)
+        text[i] = (char)('0' + value % 10);
+    (void)add(line, text, width);
+    add_str(line, after);
+}
+
+/* RFC 3339 in UTC. By hand, since a crash logs as well, where the C library's functions may hold a
+ * lock. The day is counted from 0000-03-01, so that a leap day is the last of its year. */
 static void add_time(struct line *line)
 {
-    struct timespec now;
-    struct tm tm;
-    char text[64];
-    size_t n;
+    const int64_t now_ms = clock_unix_ns() / NS_PER_MS;
+    const unsigned ms = (unsigned)(now_ms % 86400000),
+                   days = (unsigned)(now_ms / 86400000) + 719468;
+    const unsigned era = days / 146097, day_of_era = days % 146097;
+    const unsigned year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    const unsigned day_of_year =
+        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    const unsigned month = (5 * day_of_year + 2) / 153; /* 0 is March */
 
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
-    if (gmtime_r(&now.tv_sec, &tm) == NULL)
-        return; /* a year beyond int */
-    n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    (void)snprintf(text + n, sizeof text - n, ".%03dZ", (int)(now.tv_nsec / 1000000));
-    add_str(line, text);
+    add_digits(line, era * 400 + year_of_era + (month >= 10), 4, "-");
+    add_digits(line, month < 10 ? month + 3 : month - 9, 2, "-");
+    add_digits(line, day_of_year - (153 * month + 2) / 5 + 1, 2, "T");
+    add_digits(line, ms / 3600000, 2, ":");
+    add_digits(line, ms / 60000 % 60, 2, ":");
+    add_digits(line, ms / 1000 % 60, 2, ".");
+    add_digits(line, ms % 1000, 3, "Z");
 }
 
 static const char *level_name(int level)
@@ -115,22 +132,6 @@ static const char *level_name(int level)
     }
 }
 
-/* One write(2). Where standard error takes nothing more (closed, or full and non-blocking), the
- * line is lost: there is nobody left to tell. */
-static void write_line(const char *text, size_t n)
-{
-    while (n > 0) {
-        ssize_t r = write(STDERR_FILENO, text, n);
-
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r <= 0)
-            return;
-        text += r;
-        n -= (size_t)r;
-    }
-}
-
 /* The component; logfmt wants quotes only around what is no plain word. */
 static void add_component(struct line *line, const char *component)
 {
@@ -144,35 +145,68 @@ static void add_component(struct line *line, const char *component)
     add_str(line, quoted ? "\"" : "");
 }
 
-static void emit(int level, const char *component, uint64_t held, struct spoe_span text)
+static void build(struct line *line, int level, const char *component, uint64_t held,
+                  struct spoe_span text)
 {
     const bool json = log_as == LOG_JSON;
     const char *const tail = json ? "\"}\n" : "\"\n";
-    const int saved_errno = errno;
-    struct line line;
     char count[32];
 
-    line.n = 0;
-    line.limit = sizeof line.text - strlen(tail) - strlen(CUT_MARK);
-    add_str(&line, json ? "{\"time\":\"" : "time=");
-    add_time(&line);
-    add_str(&line, json ? "\",\"level\":\"" : " level=");
-    add_str(&line, level_name(level));
-    add_str(&line, json ? "\",\"component\":" : " component=");
-    add_component(&line, component);
+    line->n = 0;
+    line->limit = sizeof line->text - strlen(tail) - strlen(CUT_MARK);
+    add_str(line, json ? "{\"time\":\"" : "time=");
+    add_time(line);
+    add_str(line, json ? "\",\"level\":\"" : " level=");
+    add_str(line, level_name(level));
+    add_str(line, json ? "\",\"component\":" : " component=");
+    add_component(line, component);
     if (held > 0) {
         (void)snprintf(count, sizeof count, json ? ",\"held\":%ju" : " held=%ju", (uintmax_t)held);
-        add_str(&line, count);
+        add_str(line, count);
     }
-    add_str(&line, json ? ",\"msg\":\"" : " msg=\"");
-    if (!add_escaped(&line, text)) {
-        line.limit += strlen(CUT_MARK);
-        add_str(&line, CUT_MARK);
+    add_str(line, json ? ",\"msg\":\"" : " msg=\"");
+    if (!add_escaped(line, text)) {
+        line->limit += strlen(CUT_MARK);
+        add_str(line, CUT_MARK);
     }
-    line.limit = sizeof line.text;
-    add_str(&line, tail);
-    write_line(line.text, line.n);
+    line->limit = sizeof line->text;
+    add_str(line, tail);
+}
+
+static void emit(int level, const char *component, uint64_t held, struct spoe_span text)
+{
+    const int saved_errno = errno;
+    struct line line;
+
+    build(&line, level, component, held, text);
+    log_sink_put(line.text, line.n, true);
     errno = saved_errno;
+}
+
+void log_crash(struct spoe_span text)
+{
+    struct line line;
+
+    build(&line, SPOE_LOG_ERR, "host", 0, text);
+    log_sink_crash(line.text, line.n);
+}
+
+void log_leave(int level, const char *component, const char *format, ...)
+{
+    char text[LOG_LINE_MAX];
+    struct line line;
+    va_list ap;
+    int n;
+
+    va_start(ap, format);
+    n = vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    if (n > 0) {
+        build(&line, level, component, 0,
+              (struct spoe_span){text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1});
+        log_sink_put(line.text, line.n, false);
+    }
+    (void)log_sink_flush(clock_mono_ns() + LOG_LEAVE_NS);
 }
 
 static void emit_format(int level, const char *component, uint64_t held, const char *format,

@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "core/arguments.h"
 #include "spop/wire.h"
 
@@ -31,9 +32,12 @@ static spoe_status handle(struct spoe_worker *worker, struct request *request)
         seconds != NULL &&
         atomic_load_explicit(&counters->messages, memory_order_relaxed) % HANDLER_SAMPLE == 0;
     int64_t begin_ns = timed ? clock_mono_ns() : 0;
-    spoe_status status = plugin->desc->handle(worker->wctx[plugin->index], request_handle(request),
-                                              &request->message);
+    spoe_status status;
 
+    thread_enter(&plugin->callee, "handle()");
+    status = plugin->desc->handle(worker->wctx[plugin->index], request_handle(request),
+                                  &request->message);
+    thread_leave();
     if (timed)
         metric_observe(seconds, (double)(clock_mono_ns() - begin_ns) / 1e9);
     COUNT(counters, messages);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/container_of.h"
+#include "base/thread.h"
 #include "core/request.h"
 #include "core/worker_core.h"
 #include "spop/spop.h"
@@ -160,7 +161,9 @@ void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int3
         }
         if (!r->cancelled && SPOE_HAS(desc, cancel)) {
             r->cancelled = true;
+            thread_enter(&r->target->plugin->callee, "cancel()");
             desc->cancel(worker->wctx[r->target->plugin->index], request_handle(r), why);
+            thread_leave();
         }
     }
 }

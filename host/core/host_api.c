@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "core/dispatch.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "core/plugin.h"
 #include "core/request.h"
 
@@ -87,11 +88,15 @@ struct post {
     void *arg;
 };
 
+static const struct callee poster = {NULL, NULL}; /* post() does not tell who it is */
+
 static void run_post(struct mail *mail)
 {
     struct post *post = (struct post *)(void *)mail;
 
+    thread_enter(&poster, "a posted function");
     post->fn(post->arg);
+    thread_leave();
     free(post);
 }
 

@@ -55,7 +55,7 @@ struct spoe_metric_family {
 
 struct collector {
     struct collector *next;
-    const void *owner;
+    const struct callee *owner;
     metrics_collect_fn *fn;
     void *arg;
     bool on; /* collecting */
@@ -306,7 +306,7 @@ spoe_status metrics_declare(struct metrics *metrics, const char *prefix,
     return SPOE_OK;
 }
 
-spoe_status metrics_add_collector(struct metrics *metrics, const void *owner,
+spoe_status metrics_add_collector(struct metrics *metrics, const struct callee *owner,
                                   metrics_collect_fn *fn, void *arg)
 {
     struct collector *collector, **at = &metrics->collectors;
@@ -324,7 +324,7 @@ spoe_status metrics_add_collector(struct metrics *metrics, const void *owner,
     return SPOE_OK;
 }
 
-void metrics_set_collecting(struct metrics *metrics, const void *owner, bool on)
+void metrics_set_collecting(struct metrics *metrics, const struct callee *owner, bool on)
 {
     (void)pthread_mutex_lock(&metrics->collecting);
     for (struct collector *c = metrics->collectors; c != NULL; c = c->next) {
@@ -633,8 +633,11 @@ void metrics_write(struct metrics *metrics, FILE *out)
 {
     (void)pthread_mutex_lock(&metrics->collecting);
     for (const struct collector *c = metrics->collectors; c != NULL; c = c->next) {
-        if (c->on)
-            c->fn(c->arg);
+        if (!c->on)
+            continue;
+        thread_enter(c->owner, "collect()");
+        c->fn(c->arg);
+        thread_leave();
     }
     (void)pthread_mutex_unlock(&metrics->collecting);
     for (const struct spoe_metric_family *family = metrics->families; family != NULL;

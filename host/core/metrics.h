@@ -18,6 +18,8 @@
 #include <spoe/ext/metrics.h>
 #include <spoe/plugin.h>
 
+#include "base/thread.h"
+
 #define METRIC_SHARDS 8u
 #define METRIC_NAME_MAX 100u /* bytes of a family's name with its prefix */
 #define METRIC_LABEL_MAX 40u /* bytes of a label's name */
@@ -46,10 +48,10 @@ spoe_status metrics_declare(struct metrics *metrics, const char *prefix,
  * Have fn(arg) called before each scrape while its owner is switched on. [main & not started]
  * @return SPOE_OK; SPOE_E_LIMIT; SPOE_E_NOMEM
  */
-spoe_status metrics_add_collector(struct metrics *metrics, const void *owner,
+spoe_status metrics_add_collector(struct metrics *metrics, const struct callee *owner,
                                   metrics_collect_fn *fn, void *arg);
 /** Switch an owner's functions on or off; off: none runs any more when this returns. [main] */
-void metrics_set_collecting(struct metrics *metrics, const void *owner, bool on);
+void metrics_set_collecting(struct metrics *metrics, const struct callee *owner, bool on);
 
 /**
  * Collect, then write all families that have a series, sorted by name, in text format 0.0.4.

@@ -53,7 +53,7 @@ static spoe_status facet_collect(struct spoe_instance *self, void (*fn)(void *ar
         return SPOE_E_UNSUPPORTED;
     if (fn == NULL)
         return SPOE_E_INVAL;
-    return metrics_add_collector(self->metrics, self, fn, arg);
+    return metrics_add_collector(self->metrics, &self->callee, fn, arg);
 }
 
 const struct spoe_metrics metrics_facet = {

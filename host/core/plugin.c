@@ -13,7 +13,9 @@
 
 #include "conf/option.h"
 #include "core/elf_file.h"
+#include "base/crash.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 /* Sizes as of 1.0, up to its last members: the structs may grow, what is demanded does not. */
 #define PLUGIN_SIZE_1_0 (offsetof(struct spoe_plugin, get_extension) + sizeof(void (*)(void)))
@@ -249,7 +251,11 @@ struct spoe_instance *plugin_open(const char *path, struct plugin_error *reterr)
         fail(reterr, "%s", wrong);
         goto fail;
     }
+    plugin->callee.path = plugin->path;
+    thread_enter(&plugin->callee, "dlopen()");
     handle = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    thread_leave();
+    crash_look_again();
     if (handle == NULL) {
         fail(reterr, "%s", dlerror());
         goto fail;
@@ -260,10 +266,13 @@ struct spoe_instance *plugin_open(const char *path, struct plugin_error *reterr)
         goto fail;
     }
     memcpy(&entry, &symbol, sizeof entry); /* POSIX's way from void * to a function */
+    thread_enter(&plugin->callee, SPOE_PLUGIN_ENTRY "()");
     desc = entry();
+    thread_leave();
     if (check_descriptor(desc, reterr) != 0)
         goto fail;
     plugin->desc = desc;
+    plugin->callee.id = desc->id;
     if (check_messages(plugin, reterr) != 0 || check_options(desc, reterr) != 0)
         goto fail;
     return plugin;
@@ -460,7 +469,9 @@ static int configure(struct spoe_instance *plugin, struct conf *conf, struct plu
     cfg.section = plugin->settings;
     if (conf_error_count(conf) != before)
         return -1; /* plugin code sees whole and valid settings only */
+    thread_enter(&plugin->callee, "configure()");
     status = desc->configure(&host_table, plugin, &cfg, &plugin->inst);
+    thread_leave();
     if (status == SPOE_OK && cfg.errors == 0) {
         plugin->state = PLUGIN_CONFIGURED;
         result = 0;
@@ -496,8 +507,11 @@ int plugin_set_start(struct plugin_set *set, struct plugin_error *reterr)
         struct spoe_instance *plugin = set->plugin[i];
 
         if (SPOE_HAS(plugin->desc, start)) {
-            spoe_status status = plugin->desc->start(plugin->inst);
+            spoe_status status;
 
+            thread_enter(&plugin->callee, "start()");
+            status = plugin->desc->start(plugin->inst);
+            thread_leave();
             if (status != SPOE_OK) {
                 fail_step(reterr, plugin, "start()", status);
                 return -1;
@@ -505,27 +519,25 @@ int plugin_set_start(struct plugin_set *set, struct plugin_error *reterr)
         }
         plugin->state = PLUGIN_STARTED;
         if (set->metrics != NULL)
-            metrics_set_collecting(set->metrics, plugin, true);
+            metrics_set_collecting(set->metrics, &plugin->callee, true);
     }
     return 0;
 }
 
-void plugin_set_drain(struct plugin_set *set, int64_t deadline_mono_ns,
-                      _Atomic(const char *) *now_in)
+void plugin_set_drain(struct plugin_set *set, int64_t deadline_mono_ns)
 {
     for (size_t i = 0; i < set->n; i++) {
         struct spoe_instance *plugin = set->plugin[i];
 
         if (plugin->state != PLUGIN_STARTED || !SPOE_HAS(plugin->desc, drain))
             continue;
-        atomic_store(now_in, plugin->desc->id);
+        thread_enter(&plugin->callee, "drain()");
         plugin->desc->drain(plugin->inst, deadline_mono_ns);
+        thread_leave();
     }
-    atomic_store(now_in, NULL);
 }
 
-void plugin_set_stop(struct plugin_set *set, int64_t deadline_mono_ns,
-                     _Atomic(const char *) *now_in)
+void plugin_set_stop(struct plugin_set *set, int64_t deadline_mono_ns)
 {
     for (size_t i = set->n; i-- > 0;) {
         struct spoe_instance *plugin = set->plugin[i];
@@ -533,14 +545,14 @@ void plugin_set_stop(struct plugin_set *set, int64_t deadline_mono_ns,
         if (plugin->state != PLUGIN_STARTED)
             continue;
         plugin->state = PLUGIN_STOPPED;
-        atomic_store(now_in, plugin->desc->id); /* also while its collect() is waited for */
         if (set->metrics != NULL)
-            metrics_set_collecting(set->metrics, plugin, false);
+            metrics_set_collecting(set->metrics, &plugin->callee, false);
         if (!SPOE_HAS(plugin->desc, stop))
             continue;
+        thread_enter(&plugin->callee, "stop()");
         plugin->desc->stop(plugin->inst, deadline_mono_ns);
+        thread_leave();
     }
-    atomic_store(now_in, NULL);
 }
 
 void plugin_set_destroy(struct plugin_set *set)
@@ -548,8 +560,11 @@ void plugin_set_destroy(struct plugin_set *set)
     for (size_t i = set->n; i-- > 0;) {
         struct spoe_instance *plugin = set->plugin[i];
 
-        if (plugin->state != PLUGIN_LOADED && SPOE_HAS(plugin->desc, destroy))
+        if (plugin->state != PLUGIN_LOADED && SPOE_HAS(plugin->desc, destroy)) {
+            thread_enter(&plugin->callee, "destroy()");
             plugin->desc->destroy(plugin->inst);
+            thread_leave();
+        }
         plugin_close(plugin);
         set->plugin[i] = NULL;
     }

@@ -14,6 +14,7 @@
 #include <spoe/ext/metrics.h>
 #include <spoe/plugin.h>
 
+#include "base/thread.h"
 #include "conf/conf.h"
 #include "core/metrics.h"
 
@@ -29,7 +30,8 @@ enum plugin_state { PLUGIN_LOADED, PLUGIN_CONFIGURED, PLUGIN_STARTED, PLUGIN_STO
 
 /* One plugin; what the ABI calls an instance. */
 struct spoe_instance {
-    char *path; /* absolute */
+    char *path;           /* absolute */
+    struct callee callee; /* id and path, for whoever is asked where a thread is */
     const struct spoe_plugin *desc;
     uint32_t index; /* in configuration order */
     uint32_t n_messages;
@@ -85,14 +87,9 @@ int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct plugi
 /** start() of every plugin. @return 0; -1 with *reterr set */
 int plugin_set_start(struct plugin_set *set, struct plugin_error *reterr);
 
-/**
- * drain(), stop() and destroy(), each as far as the plugin had got.
- * @param now_in  set to the plugin that is being called, for a watchdog; NULL after
- */
-void plugin_set_drain(struct plugin_set *set, int64_t deadline_mono_ns,
-                      _Atomic(const char *) *now_in);
-void plugin_set_stop(struct plugin_set *set, int64_t deadline_mono_ns,
-                     _Atomic(const char *) *now_in);
+/** drain(), stop() and destroy(), each as far as the plugin had got. */
+void plugin_set_drain(struct plugin_set *set, int64_t deadline_mono_ns);
+void plugin_set_stop(struct plugin_set *set, int64_t deadline_mono_ns);
 void plugin_set_destroy(struct plugin_set *set);
 
 /* The host's table, as every plugin sees it, and its facets. [const] */

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "base/thread.h"
+
 #include "core/arguments.h"
 
 #define POOL_SPARE 4096u /* requests beyond max-pending: the messages of frames being handled */
@@ -58,8 +60,12 @@ int worker_core_start(struct spoe_worker *worker, const char **reterr_id)
         worker->wctx[i] = plugin->inst;
         if (SPOE_HAS(plugin->desc, worker_start)) {
             void *wctx = NULL;
+            spoe_status status;
 
-            if (plugin->desc->worker_start(plugin->inst, worker, worker->index, &wctx) != SPOE_OK) {
+            thread_enter(&plugin->callee, "worker_start()");
+            status = plugin->desc->worker_start(plugin->inst, worker, worker->index, &wctx);
+            thread_leave();
+            if (status != SPOE_OK) {
                 *reterr_id = plugin->desc->id;
                 return -1;
             }
@@ -79,8 +85,11 @@ void worker_core_stop(struct spoe_worker *worker)
     for (size_t i = worker->n_started; i-- > 0;) {
         const struct spoe_plugin *desc = set->plugin[i]->desc;
 
-        if (SPOE_HAS(desc, worker_stop) && SPOE_HAS(desc, worker_start))
-            desc->worker_stop(worker->wctx[i]);
+        if (!SPOE_HAS(desc, worker_stop) || !SPOE_HAS(desc, worker_start))
+            continue;
+        thread_enter(&set->plugin[i]->callee, "worker_stop()");
+        desc->worker_stop(worker->wctx[i]);
+        thread_leave();
     }
     worker->n_started = 0;
 }

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/container_of.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "net/conn.h"
 
 static void set_phase(struct worker *worker, enum worker_phase phase)
@@ -265,14 +266,16 @@ static void *worker_main(void *arg)
 
     (void)snprintf(name, sizeof name, "worker-%u", worker->core.index);
     (void)pthread_setname_np(pthread_self(), name);
+    thread_begin(name);
     if (worker_core_start(&worker->core, &worker->failed_plugin) != 0) {
         worker_core_stop(&worker->core);
         set_phase(worker, WORKER_FAILED);
-        return NULL;
+    } else {
+        set_phase(worker, WORKER_RUNNING);
+        run_loop(worker);
+        set_phase(worker, WORKER_STOPPED);
     }
-    set_phase(worker, WORKER_RUNNING);
-    run_loop(worker);
-    set_phase(worker, WORKER_STOPPED);
+    thread_end();
     return NULL;
 }
 
@@ -299,10 +302,9 @@ static int init_events(struct worker *worker)
     return 0;
 }
 
-int worker_start(struct worker *worker, struct host_shared *shared, uint32_t index)
+int worker_init(struct worker *worker, struct host_shared *shared, uint32_t index)
 {
     pthread_condattr_t attr;
-    int error;
 
     worker->pending_timer = -1;
     if (worker_core_init(&worker->core, shared, index, conn_exchange_done) != 0) {
@@ -325,9 +327,16 @@ int worker_start(struct worker *worker, struct host_shared *shared, uint32_t ind
         log_line(SPOE_LOG_ERR, "host", "worker %u: event loop: %s", index, strerror(errno));
         return -1;
     }
-    error = pthread_create(&worker->thread, NULL, worker_main, worker);
+    return 0;
+}
+
+int worker_start(struct worker *worker)
+{
+    int error = pthread_create(&worker->thread, NULL, worker_main, worker);
+
     if (error != 0) {
-        log_line(SPOE_LOG_ERR, "host", "worker %u: thread: %s", index, strerror(error));
+        log_line(SPOE_LOG_ERR, "host", "worker %u: thread: %s", worker->core.index,
+                 strerror(error));
         return -1;
     }
     worker->has_thread = true;

@@ -63,8 +63,10 @@ struct worker {
 
 #define LINGER_NS NS_PER_S /* for the peer to read our DISCONNECT and close */
 
-/** [main] @return 0; -1 with a reason logged */
-int worker_start(struct worker *worker, struct host_shared *shared, uint32_t index);
+/** Make all that it has, but for its thread. [main] @return 0; -1 with a reason logged */
+int worker_init(struct worker *worker, struct host_shared *shared, uint32_t index);
+/** Start the thread; `shared` is complete. [main] @return 0; -1 with a reason logged */
+int worker_start(struct worker *worker);
 /** Wait until the phase is at least `phase`. [main] @return false: the deadline came first */
 bool worker_wait(struct worker *worker, enum worker_phase phase, int64_t deadline_mono_ns);
 enum worker_phase worker_get_phase(struct worker *worker);

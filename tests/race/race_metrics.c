@@ -118,7 +118,7 @@ static char *scrape(void)
 int main(void)
 {
     static const char *const labels[] = {"label", NULL};
-    static int owner;
+    static struct callee owner;
     pthread_t threads[THREADS + 1];
     uint64_t last = 0, now;
     char *page;

@@ -362,7 +362,7 @@ static void collect_gauge(void *arg)
 
 Test(metrics, collects_while_the_owner_is_on)
 {
-    static int mine, theirs;
+    static const struct callee mine = {"mine", NULL}, theirs = {"theirs", NULL};
     struct spoe_metric_decl g = decl(SPOE_METRIC_GAUGE, "seen");
     struct spoe_metric *gauge = metric_series(must(&g), NULL);
 
