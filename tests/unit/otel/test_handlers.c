@@ -40,6 +40,7 @@ static void tear_down(void)
     store_destroy(handlers.store);
     span_queue_destroy(sink.queue);
     pool_cache_fini(&worker.spans);
+    id_source_fini(&worker.ids);
 }
 
 TestSuite(handlers, .init = set_up, .fini = tear_down, .timeout = 20);
