@@ -21,6 +21,7 @@
 #include "core/describe.h"
 #include "core/plugin.h"
 #include "core/route.h"
+#include "reload.h"
 #include "run.h"
 
 /* What an installation and the build tree have in common: bin/ beside lib/. */
@@ -36,6 +37,8 @@ struct program {
     struct host_conf host_conf;
     struct plugin_set plugins;
     struct route_table routes;
+    struct reload reload;
+    char plugin_dir[PATH_MAX + sizeof PLUGIN_DIR_FROM_BIN];
 };
 
 static int report_errors(const struct conf *conf)
@@ -95,14 +98,10 @@ static int plugin_info(const char *file)
 static int prepare(struct program *p)
 {
     struct plugin_error error;
-    char plugin_dir[PATH_MAX + sizeof PLUGIN_DIR_FROM_BIN];
 
-    installed_plugin_dir(plugin_dir, sizeof plugin_dir);
-    if (p->cli.file != NULL)
-        conf_add_file(p->conf, p->cli.file);
-    else
-        conf_add_file_if_there(p->conf, HOST_CONF_FILE);
-    if (host_conf_init(&p->host_conf, p->conf, plugin_dir) != 0) {
+    installed_plugin_dir(p->plugin_dir, sizeof p->plugin_dir);
+    cli_add_file(&p->cli, p->conf);
+    if (host_conf_init(&p->host_conf, p->conf, p->plugin_dir) != 0) {
         log_line(SPOE_LOG_ERR, "host", "out of memory");
         return 1;
     }
@@ -164,7 +163,7 @@ static int act(struct program *p)
         return 0;
     default:
         log_plugins(&p->plugins);
-        return host_run(&p->control, &p->host_conf, &p->plugins, &p->routes);
+        return host_run(&p->control, &p->reload, &p->host_conf, &p->plugins, &p->routes);
     }
 }
 
@@ -231,6 +230,11 @@ int main(int argc, char **argv)
         crash_leaving();
         return 1;
     }
+    p.reload = (struct reload){.argc = argc,
+                               .argv = argv,
+                               .plugin_dir = p.plugin_dir,
+                               .host_conf = &p.host_conf,
+                               .plugins = &p.plugins};
     p.conf = conf_create();
     p.plugins.metrics = metrics_create();
     if (p.conf == NULL || p.plugins.metrics == NULL) {
