@@ -23,6 +23,8 @@ static const struct word {
 } words[] = {
     {"file", 'f', true, CLI_RUN, " FILE", "read options from an INI file"},
     {"check", 't', false, CLI_CHECK, "", "check configuration and plugins, then exit"},
+    {"print-config", 'T', false, CLI_PRINT_CONFIG, "",
+     "write the configuration in effect and where each value comes from, then exit"},
     {"set", 0, true, CLI_RUN, " ID.KEY=VALUE", "set an option of a plugin (or of host)"},
     {"plugin-info", 0, true, CLI_PLUGIN_INFO, " FILE", "describe a plugin and exit"},
     {"print-spoe-config", 0, false, CLI_PRINT_SPOE_CONFIG, "",
@@ -67,7 +69,7 @@ static void take_word(struct cli *cli, struct conf *conf, const struct word *wor
     else if (strcmp(word->name, "set") == 0)
         conf_add_set(conf, value);
     else if (strcmp(word->name, "file") == 0 && cli->file != NULL)
-        conf_error(conf, "command line: %s: given twice", said);
+        conf_error(conf, "command line: -f: given twice");
     else if (strcmp(word->name, "file") == 0)
         cli->file = value;
 }
@@ -172,14 +174,6 @@ int cli_parse(struct cli *cli, struct conf *conf, int argc, char **argv)
             parse_short(cli, conf, &rest);
     }
     return conf_error_count(conf) == 0 ? 0 : -1;
-}
-
-void cli_add_file(const struct cli *cli, struct conf *conf)
-{
-    if (cli->file != NULL)
-        conf_add_file(conf, cli->file);
-    else
-        conf_add_file_if_there(conf, HOST_CONF_FILE);
 }
 
 void cli_help(FILE *out)

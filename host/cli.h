@@ -15,6 +15,7 @@ enum cli_action {
     CLI_VERSION,           /* --version */
     CLI_HELP,              /* --help */
     CLI_PLUGIN_INFO,       /* --plugin-info FILE */
+    CLI_PRINT_CONFIG,      /* -T */
     CLI_PRINT_SPOE_CONFIG, /* --print-spoe-config */
 };
 
@@ -29,8 +30,6 @@ struct cli {
  * @return 0; -1: errors are in conf
  */
 int cli_parse(struct cli *cli, struct conf *conf, int argc, char **argv);
-/** Read the file that the command line names, or HOST_CONF_FILE if it is there. */
-void cli_add_file(const struct cli *cli, struct conf *conf);
 void cli_help(FILE *out);
 
 #endif

@@ -7,11 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "cli.h"
 #include "conf/conf.h"
 #include "conf/host_conf.h"
+#include "conf/print.h"
 #include "control.h"
 #include "base/build_info.h"
 #include "base/clock.h"
@@ -21,7 +24,7 @@
 #include "core/describe.h"
 #include "core/plugin.h"
 #include "core/route.h"
-#include "reload.h"
+#include "net/sockets.h"
 #include "run.h"
 
 /* What an installation and the build tree have in common: bin/ beside lib/. */
@@ -37,19 +40,20 @@ struct program {
     struct host_conf host_conf;
     struct plugin_set plugins;
     struct route_table routes;
-    struct reload reload;
-    char plugin_dir[PATH_MAX + sizeof PLUGIN_DIR_FROM_BIN];
 };
 
-static int report_errors(const struct conf *conf)
+/* Name the errors of the configuration. @return the exit status: one of its own where the host was
+ * to run, so that whoever would start it again can know that this does not help. */
+static int report_errors(const struct program *p)
 {
+    const struct conf *conf = p->conf;
     const char *text;
 
     for (size_t i = 0; (text = conf_error_text(conf, i)) != NULL; i++)
         log_line(SPOE_LOG_ERR, "host", "%s", text);
     if (conf_error_count(conf) > CONF_ERRORS_MAX)
         log_line(SPOE_LOG_ERR, "host", "and %zu more", conf_error_count(conf) - CONF_ERRORS_MAX);
-    return 1;
+    return p->cli.action == CLI_RUN ? EX_CONFIG : 1;
 }
 
 static void report_warnings(const struct conf *conf)
@@ -80,11 +84,38 @@ static void installed_plugin_dir(char *ret, size_t size)
     free(real);
 }
 
-static int plugin_info(const char *file)
+/* Where the host's options are said. @return 0; -1 out of memory */
+static int read_host_conf(struct program *p)
 {
-    struct plugin_error error;
-    struct spoe_instance *plugin = plugin_open(file, &error);
+    char plugin_dir[PATH_MAX + sizeof PLUGIN_DIR_FROM_BIN];
 
+    installed_plugin_dir(plugin_dir, sizeof plugin_dir);
+    if (p->cli.file != NULL)
+        conf_add_file(p->conf, p->cli.file);
+    else
+        conf_add_file_if_there(p->conf, HOST_CONF_FILE);
+    if (host_conf_init(&p->host_conf, p->conf, plugin_dir) == 0)
+        return 0;
+    log_line(SPOE_LOG_ERR, "host", "out of memory");
+    return -1;
+}
+
+/* A file, or the name of one in the plugin directories. */
+static int plugin_info(struct program *p)
+{
+    const char *name = p->cli.plugin_info;
+    struct plugin_error error;
+    struct spoe_instance *plugin;
+    struct stat st;
+    char *path = NULL;
+
+    if (strchr(name, '/') == NULL && !(stat(name, &st) == 0 && S_ISREG(st.st_mode))) {
+        if (read_host_conf(p) != 0)
+            return 1;
+        path = plugin_find(p->host_conf.plugin_dirs, name);
+    }
+    plugin = plugin_open(path != NULL ? path : name, &error);
+    free(path);
     if (plugin == NULL) {
         log_line(SPOE_LOG_ERR, "host", "%s", error.text);
         return 1;
@@ -98,13 +129,11 @@ static int plugin_info(const char *file)
 static int prepare(struct program *p)
 {
     struct plugin_error error;
+    bool fails; /* a plugin, for another reason than its options */
+    int status;
 
-    installed_plugin_dir(p->plugin_dir, sizeof p->plugin_dir);
-    cli_add_file(&p->cli, p->conf);
-    if (host_conf_init(&p->host_conf, p->conf, p->plugin_dir) != 0) {
-        log_line(SPOE_LOG_ERR, "host", "out of memory");
+    if (read_host_conf(p) != 0)
         return 1;
-    }
     log_init(p->host_conf.log_level, p->host_conf.log_format);
     if (p->cli.action == CLI_RUN)
         control_serve(&p->control, p->host_conf.shutdown_timeout_ns);
@@ -113,14 +142,21 @@ static int prepare(struct program *p)
                  build_commit, build_time);
     if (plugin_set_load(&p->plugins, p->host_conf.plugin_dirs, p->host_conf.plugins, &error) != 0) {
         conf_error(p->conf, "%s", error.text);
-        return report_errors(p->conf);
+        (void)report_errors(p);
+        return 1; /* an upgrade may be under way: to try again does make sense */
     }
     (void)plugin_set_configure(&p->plugins, p->conf, &error);
+    fails = error.text[0] != '\0';
     conf_check_unknown(p->conf);
-    if (route_table_build(&p->routes, &p->plugins, &error) != 0)
+    if (route_table_build(&p->routes, &p->plugins, &error) != 0) {
         conf_error(p->conf, "%s", error.text);
+        fails = true;
+    }
     report_warnings(p->conf);
-    return conf_error_count(p->conf) == 0 ? 0 : report_errors(p->conf);
+    if (conf_error_count(p->conf) == 0)
+        return 0;
+    status = report_errors(p);
+    return fails ? 1 : status;
 }
 
 static void log_plugins(const struct plugin_set *set)
@@ -130,6 +166,34 @@ static void log_plugins(const struct plugin_set *set)
 
         log_line(SPOE_LOG_INFO, "host", "plugin %s %s (ABI %u.%u) from %s", desc->id, desc->version,
                  desc->abi_major, desc->abi_minor, set->plugin[i]->path);
+    }
+}
+
+/* -t: what a start would find out only when it is under way. @return false, logged: it would fail
+ */
+static bool check_surroundings(struct program *p)
+{
+    bool good = true;
+
+    for (size_t i = 0; i < p->host_conf.n_listen; i++)
+        good = sockets_check(&p->host_conf.listen[i], "listener") && good;
+    if (p->host_conf.has_admin)
+        good = sockets_check(&p->host_conf.admin, "admin") && good;
+    return plugin_set_check(&p->plugins) && good;
+}
+
+/* -T */
+static void print_config(const struct program *p)
+{
+    (void)printf(
+        "; Written by spoe-host %s -T: what is in effect, and where each value comes from.\n"
+        "; A line that begins with ; says nothing when this is read back with -f: a default, or a\n"
+        "; value that is not shown.\n\n",
+        build_version);
+    conf_print_section(stdout, p->host_conf.settings);
+    for (size_t i = 0; i < p->plugins.n; i++) {
+        (void)putchar('\n');
+        conf_print_section(stdout, p->plugins.plugin[i]->settings);
     }
 }
 
@@ -146,7 +210,7 @@ static int act(struct program *p)
         cli_help(stdout);
         return 0;
     case CLI_PLUGIN_INFO:
-        return plugin_info(p->cli.plugin_info);
+        return plugin_info(p);
     default:
         break;
     }
@@ -156,14 +220,19 @@ static int act(struct program *p)
     switch (p->cli.action) {
     case CLI_CHECK:
         log_plugins(&p->plugins);
+        if (!check_surroundings(p))
+            return 1;
         (void)puts("Configuration is valid");
+        return 0;
+    case CLI_PRINT_CONFIG:
+        print_config(p);
         return 0;
     case CLI_PRINT_SPOE_CONFIG:
         describe_spoe_config(stdout, &p->plugins, &p->host_conf);
         return 0;
     default:
         log_plugins(&p->plugins);
-        return host_run(&p->control, &p->reload, &p->host_conf, &p->plugins, &p->routes);
+        return host_run(&p->control, &p->host_conf, &p->plugins, &p->routes);
     }
 }
 
@@ -230,11 +299,6 @@ int main(int argc, char **argv)
         crash_leaving();
         return 1;
     }
-    p.reload = (struct reload){.argc = argc,
-                               .argv = argv,
-                               .plugin_dir = p.plugin_dir,
-                               .host_conf = &p.host_conf,
-                               .plugins = &p.plugins};
     p.conf = conf_create();
     p.plugins.metrics = metrics_create();
     if (p.conf == NULL || p.plugins.metrics == NULL) {
@@ -246,7 +310,7 @@ int main(int argc, char **argv)
             control_serve(&p.control, START_TIMEOUT_NS);
             log_waits(false);
         }
-        status = bad ? report_errors(p.conf) : act(&p);
+        status = bad ? report_errors(&p) : act(&p);
     }
     if (p.cli.action != CLI_RUN)
         status = finish_output(status);

@@ -12,6 +12,7 @@
 
 #include <spoe/util.h>
 
+#include "conf/endpoint.h"
 #include "conf/otel_conf.h"
 #include "input/handlers.h"
 #include "input/messages.h"
@@ -66,7 +67,7 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
         return SPOE_E_NOMEM;
     otel->host = host;
     otel->self = self;
-    status = otel_conf_read(host, cfg, &otel->conf);
+    status = otel_conf_read(host, self, cfg, &otel->conf);
     if (status != SPOE_OK) {
         destroy(otel);
         return status;
@@ -78,6 +79,24 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     otel->conf.exporter.on_end = count_open;
     otel->conf.exporter.on_end_arg = otel;
     *ret_inst = otel;
+    return SPOE_OK;
+}
+
+/* A collector may come later, and its name with it: no reason not to start. */
+static spoe_status check(void *inst)
+{
+    const struct otel *otel = inst;
+    const struct exporter_conf *exporter = &otel->conf.exporter;
+    const char *error;
+
+    if (otel->conf.disabled || exporter->kind != EXPORTER_OTLP || exporter->use_proxy ||
+        endpoint_error(exporter->endpoint) != NULL)
+        return SPOE_OK;
+    error = endpoint_lookup_error(exporter->endpoint);
+    if (error != NULL)
+        spoe_logf(otel->host, otel->self, SPOE_LOG_WARNING,
+                  "the collector's name does not resolve: %s: %s; spans are lost until it does",
+                  exporter->endpoint, error);
     return SPOE_OK;
 }
 
@@ -186,7 +205,6 @@ static void worker_stop(void *wctx)
     struct handlers_worker *worker = wctx;
 
     pool_cache_fini(&worker->spans);
-    id_source_fini(&worker->ids);
     free(worker);
 }
 
@@ -269,6 +287,7 @@ static const struct spoe_plugin plugin = {
     .worker_stop = worker_stop,
     .stop = stop,
     .destroy = destroy,
+    .check = check,
 };
 
 const struct spoe_plugin *spoe_plugin_entry_v1(void)

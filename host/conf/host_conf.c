@@ -98,13 +98,12 @@ const struct spoe_option *const host_options[N_OPTIONS + 1] = {
         OPTION(.type = SPOE_OPT_DURATION, .key = "shutdown-timeout", .default_text = "15s",
                .env = ENV("SPOE_SHUTDOWN_TIMEOUT"), .min = 100 * MS, .max = HOUR,
                .help = "how long the end may take, the plugins' flush included"),
-    [OPT_LOG_LEVEL] =
-        OPTION(.type = SPOE_OPT_ENUM, .key = "log-level", .default_text = "info",
-               .env = ENV("SPOE_LOG_LEVEL"), .flags = SPOE_OPTION_RELOADABLE, .choices = log_levels,
-               .help = "the least important lines that are logged"),
+    [OPT_LOG_LEVEL] = OPTION(.type = SPOE_OPT_ENUM, .key = "log-level", .default_text = "info",
+                             .env = ENV("SPOE_LOG_LEVEL"), .choices = log_levels,
+                             .help = "the least important lines that are logged"),
     [OPT_LOG_FORMAT] = OPTION(.type = SPOE_OPT_ENUM, .key = "log-format", .default_text = "logfmt",
-                              .env = ENV("SPOE_LOG_FORMAT"), .flags = SPOE_OPTION_RELOADABLE,
-                              .choices = log_formats, .help = "how lines of the log look"),
+                              .env = ENV("SPOE_LOG_FORMAT"), .choices = log_formats,
+                              .help = "how lines of the log look"),
     [OPT_ENGINE] = OPTION(.type = SPOE_OPT_STRING, .key = "engine", .env = ENV("SPOE_ENGINE"),
                           .help = "engine name in --print-spoe-config"),
     [N_OPTIONS] = NULL,
@@ -114,7 +113,7 @@ const struct spoe_option *const host_options[N_OPTIONS + 1] = {
 struct build {
     struct host_conf *hc;
     struct conf *conf;
-    const struct conf_section *section;
+    struct conf_section *section;
 };
 
 static int64_t get_int(const struct build *b, size_t option)
@@ -356,8 +355,16 @@ static int log_level(int64_t choice)
     return level <= SPOE_LOG_DEBUG ? level : level - SPOE_LOG_DEBUG - 1 + SPOE_LOG_ERR;
 }
 
+/* What stands for a default that depends on the machine. */
+static void say_default(const struct build *b, size_t option, const char *text)
+{
+    if ((conf_setting(b->section, option)->flags & SPOE_SETTING_DEFAULT) != 0)
+        conf_setting_written(b->conf, b->section, option, (struct spoe_span){text, strlen(text)});
+}
+
 static int build_lists(const struct build *b, const char *default_plugin_dir)
 {
+    say_default(b, OPT_PLUGIN_DIR, default_plugin_dir);
     if (get_text(b, OPT_LISTEN) == NULL)
         conf_setting_error(b->conf, b->section, OPT_LISTEN, "no address");
     if (for_each_item(b, OPT_LISTEN, ',', add_listen) != 0)
@@ -373,6 +380,7 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
 {
     struct conf_section *section;
     struct build b;
+    char workers[16];
     int result;
 
     *hc = (struct host_conf){.n_listen = 0};
@@ -391,6 +399,8 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
     hc->workers = conf_setting(section, OPT_WORKERS)->value.type == SPOE_T_NULL
                       ? default_workers()
                       : (uint32_t)get_int(&b, OPT_WORKERS);
+    (void)snprintf(workers, sizeof workers, "%u", hc->workers);
+    say_default(&b, OPT_WORKERS, workers);
     hc->max_frame_size = (uint32_t)get_int(&b, OPT_MAX_FRAME_SIZE);
     hc->max_connections = (uint32_t)get_int(&b, OPT_MAX_CONNECTIONS);
     hc->max_pending = (uint32_t)get_int(&b, OPT_MAX_PENDING);

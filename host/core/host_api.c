@@ -81,6 +81,12 @@ static void config_error(struct spoe_config *cfg, size_t option, struct spoe_spa
     }
 }
 
+static void config_effective(struct spoe_config *cfg, size_t option, struct spoe_span text)
+{
+    if (option < cfg->n_options)
+        conf_setting_written(cfg->conf, cfg->section, option, text);
+}
+
 /* A function to run on a worker. */
 struct post {
     struct mail mail;
@@ -133,4 +139,5 @@ const struct spoe_host host_table = {
     .complete = request_complete,
     .post = api_post,
     .now_mono_ns = clock_mono_ns,
+    .config_effective = config_effective,
 };

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf/option.h"
 #include "core/elf_file.h"
@@ -358,34 +359,38 @@ static int set_add_dir(struct plugin_set *set, const char *dir, struct plugin_er
     return result;
 }
 
-/* Look for a name in the directories, as it is and with ".so". */
+char *plugin_find(char *const *dirs, const char *name)
+{
+    for (size_t i = 0; dirs != NULL && dirs[i] != NULL; i++) {
+        for (int with_suffix = 0; with_suffix < 2; with_suffix++) {
+            char *path = NULL;
+
+            if (asprintf(&path, "%s/%s%s", dirs[i], name, with_suffix ? ".so" : "") < 0)
+                return NULL;
+            if (access(path, F_OK) == 0)
+                return path;
+            free(path);
+        }
+    }
+    return NULL;
+}
+
 static int set_add_name(struct plugin_set *set, char *const *dirs, const char *name,
                         struct plugin_error *reterr)
 {
+    char *path;
+    int result;
+
     if (strchr(name, '/') != NULL)
         return set_add(set, name, reterr);
-    for (size_t i = 0; dirs[i] != NULL; i++) {
-        for (int with_suffix = 0; with_suffix < 2; with_suffix++) {
-            char *path = NULL, *real;
-            int result;
-
-            if (asprintf(&path, "%s/%s%s", dirs[i], name, with_suffix ? ".so" : "") < 0) {
-                fail(reterr, "out of memory");
-                return -1;
-            }
-            real = realpath(path, NULL);
-            if (real == NULL) {
-                free(path);
-                continue;
-            }
-            free(real);
-            result = set_add(set, path, reterr);
-            free(path);
-            return result;
-        }
+    path = plugin_find(dirs, name);
+    if (path == NULL) {
+        fail(reterr, "cannot load %s: no such file in the plugin directories", name);
+        return -1;
     }
-    fail(reterr, "cannot load %s: no such file in the plugin directories", name);
-    return -1;
+    result = set_add(set, path, reterr);
+    free(path);
+    return result;
 }
 
 int plugin_set_load(struct plugin_set *set, char *const *dirs, char *const *names,
@@ -495,30 +500,33 @@ int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct plugi
         if (configure(set->plugin[i], conf, &error) == 0)
             continue;
         result = -1;
-        if (error.text[0] != '\0')
-            conf_error(conf, "%s", error.text);
+        if (error.text[0] == '\0')
+            continue;
+        conf_error(conf, "%s", error.text);
+        *reterr = error;
     }
     return result;
 }
 
-int plugin_reconfigure(struct spoe_instance *plugin, struct conf *conf,
-                       struct conf_section *settings, struct plugin_error *reterr)
+bool plugin_set_check(struct plugin_set *set)
 {
-    struct spoe_config cfg = {.conf = conf,
-                              .section = settings,
-                              .plugin = plugin,
-                              .n_options = count_options(plugin->desc)};
-    spoe_status status;
+    struct plugin_error error;
+    bool good = true;
 
-    reterr->text[0] = '\0';
-    thread_enter(&plugin->callee, "reconfigure()");
-    status = plugin->desc->reconfigure(plugin->inst, &cfg);
-    thread_leave();
-    if (status == SPOE_OK)
-        return 0;
-    if (cfg.errors == 0)
-        fail_step(reterr, plugin, "reconfigure()", status);
-    return -1;
+    for (size_t i = 0; i < set->n; i++) {
+        struct spoe_instance *plugin = set->plugin[i];
+        spoe_status status;
+
+        if (plugin->state != PLUGIN_CONFIGURED || !SPOE_HAS(plugin->desc, check))
+            continue;
+        status = plugin->desc->check(plugin->inst);
+        if (status == SPOE_OK)
+            continue;
+        fail_step(&error, plugin, "check()", status);
+        log_line(SPOE_LOG_ERR, "host", "%s", error.text);
+        good = false;
+    }
+    return good;
 }
 
 int plugin_set_start(struct plugin_set *set, struct plugin_error *reterr)

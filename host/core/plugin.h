@@ -51,7 +51,7 @@ struct plugin_set {
     struct metrics *metrics; /* where plugins declare theirs; outlives them. NULL: nowhere */
 };
 
-/* What configure() and reconfigure() may ask for. */
+/* What configure() may ask for. */
 struct spoe_config {
     struct conf *conf;
     struct conf_section *section;
@@ -67,6 +67,11 @@ struct plugin_error {
 
 /** Load one file and check its descriptor and tables. @return NULL with *reterr set */
 struct spoe_instance *plugin_open(const char *path, struct plugin_error *reterr);
+/**
+ * The file of this name in the directories, with or without ".so".
+ * @return [give: free()] NULL: none has it, or out of memory
+ */
+char *plugin_find(char *const *dirs, const char *name);
 void plugin_close(struct spoe_instance *plugin); /* frees; never unmaps. Takes NULL */
 
 /**
@@ -80,17 +85,13 @@ int plugin_set_load(struct plugin_set *set, char *const *dirs, char *const *name
 
 /**
  * Resolve the options of every plugin and call configure().
- * @return 0; -1: errors are in conf, or *reterr says which plugin failed
+ * @return 0; -1: errors are in conf. If there is one that is not about an option, *reterr has it as
+ *         well, else it is empty
  */
 int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct plugin_error *reterr);
 
-/**
- * reconfigure() of one plugin that has it.
- * @param settings  [borrow] as the plugin shall see them
- * @return 0: it has taken all; -1: nothing has changed, and why is in conf or in *reterr
- */
-int plugin_reconfigure(struct spoe_instance *plugin, struct conf *conf,
-                       struct conf_section *settings, struct plugin_error *reterr);
+/** check() of every plugin that has it. @return false: one found that it could not start */
+bool plugin_set_check(struct plugin_set *set);
 
 /** start() of every plugin. @return 0; -1 with *reterr set */
 int plugin_set_start(struct plugin_set *set, struct plugin_error *reterr);

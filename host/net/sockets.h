@@ -38,6 +38,14 @@ struct sockets {
  * @return 0; -1 with the reason logged; sockets_close() is due either way
  */
 int sockets_open(struct sockets *sockets, const struct host_listen *listen);
+/**
+ * Look whether sockets_open() could do it, but for the port or the socket file being taken, which
+ * may well be by a host that runs: names resolve, addresses are this machine's, folders of socket
+ * files can be written to. Leaves nothing behind.
+ * @param component  [borrow] of the log lines
+ * @return false, logged: it could not
+ */
+bool sockets_check(const struct host_listen *listen, const char *component);
 /** Close them and remove our socket files, unless somebody has replaced them. */
 void sockets_close(struct sockets *sockets);
 

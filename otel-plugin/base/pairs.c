@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A secret that is mounted as a file ends in a line end. */
 static bool is_space(char c)
 {
-    return c == ' ' || c == '\t';
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 static void trim(const char **p, size_t *n)
@@ -163,10 +164,10 @@ int pair_list_read(const char *text, struct pair_list *ret, const char **reterr)
     size_t n;
     int result = 0;
 
-    if (text == NULL || text[strspn(text, " \t")] == '\0')
-        at = NULL;
-    while (result == 0 && list_next(&at, &p, &n))
-        result = read_pair(&list, p, n, &error);
+    while (result == 0 && list_next(&at, &p, &n)) {
+        if (n > 0)
+            result = read_pair(&list, p, n, &error);
+    }
     if (result != 0) {
         pair_list_fini(&list);
         if (result == PAIRS_E_INVAL)

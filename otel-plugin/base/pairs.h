@@ -26,7 +26,8 @@ struct pair_list {
 enum { PAIRS_E_NOMEM = -1, PAIRS_E_INVAL = 1 };
 
 /**
- * Read a list, all of it or nothing. A key that comes again takes the place of the first.
+ * Read a list, all of it or nothing. Empty items are passed over. A key that comes again takes the
+ * place of the first.
  * @param text       [borrow] NULL or empty: no pairs
  * @param ret        [give: pair_list_fini] set on success only
  * @param reterr     [const] PAIRS_E_INVAL: what is wrong, without any part of the text

@@ -2,9 +2,11 @@
 /* otel-plugin/conf/endpoint.c - see endpoint.h. */
 #include "conf/endpoint.h"
 
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include <spoe/util.h>
 
@@ -15,8 +17,6 @@ const char *endpoint_error(const char *text)
     struct spoe_span host;
     uint32_t port;
 
-    if (strstr(text, "://") != NULL)
-        return "is written without a scheme: host:port, and TLS is the option tls";
     if (strlen(text) > ENDPOINT_MAX || !http_split_host(spoe_str(text), &host, &port))
         return "is not host:port nor [v6]:port";
     if (port == 0)
@@ -24,12 +24,12 @@ const char *endpoint_error(const char *text)
     return NULL;
 }
 
-/* The path of a request: the URL's own for traces only, else with OTLP's behind it. */
-static void set_path(const char *path, bool traces_only, struct endpoint *ret)
+/* The path of a request: the URL's own, or with OTLP's behind it. */
+static void set_path(const char *path, enum endpoint_rule rule, struct endpoint *ret)
 {
     size_t n = strlen(path);
 
-    if (traces_only) {
+    if (rule == ENDPOINT_TRACES || (rule == ENDPOINT_OURS && n > 1)) {
         (void)snprintf(ret->path, sizeof ret->path, "%s", n > 0 ? path : "/");
         return;
     }
@@ -38,14 +38,28 @@ static void set_path(const char *path, bool traces_only, struct endpoint *ret)
     (void)snprintf(ret->path, sizeof ret->path, "%.*s/v1/traces", (int)n, path);
 }
 
-const char *endpoint_read_url(const char *text, enum otlp_protocol protocol, bool traces_only,
-                              struct endpoint *ret)
+static const char *read_host_port(const char *text, struct endpoint *ret)
+{
+    const char *error = endpoint_error(text);
+
+    if (error != NULL)
+        return error;
+    *ret = (struct endpoint){.scheme = ENDPOINT_NO_SCHEME};
+    set_path("", ENDPOINT_OURS, ret);
+    (void)snprintf(ret->authority, sizeof ret->authority, "%s", text);
+    return NULL;
+}
+
+const char *endpoint_read(const char *text, enum otlp_protocol protocol, enum endpoint_rule rule,
+                          struct endpoint *ret)
 {
     const char *authority = text, *path;
     struct spoe_span host, span;
     struct endpoint endpoint = {.scheme = ENDPOINT_NO_SCHEME};
     uint32_t port;
 
+    if (rule == ENDPOINT_OURS && strstr(text, "://") == NULL)
+        return read_host_port(text, ret);
     if (strlen(text) > ENDPOINT_MAX)
         return "is too long";
     for (const char *p = text; *p != '\0'; p++) {
@@ -56,10 +70,10 @@ const char *endpoint_read_url(const char *text, enum otlp_protocol protocol, boo
         endpoint.scheme = ENDPOINT_HTTP;
     else if (strncasecmp(text, "https://", 8) == 0)
         endpoint.scheme = ENDPOINT_HTTPS;
-    else if (protocol != OTLP_GRPC)
-        return "is not a URL with scheme http or https";
     else if (strstr(text, "://") != NULL)
         return "has a scheme other than http and https";
+    else if (protocol != OTLP_GRPC)
+        return "is not a URL with scheme http or https";
     if (endpoint.scheme != ENDPOINT_NO_SCHEME)
         authority = strstr(text, "://") + 3;
     if (strpbrk(authority, "?#") != NULL)
@@ -75,7 +89,27 @@ const char *endpoint_read_url(const char *text, enum otlp_protocol protocol, boo
     (void)snprintf(endpoint.authority, sizeof endpoint.authority, "%s%.*s%s:%u",
                    *authority == '[' ? "[" : "", (int)host.n, host.p, *authority == '[' ? "]" : "",
                    (unsigned)port);
-    set_path(path, traces_only, &endpoint);
+    set_path(path, rule, &endpoint);
     *ret = endpoint;
+    return NULL;
+}
+
+const char *endpoint_lookup_error(const char *authority)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    struct spoe_span host;
+    char name[ENDPOINT_MAX + 1];
+    uint32_t port;
+    int error;
+
+    if (!http_split_host(spoe_str(authority), &host, &port) || host.n >= sizeof name)
+        return "is not host:port";
+    memcpy(name, host.p, host.n);
+    name[host.n] = '\0';
+    error = getaddrinfo(name, NULL, &hints, &list);
+    if (error != 0)
+        return gai_strerror(error);
+    freeaddrinfo(list);
     return NULL;
 }

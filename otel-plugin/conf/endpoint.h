@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/conf/endpoint.h - where the collector is: host:port, or the URL of OpenTelemetry's
- * own variables.
+ * otel-plugin/conf/endpoint.h - where the collector is: host:port, or a URL.
  */
 #ifndef OTEL_CONF_ENDPOINT_H
 #define OTEL_CONF_ENDPOINT_H
@@ -19,6 +18,13 @@ struct endpoint {
     char path[ENDPOINT_MAX + 16];     /* begins with '/'; what an OTLP/HTTP request is sent to */
 };
 
+/* Whose text it is, and so what is meant by its path. */
+enum endpoint_rule {
+    ENDPOINT_OURS,   /* as it is; /v1/traces where it has none, or just a / */
+    ENDPOINT_TRACES, /* OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: as it is */
+    ENDPOINT_ALL     /* OTEL_EXPORTER_OTLP_ENDPOINT: v1/traces is added */
+};
+
 /**
  * Check host:port.
  * @return NULL, or why the text is none [const]
@@ -26,16 +32,19 @@ struct endpoint {
 const char *endpoint_error(const char *text);
 
 /**
- * Read the value of OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
- * (OpenTelemetry's protocol/exporter.md): a URL with scheme http or https whose port is the
- * scheme's unless it has one; with gRPC also host:port.
+ * Read host:port, or a URL with scheme http or https whose port is the scheme's unless it has one
+ * (OpenTelemetry's protocol/exporter.md). OTEL variables are host:port with gRPC only.
  *
- * @param traces_only  the variable is the one for traces: its path is used as it is; to the other
- *                     one's, v1/traces is added
- * @param ret          set on success only
+ * @param ret  set on success only
  * @return NULL, or why the text cannot be used [const]
  */
-const char *endpoint_read_url(const char *text, enum otlp_protocol protocol, bool traces_only,
-                              struct endpoint *ret);
+const char *endpoint_read(const char *text, enum otlp_protocol protocol, enum endpoint_rule rule,
+                          struct endpoint *ret);
+
+/**
+ * Look the host of host:port up.
+ * @return NULL, or why it has no address [const]
+ */
+const char *endpoint_lookup_error(const char *authority);
 
 #endif

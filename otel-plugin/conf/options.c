@@ -45,12 +45,10 @@ static const char *const sampler_choices[] = {
 
 const struct spoe_option *const otel_options[] = {
     /* -- where the spans go ----------------------------------------------------------------- */
-    [OPT_ENDPOINT] =
-        OPTION(.type = SPOE_OPT_STRING, .key = "endpoint", .default_text = "localhost:4317",
-               .env = ENV("OTLP_ENDPOINT"),
-               .env_lenient = ENV(ENV_TRACES_ENDPOINT, "OTEL_EXPORTER_OTLP_ENDPOINT"),
-               .help = "collector's address, host:port without a scheme; the OTEL variables "
-                       "have a URL"),
+    [OPT_ENDPOINT] = OPTION(.type = SPOE_OPT_STRING, .key = "endpoint",
+                            .default_text = "localhost:4317", .env = ENV("OTLP_ENDPOINT"),
+                            .env_lenient = ENV(ENV_TRACES_ENDPOINT, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+                            .help = "collector's address: host:port, or a URL with http or https"),
     [OPT_SERVICE_NAME] =
         OPTION(.type = SPOE_OPT_STRING, .key = "service-name", .default_text = "haproxy",
                .env = ENV("SERVICE_NAME"), .env_lenient = ENV("OTEL_SERVICE_NAME"),

@@ -31,6 +31,7 @@
 /* What is read from, and how it goes. */
 struct reader {
     const struct spoe_host *host;
+    struct spoe_instance *self;
     struct spoe_config *cfg;
     struct otel_conf *conf;
     bool bad;       /* an error is reported */
@@ -63,6 +64,13 @@ static bool reject(struct reader *r, size_t option, const char *why)
     if (!lenient)
         r->bad = true;
     return lenient;
+}
+
+/* How a file says what is in effect, where a lenient value is not read as a file's is. */
+static void say_effective(const struct reader *r, size_t option, const char *text)
+{
+    if (SPOE_HAS(r->host, config_effective))
+        r->host->config_effective(r->cfg, option, spoe_str(text));
 }
 
 static int64_t number(const struct reader *r, size_t option)
@@ -147,30 +155,37 @@ static const char *methods_error(const char *value)
 
 /* ---- the collector ------------------------------------------------------------------------ */
 
-/* Where to, by a value of one of OpenTelemetry's variables. */
-static const char *read_url(struct reader *r, struct endpoint *ret)
+static enum endpoint_rule endpoint_rule(const struct reader *r)
 {
     const struct spoe_setting *s = setting(r, OPT_ENDPOINT);
-    const char *const name = "environment " ENV_TRACES_ENDPOINT;
 
-    return endpoint_read_url(r->conf->endpoint, r->conf->exporter.protocol,
-                             spoe_span_is(s->origin, name), ret);
+    if ((s->flags & SPOE_SETTING_LENIENT) == 0)
+        return ENDPOINT_OURS;
+    return spoe_span_is(s->origin, "environment " ENV_TRACES_ENDPOINT) ? ENDPOINT_TRACES
+                                                                       : ENDPOINT_ALL;
 }
 
-/* By a value of the plugin's own, or by the default. */
-static const char *read_host_port(struct reader *r, struct endpoint *ret)
+static const char *read_one_endpoint(const struct reader *r, struct endpoint *ret)
 {
-    const bool http = r->conf->exporter.protocol == OTLP_HTTP;
-    const char *value = r->conf->endpoint, *error;
+    const enum otlp_protocol protocol = r->conf->exporter.protocol;
+    const char *value = r->conf->endpoint;
 
-    if (http && !is_set(r, OPT_ENDPOINT))
+    if (protocol == OTLP_HTTP && !is_set(r, OPT_ENDPOINT))
         value = "localhost:4318";
-    error = endpoint_error(value != NULL ? value : "");
-    if (error != NULL)
-        return error;
-    *ret = (struct endpoint){.scheme = ENDPOINT_NO_SCHEME, .path = "/v1/traces"};
-    (void)snprintf(ret->authority, sizeof ret->authority, "%s", value);
-    return NULL;
+    return endpoint_read(value != NULL ? value : "", protocol, endpoint_rule(r), ret);
+}
+
+/* OpenTelemetry's paths are not ours: a file has the whole one. */
+static void say_endpoint(const struct reader *r, const struct endpoint *endpoint)
+{
+    char text[2 * ENDPOINT_MAX + 64];
+
+    if (endpoint_rule(r) == ENDPOINT_OURS || r->conf->exporter.protocol != OTLP_HTTP)
+        return;
+    (void)snprintf(text, sizeof text, "%s://%s%s",
+                   endpoint->scheme == ENDPOINT_HTTPS ? "https" : "http", endpoint->authority,
+                   endpoint->path);
+    say_effective(r, OPT_ENDPOINT, strcmp(endpoint->path, "/") == 0 ? "" : text);
 }
 
 /* `tls` where it is set, else the URL's scheme; an endpoint without one is as `insecure` says. */
@@ -195,13 +210,12 @@ static void read_endpoint(struct reader *r)
         text(r, OPT_ENDPOINT, &conf->endpoint);
         if (r->no_memory)
             return;
-        error = (setting(r, OPT_ENDPOINT)->flags & SPOE_SETTING_LENIENT) != 0
-                    ? read_url(r, &endpoint)
-                    : read_host_port(r, &endpoint);
+        error = read_one_endpoint(r, &endpoint);
     } while (error != NULL && reject(r, OPT_ENDPOINT, error));
     conf->exporter.tls = choose_tls(r, endpoint.scheme);
     if (error != NULL)
         return;
+    say_endpoint(r, &endpoint);
     free(conf->endpoint);
     conf->endpoint = strdup(endpoint.authority);
     if (conf->exporter.protocol == OTLP_HTTP &&
@@ -370,30 +384,51 @@ static bool list_item_is(const char *p, size_t n, const char *name)
     return strlen(name) == n && strncasecmp(p, name, n) == 0;
 }
 
-static const char *read_propagator_list(const char *value, struct propagator_conf *ret)
+static const char *const propagator_names[PROPAGATORS_MAX] = {"tracecontext", "baggage", "b3",
+                                                              "b3multi"};
+
+/* Put an item behind the others. What does not fit is cut. */
+static void list_add(char *list, size_t size, const char *p, size_t n)
 {
-    static const char *const names[] = {"tracecontext", "baggage", "b3", "b3multi"};
+    const size_t len = strlen(list);
+
+    (void)snprintf(list + len, size - len, "%s%.*s", len > 0 ? "," : "", (int)n, p);
+}
+
+/* @return whether the item is a propagator, which is added to the list */
+static bool take_propagator(const char *p, size_t n, struct propagator_conf *list)
+{
+    for (size_t i = 0; i < PROPAGATORS_MAX; i++) {
+        const enum propagator bit = (enum propagator)(1u << i);
+
+        if (!list_item_is(p, n, propagator_names[i]))
+            continue;
+        if ((list->set & bit) == 0)
+            list->list[list->n++] = bit;
+        list->set |= bit;
+        return true;
+    }
+    return false;
+}
+
+/*
+ * @param others  what is not known goes here, as a list
+ * @return NULL, or what is wrong with the list but for them
+ */
+static const char *read_propagator_list(const char *value, struct propagator_conf *ret,
+                                        char *others, size_t size)
+{
     struct propagator_conf list = {.set = 0};
     bool none = false;
     const char *p;
     size_t n;
 
+    others[0] = '\0';
     while (value != NULL && list_next(&value, &p, &n)) {
-        bool known = list_item_is(p, n, "none");
-
-        none = none || known;
-        for (size_t i = 0; i < PROPAGATORS_MAX; i++) {
-            const enum propagator bit = (enum propagator)(1u << i);
-
-            if (!list_item_is(p, n, names[i]))
-                continue;
-            known = true;
-            if ((list.set & bit) == 0)
-                list.list[list.n++] = bit;
-            list.set |= bit;
-        }
-        if (!known)
-            return "is not a list of tracecontext, baggage, b3, b3multi, or none";
+        if (list_item_is(p, n, "none"))
+            none = true;
+        else if (!take_propagator(p, n, &list))
+            list_add(others, size, p, n);
     }
     if (none && list.n > 0)
         return "has none beside others";
@@ -401,15 +436,45 @@ static const char *read_propagator_list(const char *value, struct propagator_con
     return NULL;
 }
 
+/* As a file says it. */
+static void say_propagators(const struct reader *r)
+{
+    const struct propagator_conf *list = &r->conf->propagators;
+    char text[64] = "";
+
+    for (size_t i = 0; i < list->n; i++) {
+        const char *name = propagator_names[__builtin_ctz(list->list[i])];
+
+        list_add(text, sizeof text, name, strlen(name));
+    }
+    say_effective(r, OPT_PROPAGATORS, list->n > 0 ? text : "none");
+}
+
+/* In OpenTelemetry's variable what others know and we do not is passed over, with a warning, as
+ * long as there is one that we know. */
 static void read_propagators(struct reader *r)
 {
-    char *value = NULL;
+    static const char wrong[] = "is not a list of tracecontext, baggage, b3, b3multi, or none";
+    char *value = NULL, others[128] = "";
     const char *error;
+    bool lenient;
 
     do {
+        lenient = (setting(r, OPT_PROPAGATORS)->flags & SPOE_SETTING_LENIENT) != 0;
         text(r, OPT_PROPAGATORS, &value);
-        error = r->no_memory ? NULL : read_propagator_list(value, &r->conf->propagators);
+        error = r->no_memory
+                    ? NULL
+                    : read_propagator_list(value, &r->conf->propagators, others, sizeof others);
+        if (error == NULL && others[0] != '\0' && (!lenient || r->conf->propagators.n == 0))
+            error = wrong;
     } while (error != NULL && reject(r, OPT_PROPAGATORS, error));
+    if (error == NULL && lenient)
+        say_propagators(r);
+    if (error == NULL && others[0] != '\0')
+        spoe_logf(r->host, r->self, SPOE_LOG_WARNING,
+                  "%.*s: otel.propagators: %s: not known here, the others count",
+                  (int)setting(r, OPT_PROPAGATORS)->origin.n, setting(r, OPT_PROPAGATORS)->origin.p,
+                  others);
     free(value);
 }
 
@@ -456,6 +521,9 @@ static const char *read_semconv_list(const char *value, bool shared, enum semcon
     return NULL;
 }
 
+static const char *const semconv_names[] = {
+    [SEMCONV_STABLE] = "http", [SEMCONV_DUP] = "http/dup", [SEMCONV_OLD] = "http/old"};
+
 static void read_semconv(struct reader *r)
 {
     char *value = NULL;
@@ -466,6 +534,8 @@ static void read_semconv(struct reader *r)
 
         text(r, OPT_SEMCONV, &value);
         error = r->no_memory ? NULL : read_semconv_list(value, shared, &r->conf->semconv);
+        if (error == NULL && shared)
+            say_effective(r, OPT_SEMCONV, semconv_names[r->conf->semconv]);
     } while (error != NULL && reject(r, OPT_SEMCONV, error));
     free(value);
 }
@@ -567,10 +637,10 @@ static void read_resource(struct reader *r)
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
-spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_config *cfg,
-                           struct otel_conf *ret)
+spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_instance *self,
+                           struct spoe_config *cfg, struct otel_conf *ret)
 {
-    struct reader r = {.host = host, .cfg = cfg, .conf = ret};
+    struct reader r = {.host = host, .self = self, .cfg = cfg, .conf = ret};
 
     ret->disabled = number(&r, OPT_DISABLED) != 0;
     ret->span_ttl_ns = number(&r, OPT_SPAN_TTL);

@@ -35,8 +35,8 @@ struct otel_conf {
  * @param ret  zero-initialised; otel_conf_fini() is due also after a failure
  * @return SPOE_OK; SPOE_E_CONFIG reported; SPOE_E_NOMEM
  */
-spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_config *cfg,
-                           struct otel_conf *ret);
+spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_instance *self,
+                           struct spoe_config *cfg, struct otel_conf *ret);
 void otel_conf_fini(struct otel_conf *conf);
 
 /** The name of a mode of TLS, as it is configured. */

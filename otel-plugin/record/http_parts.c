@@ -51,7 +51,6 @@ static bool never_in_host(char c)
     case ']':
     case '@':
     case '/':
-    case ',': /* two hosts, or two lines of the header */
     case ' ':
     case '\t':
     case '\0':

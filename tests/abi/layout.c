@@ -105,7 +105,12 @@ AT(spoe_message, recv_unix_ns, 80, 56);
 AT(spoe_message, recv_mono_ns, 88, 64);
 AT(spoe_message, deadline_mono_ns, 96, 72);
 
+#if SPOE_ABI_MINOR == 0 /* the headers of tests/abi/v1.0/ */
 SIZE(spoe_host, 104, 56);
+#else
+SIZE(spoe_host, 112, 60);
+AT(spoe_host, config_effective, 104, 56);
+#endif
 AT(spoe_host, size, 0, 0);
 AT(spoe_host, abi_major, 4, 4);
 AT(spoe_host, abi_minor, 6, 6);
@@ -146,10 +151,11 @@ AT(spoe_plugin, get_extension, 128, 72);
 #if SPOE_ABI_MINOR == 0 /* the headers of tests/abi/v1.0/ */
 SIZE(spoe_plugin, 136, 76);
 #else
-SIZE(spoe_plugin, 160, 88);
+SIZE(spoe_plugin, 168, 92);
 AT(spoe_plugin, open_count, 136, 76);
 AT(spoe_plugin, quiesce, 144, 80);
 AT(spoe_plugin, reconfigure, 152, 84);
+AT(spoe_plugin, check, 160, 88);
 NUMBER(SPOE_OPTION_RELOADABLE, 4);
 #endif
 

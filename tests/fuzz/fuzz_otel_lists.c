@@ -45,10 +45,11 @@ static void check_headers(const char *text)
 
 static void check_url(const char *text)
 {
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 6; i++) {
         struct endpoint endpoint;
 
-        if (endpoint_read_url(text, i & 1 ? OTLP_HTTP : OTLP_GRPC, (i & 2) != 0, &endpoint) != NULL)
+        if (endpoint_read(text, i & 1 ? OTLP_HTTP : OTLP_GRPC, (enum endpoint_rule)(i / 2),
+                          &endpoint) != NULL)
             continue;
         if (endpoint.path[0] != '/' || endpoint_error(endpoint.authority) != NULL)
             abort(); /* what comes out is a host:port */

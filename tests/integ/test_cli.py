@@ -2,12 +2,14 @@
 """The command line, the variables and the file, as a user meets them. Numbers are the issue's lines."""
 
 import os
+import re
+import socket
 import subprocess
 
 import pytest
 
 from conftest import PLUGINS, host_args
-from lib.procs import clean_env, host_binary, run
+from lib.procs import ReservedPort, clean_env, host_binary, run
 
 OTEL = {"SPOE_PLUGIN_DIR": os.environ.get("SPOE_TEST_OTEL_DIR", ""), "SPOE_PLUGINS": "otel.so"}
 DEFAULT_FILE = "/etc/spoe-host/spoe-host.ini"
@@ -124,3 +126,180 @@ def test_5_3_the_file_in_etc(tmp_path):
     other.write_text("[host]\nworkers = 2\n")
     status, text = own_etc("[host]\nwrokers = 2\n", "-t", "-f", other, *host_args("slots"))
     assert status == 0, text
+
+
+# -- the exit status -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args,env", [
+    (["--workers", "many"], {}), ([], {"SPOE_WORKERS": "many"}), (["--plu"], {}),
+    (["--set", "slots.x=1"], {}), (["-f", "/nonexistent/host.ini"], {}),
+])
+def test_5_5_a_bad_configuration_has_a_status_of_its_own(args, env):
+    """The unit does not start again after it; -t says 1, as for all that it finds."""
+    args = [*host_args("slots"), *args]
+    assert host(*args, env={"SPOE_ADDR": "127.0.0.1:0", **env})[0] == 78
+    assert host("-t", *args, env=env)[0] == 1
+
+
+def test_5_5_any_other_failed_start_has_status_1(tmp_path):
+    with ReservedPort() as taken, socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", taken.port))
+        listener.listen()
+        assert host(*host_args("slots"), "--listen", taken.address)[0] == 1
+    for plugin in ("no_entry", "configure_fails", "start_fails"):
+        assert host(*host_args(plugin), "--listen", "127.0.0.1:0")[0] == 1, plugin
+
+
+# -- -t ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address,reason", [
+    ("no-such-name.invalid:12345", "not known|failure in name resolution"),
+    ("192.0.2.1:12345", "Cannot assign requested address"),
+    ("unix:/nonexistent/spoe.sock", "No such file or directory"),
+    ("unix:/etc/passwd/spoe.sock", "Not a directory"),
+    ("unix:/etc/passwd", "it is not a socket"),
+])
+@pytest.mark.parametrize("option", ["--listen", "--admin"])
+def test_5_2_check_finds_addresses_that_would_stop_the_start(address, reason, option):
+    args = [*host_args("slots"), option, address]
+    text = refused("-t", *args)
+    assert re.search(f"cannot listen on {address}: .*({reason})", text), text
+    assert "Configuration is valid" not in text
+    assert host(*args, env={"SPOE_ADDR": "127.0.0.1:0"})[0] == 1, "and so it does"
+
+
+def test_5_2_check_finds_a_folder_that_cannot_be_written_to(tmp_path):
+    """Not by root, who may write everywhere."""
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == os.geteuid() and parent != tmp_path.root:
+            parent.chmod(parent.stat().st_mode | 0o055)
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o555)
+    as_nobody = ["setpriv", "--reuid", "65534", "--clear-groups"] if os.geteuid() == 0 else []
+    status, text = run([*as_nobody, host_binary(), "-t", *host_args("slots"),
+                        "--listen", f"unix:{folder}/spoe.sock"], env=clean_env())
+    assert status == 1 and "Permission denied" in text, text
+
+
+def test_5_2_check_leaves_a_running_host_alone(start, connect, tmp_path):
+    """What it listens on is taken, by itself; that is no error, and it goes on."""
+    path = tmp_path / "spoe.sock"
+    with ReservedPort() as port:
+        listen = f"{port.address},unix:{path}"
+        running = start("slots", args=["--listen", listen])
+        status, text = host("-t", *host_args("slots"), "--listen", listen)
+        assert status == 0, text
+        for where in (port.port, path):
+            connect(where).hello()
+        assert running.terminate() == 0
+
+
+# -- -T ------------------------------------------------------------------------------------------
+
+SETTINGS = {  # what -T has to say so that it means the same when it is read back
+    "SPOE_ADDR": "127.0.0.1:0, [::1]:0",
+    "SPOE_WORKERS": "3",
+    "SPOE_LOG_LEVEL": "Warn",
+    "SPOE_PROCESSING_TIMEOUT": "20",
+    "SPOE_MAX_FRAME_SIZE": "64k",
+    "OTEL_TRACES_SAMPLER": "PARENTBASED_TRACEIDRATIO",
+    "OTEL_TRACES_SAMPLER_ARG": "0.25",
+    "OTEL_BSP_SCHEDULE_DELAY": "250",
+    "OTEL_SERVICE_NAME": "shop #1 = \"x\"",
+    "OTEL_RESOURCE_ATTRIBUTES": "a=1,,b=%2C;",
+    "OTEL_SEMCONV_STABILITY_OPT_IN": "database,http/dup",
+    "OTEL_PROPAGATORS": "B3,tracecontext",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    "KEEP_ERRORS": "yes",
+    "EXCLUDE_PATHS": "/a,/b*",
+}
+
+
+def assignments(text):
+    """{(section, key): (value, origin)} of the lines that count, and those of the comments."""
+    live, silent, section = {}, {}, None
+    for line in text.splitlines():
+        if match := re.fullmatch(r"\[(.+)\]", line):
+            section = match[1]
+        elif match := re.fullmatch(r"(; )?([a-z0-9-]+)(?: = (.*?))?  ; (.+)", line):
+            (silent if match[1] else live)[section, match[2]] = (match[3], match[4])
+        else:
+            assert line == "" or (line.startswith("; ") and section is None), line
+    return live, silent
+
+
+def effective(*args, env=None):
+    """-T's standard output alone: warnings are on the other."""
+    done = subprocess.run([host_binary(), "-T", *args], env=clean_env(env), text=True, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_5_2_the_configuration_in_effect_can_be_read_back(tmp_path):
+    conf, back = tmp_path / "host.ini", tmp_path / "back.ini"
+    conf.write_text("[host]\nworkers = 7\nmax-pending = 77\n[otel]\nkeepalive = 30s\n")
+    text = effective("-f", conf, "--set", "otel.batch-max=100", env={**OTEL, **SETTINGS})
+    live, silent = assignments(text)
+    assert live["host", "workers"] == ("3", "environment SPOE_WORKERS")
+    assert live["host", "max-pending"] == ("77", f"{conf}:3")
+    assert live["otel", "batch-max"] == ("100", "command line")
+    assert live["otel", "sampler"] == ("parentbased_traceidratio", "environment OTEL_TRACES_SAMPLER")
+    assert live["otel", "semconv"][0] == "http/dup", "by the rules of a file"
+    assert silent["host", "hello-timeout"] == ("5s", "default")
+    assert set(live) | set(silent) == {*live, *silent} and not set(live) & set(silent)
+
+    back.write_text(text)
+    again = assignments(effective("-f", back, env={"SPOE_ADMIN_ADDR": None}))
+    first = {key: value for key, (value, _) in live.items()}
+    assert {key: value for key, (value, _) in again[0].items()} == first
+    assert again[1] == silent
+    line = text.splitlines().index(next(a for a in text.splitlines() if a.startswith("workers")))
+    assert again[0]["host", "workers"][1] == f"{back}:{line + 1}"
+
+
+def test_5_2_secrets_are_not_printed():
+    live, silent = assignments(effective(env={
+        **OTEL, "OTLP_HEADERS": "authorization=hunter2", "SERVICE_VERSION": "http://u:hunter2@h/"}))
+    assert silent["otel", "headers"] == (None, "environment OTLP_HEADERS, a secret")
+    assert silent["otel", "service-version"] == (None, "environment SERVICE_VERSION, with credentials")
+    assert not any("hunter2" in str(v) for v in [*live.values(), *silent.values()])
+
+
+@pytest.mark.parametrize("value", ["a ;b", " a", "a ", "a\nworkers = 9"])
+def test_5_2_what_a_file_cannot_say_is_a_comment(value):
+    live, silent = assignments(effective(env={**OTEL, "SERVICE_VERSION": value}))
+    assert ("otel", "service-version") not in live
+    assert silent["otel", "service-version"][1].endswith("and a file cannot say it")
+
+
+def test_5_2_a_bad_configuration_prints_nothing():
+    done = subprocess.run([host_binary(), "-T", "--workers", "many", *map(str, host_args("slots"))],
+                          env=clean_env(), text=True, timeout=60, capture_output=True, check=False)
+    assert done.returncode == 1 and done.stdout == "" and "host.workers" in done.stderr
+
+
+# -- --plugin-info -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["slots", "slots.so"])
+def test_5_3_plugin_info_looks_in_the_plugin_directories(name, tmp_path):
+    assert "id       slots" in host("--plugin-info", name, env={"SPOE_PLUGIN_DIR": PLUGINS})[1]
+    conf = tmp_path / "host.ini"
+    conf.write_text(f"[host]\nplugin-dir = /nonexistent:{PLUGINS}\n")
+    status, text = host("-f", conf, "--plugin-info", name)
+    assert status == 0 and f"file     {PLUGINS}/slots.so" in text, text
+
+
+def test_5_3_plugin_info_otel():
+    """As the installation has it."""
+    status, text = host("--plugin-info", "otel")
+    assert status == 0 and "id       otel" in text, text
+
+
+def test_5_3_plugin_info_of_a_name_that_nobody_has():
+    assert "cannot load nobody: No such file" in refused("--plugin-info", "nobody")

@@ -47,7 +47,7 @@ def test_a_bad_value_of_theirs_warns(name, value, key):
 @pytest.mark.parametrize("name,value,key", [
     ("OTLP_TIMEOUT", "soon", "timeout"),
     ("SAMPLER", "sometimes", "sampler"),
-    ("OTLP_ENDPOINT", "http://x:1", "endpoint"),
+    ("OTLP_ENDPOINT", "ftp://x:1", "endpoint"),
     ("RESOURCE_ATTRIBUTES", "a=%zz", "resource-attributes"),
     ("OTLP_HEADERS", "hunter2", "headers"),
     ("OTLP_HEADERS_FILE", "/nonexistent/headers", "headers-file"),
@@ -113,3 +113,28 @@ def test_plugin_info_names_their_variables():
     assert status == 0, text
     assert "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT OTEL_EXPORTER_OTLP_ENDPOINT" in text
     assert "OTLP_ENDPOINT" in text
+
+
+@pytest.mark.parametrize("name,value,warned", [
+    ("OTLP_ENDPOINT", "no-such-name.invalid:4317", True),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://no-such-name.invalid", True),
+    ("OTLP_ENDPOINT", "https://127.0.0.1:4317", False),
+])
+def test_5_2_a_collector_that_does_not_resolve_is_a_warning(name, value, warned):
+    status, text = check({name: value})
+    assert status == 0 and "Configuration is valid" in text, text
+    assert ("level=warning component=otel msg=\"the collector's name does not resolve: "
+            "no-such-name.invalid:" in text) == warned, text
+    assert check({name: value, "OTEL_SDK_DISABLED": "true"})[1].count("resolve") == 0
+
+
+def test_w8_a_mounted_secret_ends_in_a_line_end():
+    status, text = check({"OTEL_EXPORTER_OTLP_HEADERS": "authorization=hunter2,\n",
+                          "OTEL_RESOURCE_ATTRIBUTES": "a=1,,b=2"})
+    assert status == 0 and "level=warning component=host" not in text, text
+
+
+def test_w9_propagators_of_others():
+    status, text = check({"OTEL_PROPAGATORS": "jaeger,b3"})
+    assert status == 0, text
+    assert "environment OTEL_PROPAGATORS: otel.propagators: jaeger: not known here" in text

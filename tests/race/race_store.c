@@ -117,7 +117,6 @@ static void *run(void *arg)
             break;
         }
     }
-    id_source_fini(&ids);
     return NULL;
 }
 

@@ -28,7 +28,7 @@
  * mistakes, not against malice.
  *
  * Versions: 1.0 first stable version. 1.1 open_count(), quiesce(), reconfigure(),
- * SPOE_OPTION_RELOADABLE.
+ * check(), config_effective(), SPOE_OPTION_RELOADABLE.
  */
 #ifndef SPOE_PLUGIN_H
 #define SPOE_PLUGIN_H
@@ -367,6 +367,19 @@ struct spoe_host {
 
     /** CLOCK_MONOTONIC in nanoseconds. Threads: [any]. Since: 1.0. */
     int64_t (*now_mono_ns)(void);
+
+    /* ---- since 1.1: ask with SPOE_HAS() ---- */
+
+    /**
+     * Say how an option is written in a file so that it means what is in effect, where that is not
+     * the text of its setting: a variable of env_lenient[] may be read by other rules than a file.
+     * `spoe-host -T` prints it.
+     *
+     * @param option  its place in options[]
+     * @param text    [borrow] empty: a file cannot say it
+     * Threads: [main], during configure(). Since: 1.1.
+     */
+    void (*config_effective)(struct spoe_config *cfg, size_t option, struct spoe_span text);
 };
 
 /*
@@ -483,6 +496,16 @@ struct spoe_plugin {
      * Threads: [main], between start() and quiesce(), concurrent with [worker] calls. Since: 1.1.
      */
     spoe_status (*reconfigure)(void *inst, struct spoe_config *cfg);
+
+    /**
+     * `spoe-host -t` only, between configure() and destroy(): look at what the options name and
+     * configure() does not touch, such as whether a host name resolves. Log what is wrong; leave
+     * nothing behind.
+     *
+     * @return SPOE_OK, also if there are warnings; any other negative: start() would fail
+     * Threads: [main]. Since: 1.1.
+     */
+    spoe_status (*check)(void *inst);
 };
 
 /*

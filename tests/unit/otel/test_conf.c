@@ -159,7 +159,7 @@ Test(conf, names_the_variables_and_defaults_of_the_documentation)
     }
 }
 
-Test(conf, takes_endpoints_without_a_scheme_only)
+Test(conf, takes_host_port_and_urls)
 {
     static const char *const good[] = {"localhost:4317", "10.0.0.1:1", "[::1]:4317",
                                        "otel.example.org:65535"};
@@ -167,8 +167,17 @@ Test(conf, takes_endpoints_without_a_scheme_only)
                                       ":4317",    "host:65536", "host:port",  "::1:4317",
                                       "[::1]",    "a b:4317",   "unix:/a/b",  "host:4317/path",
                                       "a,b:4317x"};
-    static const char *const schemes[] = {"http://localhost:4317", "https://localhost:4317",
-                                          "dns:///localhost:4317", "grpc://x"};
+    static const char *const schemes[] = {"dns:///localhost:4317", "grpc://x"};
+    /* 5.3 */
+    static const char *const urls[][4] = {
+        /* protocol, text, endpoint, URL */
+        {"grpc", "http://c:4317", "c:4317", ""},
+        {"grpc", "https://c/x", "c:443", ""},
+        {"http/protobuf", "http://c:4318", "c:4318", "http://c:4318/v1/traces"},
+        {"http/protobuf", "HTTPS://[::1]/", "[::1]:443", "https://[::1]:443/v1/traces"},
+        {"http/protobuf", "http://c:1/otlp/x", "c:1", "http://c:1/otlp/x"},
+        {"http/protobuf", "c:1", "c:1", "http://c:1/v1/traces"},
+    };
     struct otel_conf conf;
 
     for (size_t i = 0; i < N(good); i++) {
@@ -183,8 +192,24 @@ Test(conf, takes_endpoints_without_a_scheme_only)
     }
     for (size_t i = 0; i < N(schemes); i++) {
         set("endpoint", schemes[i]);
-        expect_error("endpoint: is written without a scheme");
+        expect_error("endpoint: has a scheme other than http and https");
     }
+    for (size_t i = 0; i < N(urls); i++) {
+        set("protocol", urls[i][0]);
+        set("endpoint", urls[i][1]);
+        expect_good(&conf);
+        cr_expect_str_eq(conf.exporter.endpoint, urls[i][2]);
+        cr_expect_str_eq(conf.exporter.url != NULL ? conf.exporter.url : "", urls[i][3]);
+        cr_expect_eq(conf.exporter.tls, strncasecmp(urls[i][1], "https", 5) == 0
+                                            ? OTLP_TLS_ENABLED
+                                            : OTLP_TLS_DISABLED);
+        otel_conf_fini(&conf);
+    }
+    set("endpoint", "https://c:1");
+    set("tls", "skip-verify");
+    expect_good(&conf);
+    cr_expect_eq(conf.exporter.tls, OTLP_TLS_SKIP_VERIFY, "tls wins over the URL's scheme");
+    otel_conf_fini(&conf);
 }
 
 Test(conf, reports_all_that_is_wrong_in_one_run)

@@ -236,8 +236,8 @@ static const struct variable {
      .show = show_propagators,
      .unset = "1 2",
      .good =
-         {{"b3,tracecontext,b3", "4 1"}, {"none", ""}, {"b3multi", "8"}, {" B3 , baggage ", "4 2"}},
-     .bad = {"jaeger", "none,b3", "tracecontext,", "w3c"},
+         {{"b3,tracecontext,b3", "4 1"}, {"none", ""}, {"b3multi", "8"}, {" B3 , baggage,", "4 2"}},
+     .bad = {"jaeger", "none,b3", "jaeger,xray", "w3c"},
      .short_name = "PROPAGATORS",
      .short_value = "b3",
      .short_shown = "4"},
@@ -557,4 +557,73 @@ Test(conf_env, a_bad_certificate_leaves_without_its_key)
     cr_expect_null(conf.exporter.tls_key);
     otel_conf_fini(&conf);
     (void)unlink(path);
+}
+
+/* W9: what others know and we do not is named and passed over. */
+Test(conf_env, propagators_of_others_do_not_spoil_the_list)
+{
+    struct otel_conf conf;
+
+    setenv("OTEL_PROPAGATORS", "jaeger,b3,xray", 1);
+    printed_option = OPT_PROPAGATORS;
+    cr_assert_eq(read_conf(&conf), SPOE_OK);
+    cr_expect_eq(conf.propagators.set, PROPAGATOR_B3);
+    cr_expect_str_eq(told, "warning: environment OTEL_PROPAGATORS: otel.propagators: jaeger,xray: "
+                           "not known here, the others count|");
+    cr_expect_str_eq(printed, "b3");
+    otel_conf_fini(&conf);
+    setenv("OTEL_PROPAGATORS", "none", 1);
+    cr_assert_eq(read_conf(&conf), SPOE_OK);
+    cr_expect_str_eq(printed, "none");
+    otel_conf_fini(&conf);
+    set("propagators", "jaeger,b3");
+    cr_expect_eq(read_conf(&conf), SPOE_E_CONFIG, "our own variable is strict");
+    otel_conf_fini(&conf);
+}
+
+/* 5.2: what -T prints means in a file what the variable means. */
+Test(conf_env, what_is_in_effect_can_be_said_in_a_file)
+{
+    static const struct {
+        const char *name, *value, *protocol;
+        size_t option;
+        const char *printed;
+    } cases[] = {
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1/x", "http/protobuf", OPT_ENDPOINT,
+         "http://c:1/x/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "https://c", "http/protobuf", OPT_ENDPOINT,
+         "https://c:443/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://[::1]/x", "http/protobuf", OPT_ENDPOINT,
+         "http://[::1]:80/x"},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c", "http/protobuf", OPT_ENDPOINT, "(not)"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:1/x", "grpc", OPT_ENDPOINT, "https://c:1/x"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "c:1", "grpc", OPT_ENDPOINT, "c:1"},
+        {"OTEL_SEMCONV_STABILITY_OPT_IN", "database,http/dup", "grpc", OPT_SEMCONV, "http/dup"},
+        {"OTEL_SEMCONV_STABILITY_OPT_IN", "database", "grpc", OPT_SEMCONV, "http"},
+        {"OTEL_PROPAGATORS", "B3,baggage", "grpc", OPT_PROPAGATORS, "b3,baggage"},
+    };
+
+    for (size_t i = 0; i < N(cases); i++) {
+        struct otel_conf first, again;
+
+        setenv(cases[i].name, cases[i].value, 1);
+        set("protocol", cases[i].protocol);
+        printed_option = cases[i].option;
+        cr_assert_eq(read_conf(&first), SPOE_OK, "%s", told);
+        cr_expect_str_eq(printed, cases[i].printed);
+        unsetenv(cases[i].name);
+        if (strcmp(printed, "(not)") != 0) {
+            set("protocol", cases[i].protocol);
+            set(otel_options[cases[i].option]->key, cases[i].printed);
+            cr_assert_eq(read_conf(&again), SPOE_OK, "%s", told);
+            cr_expect_str_eq(again.exporter.endpoint, first.exporter.endpoint);
+            cr_expect_eq(again.exporter.tls, first.exporter.tls);
+            cr_expect_str_eq(again.url != NULL ? again.url : "",
+                             first.url != NULL ? first.url : "");
+            cr_expect_eq(again.semconv, first.semconv);
+            cr_expect_eq(again.propagators.set, first.propagators.set);
+            otel_conf_fini(&again);
+        }
+        otel_conf_fini(&first);
+    }
 }

@@ -69,7 +69,7 @@ static bool run(unsigned n)
     cfg.section = conf_resolve(cfg.conf, "otel", otel_options);
     cr_assert_not_null(cfg.section);
     countdown = n;
-    status = otel_conf_read(&conf_host, &cfg, &conf);
+    status = otel_conf_read(&conf_host, NULL, &cfg, &conf);
     /* Either all of it, or it says that there is no memory; a getline() of libc's own counts too.
      */
     cr_expect(status == SPOE_OK || status == SPOE_E_NOMEM, "allocation %u: %d", n, status);

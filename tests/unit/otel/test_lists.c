@@ -40,7 +40,7 @@ Test(lists, pairs_are_decoded)
 
 Test(lists, nothing_is_no_pairs)
 {
-    static const char *const nothing[] = {NULL, "", " ", "\t "};
+    static const char *const nothing[] = {NULL, "", " ", "\t ", ",", " ,\n, "};
 
     for (size_t i = 0; i < N(nothing); i++) {
         struct pair_list list = {NULL, 7};
@@ -54,9 +54,8 @@ Test(lists, nothing_is_no_pairs)
 
 Test(lists, one_bad_pair_spoils_all)
 {
-    static const char *const bad[] = {"a",   "a=1,",  ",a=1",     "a=1,,b=2", "=1",
-                                      "a=%", "a=%2",  "a=%zz",    "a=%0",     "a=1,b=%00",
-                                      "%=1", "a=%-1", "a=1;b=%g0"};
+    static const char *const bad[] = {"a",    "a=1,b",     "=1",  "a=%",   "a=%2",     "a=%zz",
+                                      "a=%0", "a=1,b=%00", "%=1", "a=%-1", "a=1;b=%g0"};
 
     for (size_t i = 0; i < N(bad); i++) {
         struct pair_list list = {NULL, 0};
@@ -65,6 +64,24 @@ Test(lists, one_bad_pair_spoils_all)
         cr_expect_eq(pair_list_read(bad[i], &list, &error), PAIRS_E_INVAL, "%s", bad[i]);
         cr_expect_not_null(error);
         cr_expect_null(list.item);
+    }
+}
+
+/* 3.9 W8 */
+Test(lists, empty_items_and_the_line_end_of_a_file_do_not_count)
+{
+    static const char *const texts[] = {"a=1,b=2,",    ",a=1,b=2",        "a=1,,b=2",
+                                        "a=1, ,b=2\n", "a=1\r\n,b=2\r\n", "\na=1,\nb=2,\n"};
+
+    for (size_t i = 0; i < N(texts); i++) {
+        struct pair_list list = {NULL, 0};
+        const char *error = NULL;
+
+        cr_assert_eq(pair_list_read(texts[i], &list, &error), 0, "%zu", i);
+        cr_expect_eq(list.n, 2, "%zu", i);
+        cr_expect_str_eq(value_of(&list, "a"), "1");
+        cr_expect_str_eq(value_of(&list, "b"), "2");
+        pair_list_fini(&list);
     }
 }
 
@@ -246,20 +263,61 @@ Test(lists, urls_of_a_collector)
     char text[ENDPOINT_MAX + 2];
 
     for (size_t i = 0; i < N(bad); i++) {
-        cr_expect_not_null(endpoint_read_url(bad[i], OTLP_GRPC, false, &endpoint), "%s", bad[i]);
-        cr_expect_not_null(endpoint_read_url(bad[i], OTLP_HTTP, true, &endpoint), "%s", bad[i]);
+        cr_expect_not_null(endpoint_read(bad[i], OTLP_GRPC, ENDPOINT_ALL, &endpoint), "%s", bad[i]);
+        cr_expect_not_null(endpoint_read(bad[i], OTLP_HTTP, ENDPOINT_TRACES, &endpoint), "%s",
+                           bad[i]);
+        cr_expect_not_null(endpoint_read(bad[i], OTLP_HTTP, ENDPOINT_OURS, &endpoint), "%s",
+                           bad[i]);
     }
-    cr_expect_null(endpoint_read_url("a:1", OTLP_GRPC, false, &endpoint));
+    cr_expect_null(endpoint_read("a:1", OTLP_GRPC, ENDPOINT_ALL, &endpoint));
     cr_expect_eq(endpoint.scheme, ENDPOINT_NO_SCHEME);
-    cr_expect_not_null(endpoint_read_url("a:1", OTLP_HTTP, false, &endpoint));
+    cr_expect_not_null(endpoint_read("a:1", OTLP_HTTP, ENDPOINT_ALL, &endpoint));
     memset(text, 'a', sizeof text - 1);
     text[sizeof text - 1] = '\0';
     memcpy(text, "http://", 7);
-    cr_expect_not_null(endpoint_read_url(text, OTLP_HTTP, false, &endpoint));
+    cr_expect_not_null(endpoint_read(text, OTLP_HTTP, ENDPOINT_ALL, &endpoint));
     text[ENDPOINT_MAX] = '\0';
-    cr_expect_null(endpoint_read_url(text, OTLP_HTTP, false, &endpoint));
+    cr_expect_null(endpoint_read(text, OTLP_HTTP, ENDPOINT_ALL, &endpoint));
     cr_expect_eq(strlen(endpoint.authority), ENDPOINT_MAX - 7 + 3);
     text[8] = '/';
-    cr_expect_null(endpoint_read_url(text, OTLP_HTTP, false, &endpoint));
+    cr_expect_null(endpoint_read(text, OTLP_HTTP, ENDPOINT_ALL, &endpoint));
     cr_expect_eq(strlen(endpoint.path), ENDPOINT_MAX - 8 + strlen("/v1/traces"));
+}
+
+/* 5.3: wherever an endpoint can be set; what a path means depends on where that is. */
+Test(lists, the_path_of_a_url)
+{
+    static const struct {
+        const char *text, *ours, *traces, *all;
+    } cases[] = {
+        {"http://c:1", "/v1/traces", "/", "/v1/traces"},
+        {"http://c:1/", "/v1/traces", "/", "/v1/traces"},
+        {"https://c:1/x", "/x", "/x", "/x/v1/traces"},
+        {"http://c:1/x/", "/x/", "/x/", "/x/v1/traces"},
+        {"http://c:1/v1/traces", "/v1/traces", "/v1/traces", "/v1/traces/v1/traces"},
+    };
+
+    for (size_t i = 0; i < N(cases); i++) {
+        const char *const wanted[] = {[ENDPOINT_OURS] = cases[i].ours,
+                                      [ENDPOINT_TRACES] = cases[i].traces,
+                                      [ENDPOINT_ALL] = cases[i].all};
+
+        for (size_t rule = 0; rule < N(wanted); rule++) {
+            struct endpoint endpoint;
+
+            cr_assert_null(
+                endpoint_read(cases[i].text, OTLP_HTTP, (enum endpoint_rule)rule, &endpoint));
+            cr_expect_str_eq(endpoint.authority, "c:1");
+            cr_expect_str_eq(endpoint.path, wanted[rule]);
+        }
+    }
+}
+
+/* 5.2 */
+Test(lists, the_host_of_an_endpoint_is_looked_up)
+{
+    cr_expect_null(endpoint_lookup_error("127.0.0.1:1"));
+    cr_expect_null(endpoint_lookup_error("[::1]:1"));
+    cr_expect_not_null(endpoint_lookup_error("no-such-name.invalid:1"));
+    cr_expect_not_null(endpoint_lookup_error("nonsense"));
 }

@@ -71,57 +71,40 @@ Test(tracestate, carries_512_bytes, .timeout = 10)
     cr_expect_eq(memcmp(out, line, 512), 0);
 }
 
-/* 6.2: an over-long one is dropped whole, not cut */
-Test(tracestate, is_none_above_512_bytes, .timeout = 10)
+Test(tracestate, drops_whole_members_from_the_right, .timeout = 10)
 {
     char line[2048], out[TRACESTATE_MAX];
-    struct text lines[3];
-    size_t n = members(line, 27, 18, 0);
+    struct text text = {line, members(line, 32, 20, 0)};
+    const size_t n = tracestate_read(&text, 1, out);
 
-    lines[0] = (struct text){line, n + 1};
-    line[n] = ' '; /* HAProxy's cut may have been here */
-    cr_expect_eq(tracestate_read(lines, 1, out), 0);
-    n = members(line, 32, 20, 0);
-    lines[0] = (struct text){line, n};
-    cr_expect_eq(tracestate_read(lines, 1, out), 0);
-    n = members(line, 9, 20, 0); /* three lines that fit each */
-    lines[0] = (struct text){line, n};
-    lines[1] = (struct text){line + n, members(line + n, 9, 20, 10)};
-    lines[2] = (struct text){line + 2 * n, members(line + 2 * n, 9, 20, 20)};
-    cr_expect_eq(tracestate_read(lines, 2, out), 2 * n + 1);
-    cr_expect_eq(tracestate_read(lines, 3, out), 0);
+    cr_assert_eq(n, 24u * 20 + 23, "got %zu", n); /* one more would be 524 */
+    cr_expect_eq(memcmp(out, line, n), 0);
 }
 
-/* O7, 3.9 */
-Test(tracestate, says_at_which_threshold_we_sampled, .timeout = 10)
+Test(tracestate, drops_members_above_128_bytes_first, .timeout = 10)
 {
-    static const struct {
-        const char *in, *all, *unknown;
-    } cases[] = {
-        {"ot=th:c", "ot=th:0", ""},
-        {"x=1,ot=th:c,y=2", "ot=th:0,x=1,y=2", "x=1,y=2"},
-        {"x=1,ot=th:fff8", "ot=th:0,x=1", "x=1"},
-        {"ot=rv:0123456789abcd;th:8;zz:1,x=1", "ot=rv:0123456789abcd;th:0;zz:1,x=1",
-         "ot=rv:0123456789abcd;zz:1,x=1"},
-        {"x=1,ot=rv:0123456789abcd", "x=1,ot=rv:0123456789abcd", "x=1,ot=rv:0123456789abcd"},
-        {"not=th:c,ot2=th:c", "not=th:c,ot2=th:c", "not=th:c,ot2=th:c"},
-        {"ot=oth:c", "ot=oth:c", "ot=oth:c"},
-        {"ot=th:", "ot=th:0", ""},
-        {"x=1", "x=1", "x=1"},
-    };
+    char line[2048], out[TRACESTATE_MAX], want[TRACESTATE_MAX];
+    struct text text = {line, 0};
+    size_t n, want_n;
 
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        for (int all = 0; all < 2; all++) {
-            const char *wanted = all ? cases[i].all : cases[i].unknown;
-            char text[TRACESTATE_MAX];
-            size_t n = strlen(cases[i].in);
-
-            memcpy(text, cases[i].in, n);
-            n = tracestate_set_threshold(text, n, all);
-            cr_expect(n == strlen(wanted) && memcmp(text, wanted, n) == 0, "%s: got '%.*s'",
-                      cases[i].in, (int)n, text);
-        }
-    }
+    /* long, short, long, short of 100: the right of the two long ones goes, and that is enough */
+    n = members(line, 1, 200, 0);
+    line[n++] = ',';
+    n += members(line + n, 1, 100, 1);
+    line[n++] = ',';
+    n += members(line + n, 1, 200, 2);
+    line[n++] = ',';
+    n += members(line + n, 1, 100, 3);
+    text.n = n;
+    cr_assert_gt(n, TRACESTATE_MAX);
+    want_n = members(want, 1, 200, 0);
+    want[want_n++] = ',';
+    want_n += members(want + want_n, 1, 100, 1);
+    want[want_n++] = ',';
+    want_n += members(want + want_n, 1, 100, 3);
+    n = tracestate_read(&text, 1, out);
+    cr_expect_eq(n, want_n);
+    cr_expect_eq(memcmp(out, want, want_n), 0, "got %.*s", (int)n, out);
 }
 
 Test(tracestate, a_member_that_cannot_fit_leaves_nothing, .timeout = 10)
