@@ -34,6 +34,7 @@ NO_STATEMENT = set("""if else for while do switch case default struct union enum
     _Bool _Atomic _Static_assert __extension__ __attribute__ sizeof""".split())
 AFTER_NAME = {"(", ".", "->", "[", "=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=",
               "++", "--", ";"}
+NO_TYPE = {"return", "else", "case", "goto", "do", "sizeof"}
 LEAVES = {"return", "goto", "break", "continue"}
 
 KINDS = ("boundary", "condition", "statement", "leave", "constant", "name", "arithmetic", "not")
@@ -123,6 +124,9 @@ class Finder:
                     self.body(i + 2, self.hint(i + 1))
                 i = self.partner[i + 1] + 1
                 continue
+            if self.is_dimension(i):
+                i = self.partner[i] + 1
+                continue
             if t.kind == "op":
                 self.operator(i)
             elif t.kind == "number":
@@ -155,7 +159,7 @@ class Finder:
 
     def constant(self, i):
         m = INTEGER.match(self.toks[i].text)
-        if not m or self.is_dimension(i) or self.is_op(i - 1, "{") and self.is_op(i + 1, "}"):
+        if not m or self.is_op(i - 1, "{") and self.is_op(i + 1, "}"):      # {0} is all there is of it
             return
         value = int(m[1], 16) if m[1] else int(m[2], 8) if m[2] else int(m[3])
         form = "0x%x" if m[1] else "0%o" if m[2] else "%d"
@@ -164,10 +168,11 @@ class Finder:
                 self.add("constant", i, i, form % other + m[4])
 
     def is_dimension(self, i):
-        """The 8 of `type name[8]`: one more or less is no change that could be seen."""
-        return (self.is_op(i - 1, "[") and self.is_op(i + 1, "]") and self.toks[i - 2].kind == "name"
-                and (self.toks[i - 3].kind == "name" and self.toks[i - 3].text not in LEAVES
-                     or self.is_op(i - 3, "*") and self.toks[i - 4].kind == "name"))
+        """The [8] of `type name[8]`: one more or less is no change that could be seen."""
+        return (self.is_op(i, "[") and i in self.partner and self.toks[i - 1].kind == "name"
+                and (self.toks[i - 2].kind == "name" and self.toks[i - 2].text not in NO_TYPE
+                     or self.is_op(i - 2, "*") and self.toks[i - 3].kind == "name"
+                     and self.is_op(i - 4, ";", "{", "}")))
 
     def name(self, i):
         t = self.toks[i]
