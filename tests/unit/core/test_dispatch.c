@@ -39,6 +39,7 @@ struct behaviour {
     char args[256];
     uint32_t types[N_SLOTS];
     char url[256];
+    size_t url_len;
     int64_t count;
     size_t fill; /* bytes of the variable that it sets; 0: the plugin's name */
     spoe_status set_result;
@@ -74,7 +75,9 @@ static spoe_status handle_a(void *wctx, struct spoe_request *request,
 {
     (void)wctx;
     a.url[0] = '\0';
-    strncat(a.url, msg->slot[URL].u.s.p, msg->slot[URL].u.s.n);
+    a.url_len = msg->slot[URL].u.s.n;
+    if (a.url_len < sizeof a.url)
+        strncat(a.url, msg->slot[URL].u.s.p, a.url_len);
     a.count = msg->slot[COUNT_ARG].type == SPOE_T_NULL ? -1 : msg->slot[COUNT_ARG].u.i32;
     return handle(&a, "a", request, msg);
 }
@@ -627,6 +630,300 @@ CORE_TEST(set_var_refuses_bad_names_scopes_and_types)
     (void)mailbox_run(&worker.mailbox);
     exchange_release(&worker, x);
     finish();
+}
+
+/* 9.1: each length of a string's length, where it is read as one byte and where it is not. */
+CORE_TEST(strings_of_every_length_arrive_whole)
+{
+    static char text[2300];
+    int result;
+
+    memset(text, 'u', sizeof text);
+    for (int with_b = 0; with_b < 2; with_b++) {
+        start(with_b != 0);
+        for (size_t n = 0; n < sizeof text; n = n == 262 ? 2285 : n + 1) {
+            struct payload p = {.n = 0};
+
+            put_message(&p, "check", 2);
+            put_arg(&p, "url", (struct spoe_value){.type = SPOE_T_STR, .u.s = {text, n}});
+            put_arg(&p, "count", i32(7)); /* what follows is found */
+            struct exchange *x = dispatch(&p, &result);
+            cr_assert_eq(result, 0, "length %zu", n);
+            cr_assert_eq(a.url_len, n, "got %zu, want %zu", a.url_len, n);
+            cr_assert_eq(a.count, 7, "length %zu", n);
+            exchange_release(&worker, x);
+        }
+        finish();
+    }
+}
+
+/* 9.1: names are compared in words of four and eight bytes. */
+CORE_TEST(names_that_differ_in_one_byte_are_not_the_same)
+{
+    static const char name[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+    for (size_t n = 0; n < sizeof name; n++) {
+        char other[sizeof name];
+
+        memcpy(other, name, sizeof name);
+        cr_assert(wire_same_bytes(name, other, n), "length %zu", n);
+        for (size_t i = 0; i < sizeof name - 1; i++) {
+            other[i] ^= 1;
+            cr_assert_eq(wire_same_bytes(name, other, n), i >= n, "length %zu, byte %zu", n, i);
+            other[i] ^= 1;
+        }
+    }
+}
+
+/* 9.1: HAProxy sends NULL for what it could not fetch: absent, and nobody's error. */
+CORE_TEST(null_leaves_the_slot_empty_and_is_no_bad_type)
+{
+    int result;
+
+    for (int with_b = 0; with_b < 2; with_b++) {
+        struct payload p = {.n = 0};
+
+        start(with_b != 0);
+        put_message(&p, "check", 3);
+        put_arg(&p, "url", str("/"));
+        put_arg(&p, "count", (struct spoe_value){.type = SPOE_T_NULL});
+        put_arg(&p, "who", (struct spoe_value){.type = SPOE_T_NULL});
+        struct exchange *x = dispatch(&p, &result);
+        cr_assert_eq(a.types[COUNT_ARG], SPOE_T_NULL);
+        cr_assert_eq(a.types[WHO], SPOE_T_NULL);
+        cr_assert_eq(a.n_args, 0);
+        cr_assert_eq(worker.counters.bad_types, 0);
+        exchange_release(&worker, x);
+        finish();
+    }
+}
+
+/* 9.1 */
+CORE_TEST(an_unknown_message_is_malformed_at_every_cut_as_well)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(false);
+    put_message(&p, "nobody", 2);
+    put_arg(&p, "x", i32(300));
+    put_arg(&p, "y", str("text"));
+    for (size_t n = 1; n <= p.n; n++) {
+        struct payload cut = p;
+
+        cut.n = n;
+        struct exchange *x = dispatch(&cut, &result);
+        cr_assert_eq(result, n == p.n ? 0 : -SPOP_ERR_INVALID, "cut at %zu", n);
+        exchange_release(&worker, x);
+    }
+    finish();
+}
+
+/* 9.1 */
+CORE_TEST(a_frame_holds_so_many_messages_and_no_more)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(false);
+    for (unsigned i = 0; i < 256; i++)
+        put_message(&p, "check", 0);
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(result, 0);
+    cr_assert_eq(worker.counters.messages, 256);
+    exchange_release(&worker, x);
+    put_message(&p, "check", 0);
+    x = dispatch(&p, &result);
+    cr_assert_eq(result, -SPOP_ERR_INVALID);
+    exchange_release(&worker, x);
+    finish();
+}
+
+/* 9.1: 0 to 4 are the scopes of SPOE.txt 3.4. */
+CORE_TEST(set_var_takes_every_scope_and_type_and_names_up_to_64)
+{
+    static const char longest[] =
+        "aZ09_.aZ09_.aZ09_.aZ09_.aZ09_.aZ09_.aZ09_.aZ09_.aZ09_.aZ09_.aZ09";
+    struct payload p = {.n = 0};
+    int result;
+
+    cr_assert_eq(sizeof longest - 1, 64);
+    start(false);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    for (uint32_t i = 0; i <= SPOE_SCOPE_RES; i++) {
+        struct spoe_value value = i32(1);
+
+        cr_assert_eq(request_set_var(a.request, i, (struct spoe_span){"v", 1}, &value), SPOE_OK,
+                     "scope %u", i);
+        cr_assert_eq(request_unset_var(a.request, i, (struct spoe_span){"v", 1}), SPOE_OK);
+    }
+    for (uint32_t type = SPOE_T_NULL; type <= SPOE_T_BIN; type++) {
+        struct spoe_value value = {.type = type};
+
+        cr_assert_eq(request_set_var(a.request, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &value),
+                     SPOE_OK, "type %u", type);
+    }
+    for (size_t n = 61; n <= sizeof longest - 1; n++)
+        cr_assert_eq(request_unset_var(a.request, SPOE_SCOPE_TXN, (struct spoe_span){longest, n}),
+                     SPOE_OK, "a name of %zu", n);
+    cr_assert_eq(worker.counters.refused_actions, 0);
+    request_complete(a.request, SPOE_OK);
+    (void)mailbox_run(&worker.mailbox);
+    exchange_release(&worker, x);
+    finish();
+}
+
+/* 9.1: every place of a name is looked at, in fours and what remains of them. */
+CORE_TEST(one_bad_byte_anywhere_in_a_name_is_refused)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(false);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    for (size_t n = 1; n <= 9; n++) {
+        for (size_t i = 0; i < n; i++) {
+            char name[] = "abcdefghi";
+
+            name[i] = '-';
+            cr_assert_eq(request_unset_var(a.request, SPOE_SCOPE_TXN, (struct spoe_span){name, n}),
+                         SPOE_E_INVAL, "byte %zu of %zu", i, n);
+        }
+    }
+    cr_assert_eq(request_unset_var(a.request, SPOE_SCOPE_TXN, (struct spoe_span){NULL, 1}),
+                 SPOE_E_INVAL);
+    request_complete(a.request, SPOE_OK);
+    (void)mailbox_run(&worker.mailbox);
+    exchange_release(&worker, x);
+    finish();
+}
+
+/* Bytes of a set-var of a name of one byte and a string of 240 to 2287. */
+#define SET_VAR_SIZE(n) (3u + 2u + 1u + 2u + (n))
+#define BUDGET 1000u
+
+/* 9.1: the last byte of the budget can be used, by one request and by several. */
+CORE_TEST(the_budget_is_used_up_to_its_last_byte)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    start(false);
+    for (int more = 0; more < 2; more++) {
+        a.fill = BUDGET - SET_VAR_SIZE(0) + (size_t)more;
+        struct exchange *x = dispatch(&p, &result);
+        cr_assert_eq(a.set_result, more ? SPOE_E_TOOBIG : SPOE_OK);
+        exchange_release(&worker, x);
+    }
+    cr_assert_eq(worker.counters.truncated_actions, 1);
+    finish();
+
+    start(true);
+    for (int more = 0; more < 2; more++) {
+        a.fill = 400;
+        b.fill = BUDGET - SET_VAR_SIZE(400) - SET_VAR_SIZE(0) + (size_t)more;
+        struct exchange *x = dispatch(&p, &result);
+        cr_assert_eq(a.set_result, SPOE_OK);
+        cr_assert_eq(b.set_result, more ? SPOE_E_TOOBIG : SPOE_OK);
+        exchange_release(&worker, x);
+    }
+    finish();
+}
+
+/* 9.1: what did not fit, and what a failed plugin had set, is there for the others. */
+CORE_TEST(budget_that_is_not_used_is_given_back)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    start(true);
+    a.fill = 980; /* fits beside nothing else */
+    a.result = SPOE_E_INTERNAL;
+    b.fill = 900;
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(a.set_result, SPOE_OK);
+    cr_assert_eq(b.set_result, SPOE_OK, "the first plugin failed: its bytes are free");
+    cr_assert_str_eq(ack(x), "b");
+    exchange_release(&worker, x);
+
+    a.result = SPOE_OK;
+    a.fill = BUDGET; /* a byte more with its head than there is: refused */
+    x = dispatch(&p, &result);
+    cr_assert_eq(a.set_result, SPOE_E_TOOBIG);
+    cr_assert_eq(b.set_result, SPOE_OK, "what was refused takes no room");
+    cr_assert_str_eq(ack(x), "b");
+    exchange_release(&worker, x);
+    finish();
+}
+
+static char stopped[8];
+
+static spoe_status note_start(void *inst, struct spoe_worker *w, uint32_t index, void **ret)
+{
+    (void)w;
+    (void)index;
+    *ret = inst;
+    return SPOE_OK;
+}
+
+static void note_stop(void *wctx)
+{
+    strncat(stopped, wctx, 2);
+}
+
+/* 9.1: last started, first stopped. */
+CORE_TEST(plugins_are_stopped_in_the_reverse_of_their_order)
+{
+    static char first[] = "1", second[] = "2";
+    static struct spoe_plugin one, two;
+    static struct spoe_instance i1, i2;
+    const char *failed = NULL;
+
+    start(true);
+    one = desc_a;
+    two = desc_b;
+    one.worker_start = two.worker_start = note_start;
+    one.worker_stop = two.worker_stop = note_stop;
+    i1 = plugin_a;
+    i2 = plugin_b;
+    i1.desc = &one;
+    i2.desc = &two;
+    i1.inst = first;
+    i2.inst = second;
+    set.plugin[0] = &i1;
+    set.plugin[1] = &i2;
+    cr_assert_eq(worker_core_start(&worker, &failed), 0);
+    worker_core_stop(&worker);
+    cr_assert_str_eq(stopped, "21");
+    worker_core_stop(&worker); /* finds nothing left to stop */
+    cr_assert_str_eq(stopped, "21");
+    worker_core_fini(&worker);
+    route_table_free(&routes);
+}
+
+/* 9.1: ids of one byte and of more in an ACK's head, whose size is foretold. */
+CORE_TEST(the_size_of_an_acks_head_is_that_of_its_ids)
+{
+    static const uint64_t ids[] = {0, 239, 240, 241, 2287, 2288, 264431, 264432, UINT64_MAX};
+
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        for (size_t j = 0; j < sizeof ids / sizeof ids[0]; j++) {
+            uint8_t head[SPOP_ACK_HEAD_MAX];
+
+            cr_assert_eq(wire_ack_head_size(ids[i], ids[j]),
+                         spop_put_ack_head(head, sizeof head, ids[i], ids[j], 1));
+        }
+    }
 }
 
 static void *complete_on_thread(void *arg)

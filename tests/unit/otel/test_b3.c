@@ -86,6 +86,10 @@ static const struct {
     {T "-" S "-1-05e3ac9a4f6e3b9", INVALID, false},
     {T "-" S "-1-05e3ac9a4f6e3b9g", INVALID, false},
     {T "-" S "-1-" P "-", INVALID, false},
+    {T "-" S "-1-" P "0", INVALID, false}, /* 9.1 */
+    {T "-" S "-1x" P, INVALID, false},
+    {T "-" S "x1-" P, INVALID, false},
+    {T "-" S "-2-" P, INVALID, false},
     {T "-" S "1", INVALID, false},
     {T "0-" S "-1", INVALID, false},
     {T64 "0-" S "-1", INVALID, false},

@@ -319,6 +319,80 @@ Test(batch, keeps_the_order_and_its_memory)
     batch_encoder_destroy(encoder);
 }
 
+/*
+ * 9.1: each length of a length, where one byte ends and where two do: of a value, of its attribute,
+ * of the span. decode() compares with what protobuf-c writes.
+ */
+static void lengths_are_protobufs(size_t before, size_t first, size_t last)
+{
+    static char text[SPAN_VALUE_MAX];
+    struct batch_encoder *encoder = make_encoder();
+
+    memset(text, 'v', sizeof text);
+    for (size_t n = first; n <= last; n++) {
+        struct span *span = make_span(SPAN_SERVER, NULL, false);
+        request_msg *request;
+        const span_msg *msg;
+
+        for (size_t i = 0; i < before; i++)
+            span_set_str(span, &"abcdefgh"[i], 1, text, sizeof text);
+        span_set_str(span, "url.path", 8, text, n);
+        span_set_str(span, "my.own.key", 10, text, n);
+        span_set_bytes(span, "bytes", 5, text, n);
+        span_add_str(span, "list", 4, text, n);
+        span_add_str(span, "list", 4, text, n / 2);
+        span_end(span, 1000000002);
+        request = round_trip(encoder, span);
+        msg = span_of(request, 0);
+        cr_assert_eq(msg->n_attributes, before + 4);
+        cr_assert_eq(strlen(msg->attributes[before]->value->string_value), n);
+        cr_assert_eq(strlen(msg->attributes[before + 1]->value->string_value), n);
+        cr_assert_eq(msg->attributes[before + 2]->value->bytes_value.len, n);
+        cr_assert_eq(
+            strlen(msg->attributes[before + 3]->value->array_value->values[1]->string_value),
+            n / 2);
+        free_request(request);
+    }
+    batch_encoder_destroy(encoder);
+}
+
+Test(batch, values_of_every_length_are_written_as_protobuf_does)
+{
+    lengths_are_protobufs(0, 0, 300);
+}
+
+Test(batch, spans_around_16384_bytes_are_written_as_protobuf_does)
+{
+    lengths_are_protobufs(3, 800, 930); /* three values of 4096 and four and a half of these */
+}
+
+static void check_resource(const char *name)
+{
+    struct batch_encoder *encoder =
+        batch_encoder_create(&(struct batch_resource){.service_name = name, .version = "1.2.3"});
+    struct span *span = make_span(SPAN_SERVER, NULL, false);
+    request_msg *request;
+
+    cr_assert_not_null(encoder);
+    span_end(span, 1000000002);
+    request = round_trip(encoder, span);
+    expect_string(request->resource_spans[0]->resource->attributes, 4, "service.name", name);
+    free_request(request);
+    batch_encoder_destroy(encoder);
+}
+
+/* 9.1: the resource's length, and with it the request's, over the ends of one byte and of two. */
+Test(batch, resources_of_every_length_are_written_as_protobuf_does)
+{
+    static char name[17000];
+
+    memset(name, 'n', sizeof name - 1);
+    for (size_t n = 0; n <= 300; n++)
+        check_resource(name + sizeof name - 1 - n);
+    for (size_t n = 16000; n <= 16400; n++)
+        check_resource(name + sizeof name - 1 - n);
+}
+
 static struct span *make_big(size_t attributes)
 {
     static char text[SPAN_VALUE_MAX];

@@ -198,6 +198,31 @@ Test(span, bounds_lists, .timeout = 10)
     span_destroy(span);
 }
 
+/* 9.1: each string takes two bytes for its length beside itself. */
+Test(span, a_list_may_be_full_to_its_last_byte, .timeout = 10)
+{
+    static char text[SPAN_VALUE_MAX];
+
+    memset(text, 't', sizeof text);
+    for (size_t more = 0; more < 2; more++) {
+        struct span *span = new_span();
+        struct span_attr attr;
+        size_t pos = 0, n = 0, len;
+        const char *p;
+
+        span_add_str(span, KEY("a"), text, 1000);
+        span_add_str(span, KEY("a"), text, SPAN_VALUE_MAX - 1002 - 2 + more);
+        cr_expect_eq(span->dropped_attributes, more);
+        span_add_str(span, KEY("b"), KEY("behind")); /* not touched by what fills the list */
+        cr_assert(span_find(span, KEY("a"), &attr));
+        while (span_attr_string(&attr, &pos, &p, &len))
+            n++;
+        cr_expect_eq(n, 2 - more);
+        expect_list(span, "b", "behind");
+        span_destroy(span);
+    }
+}
+
 Test(span, takes_another_name, .timeout = 10)
 {
     static char longest[SPAN_VALUE_MAX + 1];

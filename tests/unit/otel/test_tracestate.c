@@ -107,6 +107,41 @@ Test(tracestate, drops_members_above_128_bytes_first, .timeout = 10)
     cr_expect_eq(memcmp(out, want, want_n), 0, "got %.*s", (int)n, out);
 }
 
+/* 9.1: "entries larger than 128 characters long" go first: 128 is none, 129 is one. */
+Test(tracestate, a_member_of_128_bytes_is_not_a_long_one, .timeout = 10)
+{
+    for (int size = 128; size <= 129; size++) {
+        char line[2048], out[TRACESTATE_MAX];
+        struct text text = {line, members(line, 1, size, 0)};
+        size_t n;
+
+        line[text.n++] = ',';
+        text.n += members(line + text.n, 4, 100, 1); /* 128 + 4 * 101: more than 512 */
+        n = tracestate_read(&text, 1, out);
+        if (size == 128) /* none is long: the last one goes */
+            cr_expect_eq(n, 128u + 3 * 101, "got %zu", n);
+        else /* the first one goes, and the rest fits */
+            cr_expect_eq(n, 4u * 101 - 1, "got %zu", n);
+    }
+}
+
+/* 9.1: nothing is left out of a list that fits as it is, long members or not. */
+Test(tracestate, exactly_512_bytes_keep_their_long_members, .timeout = 10)
+{
+    for (int more = 0; more < 2; more++) {
+        char line[1024], out[TRACESTATE_MAX];
+        struct text text = {line, members(line, 1, 200, 0)};
+        size_t n;
+
+        line[text.n++] = ',';
+        text.n += members(line + text.n, 1, 200, 1);
+        line[text.n++] = ',';
+        text.n += members(line + text.n, 1, 512 - 402 + more, 2);
+        n = tracestate_read(&text, 1, out);
+        cr_expect_eq(n, more ? 200u + 1 + 111 : 512u, "got %zu", n);
+    }
+}
+
 Test(tracestate, a_member_that_cannot_fit_leaves_nothing, .timeout = 10)
 {
     char line[600], out[TRACESTATE_MAX];

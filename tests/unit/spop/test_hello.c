@@ -181,6 +181,21 @@ Test(spop_hello, optional_items_are_off_where_absent_or_of_another_type, .timeou
     cr_expect_eq(hello.engine_id.n, 0u);
 }
 
+/* 9.1 */
+Test(spop_hello, a_healthcheck_says_true, .timeout = 60)
+{
+    for (uint8_t yes = 0; yes < 2; yes++) {
+        const struct spoe_value check = spoe_value_bool(yes);
+        struct payload p = {.n = 0};
+        struct spop_hello hello;
+
+        add_row(&p, &rows[0]);
+        add_item(&p, "healthcheck", &check);
+        cr_assert_eq(spop_decode_hello(p.bytes, p.n, &hello), 0);
+        cr_expect_eq(hello.healthcheck, yes != 0);
+    }
+}
+
 Test(spop_hello, pipelining_is_a_whole_item, .timeout = 60)
 {
     static const char *const lists[] = {"pipelining2", "xpipelining", "pipe", "Pipelining"};
