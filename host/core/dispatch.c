@@ -9,16 +9,6 @@
 #include "core/arguments.h"
 #include "spop/wire.h"
 
-/* The plugin failed on this message: its actions are dropped. */
-static void drop_actions(struct spoe_worker *worker, struct request *request)
-{
-    COUNT(&worker->counters, handler_errors);
-    COUNT(request_counters(request), errors);
-    (void)atomic_fetch_sub_explicit(&request->exchange->action_bytes, request->actions_len,
-                                    memory_order_relaxed);
-    request->actions_len = 0;
-}
-
 /*
  * handle(), timed now and then. Each message has a count of its own, so that messages which take
  * turns are all sampled alike.
@@ -51,10 +41,12 @@ static int call_handler(struct spoe_worker *worker, struct request *request)
 
     if (status != SPOE_PENDING) {
         if (request_finish(request)) {
-            if (status == SPOE_OK)
-                request->in_ack = true;
-            else
-                drop_actions(worker, request);
+            request->in_ack = status == SPOE_OK;
+            if (status != SPOE_OK) {
+                COUNT(&worker->counters, handler_errors);
+                COUNT(request_counters(request), errors);
+                exchange_drop_actions(request);
+            }
             return 0;
         }
         /* It called complete() and then did not say PENDING: the completion is on its way. */

@@ -79,6 +79,14 @@ static spoe_status status_of(const struct request *request)
     return atomic_load_explicit(&request->status, memory_order_relaxed);
 }
 
+void exchange_drop_actions(struct request *request)
+{
+    assert(IS(request, REQUEST_MAGIC) && IS(request->exchange, EXCHANGE_MAGIC));
+    (void)atomic_fetch_sub_explicit(&request->exchange->action_bytes, request->actions_len,
+                                    memory_order_relaxed);
+    request->actions_len = 0;
+}
+
 void exchange_on_complete(struct mail *mail)
 {
     struct request *request = container_of(mail, struct request, mail);
@@ -91,6 +99,7 @@ void exchange_on_complete(struct mail *mail)
     if (status_of(request) != SPOE_OK) {
         COUNT(&worker->counters, handler_errors);
         COUNT(request_counters(request), errors);
+        exchange_drop_actions(request);
     } else {
         request->in_ack = !request->expired;
     }

@@ -55,6 +55,9 @@ void exchange_put(struct spoe_worker *worker, struct exchange *exchange);
 void exchange_each(struct exchange_pool *pool, void (*fn)(struct exchange *exchange, void *arg),
                    void *arg);
 
+/** The plugin failed on this message: its actions are dropped, others may have their room. */
+void exchange_drop_actions(struct request *request);
+
 /** complete() of a request has arrived: what its mail runs. */
 void exchange_on_complete(struct mail *mail);
 

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,6 +191,8 @@ static struct spoe_value ip4(void)
     return (struct spoe_value){.type = SPOE_T_IPV4, .u.ip4 = {127, 0, 0, 1}};
 }
 
+static size_t budget = 1000; /* bytes of actions in an ACK */
+
 static struct exchange *dispatch(const struct payload *p, int *ret_result)
 {
     struct spop_frame frame = {.type = SPOP_NOTIFY,
@@ -204,7 +207,7 @@ static struct exchange *dispatch(const struct payload *p, int *ret_result)
     cr_assert_not_null(exchange);
     exchange->stream_id = frame.stream_id;
     exchange->frame_id = frame.frame_id;
-    exchange->budget = 1000;
+    exchange->budget = budget;
     *ret_result = dispatch_notify(&worker, &frame, exchange, &input);
     return exchange;
 }
@@ -968,6 +971,288 @@ CORE_TEST(the_pool_ends_at_its_limit_and_recovers)
     }
     cr_assert_eq(worker.counters.missing_arguments, 20000);
     finish();
+}
+
+/* Set a variable with a value of n bytes. */
+static spoe_status set_bytes(struct spoe_request *request, size_t n)
+{
+    static char bytes[2000];
+    const struct spoe_value value = {.type = SPOE_T_BIN, .u.s = {bytes, n}};
+
+    cr_assert_leq(n, sizeof bytes);
+    return request_set_var(request, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &value);
+}
+
+/* A message "check" that both plugins hold, or, without b, only a. */
+static struct exchange *hold(struct payload *p)
+{
+    int result;
+
+    a.result = b.result = SPOE_PENDING;
+    put_message(p, "check", 1);
+    put_arg(p, "url", str("/"));
+    return dispatch(p, &result);
+}
+
+static void release(struct exchange *x, bool with_b)
+{
+    request_complete(a.request, SPOE_OK);
+    if (with_b)
+        request_complete(b.request, SPOE_OK);
+    (void)mailbox_run(&worker.mailbox);
+    exchange_release(&worker, x);
+    finish();
+}
+
+/* 9.1 */
+CORE_TEST(set_var_takes_every_scope_every_type_and_a_name_of_64_bytes)
+{
+    static const char name[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    struct payload p = {.n = 0};
+    struct exchange *x;
+
+    start(false);
+    x = hold(&p);
+    for (uint32_t scope = 0; scope <= 5; scope++) {
+        const struct spoe_value value = i32(1);
+        const spoe_status want = scope <= SPOE_SCOPE_RES ? SPOE_OK : SPOE_E_INVAL;
+
+        cr_assert_eq(request_set_var(a.request, scope, (struct spoe_span){"v", 1}, &value), want);
+        cr_assert_eq(request_unset_var(a.request, scope, (struct spoe_span){"v", 1}), want);
+    }
+    for (uint32_t type = 0; type <= 10; type++) {
+        const struct spoe_value value = {.type = type};
+
+        cr_assert_eq(request_set_var(a.request, SPOE_SCOPE_REQ, (struct spoe_span){"v", 1}, &value),
+                     type <= SPOE_T_BIN ? SPOE_OK : SPOE_E_INVAL);
+    }
+    cr_assert_eq(sizeof name, 64 + 1);
+    cr_assert_eq(request_unset_var(a.request, SPOE_SCOPE_REQ, (struct spoe_span){name, 64}),
+                 SPOE_OK);
+    release(x, false);
+}
+
+/* 9.1 An action that was refused takes nothing of the ACK. */
+CORE_TEST(what_was_too_big_leaves_its_room_to_others)
+{
+    struct payload p = {.n = 0};
+    struct exchange *x;
+
+    start(true);
+    x = hold(&p);
+    cr_assert_eq(set_bytes(a.request, 600), SPOE_OK);
+    for (unsigned i = 0; i < 10; i++)
+        cr_assert_eq(set_bytes(b.request, 600), SPOE_E_TOOBIG);
+    cr_assert_eq(set_bytes(b.request, 300), SPOE_OK);
+    release(x, true);
+}
+
+/* 9.1 */
+CORE_TEST(a_handler_that_fails_leaves_its_room_to_others)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(true);
+    a.fill = b.fill = 600;
+    a.result = SPOE_E_INTERNAL;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(b.set_result, SPOE_OK);
+    cr_assert_str_eq(ack(x), "b");
+    exchange_release(&worker, x);
+    finish();
+}
+
+/* 9.1 The same for one that fails later. */
+CORE_TEST(a_completion_with_an_error_leaves_its_room_to_others)
+{
+    struct payload p = {.n = 0};
+    struct exchange *x;
+
+    start(true);
+    x = hold(&p);
+    cr_assert_eq(set_bytes(a.request, 600), SPOE_OK);
+    cr_assert_eq(set_bytes(b.request, 600), SPOE_E_TOOBIG);
+    request_complete(a.request, SPOE_E_INTERNAL);
+    (void)mailbox_run(&worker.mailbox);
+    cr_assert_eq(set_bytes(b.request, 600), SPOE_OK);
+    request_complete(b.request, SPOE_OK);
+    (void)mailbox_run(&worker.mailbox);
+    cr_assert_str_eq(ack(x), "bv");
+    exchange_release(&worker, x);
+    finish();
+}
+
+/* 9.1 With one request, and with two that share the ACK. */
+CORE_TEST(the_budget_may_be_used_up_to_its_last_byte)
+{
+    for (int with_b = 0; with_b <= 1; with_b++) {
+        struct payload p = {.n = 0};
+        struct exchange *x;
+        size_t used;
+
+        start(with_b != 0);
+        budget = 1000;
+        x = hold(&p);
+        used = atomic_load(&x->action_bytes);
+        cr_assert_eq(set_bytes(a.request, 500), SPOE_OK);
+        used = atomic_load(&x->action_bytes) - used; /* of an action with 500 bytes */
+        x->budget = atomic_load(&x->action_bytes) + used;
+        cr_assert_eq(set_bytes(a.request, 501), SPOE_E_TOOBIG);
+        cr_assert_eq(set_bytes(a.request, 500), SPOE_OK);
+        cr_assert_eq(set_bytes(a.request, 0), SPOE_E_TOOBIG);
+        cr_assert_eq(atomic_load(&x->action_bytes), x->budget);
+        release(x, with_b != 0);
+    }
+}
+
+/* 9.1 HAProxy sends NULL for what it does not have. */
+CORE_TEST(null_in_a_slot_is_no_bad_type)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(false);
+    put_message(&p, "check", 2);
+    put_arg(&p, "url", str("/"));
+    put_arg(&p, "count", (struct spoe_value){.type = SPOE_T_NULL});
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(result, 0);
+    cr_assert_eq(a.types[COUNT_ARG], SPOE_T_NULL);
+    cr_assert_eq(worker.counters.bad_types, 0);
+    exchange_release(&worker, x);
+    finish();
+}
+
+/* 9.1 */
+CORE_TEST(arguments_of_an_unknown_message_are_checked_as_well)
+{
+    struct payload p = {.n = 0};
+
+    start(false);
+    put_message(&p, "nobody", 2);
+    put_arg(&p, "x", str("text"));
+    put_arg(&p, "y", ip4());
+    for (size_t n = 1; n < p.n; n++) {
+        struct payload cut = p;
+        int result;
+
+        cut.n = n;
+        struct exchange *x = dispatch(&cut, &result);
+        cr_assert_eq(result, -SPOP_ERR_INVALID, "cut at %zu", n);
+        exchange_release(&worker, x);
+    }
+    finish();
+}
+
+/* 9.1 */
+CORE_TEST(a_notify_may_have_256_messages)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(false);
+    for (unsigned i = 0; i < SPOP_MESSAGES_MAX; i++)
+        put_message(&p, "nobody", 0);
+    cr_assert_eq(SPOP_MESSAGES_MAX, 256);
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(result, 0);
+    exchange_release(&worker, x);
+    put_message(&p, "nobody", 0);
+    x = dispatch(&p, &result);
+    cr_assert_eq(result, -SPOP_ERR_INVALID);
+    exchange_release(&worker, x);
+    finish();
+}
+
+/* ---- the order of calls ---- */
+
+static char calls[256];
+
+static void say(const char *what, void *who)
+{
+    const size_t n = strlen(calls);
+
+    cr_assert_lt(n + strlen(what) + 3, sizeof calls);
+    (void)snprintf(calls + n, sizeof calls - n, "%s%s ", what, (const char *)who);
+}
+
+static spoe_status on_worker_start(void *inst, struct spoe_worker *w, uint32_t index, void **ret)
+{
+    (void)w;
+    (void)index;
+    say("+", inst);
+    *ret = inst;
+    return SPOE_OK;
+}
+
+static void on_worker_stop(void *wctx)
+{
+    say("-", wctx);
+}
+
+static void on_drain(void *inst, int64_t deadline)
+{
+    (void)deadline;
+    say("drain ", inst);
+}
+
+static void on_stop(void *inst, int64_t deadline)
+{
+    (void)deadline;
+    say("stop ", inst);
+}
+
+static void on_destroy(void *inst)
+{
+    say("destroy ", inst);
+}
+
+static struct spoe_instance *make_plugin(const char *id, const struct spoe_plugin *desc,
+                                         struct plugin_set *into)
+{
+    struct spoe_instance *plugin = calloc(1, sizeof *plugin);
+
+    cr_assert_not_null(plugin);
+    plugin->desc = desc;
+    plugin->path = strdup("/x.so");
+    plugin->inst = strdup(id);
+    plugin->index = (uint32_t)into->n;
+    plugin->state = PLUGIN_STARTED;
+    into->plugin[into->n++] = plugin;
+    return plugin;
+}
+
+/* 9.1 What was started last is stopped first, by the workers and at the end. */
+CORE_TEST(plugins_are_taken_down_in_reverse)
+{
+    const struct spoe_plugin desc = {.magic = SPOE_PLUGIN_MAGIC,
+                                     .size = sizeof desc,
+                                     .worker_start = on_worker_start,
+                                     .worker_stop = on_worker_stop,
+                                     .drain = on_drain,
+                                     .stop = on_stop,
+                                     .destroy = on_destroy};
+    struct plugin_set two = {.n = 0};
+    const char *failed = NULL;
+    void *inst_1, *inst_2;
+
+    start(false);
+    shared.plugins = &two;
+    inst_1 = make_plugin("1", &desc, &two)->inst;
+    inst_2 = make_plugin("2", &desc, &two)->inst;
+    cr_assert_eq(worker_core_start(&worker, &failed), 0);
+    plugin_set_drain(&two, 0);
+    worker_core_stop(&worker);
+    plugin_set_stop(&two, 0);
+    plugin_set_destroy(&two);
+    cr_assert_str_eq(calls, "+1 +2 drain 1 drain 2 -2 -1 stop 2 stop 1 destroy 2 destroy 1 ");
+    free(inst_1);
+    free(inst_2);
+    worker_core_fini(&worker);
+    route_table_free(&routes);
 }
 
 /* ---- routes ---- */
