@@ -176,6 +176,14 @@ int cli_parse(struct cli *cli, struct conf *conf, int argc, char **argv)
     return conf_error_count(conf) == 0 ? 0 : -1;
 }
 
+void cli_add_file(const struct cli *cli, struct conf *conf)
+{
+    if (cli->file != NULL)
+        conf_add_file(conf, cli->file);
+    else
+        conf_add_file_if_there(conf, HOST_CONF_FILE);
+}
+
 void cli_help(FILE *out)
 {
     (void)fputs("spoe-host: a host for HAProxy SPOE agents\n"

@@ -30,6 +30,8 @@ struct cli {
  * @return 0; -1: errors are in conf
  */
 int cli_parse(struct cli *cli, struct conf *conf, int argc, char **argv);
+/** Read the file that the command line names, or HOST_CONF_FILE if it is there. */
+void cli_add_file(const struct cli *cli, struct conf *conf);
 void cli_help(FILE *out);
 
 #endif

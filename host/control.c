@@ -60,7 +60,9 @@ static void on_signal(struct control *control, int number)
 
     if (number == SIGUSR1)
         on_totals(control);
-    if (number != SIGTERM && number != SIGINT && number != SIGHUP)
+    if (number == SIGHUP)
+        (void)!write(control->reload_fd, &one, sizeof one);
+    if (number != SIGTERM && number != SIGINT)
         return; /* SIGUSR2 is our own: look at deadline and quit */
     if (!atomic_load(&control->orderly))
         leave("ended by a signal");
@@ -99,10 +101,12 @@ int control_start(struct control *control)
 {
     int error;
 
-    *control = (struct control){.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    *control = (struct control){.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                                .reload_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     (void)pthread_mutex_init(&control->lock, NULL);
-    error = control->stop_fd < 0 ? errno
-                                 : pthread_create(&control->thread, NULL, control_main, control);
+    error = control->stop_fd < 0 || control->reload_fd < 0
+                ? errno
+                : pthread_create(&control->thread, NULL, control_main, control);
     if (error != 0) {
         log_line(SPOE_LOG_ERR, "host", "control thread: %s", strerror(error));
         return -1;
@@ -146,5 +150,6 @@ void control_stop(struct control *control)
     wake(control);
     (void)pthread_join(control->thread, NULL);
     (void)close(control->stop_fd);
+    (void)close(control->reload_fd);
     (void)pthread_mutex_destroy(&control->lock);
 }

@@ -11,7 +11,8 @@
  *                                        from then; the second leaves at once
  *
  * Past the deadline whoever is late is named and the process leaves with status 1. A start that has
- * failed has the same time to come to its end. SIGUSR1 logs the totals.
+ * failed has the same time to come to its end. SIGHUP asks the service
+ * for its configuration to be read again, SIGUSR1 logs the totals.
  */
 #ifndef HOST_CONTROL_H
 #define HOST_CONTROL_H
@@ -24,6 +25,7 @@
 struct control {
     pthread_t thread;
     int stop_fd;                 /* readable once an end was asked for */
+    int reload_fd;               /* readable once SIGHUP came */
     _Atomic int64_t timeout_ns;  /* shutdown-timeout */
     _Atomic int64_t deadline_ns; /* when the process has to be gone; 0: nothing has to end */
     _Atomic bool orderly;        /* what the first signal asks for; false: leave at once */

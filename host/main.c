@@ -25,6 +25,7 @@
 #include "core/plugin.h"
 #include "core/route.h"
 #include "net/sockets.h"
+#include "reload.h"
 #include "run.h"
 
 /* What an installation and the build tree have in common: bin/ beside lib/. */
@@ -40,6 +41,8 @@ struct program {
     struct host_conf host_conf;
     struct plugin_set plugins;
     struct route_table routes;
+    struct reload reload;
+    char plugin_dir[PATH_MAX + sizeof PLUGIN_DIR_FROM_BIN];
 };
 
 /* Name the errors of the configuration. @return the exit status: one of its own where the host was
@@ -87,14 +90,9 @@ static void installed_plugin_dir(char *ret, size_t size)
 /* Where the host's options are said. @return 0; -1 out of memory */
 static int read_host_conf(struct program *p)
 {
-    char plugin_dir[PATH_MAX + sizeof PLUGIN_DIR_FROM_BIN];
-
-    installed_plugin_dir(plugin_dir, sizeof plugin_dir);
-    if (p->cli.file != NULL)
-        conf_add_file(p->conf, p->cli.file);
-    else
-        conf_add_file_if_there(p->conf, HOST_CONF_FILE);
-    if (host_conf_init(&p->host_conf, p->conf, plugin_dir) == 0)
+    installed_plugin_dir(p->plugin_dir, sizeof p->plugin_dir);
+    cli_add_file(&p->cli, p->conf);
+    if (host_conf_init(&p->host_conf, p->conf, p->plugin_dir) == 0)
         return 0;
     log_line(SPOE_LOG_ERR, "host", "out of memory");
     return -1;
@@ -232,7 +230,7 @@ static int act(struct program *p)
         return 0;
     default:
         log_plugins(&p->plugins);
-        return host_run(&p->control, &p->host_conf, &p->plugins, &p->routes);
+        return host_run(&p->control, &p->reload, &p->host_conf, &p->plugins, &p->routes);
     }
 }
 
@@ -299,6 +297,11 @@ int main(int argc, char **argv)
         crash_leaving();
         return 1;
     }
+    p.reload = (struct reload){.argc = argc,
+                               .argv = argv,
+                               .plugin_dir = p.plugin_dir,
+                               .host_conf = &p.host_conf,
+                               .plugins = &p.plugins};
     p.conf = conf_create();
     p.plugins.metrics = metrics_create();
     if (p.conf == NULL || p.plugins.metrics == NULL) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -33,8 +34,9 @@ struct run {
     struct view view;
     struct admin *admin;
     struct event_base *base;
-    struct event *stop_event;
+    struct event *stop_event, *reload_event;
     struct control *control;
+    const struct reload *reload;
 };
 
 static void on_totals(void *arg)
@@ -51,6 +53,18 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     (void)event_base_loopbreak(run->base);
+}
+
+/* SIGHUP, once or more often since the last time. */
+static void on_reload(evutil_socket_t fd, short what, void *arg)
+{
+    struct run *run = arg;
+    uint64_t count;
+
+    (void)what;
+    (void)!read(fd, &count, sizeof count);
+    if (atomic_load(&run->view.state) == HOST_READY)
+        reload_run(run->reload, &run->view);
 }
 
 /* What libevent has to say is said by us, with its reason, where a call of ours fails. */
@@ -188,7 +202,10 @@ static int start(struct run *run)
     control_on_totals(run->control, on_totals, run);
     run->stop_event =
         event_new(run->base, run->control->stop_fd, EV_READ | EV_PERSIST, on_stop, run);
-    if (run->stop_event == NULL || event_add(run->stop_event, NULL) != 0) {
+    run->reload_event =
+        event_new(run->base, run->control->reload_fd, EV_READ | EV_PERSIST, on_reload, run);
+    if (run->stop_event == NULL || event_add(run->stop_event, NULL) != 0 ||
+        run->reload_event == NULL || event_add(run->reload_event, NULL) != 0) {
         log_line(SPOE_LOG_ERR, "host", "event loop: %s", strerror(errno));
         return -1;
     }
@@ -254,17 +271,20 @@ static void release(struct run *run)
     free(run->workers);
     if (run->stop_event != NULL)
         event_free(run->stop_event);
+    if (run->reload_event != NULL)
+        event_free(run->reload_event);
     listeners_close(run->listeners);
     if (run->base != NULL)
         event_base_free(run->base);
 }
 
-int host_run(struct control *control, const struct host_conf *conf, struct plugin_set *plugins,
-             struct route_table *routes)
+int host_run(struct control *control, const struct reload *reload, const struct host_conf *conf,
+             struct plugin_set *plugins, struct route_table *routes)
 {
     struct run run = {.conf = conf,
                       .plugins = plugins,
                       .routes = routes,
+                      .reload = reload,
                       .shared = {.conf = conf, .plugins = plugins, .routes = routes},
                       .view = {.conf = conf,
                                .plugins = plugins,
@@ -276,6 +296,7 @@ int host_run(struct control *control, const struct host_conf *conf, struct plugi
                       .control = control};
     bool started;
 
+    view_init(&run.view);
     raise_open_files();
     started = start(&run) == 0;
     if (started) {

@@ -14,14 +14,16 @@
 #include "control.h"
 #include "core/plugin.h"
 #include "core/route.h"
+#include "reload.h"
 
 /**
- * Run with configured plugins until a signal ends it; the plugins are destroyed then, since the
- * workers that they may post() to outlive them.
+ * Run with configured plugins until a signal ends it; SIGHUP reads the configuration again. The
+ * plugins are destroyed then, since the workers that they may post() to outlive them.
  * @param control  runs already
+ * @param reload   what SIGHUP needs
  * @return the exit status: 0 after an orderly end, 1 where the start failed (logged)
  */
-int host_run(struct control *control, const struct host_conf *conf, struct plugin_set *plugins,
-             struct route_table *routes);
+int host_run(struct control *control, const struct reload *reload, const struct host_conf *conf,
+             struct plugin_set *plugins, struct route_table *routes);
 
 #endif

@@ -205,6 +205,7 @@ static void worker_stop(void *wctx)
     struct handlers_worker *worker = wctx;
 
     pool_cache_fini(&worker->spans);
+    id_source_fini(&worker->ids);
     free(worker);
 }
 

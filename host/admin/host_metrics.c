@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "base/build_info.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "admin/view.h"
 
@@ -98,7 +99,7 @@ struct host_metrics {
     struct spoe_metric **target[N_BY_TARGET]; /* by route_target.index */
     struct spoe_metric **connections;         /* by worker */
     struct spoe_metric *refused, *pending, *max_connections, *max_pending, *workers, *ready,
-        *start_time, *max_open_files;
+        *start_time, *max_open_files, *reloads, *failed_reloads, *reload_time;
 };
 
 static struct spoe_span span_of(const char *s)
@@ -200,6 +201,20 @@ static void declare_targets(const struct view *view, struct host_metrics *hm,
     }
 }
 
+static void declare_reloads(const struct view *view, struct host_metrics *hm, bool *ok)
+{
+    static const char *const labels[] = {"result", NULL};
+    struct spoe_metric_family *reloads =
+        declare(view, SPOE_METRIC_COUNTER, "config_reloads_total",
+                "Times that SIGHUP had the configuration read again, by result.", labels, ok);
+    const struct spoe_span success = span_of("success"), failure = span_of("failure");
+
+    hm->reloads = series(reloads, &success, ok);
+    hm->failed_reloads = series(reloads, &failure, ok);
+    hm->reload_time = gauge(view, "config_last_reload_success_timestamp_seconds",
+                            "When the configuration was last read without error, Unix time.", ok);
+}
+
 static void declare_gauges(const struct view *view, struct host_metrics *hm, bool *ok)
 {
     static const char *const labels[] = {"worker", NULL};
@@ -289,6 +304,9 @@ static void collect(void *arg)
     int state = atomic_load(&view->state);
 
     metric_gauge_set(hm->ready, state == HOST_READY);
+    metric_counter_set(hm->reloads, atomic_load(&view->reloads));
+    metric_counter_set(hm->failed_reloads, atomic_load(&view->failed_reloads));
+    metric_gauge_set(hm->reload_time, atomic_load(&view->reload_unix_ns) / NS_PER_S);
     if (state == HOST_STARTING)
         return;
     collect_counters(view, hm);
@@ -326,6 +344,7 @@ int host_metrics_start(struct view *view, struct route_table *routes)
     declare_plains(view, hm, &ok);
     declare_targets(view, hm, routes, &ok);
     declare_gauges(view, hm, &ok);
+    declare_reloads(view, hm, &ok);
     if (!ok || metrics_add_collector(view->metrics, &self, collect, view) != SPOE_OK)
         goto nomem;
     set_constants(view, hm);

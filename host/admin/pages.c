@@ -9,6 +9,12 @@
 
 #define SECRET "***"
 
+void view_init(struct view *view)
+{
+    (void)pthread_mutex_init(&view->settings_lock, NULL);
+    atomic_store(&view->reload_unix_ns, view->start_unix_ns);
+}
+
 static struct spoe_span span_of(const char *s)
 {
     return (struct spoe_span){s, s != NULL ? strlen(s) : 0};
@@ -114,14 +120,16 @@ static void put_plugin(FILE *out, const struct spoe_instance *plugin)
 
 static int page_plugins(void *arg, FILE *out)
 {
-    const struct view *view = arg;
+    struct view *view = arg;
 
     (void)fputs("[", out);
+    (void)pthread_mutex_lock(&view->settings_lock);
     for (size_t i = 0; i < view->plugins->n; i++) {
         if (i > 0)
             (void)fputs(", ", out);
         put_plugin(out, view->plugins->plugin[i]);
     }
+    (void)pthread_mutex_unlock(&view->settings_lock);
     (void)fputs("]\n", out);
     return 200;
 }
@@ -186,7 +194,7 @@ static void put_workers(FILE *out, const struct view *view)
 
 static int page_status(void *arg, FILE *out)
 {
-    const struct view *view = arg;
+    struct view *view = arg;
 
     (void)fputs("{\n  ", out);
     put_member(out, "version", build_version, ", ");
@@ -198,7 +206,9 @@ static int page_status(void *arg, FILE *out)
                   view->start_unix_ns / NS_PER_S,
                   (clock_mono_ns() - view->start_mono_ns) / NS_PER_S);
     put_workers(out, view);
+    (void)pthread_mutex_lock(&view->settings_lock);
     put_options(out, view->conf->settings, host_options);
+    (void)pthread_mutex_unlock(&view->settings_lock);
     (void)fputs("\n}\n", out);
     return 200;
 }

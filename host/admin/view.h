@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host/admin/view.h - what the admin endpoint sees of a running host: its pages, and the host's own
- * metrics. Everything is read without a lock while the workers go on.
+ * metrics. Everything is read without a lock while the workers go on, but for the settings, which a
+ * reload replaces.
  */
 #ifndef HOST_ADMIN_VIEW_H
 #define HOST_ADMIN_VIEW_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,7 +23,7 @@ enum host_state { HOST_STARTING, HOST_READY, HOST_DRAINING };
 
 struct host_metrics;
 
-/* Set before the admin endpoint starts, but for `state`; outlives it. */
+/* Set before the admin endpoint starts, but for what is atomic; outlives it. */
 struct view {
     const struct host_conf *conf;
     const struct plugin_set *plugins;
@@ -32,7 +34,14 @@ struct view {
     struct host_metrics *host_metrics;
     int64_t start_unix_ns, start_mono_ns;
     _Atomic int state; /* enum host_state; [any] reads */
+    pthread_mutex_t
+        settings_lock; /* held while settings of host or plugins are shown or replaced */
+    _Atomic uint64_t reloads, failed_reloads;
+    _Atomic int64_t reload_unix_ns; /* when the configuration was last read without error */
 };
+
+/** What is no plain value. The view lives as long as the process. [main] */
+void view_init(struct view *view);
 
 /* For admin_start(), whose arg is a struct view. [const] */
 extern const struct admin_page view_pages[];

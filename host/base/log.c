@@ -23,25 +23,26 @@
 /* Up to PIPE_BUF a write to a pipe is one piece, whole or not at all (POSIX write()). */
 _Static_assert(LOG_LINE_MAX <= PIPE_BUF, "lines of several threads do not mix");
 
-/* Set once, before any other thread runs. */
-static int log_max_level = SPOE_LOG_INFO;
-static enum log_format log_as = LOG_LOGFMT;
+/* A reload may change them while other threads log. */
+static _Atomic int log_max_level = SPOE_LOG_INFO;
+static _Atomic int log_as = LOG_LOGFMT; /* enum log_format */
 
 /* The line as it grows; `limit` leaves room for what must still follow. */
 struct line {
     char text[LOG_LINE_MAX];
     size_t n, limit;
+    bool json;
 };
 
 void log_init(int level, enum log_format format)
 {
-    log_max_level = level;
-    log_as = format;
+    atomic_store_explicit(&log_max_level, level, memory_order_relaxed);
+    atomic_store_explicit(&log_as, (int)format, memory_order_relaxed);
 }
 
 bool log_enabled(int level)
 {
-    return level <= log_max_level;
+    return level <= atomic_load_explicit(&log_max_level, memory_order_relaxed);
 }
 
 /* Append the whole piece or nothing. */
@@ -136,7 +137,7 @@ static const char *level_name(int level)
 static void add_component(struct line *line, const char *component)
 {
     struct spoe_span name = {component, strnlen(component, COMPONENT_MAX)};
-    bool quoted = log_as == LOG_JSON || name.n == 0;
+    bool quoted = line->json || name.n == 0;
 
     for (size_t i = 0; i < name.n; i++)
         quoted |= name.p[i] <= ' ' || name.p[i] > '~' || strchr("=\"\\", name.p[i]) != NULL;
@@ -148,11 +149,12 @@ static void add_component(struct line *line, const char *component)
 static void build(struct line *line, int level, const char *component, uint64_t held,
                   struct spoe_span text)
 {
-    const bool json = log_as == LOG_JSON;
+    const bool json = atomic_load_explicit(&log_as, memory_order_relaxed) == LOG_JSON;
     const char *const tail = json ? "\"}\n" : "\"\n";
     char count[32];
 
     line->n = 0;
+    line->json = json;
     line->limit = sizeof line->text - strlen(tail) - strlen(CUT_MARK);
     add_str(line, json ? "{\"time\":\"" : "time=");
     add_time(line);

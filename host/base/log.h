@@ -18,7 +18,7 @@ enum log_format { LOG_LOGFMT = 0, LOG_JSON = 1 };
 
 #define LOG_LINE_MAX 4096u /* a longer line is cut */
 
-/** Set level (SPOE_LOG_*) and format. Threads: before any other thread runs. */
+/** Set level (SPOE_LOG_*) and format, from the next line on. [any] */
 void log_init(int level, enum log_format format);
 
 /**

@@ -716,10 +716,26 @@ void conf_setting_error(struct conf *conf, const struct conf_section *s, size_t 
     free(text);
 }
 
+/* What one of env_lenient[] says will not do: set options[i] by what comes next in preference. */
+static int set_by_next(struct conf *conf, struct conf_section *s, size_t i)
+{
+    int result;
+
+    s->settings[i] = not_set;
+    free(s->texts[i].raw);
+    free(s->texts[i].origin);
+    s->texts[i].raw = s->texts[i].origin = NULL;
+    if (set_default(conf, s, i) != 0)
+        return -1;
+    result = set_by_lenient(conf, s, i);
+    if (result == 0)
+        result = set_by_file(conf, s, i, 0);
+    return result < 0 ? -1 : 0;
+}
+
 bool conf_setting_reject(struct conf *conf, struct conf_section *s, size_t i, struct spoe_span text)
 {
     const struct spoe_setting *setting = conf_setting(s, i);
-    int result;
 
     assert(setting != NULL);
     if ((setting->flags & SPOE_SETTING_LENIENT) == 0) {
@@ -728,13 +744,94 @@ bool conf_setting_reject(struct conf *conf, struct conf_section *s, size_t i, st
     }
     conf_warning(conf, "%.*s: %s.%s: %.*s; ignored", (int)setting->origin.n, setting->origin.p,
                  s->name, s->options[i]->key, (int)text.n, text.p);
-    s->settings[i] = not_set;
-    result = set_default(conf, s, i) != 0 ? -1 : set_by_lenient(conf, s, i);
-    if (result == 0)
-        result = set_by_file(conf, s, i, 0);
-    if (result < 0)
+    if (set_by_next(conf, s, i) != 0)
         conf_error(conf, "%s.%s: out of memory", s->name, s->options[i]->key);
     return true;
+}
+
+/* ---- read again ------------------------------------------------------------------------- */
+
+static bool same_span(struct spoe_span a, struct spoe_span b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static bool same_value(const struct spoe_value *a, const struct spoe_value *b)
+{
+    if (a->type != b->type)
+        return false;
+    switch (a->type) { /* the types of settings */
+    case SPOE_T_NULL:
+        return true;
+    case SPOE_T_BOOL:
+        return a->u.b == b->u.b;
+    case SPOE_T_UINT32:
+        return a->u.u32 == b->u.u32;
+    case SPOE_T_STR:
+        return same_span(a->u.s, b->u.s);
+    default:
+        return a->u.u64 == b->u.u64;
+    }
+}
+
+bool conf_setting_same(const struct spoe_setting *a, const struct spoe_setting *b)
+{
+    return same_value(&a->value, &b->value);
+}
+
+int conf_setting_follow(struct conf *conf, struct conf_section *s, size_t i,
+                        const struct conf_section *in_use)
+{
+    const struct spoe_setting *setting = conf_setting(s, i), *old = conf_setting(in_use, i);
+
+    assert(setting != NULL && old != NULL);
+    while ((setting->flags & SPOE_SETTING_LENIENT) != 0 &&
+           ((old->flags & SPOE_SETTING_LENIENT) == 0 || !same_span(setting->origin, old->origin))) {
+        if (set_by_next(conf, s, i) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int conf_setting_keep(struct conf_section *s, size_t i, const struct conf_section *in_use)
+{
+    struct spoe_setting *setting = &s->settings[i];
+    const struct texts *from = &in_use->texts[i];
+    struct texts texts = {.n_rejected = from->n_rejected};
+    bool ok = true;
+
+    texts.raw = copy(from->raw, &ok);
+    texts.origin = copy(from->origin, &ok);
+    if (!ok) {
+        free(texts.raw);
+        free(texts.origin);
+        return -1;
+    }
+    free(s->texts[i].raw);
+    free(s->texts[i].origin);
+    s->texts[i] = texts;
+    *setting = in_use->settings[i];
+    if (texts.raw != NULL) { /* else it is not set at all */
+        setting->raw.p = texts.raw;
+        setting->origin.p = texts.origin;
+    }
+    if (setting->value.type == SPOE_T_STR)
+        setting->value.u.s.p = texts.raw;
+    return 0;
+}
+
+bool conf_setting_is_shadowed(struct conf *conf, const struct conf_section *s, size_t i)
+{
+    const struct entry *file = find_entry(conf, SOURCE_FILE, s->name, s->options[i]->key);
+    const struct spoe_setting *setting = conf_setting(s, i);
+    char err[OPTION_TEXT_MAX];
+    struct spoe_value value;
+
+    if (file == NULL ||
+        same_span(setting->origin, (struct spoe_span){file->origin, strlen(file->origin)}))
+        return false;
+    return option_parse(s->options[i], file->value, &value, err) == 0 &&
+           !same_value(&value, &setting->value);
 }
 
 /* ---- what nobody asked for -------------------------------------------------------------- */

@@ -70,6 +70,23 @@ void conf_setting_error(struct conf *conf, const struct conf_section *section, s
 bool conf_setting_reject(struct conf *conf, struct conf_section *section, size_t i,
                          struct spoe_span text);
 
+/* ---- read again while the host runs: a section `s` of the new reading beside the one in use ----
+ */
+
+/** Whether both have the same value, wherever it comes from. */
+bool conf_setting_same(const struct spoe_setting *a, const struct spoe_setting *b);
+/**
+ * What conf_setting_reject() has refused of env_lenient[] for the section in use counts as refused
+ * for this one: the environment is the same.
+ * @return 0; -1 out of memory
+ */
+int conf_setting_follow(struct conf *conf, struct conf_section *s, size_t i,
+                        const struct conf_section *in_use);
+/** Take the setting that is in use, in place of the new one. @return 0; -1 out of memory */
+int conf_setting_keep(struct conf_section *s, size_t i, const struct conf_section *in_use);
+/** Whether the file sets options[i] to something else, in vain: another source comes first. */
+bool conf_setting_is_shadowed(struct conf *conf, const struct conf_section *s, size_t i);
+
 /**
  * Remember how options[i] is written in a file so that it means what is in effect, where that is
  * not the text of its setting. It is forgotten when the option is set anew.

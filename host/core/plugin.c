@@ -508,6 +508,26 @@ int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct plugi
     return result;
 }
 
+int plugin_reconfigure(struct spoe_instance *plugin, struct conf *conf,
+                       struct conf_section *settings, struct plugin_error *reterr)
+{
+    struct spoe_config cfg = {.conf = conf,
+                              .section = settings,
+                              .plugin = plugin,
+                              .n_options = count_options(plugin->desc)};
+    spoe_status status;
+
+    reterr->text[0] = '\0';
+    thread_enter(&plugin->callee, "reconfigure()");
+    status = plugin->desc->reconfigure(plugin->inst, &cfg);
+    thread_leave();
+    if (status == SPOE_OK)
+        return 0;
+    if (cfg.errors == 0)
+        fail_step(reterr, plugin, "reconfigure()", status);
+    return -1;
+}
+
 bool plugin_set_check(struct plugin_set *set)
 {
     struct plugin_error error;

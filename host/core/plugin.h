@@ -51,7 +51,7 @@ struct plugin_set {
     struct metrics *metrics; /* where plugins declare theirs; outlives them. NULL: nowhere */
 };
 
-/* What configure() may ask for. */
+/* What configure() and reconfigure() may ask for. */
 struct spoe_config {
     struct conf *conf;
     struct conf_section *section;
@@ -89,6 +89,14 @@ int plugin_set_load(struct plugin_set *set, char *const *dirs, char *const *name
  *         well, else it is empty
  */
 int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct plugin_error *reterr);
+
+/**
+ * reconfigure() of one plugin that has it.
+ * @param settings  [borrow] as the plugin shall see them
+ * @return 0: it has taken all; -1: nothing has changed, and why is in conf or in *reterr
+ */
+int plugin_reconfigure(struct spoe_instance *plugin, struct conf *conf,
+                       struct conf_section *settings, struct plugin_error *reterr);
 
 /** check() of every plugin that has it. @return false: one found that it could not start */
 bool plugin_set_check(struct plugin_set *set);

@@ -1,71 +1,95 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/context/ids.c - random ids: xoshiro256**, seeded by the kernel.
- * Source of the generator: Blackman, Vigna, "Scrambled linear pseudorandom number generators".
+ * otel-plugin/context/ids.c - random ids: the keystream of ChaCha20 (RFC 8439), OpenSSL's, a buffer
+ * at a time.
  */
 #include "context/ids.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
 
-int id_source_init(struct id_source *ids)
+#include <openssl/evp.h>
+
+#include "base/hex.h"
+
+static int fill_random(uint8_t *p, size_t n)
 {
-    unsigned char *p = (unsigned char *)ids->_state;
     size_t have = 0;
 
-    while (have < sizeof ids->_state) {
-        const ssize_t n = getrandom(p + have, sizeof ids->_state - have, 0);
+    while (have < n) {
+        const ssize_t got = getrandom(p + have, n - have, 0);
 
-        if (n < 0) {
-            if (errno == EINTR)
-                continue;
+        if (got < 0 && errno != EINTR)
             return -1;
-        }
-        have += (size_t)n;
+        have += got > 0 ? (size_t)got : 0;
     }
-    if ((ids->_state[0] | ids->_state[1] | ids->_state[2] | ids->_state[3]) == 0)
-        ids->_state[0] = 1; /* the one state the generator never leaves */
     return 0;
 }
 
-static uint64_t rotl(uint64_t x, int k)
+int id_source_init_key(struct id_source *ids, const uint8_t key[ID_SOURCE_KEY])
 {
-    return (x << k) | (x >> (64 - k));
+    static const uint8_t nonce[16] = {0}; /* the key is used once */
+
+    *ids = (struct id_source){._cipher = EVP_CIPHER_CTX_new(), ._used = ID_SOURCE_BUFFER};
+    if (ids->_cipher == NULL)
+        return -1;
+    if (EVP_EncryptInit_ex(ids->_cipher, EVP_chacha20(), NULL, key, nonce) != 1) {
+        id_source_fini(ids);
+        return -1;
+    }
+    return 0;
 }
 
-static uint64_t next(struct id_source *ids)
+int id_source_init(struct id_source *ids)
 {
-    uint64_t *s = ids->_state;
-    const uint64_t result = rotl(s[1] * 5, 7) * 9;
-    const uint64_t t = s[1] << 17;
+    uint8_t key[ID_SOURCE_KEY];
+    int result = -1;
 
-    s[2] ^= s[0];
-    s[3] ^= s[1];
-    s[1] ^= s[2];
-    s[0] ^= s[3];
-    s[2] ^= t;
-    s[3] = rotl(s[3], 45);
+    *ids = (struct id_source){._cipher = NULL};
+    if (fill_random(key, sizeof key) == 0)
+        result = id_source_init_key(ids, key);
+    explicit_bzero(key, sizeof key);
     return result;
+}
+
+void id_source_fini(struct id_source *ids)
+{
+    EVP_CIPHER_CTX_free(ids->_cipher); /* takes NULL */
+    explicit_bzero(ids, sizeof *ids);
+}
+
+/* n bytes of the keystream; what was handed out is gone from the buffer. @param n  16 or 8 */
+static void take(struct id_source *ids, uint8_t *ret, uint32_t n)
+{
+    if (ids->_used + n > ID_SOURCE_BUFFER) {
+        int len = 0;
+
+        memset(ids->_buffer, 0, sizeof ids->_buffer);
+        /* A stream cipher over memory cannot fail once it has its key. */
+        if (EVP_EncryptUpdate(ids->_cipher, ids->_buffer, &len, ids->_buffer, ID_SOURCE_BUFFER) !=
+            1)
+            len = 0;
+        assert(len == ID_SOURCE_BUFFER);
+        ids->_used = 0;
+    }
+    memcpy(ret, ids->_buffer + ids->_used, n);
+    memset(ids->_buffer + ids->_used, 0, n);
+    ids->_used += n;
 }
 
 void id_trace(struct id_source *ids, uint8_t ret[16])
 {
-    uint64_t id[2];
-
     do {
-        id[0] = next(ids);
-        id[1] = next(ids);
-    } while ((id[0] | id[1]) == 0);
-    memcpy(ret, id, sizeof id);
+        take(ids, ret, 16);
+    } while (hex_is_zero(ret, 16));
 }
 
 void id_span(struct id_source *ids, uint8_t ret[8])
 {
-    uint64_t id;
-
     do {
-        id = next(ids);
-    } while (id == 0);
-    memcpy(ret, &id, sizeof id);
+        take(ids, ret, 8);
+    } while (hex_is_zero(ret, 8));
 }

@@ -24,6 +24,11 @@ struct rate_cap {
 /** @param per_second  0: no cap; at most RATE_CAP_MAX */
 void rate_cap_init(struct rate_cap *cap, int64_t per_second);
 
+static inline bool rate_cap_is_set(const struct rate_cap *cap)
+{
+    return cap->interval_ns > 0;
+}
+
 /** Whether one more may pass now; if so, it is counted. Threads: [any] */
 bool rate_cap_pass(struct rate_cap *cap, int64_t now_mono_ns);
 

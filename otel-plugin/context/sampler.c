@@ -30,11 +30,10 @@ bool sampler_decide(const struct sampler *sampler, const struct inbound *inbound
 {
     enum sampler_kind kind = sampler->kind;
 
-    if (kind >= SAMPLER_PARENTBASED_ALWAYS_ON) {
-        if (inbound->sampled != SAMPLED_DEFERRED)
-            return inbound->sampled == SAMPLED_YES;
+    if (sampler_follows(sampler, inbound))
+        return inbound->sampled == SAMPLED_YES;
+    if (kind >= SAMPLER_PARENTBASED_ALWAYS_ON)
         kind -= SAMPLER_PARENTBASED_ALWAYS_ON;
-    }
     switch (kind) {
     case SAMPLER_ALWAYS_OFF:
         return false;

@@ -23,6 +23,18 @@ struct sampler {
 /** What struct sampler holds for a ratio; 0 or below: none are sampled, 1 or above: all. */
 uint64_t sampler_ratio_bound(double ratio);
 
+/** Whether the caller's decision is followed, if it made one, instead of a new one. */
+static inline bool sampler_follows(const struct sampler *sampler, const struct inbound *inbound)
+{
+    return sampler->kind >= SAMPLER_PARENTBASED_ALWAYS_ON && inbound->sampled != SAMPLED_DEFERRED;
+}
+
+/** Whether it keeps every trace that it decides about. */
+static inline bool sampler_is_always_on(const struct sampler *sampler)
+{
+    return sampler->kind == SAMPLER_ALWAYS_ON || sampler->kind == SAMPLER_PARENTBASED_ALWAYS_ON;
+}
+
 /**
  * Decide. The ratio takes the low 8 bytes of the trace id, without the lowest bit, so that every
  * agent with this arithmetic keeps the same traces, and a higher ratio keeps those of a lower one.

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * otel-plugin/context/tracestate.c - the list's members are found and checked first, in place;
- * then those that fit are written out. 32 members make the quadratic search for doubles cheap.
+ * then they are written out. 32 members make the quadratic search for doubles cheap.
  */
 #include "context/tracestate.h"
 
+#include <assert.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#define LONG_MEMBER 128u /* members above go first: trace-context-2, 3.3.1.5 */
-#define TENANT_MAX 241u  /* of a key with an '@': trace-context-1, 3.3.1.3.1 */
-#define VENDOR_MAX 14u
+#define OT_KEY "ot=" /* OpenTelemetry's member, which begins a list or follows a comma */
 
 struct member {
     const char *p;
@@ -35,25 +35,14 @@ static bool is_alnum(char c)
 /* @return the key's length, or 0 */
 static size_t key_length(const char *p, size_t n)
 {
-    size_t tenant = 0; /* bytes before the '@'; 0: there is none */
     size_t i;
 
     if (n == 0 || !is_alnum(p[0]))
         return 0;
-    for (i = 1; i < n && p[i] != '='; i++) {
-        if (p[i] == '@') {
-            if (tenant != 0)
-                return 0;
-            tenant = i;
-        } else if (!is_alnum(p[i]) && p[i] != '_' && p[i] != '-' && p[i] != '*' && p[i] != '/') {
+    for (i = 1; i < n && p[i] != '='; i++)
+        if (!is_alnum(p[i]) && memchr("_-*/@", p[i], 5) == NULL)
             return 0;
-        }
-    }
-    if (i == n || i > TRACESTATE_PART_MAX || p[i - 1] == '@')
-        return 0;
-    if (tenant > TENANT_MAX || (tenant != 0 && i - tenant - 1 > VENDOR_MAX))
-        return 0;
-    return i;
+    return i < n && i <= TRACESTATE_PART_MAX ? i : 0;
 }
 
 /* White space around the member is gone already, so a value never ends in a space. */
@@ -112,19 +101,6 @@ static size_t written(const struct list *list)
     return n;
 }
 
-/* Leave members out until the rest fits. */
-static void shorten(struct list *list)
-{
-    for (size_t i = list->n; i > 0 && written(list) > TRACESTATE_MAX; i--) {
-        if (list->members[i - 1].n <= LONG_MEMBER)
-            continue;
-        memmove(&list->members[i - 1], &list->members[i], (list->n - i) * sizeof list->members[0]);
-        list->n--;
-    }
-    while (written(list) > TRACESTATE_MAX)
-        list->n--;
-}
-
 size_t tracestate_read(const struct text *lines, size_t n_lines, char ret[TRACESTATE_MAX])
 {
     struct list list;
@@ -132,9 +108,10 @@ size_t tracestate_read(const struct text *lines, size_t n_lines, char ret[TRACES
 
     list.n = 0;
     for (size_t i = 0; i < n_lines; i++)
-        if (!read_line(&list, lines[i]))
+        if (lines[i].n > TRACESTATE_MAX || !read_line(&list, lines[i]))
             return 0;
-    shorten(&list);
+    if (written(&list) > TRACESTATE_MAX)
+        return 0;
     for (size_t i = 0; i < list.n; i++) {
         if (i > 0)
             ret[used++] = ',';
@@ -142,4 +119,100 @@ size_t tracestate_read(const struct text *lines, size_t n_lines, char ret[TRACES
         used += list.members[i].n;
     }
     return used;
+}
+
+/* ---- ot=th ------------------------------------------------------------------------------- */
+
+struct output {
+    char text[TRACESTATE_MAX];
+    size_t n;
+};
+
+static void append(struct output *out, const char *p, size_t n)
+{
+    assert(n <= sizeof out->text - out->n); /* nothing grows */
+    memcpy(out->text + out->n, p, n);
+    out->n += n;
+}
+
+/* OpenTelemetry's member with another threshold; nothing where nothing of it is left. */
+static void append_ot(struct output *out, const char *p, size_t n, bool all)
+{
+    const size_t begin = out->n;
+    const char *const end = p + n;
+    bool any = false;
+
+    append(out, OT_KEY, sizeof OT_KEY - 1);
+    while (p < end) {
+        const char *semicolon = memchr(p, ';', (size_t)(end - p));
+        const char *stop = semicolon != NULL ? semicolon : end;
+        const bool th = stop - p >= 3 && memcmp(p, "th:", 3) == 0;
+
+        if (!th || all) {
+            if (any)
+                append(out, ";", 1);
+            if (th)
+                append(out, "th:0", 4);
+            else
+                append(out, p, (size_t)(stop - p));
+            any = true;
+        }
+        p = semicolon != NULL ? semicolon + 1 : end;
+    }
+    if (!any)
+        out->n = begin;
+}
+
+/* Where a written list has OpenTelemetry's member, or NULL. */
+static const char *find_ot(const char *p, size_t n)
+{
+    const char *const end = p + n;
+
+    while (p < end) {
+        const char *comma = memchr(p, ',', (size_t)(end - p));
+
+        if (end - p >= (ptrdiff_t)sizeof OT_KEY - 1 && memcmp(p, OT_KEY, sizeof OT_KEY - 1) == 0)
+            return p;
+        if (comma == NULL)
+            return NULL;
+        p = comma + 1;
+    }
+    return NULL;
+}
+
+static bool has_threshold(const char *p, size_t n)
+{
+    for (size_t i = 0; i + 3 <= n; i++)
+        if (memcmp(p + i, "th:", 3) == 0 && (i == 0 || p[i - 1] == ';'))
+            return true;
+    return false;
+}
+
+size_t tracestate_set_threshold(char text[TRACESTATE_MAX], size_t n, bool all)
+{
+    const char *const ot = find_ot(text, n), *const end = text + n;
+    const char *value, *stop;
+    struct output out = {.n = 0};
+
+    if (ot == NULL)
+        return n;
+    value = ot + sizeof OT_KEY - 1;
+    stop = memchr(value, ',', (size_t)(end - value));
+    if (stop == NULL)
+        stop = end;
+    if (!has_threshold(value, (size_t)(stop - value)))
+        return n;
+    append_ot(&out, value, (size_t)(stop - value), all); /* what is changed comes first: 3.5 */
+    if (ot > text) {
+        if (out.n > 0)
+            append(&out, ",", 1);
+        append(&out, text, (size_t)(ot - text) - 1);
+    }
+    if (stop < end) {
+        if (out.n > 0)
+            append(&out, ",", 1);
+        append(&out, stop + 1, (size_t)(end - stop) - 1);
+    }
+    memcpy(text, out.text, out.n);
+    return out.n;
 }

@@ -13,8 +13,10 @@
 #include "input/messages.h"
 #include "record/query.h"
 
-/* span->notes: the backend message told the query, or that there is none. */
+/* span->notes: HAProxy told the query, or that there is none. */
 #define NOTE_QUERY_KNOWN 1u
+/* client.address is somebody else's word than src_port is (3.7). */
+#define NOTE_CLIENT_TOLD 2u
 
 #define NUMBER_MAX 24 /* text of a 64-bit integer */
 
@@ -266,8 +268,11 @@ static void set_conventional(const struct work *work, struct span *span, const s
             attr_set_bool(mode, span, arg->attr, value->u.b != 0);
         break;
     case KIND_ADDRESS:
-        if (http_get_address(value, buf, &text))
-            attr_set_text(mode, span, arg->attr, text);
+        if (!http_get_address(value, buf, &text))
+            break;
+        attr_set_text(mode, span, arg->attr, text);
+        if (arg->attr == ATTR_CLIENT_ADDRESS)
+            span->notes |= NOTE_CLIENT_TOLD;
         break;
     case KIND_VERSION:
         if (get_version(value, buf, &text, &old))
@@ -355,8 +360,8 @@ static void set_argument(struct work *work, const struct spoe_arg *arg)
     if (arg->name.n == 0 || first == NULL)
         return;
     row = look_up(arg->name);
-    if (row != NULL && row->kind == KIND_QUERY && work->msg->index == MESSAGE_BACKEND)
-        client->notes |= NOTE_QUERY_KNOWN;
+    if (row != NULL && row->kind == KIND_QUERY && !is_response)
+        first->notes |= NOTE_QUERY_KNOWN;
     if (arg->value.type == SPOE_T_NULL)
         return;
     if (row == NULL) {
@@ -389,7 +394,27 @@ int64_t arguments_set(const struct handlers *h, const struct spoe_message *msg, 
 
     for (uint32_t i = 0; i < msg->n_args; i++)
         set_argument(&work, &msg->args[i]);
+    if (server != NULL && (server->notes & NOTE_CLIENT_TOLD) != 0)
+        attr_remove(h->semconv, server, ATTR_CLIENT_PORT); /* of HAProxy's peer, not of this one */
     return work.end_unix_ns;
+}
+
+/* ---- what the backend message need not say again ------------------------------------------- */
+
+void arguments_complete_client(const struct span *server, struct span *client)
+{
+    static const enum span_key keys[] = {SPAN_KEY_URL_PATH, SPAN_KEY_URL_QUERY,
+                                         SPAN_KEY_HTTP_TARGET};
+    struct span_attr attr;
+
+    if (span_find_known(client, SPAN_KEY_URL_PATH, &attr) ||
+        span_find_known(client, SPAN_KEY_HTTP_TARGET, &attr))
+        return;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (span_find_known(server, keys[i], &attr) && attr.type == SPAN_STRING &&
+            !span_find_known(client, keys[i], &(struct span_attr){.type = SPAN_STRING}))
+            span_set_known_str(client, keys[i], attr.str, attr.str_len);
+    client->notes |= server->notes & NOTE_QUERY_KNOWN;
 }
 
 /* ---- url.full ------------------------------------------------------------------------------ */

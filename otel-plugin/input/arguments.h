@@ -26,6 +26,12 @@ int64_t arguments_set(const struct handlers *h, const struct spoe_message *msg, 
                       struct span *client);
 
 /**
+ * Path and query of CLIENT out of SERVER, where the backend message had no path (6.2). Due after
+ * the response's arguments, or at the eviction.
+ */
+void arguments_complete_client(const struct span *server, struct span *client);
+
+/**
  * url.full of CLIENT, if all of it is known: scheme, address, port, path, and the query or that
  * there is none. Due after the response's slots and arguments.
  */

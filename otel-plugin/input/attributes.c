@@ -126,6 +126,16 @@ void attr_add_header(enum semconv_mode mode, struct span *span, const char *pref
     span_add_str(span, name, prefix_len + key.n, value.p, value.n);
 }
 
+void attr_remove(enum semconv_mode mode, struct span *span, enum otel_attr attr)
+{
+    const struct names names = names_of(mode, span, attr);
+
+    if (names.stable != SPAN_KEY_NONE)
+        span_remove_known(span, names.stable);
+    if (names.old != SPAN_KEY_NONE)
+        span_remove_known(span, names.old);
+}
+
 bool attr_find(enum semconv_mode mode, const struct span *span, enum otel_attr attr,
                struct span_attr *ret)
 {

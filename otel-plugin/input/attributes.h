@@ -36,6 +36,9 @@ void attr_set_texts(enum semconv_mode mode, struct span *span, enum otel_attr at
 void attr_add_header(enum semconv_mode mode, struct span *span, const char *prefix,
                      struct spoe_span key, struct spoe_span value);
 
+/** Take an attribute out, under all of its names. */
+void attr_remove(enum semconv_mode mode, struct span *span, enum otel_attr attr);
+
 /** An attribute's value, under whichever of its names it has. @return false: not set */
 bool attr_find(enum semconv_mode mode, const struct span *span, enum otel_attr attr,
                struct span_attr *ret);

@@ -102,15 +102,27 @@ static bool read_sample(const struct spoe_value *value, bool *ret)
     return *ret || is_one_of(value->u.s, no);
 }
 
+/* How likely it was that a request was sampled, for those who count by the caller's `ot=th`. */
+enum probability { PROBABILITY_AS_IT_CAME, PROBABILITY_ONE, PROBABILITY_UNKNOWN };
+
 static bool decide(struct handlers *handlers, const struct spoe_message *msg,
-                   const struct inbound *inbound, const uint8_t trace_id[16])
+                   const struct inbound *inbound, const uint8_t trace_id[16],
+                   enum probability *ret_probability)
 {
+    const struct sampler *sampler = &policy_of(handlers)->sampler;
     bool sampled;
 
-    if (!read_sample(&msg->slot[REQUEST_SAMPLE], &sampled))
-        sampled = sampler_decide(&policy_of(handlers)->sampler, inbound, trace_id);
+    *ret_probability = PROBABILITY_UNKNOWN;
+    if (!read_sample(&msg->slot[REQUEST_SAMPLE], &sampled)) {
+        sampled = sampler_decide(sampler, inbound, trace_id);
+        if (sampler_follows(sampler, inbound))
+            *ret_probability = PROBABILITY_AS_IT_CAME;
+        else if (sampler_is_always_on(sampler) && !rate_cap_is_set(&handlers->rate_cap))
+            *ret_probability = PROBABILITY_ONE;
+    }
     if (sampled && !rate_cap_pass(&handlers->rate_cap, msg->recv_mono_ns)) {
         count(&handlers->counters->capped, 1);
+        *ret_probability = PROBABILITY_UNKNOWN;
         return false;
     }
     return sampled;
@@ -123,6 +135,7 @@ void context_begin(struct handlers_worker *worker, const struct spoe_message *ms
     const struct context_policy *policy = policy_of(handlers);
     const struct inbound inbound = read_inbound(policy, msg->slot);
     struct trace_context *context = &ret->context;
+    enum probability probability;
     bool sampled;
 
     ret->has_parent = inbound.has_parent;
@@ -137,7 +150,10 @@ void context_begin(struct handlers_worker *worker, const struct spoe_message *ms
     }
     id_span(&worker->ids, context->span_id);
 
-    sampled = decide(handlers, msg, &inbound, context->trace_id);
+    sampled = decide(handlers, msg, &inbound, context->trace_id, &probability);
+    if (ret->tracestate_len > 0 && probability != PROBABILITY_AS_IT_CAME)
+        ret->tracestate_len = tracestate_set_threshold(ret->tracestate, ret->tracestate_len,
+                                                       probability == PROBABILITY_ONE);
     context->debug = inbound.debug && sampled;
     if (!inbound.has_parent)
         context->flags = sampled ? TRACE_FLAG_SAMPLED | TRACE_FLAG_RANDOM : 0;

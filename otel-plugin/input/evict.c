@@ -2,6 +2,8 @@
 /* otel-plugin/input/evict.c - requests without a response. */
 #include "input/evict.h"
 
+#include "input/arguments.h"
+
 /* Requests that expire within this time are ended together; also the pause while there is no room.
  */
 #define STEP_NS INT64_C(100000000)
@@ -24,6 +26,7 @@ static struct span *end_incomplete(const struct store_request *request)
         mark(request->server, end);
         return request->server;
     }
+    arguments_complete_client(request->server, request->client);
     mark(request->client, end);
     if (end < request->client->end_unix_ns)
         end = request->client->end_unix_ns; /* the clock was set back: CLIENT stays inside */

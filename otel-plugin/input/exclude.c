@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-#include "context/ids.h"
 #include "input/siphash.h"
 
 #define WAYS 4u
@@ -75,20 +75,17 @@ const char *exclude_error(const char *list)
 struct exclude *exclude_create(const char *list)
 {
     struct exclude *exclude = calloc(1, sizeof *exclude);
-    struct id_source random;
-    uint8_t key[16];
     const char *rest, *p;
     size_t n;
 
     if (exclude == NULL)
         return NULL;
     exclude->text = strdup(list);
-    if (exclude->text == NULL || id_source_init(&random) != 0) {
+    if (exclude->text == NULL ||
+        getrandom(exclude->key, sizeof exclude->key, 0) != sizeof exclude->key) {
         exclude_destroy(exclude);
         return NULL;
     }
-    id_trace(&random, key);
-    memcpy(exclude->key, key, sizeof exclude->key);
     for (rest = exclude->text; next(&rest, &p, &n) && exclude->n < EXCLUDE_PATTERNS_MAX;) {
         const bool prefix = n > 0 && p[n - 1] == '*';
 

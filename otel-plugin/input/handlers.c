@@ -225,6 +225,7 @@ static void export_spans(struct handlers_worker *worker, const struct spoe_messa
     }
     server->next = NULL;
     if (client != NULL) {
+        arguments_complete_client(server, client);
         arguments_set_full_url(h, client);
         span_end(client, end);
         if (end < client->end_unix_ns)

@@ -2,6 +2,8 @@
 /* otel-plugin/input/slots.c - from declared arguments to attributes. */
 #include "input/slots.h"
 
+#include <string.h>
+
 #include <spoe/util.h>
 
 #include "input/attributes.h"
@@ -48,16 +50,27 @@ static void set_method(const struct handlers *h, struct span *span, const struct
     attr_set_text(h->semconv, span, ATTR_METHOD_ORIGINAL, method->u.s);
 }
 
+/* "OPTIONS *", of which HAProxy's `path` says nothing (RFC 9110, 7.1: its target is no path). */
+static bool is_asterisk(const struct spoe_value *method, const struct spoe_value *path)
+{
+    return (path->type != SPOE_T_STR || path->u.s.n == 0) && method->type == SPOE_T_STR &&
+           method->u.s.n == 7 && memcmp(method->u.s.p, "OPTIONS", 7) == 0;
+}
+
 void slots_set_request(const struct handlers *h, struct span *server, struct spoe_span name,
                        const struct spoe_value *slot)
 {
     const struct spoe_value *host = &slot[REQUEST_HOST], *tls = &slot[REQUEST_SSL_FC];
+    const struct spoe_value *path = &slot[REQUEST_PATH];
     char buf[HTTP_ADDRESS_MAX];
     struct spoe_span text;
     uint32_t port;
 
     set_method(h, server, &slot[REQUEST_METHOD], name);
-    set_text(h, server, ATTR_URL_PATH, &slot[REQUEST_PATH]);
+    if (is_asterisk(&slot[REQUEST_METHOD], path))
+        attr_set_text(h->semconv, server, ATTR_URL_PATH, spoe_str("*"));
+    else
+        set_text(h, server, ATTR_URL_PATH, path);
     if (tls->type == SPOE_T_BOOL)
         attr_set_text(h->semconv, server, ATTR_URL_SCHEME, spoe_str(tls->u.b ? "https" : "http"));
     if (host->type == SPOE_T_STR && http_split_host(host->u.s, &text, &port)) {

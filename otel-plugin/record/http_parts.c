@@ -51,6 +51,7 @@ static bool never_in_host(char c)
     case ']':
     case '@':
     case '/':
+    case ',': /* two hosts, or two lines of the header */
     case ' ':
     case '\t':
     case '\0':

@@ -309,6 +309,13 @@ static bool find_record(const struct span *span, const struct key *key, struct p
     return false;
 }
 
+static void remove_record(struct span *span, const struct packed *record)
+{
+    memmove(span->_data + record->start, span->_data + record->end, span->_used - record->end);
+    span->_used -= record->end - record->start;
+    span->n_attributes--;
+}
+
 /*
  * Append a record for the key with n bytes for its value, and take out the one that has the key.
  * @return where the type goes, followed by the value; NULL: left out and counted
@@ -325,11 +332,8 @@ static char *place(struct span *span, const struct key *key, size_t n)
         return NULL;
     }
     assert(span->_data != NULL);
-    if (found) {
-        memmove(span->_data + record.start, span->_data + record.end, span->_used - record.end);
-        span->_used -= record.end - record.start;
-        span->n_attributes--;
-    }
+    if (found)
+        remove_record(span, &record);
     p = span->_data + span->_used;
     *p++ = (char)key->id;
     if (key->id == SPAN_KEY_NONE) {
@@ -493,6 +497,16 @@ void span_set_known_bool(struct span *span, enum span_key key, bool value)
 
     know_key(key, &known);
     put_bool(span, &known, value);
+}
+
+void span_remove_known(struct span *span, enum span_key key)
+{
+    struct packed record;
+    struct key known;
+
+    know_key(key, &known);
+    if (find_record(span, &known, &record))
+        remove_record(span, &record);
 }
 
 void span_set_bytes(struct span *span, const char *key, size_t key_len, const void *p, size_t n)

@@ -115,6 +115,8 @@ void span_set_bool(struct span *span, const char *key, size_t key_len, bool valu
 void span_set_known_str(struct span *span, enum span_key key, const char *p, size_t n);
 void span_set_known_int(struct span *span, enum span_key key, int64_t value);
 void span_set_known_bool(struct span *span, enum span_key key, bool value);
+/** Take an attribute out, if it is there. */
+void span_remove_known(struct span *span, enum span_key key);
 /* Bytes stay as they are, but for the cut at SPAN_VALUE_MAX. */
 void span_set_bytes(struct span *span, const char *key, size_t key_len, const void *p, size_t n);
 /*

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import shutil
+import signal
 
 import pytest
 
@@ -153,6 +154,10 @@ def test_frozen_plugin_runs_in_todays_host():
             client.hello()
             ack = client.ask("frozen", {"path": "/p"})
             assert ack.variables == {"frozen_path": "/p", "frozen_sum": 58 + 15_000_000 + 1 + 1}
+            # Nothing of what 1.1 appended is read of a plugin of 1.0.
+            host.signal(signal.SIGHUP)
+            host.wait_line("configuration read again")
+            assert client.ask("frozen", {"path": "/p"}).variables == ack.variables
         assert host.terminate() == 0
 
 

@@ -134,16 +134,6 @@ def test_sigpipe_is_harmless(start, connect):
     assert host.terminate() == 0
 
 
-def test_sighup_ends_it_in_order(start, connect):
-    """There is nothing to read again; a terminal that goes takes the host with it."""
-    host = start("slots")
-    client = connect(host)
-    client.hello()
-    host.signal(signal.SIGHUP)
-    assert client.recv_disconnect().code == 0
-    assert host.wait() == 0
-
-
 def test_signal_before_anyone_came(start):
     host = start("slots", args=["--workers", "4"])
     assert host.terminate() == 0

@@ -47,6 +47,12 @@ static spoe_status base_configure(const struct spoe_host *host, struct spoe_inst
 #ifndef PLUGIN_STOP
 #define PLUGIN_STOP NULL
 #endif
+#ifndef PLUGIN_DESTROY
+#define PLUGIN_DESTROY NULL
+#endif
+#ifndef PLUGIN_RECONFIGURE
+#define PLUGIN_RECONFIGURE NULL
+#endif
 #ifndef PLUGIN_HANDLE
 #define PLUGIN_HANDLE base_handle
 static spoe_status base_handle(void *wctx, struct spoe_request *req, const struct spoe_message *msg)
@@ -84,6 +90,8 @@ const struct spoe_plugin *spoe_plugin_entry_v1(void)
         .worker_start = PLUGIN_WORKER_START,
         .handle = PLUGIN_HANDLE,
         .stop = PLUGIN_STOP,
+        .destroy = PLUGIN_DESTROY,
+        .reconfigure = PLUGIN_RECONFIGURE,
     };
 
     return &plugin;

@@ -106,6 +106,7 @@ static void *work(void *arg)
             abort();
     }
     pool_cache_fini(&worker.spans);
+    id_source_fini(&worker.ids);
     atomic_fetch_sub(&running, 1);
     return NULL;
 }

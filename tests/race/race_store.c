@@ -117,6 +117,7 @@ static void *run(void *arg)
             break;
         }
     }
+    id_source_fini(&ids);
     return NULL;
 }
 

@@ -408,6 +408,9 @@ Test(host_conf, is_documented)
             cr_assert(strstr(text, o->default_text) != NULL, "%s: not %s", text, o->default_text);
         for (size_t j = 0; o->choices != NULL && o->choices[j] != NULL; j++)
             cr_assert(strstr(text, o->choices[j]) != NULL, "%s: not %s", text, o->choices[j]);
+        /* 2.7 */
+        cr_assert_eq(strstr(text, "can change at run time") != NULL,
+                     (o->flags & SPOE_OPTION_RELOADABLE) != 0, "%s", text);
         free(text);
     }
 }

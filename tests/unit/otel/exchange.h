@@ -76,6 +76,7 @@ static inline void exchange_tear_down(void)
     store_destroy(handlers.store);
     span_queue_destroy(sink.queue);
     pool_cache_fini(&worker.spans);
+    id_source_fini(&worker.ids);
 }
 
 /* The messages with their declared arguments. */

@@ -96,6 +96,7 @@ static void tear_down(void)
     store_destroy(handlers.store);
     span_queue_destroy(sink.queue);
     pool_cache_fini(&worker.spans);
+    id_source_fini(&worker.ids);
 }
 
 static struct spoe_value text(const char *s)

@@ -190,7 +190,7 @@ Test(attributes, arguments_land_on_conventional_names)
     expect_str(ended_server, "user_agent.original", "curl/8");
     expect_str(ended_server, "client.address", "203.0.113.9");
     expect_str(ended_server, "network.peer.address", "192.0.2.7");
-    expect_int(ended_server, "client.port", 40000);
+    expect_none(ended_server, "client.port"); /* 3.7: src_port is the peer's */
     expect_int(ended_server, "network.peer.port", 40000);
     expect_str(ended_server, "network.local.address", "10.9.8.7");
     expect_int(ended_server, "network.local.port", 443);
@@ -536,4 +536,60 @@ Test(attributes, every_name_is_packed_as_one_byte)
             span_destroy(span);
         }
     }
+}
+
+/* ---- client.address and client.port -------------------------------------------------------- */
+
+/* 3.7: never from two sources, in whichever order and message they come. */
+Test(attributes, a_told_client_has_no_port_of_haproxys_peer)
+{
+    for (int order = 0; order < 3; order++) {
+        fresh();
+        if (order == 0)
+            add(&x.request, "client_addr", text("198.51.100.7"));
+        add(&x.request, "src_port", spoe_value_int(40000));
+        if (order == 1)
+            add(&x.request, "client_addr", text("198.51.100.7"));
+        if (order == 2)
+            add(&x.response, "client_addr", text("198.51.100.7"));
+        exchange_run(&x);
+        expect_str(ended_server, "client.address", "198.51.100.7");
+        expect_none(ended_server, "client.port");
+        expect_str(ended_server, "network.peer.address", "192.0.2.7");
+        expect_int(ended_server, "network.peer.port", 40000);
+    }
+    fresh();
+    add(&x.request, "client_addr", (struct spoe_value){.type = SPOE_T_NULL});
+    add(&x.request, "src_port", spoe_value_int(40000));
+    exchange_run(&x);
+    expect_str(ended_server, "client.address", "192.0.2.7");
+    expect_int(ended_server, "client.port", 40000);
+}
+
+/* ---- what the backend message does not say again ------------------------------------------- */
+
+/* 6.2 */
+Test(attributes, a_backend_message_without_a_path_has_the_requests)
+{
+    fresh();
+    add(&x.request, "query", text("a=1"));
+    add(&x.response, "ssl_bc", spoe_value_bool(0));
+    x.backend.slot[BACKEND_PATH] = (struct spoe_value){.type = SPOE_T_NULL};
+    exchange_run(&x);
+    expect_str(ended_client, "url.path", "/hello");
+    expect_str(ended_client, "url.query", "a=REDACTED");
+    expect_str(ended_client, "url.full", "http://10.0.0.1:8080/hello?a=REDACTED");
+}
+
+/* 6.2: as 0.1's files have it, where the query of the request is not the backend's. */
+Test(attributes, a_backend_message_with_a_path_stands_alone)
+{
+    fresh();
+    add(&x.request, "query", text("a=1"));
+    add(&x.response, "ssl_bc", spoe_value_bool(0));
+    x.backend.slot[BACKEND_PATH] = text("/rewritten");
+    exchange_run(&x);
+    expect_str(ended_client, "url.path", "/rewritten");
+    expect_none(ended_client, "url.query");
+    expect_none(ended_client, "url.full");
 }

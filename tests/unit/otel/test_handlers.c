@@ -40,6 +40,7 @@ static void tear_down(void)
     store_destroy(handlers.store);
     span_queue_destroy(sink.queue);
     pool_cache_fini(&worker.spans);
+    id_source_fini(&worker.ids);
 }
 
 TestSuite(handlers, .init = set_up, .fini = tear_down, .timeout = 20);
@@ -506,9 +507,40 @@ Test(handlers, takes_host_and_port_apart)
     expect_str(pair.server, "server.address", "2001:db8::1");
     expect_int(pair.server, "server.port", 8080);
     free_pair(&pair);
+    pair = with_host("a,b", 0); /* W13 */
+    expect_none(pair.server, "server.address");
+    expect_none(pair.server, "server.port");
+    free_pair(&pair);
     pair = with_host("no:such:host", 0);
     expect_none(pair.server, "server.address");
     expect_none(pair.server, "server.port");
+    free_pair(&pair);
+}
+
+/* W13 */
+Test(handlers, options_asterisk_has_that_as_its_path)
+{
+    struct slots req = full_request("u1");
+    const struct slots resp = full_response("u1", 200);
+    struct pair pair;
+
+    req.v[REQUEST_METHOD] = text("OPTIONS");
+    req.v[REQUEST_PATH] = (struct spoe_value){.type = SPOE_T_NULL};
+    pair = exchange(&req, NULL, &resp);
+    expect_str(pair.server, "url.path", "*");
+    free_pair(&pair);
+    req.v[REQUEST_PATH] = text("");
+    pair = exchange(&req, NULL, &resp);
+    expect_str(pair.server, "url.path", "*");
+    free_pair(&pair);
+    req.v[REQUEST_PATH] = text("/a");
+    pair = exchange(&req, NULL, &resp);
+    expect_str(pair.server, "url.path", "/a");
+    free_pair(&pair);
+    req.v[REQUEST_METHOD] = text("GET");
+    req.v[REQUEST_PATH] = (struct spoe_value){.type = SPOE_T_NULL};
+    pair = exchange(&req, NULL, &resp);
+    expect_none(pair.server, "url.path");
     free_pair(&pair);
 }
 

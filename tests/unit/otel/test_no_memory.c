@@ -125,6 +125,7 @@ static size_t scenario(struct counters *counters)
     n = (size_t)(counted(&counters->opened) + counted(&counters->no_memory));
 done:
     pool_cache_fini(&worker.spans);
+    id_source_fini(&worker.ids);
     store_destroy(store);
     span_queue_destroy(sink.queue);
     return n;

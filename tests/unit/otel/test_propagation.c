@@ -248,3 +248,43 @@ Test(propagation, b3_may_decide_without_a_parent)
     expect_variable("sampled", "0");
     cr_expect_str_eq(answered_flags(), "00");
 }
+
+/* O7, 3.9: another sampler's threshold is not handed on with our decision. */
+Test(propagation, a_threshold_is_that_of_who_decided)
+{
+    static const struct {
+        enum sampler_kind kind;
+        const char *flags;
+        struct spoe_value sample;
+        const char *out;
+    } cases[] = {
+        {SAMPLER_ALWAYS_ON, "00", {.type = SPOE_T_NULL}, "ot=th:0,a=1"},
+        {SAMPLER_ALWAYS_ON, "01", {.type = SPOE_T_NULL}, "ot=th:0,a=1"},
+        {SAMPLER_ALWAYS_OFF, "01", {.type = SPOE_T_NULL}, "a=1"},
+        {SAMPLER_TRACEIDRATIO, "01", {.type = SPOE_T_NULL}, "a=1"},
+        {SAMPLER_PARENTBASED_ALWAYS_OFF, "01", {.type = SPOE_T_NULL}, "a=1,ot=th:c"},
+        {SAMPLER_PARENTBASED_ALWAYS_ON, "00", {.type = SPOE_T_NULL}, "a=1,ot=th:c"},
+        {SAMPLER_ALWAYS_ON, "01", {.type = SPOE_T_BOOL, .u.b = 1}, "a=1"},
+    };
+    char parent[TRACEPARENT_LEN + 1], id[8];
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct spoe_value slot[REQUEST_SLOTS] = {
+            [REQUEST_TRACESTATE] = text("a=1,ot=th:c"), [REQUEST_SAMPLE] = cases[i].sample};
+
+        (void)snprintf(parent, sizeof parent, INBOUND "%s", cases[i].flags);
+        (void)snprintf(id, sizeof id, "u%zu", i);
+        slot[REQUEST_UNIQUE_ID] = text(id);
+        slot[REQUEST_TRACEPARENT] = text(parent);
+        policy.sampler.kind = cases[i].kind;
+        send(MESSAGE_REQUEST, slot);
+        expect_variable("tracestate", cases[i].out);
+    }
+    rate_cap_init(&handlers.rate_cap, 1000); /* a cap makes always_on a guess */
+    policy.sampler.kind = SAMPLER_ALWAYS_ON;
+    send(MESSAGE_REQUEST,
+         (struct spoe_value[REQUEST_SLOTS]){[REQUEST_UNIQUE_ID] = text("capped"),
+                                            [REQUEST_TRACEPARENT] = text(INBOUND "00"),
+                                            [REQUEST_TRACESTATE] = text("ot=th:c")});
+    expect_variable("tracestate", NULL);
+}

@@ -111,9 +111,11 @@ Test(sampler, ratio_is_as_in_go_and_not_always_as_in_java, .timeout = 10)
 /* Up to two thirds, half of what either keeps is kept by both: the ids from 0 to ratio * 2^63. */
 Test(sampler, ratio_has_half_of_its_traces_in_common_with_java, .timeout = 20)
 {
-    struct id_source ids = {._state = {1, 2, 3, 4}};
+    static const uint8_t key[ID_SOURCE_KEY] = {1, 2, 3, 4};
+    struct id_source ids;
     unsigned kept = 0, java = 0, both = 0;
 
+    cr_assert_eq(id_source_init_key(&ids, key), 0);
     for (int i = 0; i < 40000; i++) {
         uint8_t id[16];
         uint64_t low = 0;
@@ -134,13 +136,16 @@ Test(sampler, ratio_has_half_of_its_traces_in_common_with_java, .timeout = 20)
     cr_expect(kept > 3700 && kept < 4300, "got %u", kept);
     cr_expect(java > 3700 && java < 4300, "got %u", java);
     cr_expect(both > 1780 && both < 2220, "got %u", both);
+    id_source_fini(&ids);
 }
 
 Test(sampler, a_higher_ratio_keeps_what_a_lower_one_does, .timeout = 20)
 {
-    struct id_source ids = {._state = {1, 2, 3, 4}};
+    static const uint8_t key[ID_SOURCE_KEY] = {1, 2, 3, 4};
+    struct id_source ids;
     unsigned kept = 0;
 
+    cr_assert_eq(id_source_init_key(&ids, key), 0);
     for (int i = 0; i < 20000; i++) {
         uint8_t id[16];
         bool last = false;
@@ -159,6 +164,7 @@ Test(sampler, a_higher_ratio_keeps_what_a_lower_one_does, .timeout = 20)
     }
     /* The seed is fixed; a tenth of 20 000 is 2 000, with a standard deviation of 42. */
     cr_expect(kept > 1800 && kept < 2200, "got %u", kept);
+    id_source_fini(&ids);
 }
 
 Test(sampler, parentbased_follows_the_caller_and_asks_the_root_sampler_without_one, .timeout = 10)

@@ -102,18 +102,44 @@ Test(ids, differ_and_are_never_zero, .timeout = 10)
         cr_assert_neq(memcmp(sa, zero, 8), 0);
         cr_assert_neq(memcmp(sa, sb, 8), 0, "two sources gave one id");
     }
+    id_source_fini(&a);
+    id_source_fini(&b);
 }
 
-/* xoshiro256**: a state of ones gives 5760, 5760, ... by hand: rotl(5, 7) * 9. */
-Test(ids, follow_the_generator, .timeout = 10)
+/* 3.8: the keystream of RFC 8439, A.1, test vector 1, on and on; no part of it comes twice. */
+Test(ids, are_chacha20s_keystream, .timeout = 10)
 {
-    struct id_source ids = {._state = {1, 1, 1, 1}};
-    uint64_t id;
-    uint8_t raw[8];
+    static const uint8_t key[ID_SOURCE_KEY];
+    static const uint8_t wanted[] = {0x76, 0xb8, 0xe0, 0xad, 0xa0, 0xf1, 0x3d, 0x90,
+                                     0x40, 0x5d, 0x6a, 0xe5, 0x53, 0x86, 0xbd, 0x28,
+                                     0xbd, 0xd2, 0x19, 0xb8, 0xa0, 0x8d, 0xed, 0x1a};
+    uint8_t trace[16], span[8], later[8];
+    struct id_source ids;
 
-    id_span(&ids, raw);
-    memcpy(&id, raw, sizeof id);
-    cr_assert_eq(id, 5760u, "got %llu", (unsigned long long)id);
+    cr_assert_eq(id_source_init_key(&ids, key), 0);
+    id_trace(&ids, trace);
+    id_span(&ids, span);
+    cr_expect_arr_eq(trace, wanted, 16);
+    cr_expect_arr_eq(span, wanted + 16, 8);
+    for (size_t i = 0; i < 4 * ID_SOURCE_BUFFER / sizeof later; i++) {
+        id_span(&ids, later);
+        cr_assert_neq(memcmp(later, span, sizeof span), 0);
+    }
+    id_source_fini(&ids);
+}
+
+/* 3.8: what was handed out is not kept, so that memory tells no ids of before. */
+Test(ids, are_gone_from_the_buffer, .timeout = 10)
+{
+    static const uint8_t zero[16];
+    struct id_source ids;
+    uint8_t trace[16];
+
+    cr_assert_eq(id_source_init(&ids), 0);
+    id_trace(&ids, trace);
+    cr_expect_arr_eq(ids._buffer, zero, sizeof zero);
+    id_source_fini(&ids);
+    id_source_fini(&ids); /* takes one that is all zero */
 }
 
 /* The C library's digits for every byte, at every place of a group and behind the groups. */

@@ -71,74 +71,56 @@ Test(tracestate, carries_512_bytes, .timeout = 10)
     cr_expect_eq(memcmp(out, line, 512), 0);
 }
 
-Test(tracestate, drops_whole_members_from_the_right, .timeout = 10)
+/* 6.2: an over-long one is dropped whole, not cut */
+Test(tracestate, is_none_above_512_bytes, .timeout = 10)
 {
     char line[2048], out[TRACESTATE_MAX];
-    struct text text = {line, members(line, 32, 20, 0)};
-    const size_t n = tracestate_read(&text, 1, out);
+    struct text lines[3];
+    size_t n = members(line, 27, 18, 0);
 
-    cr_assert_eq(n, 24u * 20 + 23, "got %zu", n); /* one more would be 524 */
-    cr_expect_eq(memcmp(out, line, n), 0);
+    lines[0] = (struct text){line, n + 1};
+    line[n] = ' '; /* HAProxy's cut may have been here */
+    cr_expect_eq(tracestate_read(lines, 1, out), 0);
+    n = members(line, 32, 20, 0);
+    lines[0] = (struct text){line, n};
+    cr_expect_eq(tracestate_read(lines, 1, out), 0);
+    n = members(line, 9, 20, 0); /* three lines that fit each */
+    lines[0] = (struct text){line, n};
+    lines[1] = (struct text){line + n, members(line + n, 9, 20, 10)};
+    lines[2] = (struct text){line + 2 * n, members(line + 2 * n, 9, 20, 20)};
+    cr_expect_eq(tracestate_read(lines, 2, out), 2 * n + 1);
+    cr_expect_eq(tracestate_read(lines, 3, out), 0);
 }
 
-Test(tracestate, drops_members_above_128_bytes_first, .timeout = 10)
+/* O7, 3.9 */
+Test(tracestate, says_at_which_threshold_we_sampled, .timeout = 10)
 {
-    char line[2048], out[TRACESTATE_MAX], want[TRACESTATE_MAX];
-    struct text text = {line, 0};
-    size_t n, want_n;
+    static const struct {
+        const char *in, *all, *unknown;
+    } cases[] = {
+        {"ot=th:c", "ot=th:0", ""},
+        {"x=1,ot=th:c,y=2", "ot=th:0,x=1,y=2", "x=1,y=2"},
+        {"x=1,ot=th:fff8", "ot=th:0,x=1", "x=1"},
+        {"ot=rv:0123456789abcd;th:8;zz:1,x=1", "ot=rv:0123456789abcd;th:0;zz:1,x=1",
+         "ot=rv:0123456789abcd;zz:1,x=1"},
+        {"x=1,ot=rv:0123456789abcd", "x=1,ot=rv:0123456789abcd", "x=1,ot=rv:0123456789abcd"},
+        {"not=th:c,ot2=th:c", "not=th:c,ot2=th:c", "not=th:c,ot2=th:c"},
+        {"ot=oth:c", "ot=oth:c", "ot=oth:c"},
+        {"ot=th:", "ot=th:0", ""},
+        {"x=1", "x=1", "x=1"},
+    };
 
-    /* long, short, long, short of 100: the right of the two long ones goes, and that is enough */
-    n = members(line, 1, 200, 0);
-    line[n++] = ',';
-    n += members(line + n, 1, 100, 1);
-    line[n++] = ',';
-    n += members(line + n, 1, 200, 2);
-    line[n++] = ',';
-    n += members(line + n, 1, 100, 3);
-    text.n = n;
-    cr_assert_gt(n, TRACESTATE_MAX);
-    want_n = members(want, 1, 200, 0);
-    want[want_n++] = ',';
-    want_n += members(want + want_n, 1, 100, 1);
-    want[want_n++] = ',';
-    want_n += members(want + want_n, 1, 100, 3);
-    n = tracestate_read(&text, 1, out);
-    cr_expect_eq(n, want_n);
-    cr_expect_eq(memcmp(out, want, want_n), 0, "got %.*s", (int)n, out);
-}
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int all = 0; all < 2; all++) {
+            const char *wanted = all ? cases[i].all : cases[i].unknown;
+            char text[TRACESTATE_MAX];
+            size_t n = strlen(cases[i].in);
 
-/* 9.1: "entries larger than 128 characters long" go first: 128 is none, 129 is one. */
-Test(tracestate, a_member_of_128_bytes_is_not_a_long_one, .timeout = 10)
-{
-    for (int size = 128; size <= 129; size++) {
-        char line[2048], out[TRACESTATE_MAX];
-        struct text text = {line, members(line, 1, size, 0)};
-        size_t n;
-
-        line[text.n++] = ',';
-        text.n += members(line + text.n, 4, 100, 1); /* 128 + 4 * 101: more than 512 */
-        n = tracestate_read(&text, 1, out);
-        if (size == 128) /* none is long: the last one goes */
-            cr_expect_eq(n, 128u + 3 * 101, "got %zu", n);
-        else /* the first one goes, and the rest fits */
-            cr_expect_eq(n, 4u * 101 - 1, "got %zu", n);
-    }
-}
-
-/* 9.1: nothing is left out of a list that fits as it is, long members or not. */
-Test(tracestate, exactly_512_bytes_keep_their_long_members, .timeout = 10)
-{
-    for (int more = 0; more < 2; more++) {
-        char line[1024], out[TRACESTATE_MAX];
-        struct text text = {line, members(line, 1, 200, 0)};
-        size_t n;
-
-        line[text.n++] = ',';
-        text.n += members(line + text.n, 1, 200, 1);
-        line[text.n++] = ',';
-        text.n += members(line + text.n, 1, 512 - 402 + more, 2);
-        n = tracestate_read(&text, 1, out);
-        cr_expect_eq(n, more ? 200u + 1 + 111 : 512u, "got %zu", n);
+            memcpy(text, cases[i].in, n);
+            n = tracestate_set_threshold(text, n, all);
+            cr_expect(n == strlen(wanted) && memcmp(text, wanted, n) == 0, "%s: got '%.*s'",
+                      cases[i].in, (int)n, text);
+        }
     }
 }
 
