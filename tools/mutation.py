@@ -163,7 +163,9 @@ class Finder:
             return
         value = int(m[1], 16) if m[1] else int(m[2], 8) if m[2] else int(m[3])
         form = "0x%x" if m[1] else "0%o" if m[2] else "%d"
-        for other in (value + 1, value - 1):
+        # `return -1`: callers ask whether it is negative, not by how much.
+        failure = self.is_op(i - 1, "-") and self.toks[i - 2].text == "return"
+        for other in (value - 1,) if failure else (value + 1, value - 1):
             if other >= 0:
                 self.add("constant", i, i, form % other + m[4])
 

@@ -51,6 +51,7 @@ def changes(body, kind, names=""):
     ("leave", "if (a) {\nf(a);\nreturn b;\n}\nreturn a;", ["if (a) {\nf(a);\n;\n}\nreturn a;"]),
     ("leave", "goto out;", [";"]),
     ("constant", "x = 7;", ["x = 8;", "x = 6;"]),
+    ("constant", "return -1;", ["return -0;"]),
     ("constant", "x = 0u;", ["x = 1u;"]),
     ("constant", "x = 0xffu;", ["x = 0x100u;", "x = 0xfeu;"]),
     ("constant", "x = 1e3; y = 1.5;", []),

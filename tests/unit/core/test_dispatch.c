@@ -481,6 +481,7 @@ CORE_TEST(at_the_deadline_the_ack_leaves_without_the_late_plugin)
     (void)mailbox_run(&worker.mailbox);
     cr_assert_eq(done, x);
     cr_assert_eq(shared.n_pending, 0);
+    cr_assert_str_eq(ack(x), "b", "a late completion is void");
     exchange_release(&worker, x);
     finish();
 }
@@ -869,6 +870,65 @@ CORE_TEST(budget_that_is_not_used_is_given_back)
     finish();
 }
 
+/* 9.1: what has come back is neither cancelled nor changed any more. */
+CORE_TEST(a_request_that_is_done_is_left_alone)
+{
+    struct spoe_value value = i32(1);
+    struct payload p = {.n = 0};
+    uint64_t stream = 0, frame = 0;
+    int result;
+
+    start(false);
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result); /* handle() has returned SPOE_OK */
+    cr_assert_eq(request_set_var(a.request, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &value),
+                 SPOE_E_STALE);
+    cr_assert_not(request_ids(a.request, &stream, &frame));
+    exchange_release(&worker, x);
+
+    a.result = SPOE_PENDING;
+    x = dispatch(&p, &result);
+    cr_assert(request_ids(a.request, &stream, &frame));
+    cr_assert(stream == 7 && frame == 3);
+    request_complete(a.request, SPOE_OK);
+    cr_assert_not(request_ids(a.request, &stream, &frame));
+    (void)mailbox_run(&worker.mailbox);
+    exchange_cancel(&worker, x, SPOE_CANCEL_CONN_CLOSED);
+    exchange_cancel(&worker, x, SPOE_CANCEL_DEADLINE);
+    cr_assert_eq(a.n_cancels, 0);
+    cr_assert_eq(worker.counters.timeouts, 0);
+    cr_assert_str_eq(ack(x), "a");
+    exchange_release(&worker, x);
+    finish();
+}
+
+/* 9.1: one plugin alone has the same budget as several. */
+CORE_TEST(one_request_may_not_pass_the_budget_piece_by_piece)
+{
+    static char text[300];
+    const struct spoe_value value = {.type = SPOE_T_STR, .u.s = {text, 300}};
+    struct payload p = {.n = 0};
+    int result;
+
+    memset(text, 't', sizeof text);
+    start(false);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert_eq(request_set_var(a.request, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &value),
+                     i < 3 ? SPOE_OK : SPOE_E_TOOBIG, "piece %u", i);
+    cr_assert_eq(worker.counters.truncated_actions, 1);
+    cr_assert_eq(worker.counters.refused_actions, 1);
+    request_complete(a.request, SPOE_OK);
+    (void)mailbox_run(&worker.mailbox);
+    cr_assert_str_eq(ack(x), "avvv");
+    exchange_release(&worker, x);
+    finish();
+}
+
 static char stopped[8];
 
 static spoe_status note_start(void *inst, struct spoe_worker *w, uint32_t index, void **ret)
@@ -910,6 +970,53 @@ CORE_TEST(plugins_are_stopped_in_the_reverse_of_their_order)
     cr_assert_str_eq(stopped, "21");
     worker_core_stop(&worker); /* finds nothing left to stop */
     cr_assert_str_eq(stopped, "21");
+    worker_core_fini(&worker);
+    route_table_free(&routes);
+}
+
+static spoe_status fail_start(void *inst, struct spoe_worker *w, uint32_t index, void **ret)
+{
+    (void)inst;
+    (void)w;
+    (void)index;
+    (void)ret;
+    return SPOE_E_LIMIT;
+}
+
+/* 9.1: which one it was is said, and only what was started is stopped. */
+CORE_TEST(a_plugin_whose_worker_does_not_start_is_named)
+{
+    static char first[] = "1", second[] = "2";
+    static struct spoe_plugin one, two;
+    static struct spoe_instance i1, i2;
+    const char *failed = NULL;
+
+    start(true);
+    one = desc_a;
+    two = desc_b;
+    one.worker_start = note_start;
+    two.worker_start = fail_start;
+    one.worker_stop = two.worker_stop = note_stop;
+    i1 = plugin_a;
+    i2 = plugin_b;
+    i1.desc = &one;
+    i2.desc = &two;
+    i1.inst = first;
+    i2.inst = second;
+    set.plugin[0] = &i1;
+    set.plugin[1] = &i2;
+    cr_assert_neq(worker_core_start(&worker, &failed), 0);
+    cr_assert_str_eq(failed, "b");
+    worker_core_stop(&worker);
+    cr_assert_str_eq(stopped, "1");
+
+    /* Without a worker_start() of its own a plugin gets its instance. */
+    two.worker_start = NULL;
+    cr_assert_eq(worker_core_start(&worker, &failed), 0);
+    cr_assert_eq(worker.wctx[0], first);
+    cr_assert_eq(worker.wctx[1], second);
+    worker_core_stop(&worker);
+    cr_assert_str_eq(stopped, "11");
     worker_core_fini(&worker);
     route_table_free(&routes);
 }

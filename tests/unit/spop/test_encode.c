@@ -171,6 +171,8 @@ Test(spop_encode, agent_disconnect_says_status_and_text, .timeout = 60)
 static size_t put_any(unsigned which, uint8_t *p, size_t cap)
 {
     const struct spoe_value v = spoe_value_str(spoe_str("a value"));
+    const struct spoe_value long_v =
+        spoe_value_str(spoe_str("a value of no less than forty letters as well"));
 
     switch (which) {
     case 0:
@@ -183,6 +185,11 @@ static size_t put_any(unsigned which, uint8_t *p, size_t cap)
         return spop_put_unset_var(p, cap, SPOE_SCOPE_TXN, spoe_str("name"));
     case 4:
         return spop_put_ack_head(p, cap, UINT64_MAX, UINT64_MAX, 1);
+    case 5: /* 9.1: longer than what a short set-var needs at most */
+        return spop_put_set_var(p, cap, SPOE_SCOPE_TXN,
+                                spoe_str("a_name_of_no_less_than_forty_letters_here"), &v);
+    case 6:
+        return spop_put_set_var(p, cap, SPOE_SCOPE_TXN, spoe_str("name"), &long_v);
     default:
         return spop_put_filler(p, cap);
     }
@@ -190,7 +197,7 @@ static size_t put_any(unsigned which, uint8_t *p, size_t cap)
 
 Test(spop_encode, writes_all_or_reports_that_it_does_not_fit, .timeout = 60)
 {
-    for (unsigned which = 0; which <= 5; which++) {
+    for (unsigned which = 0; which <= 7; which++) {
         uint8_t whole[256];
         size_t need = put_any(which, whole, sizeof whole);
 
