@@ -43,7 +43,7 @@ static void on_totals(void *arg)
 {
     const struct run *run = arg;
 
-    totals_log(&run->shared, run->listeners != NULL ? listeners_refused(run->listeners) : 0);
+    totals_log(&run->shared);
 }
 
 static void on_stop(evutil_socket_t fd, short what, void *arg)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
 #include "base/build_info.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -51,6 +52,12 @@ static const struct plain plains[] = {
     PLAIN(misbehaviour, "misbehaviour_total", "Times that a plugin broke the ABI's contract."),
     PLAIN(unknown_frames, "unknown_frames_total", "Frames of an unknown type, skipped."),
     PLAIN(hello_timeouts, "hello_timeouts_total", "Connections without a HELLO in time."),
+    PLAIN(idle_timeouts, "idle_timeouts_total",
+          "Connections closed because no frame had come for idle-timeout."),
+    PLAIN(evicted_connections, "evicted_connections_total",
+          "Connections closed to make a place for another, at max-connections."),
+    PLAIN(discarded_frames, "discarded_frames_total",
+          "Whole frames that had come, and whose connection ended before they were handled."),
     PLAIN(resource_errors, "resource_errors_total", "Times that memory ran out."),
     PLAIN(bytes_in, "received_bytes_total", "Bytes read from HAProxy."),
     PLAIN(bytes_out, "sent_bytes_total", "Bytes written to HAProxy."),
@@ -242,17 +249,19 @@ static void declare_gauges(const struct view *view, struct host_metrics *hm, boo
         hm->connections[i] = series(connections, &value, ok);
     }
     hm->max_connections =
-        gauge(view, "max_connections", "Connections beyond which new ones are closed.", ok);
-    hm->pending = gauge(view, "pending", "Messages in flight in plugins.", ok);
+        gauge(view, "max_connections", "Connections that there may be at a time.", ok);
+    hm->pending = gauge(view, "pending",
+                        "Messages in flight in plugins, without those whose time is over.", ok);
     hm->max_pending =
         gauge(view, "max_pending", "Messages in flight beyond which reading pauses.", ok);
     hm->workers = gauge(view, "workers", "Threads that serve connections.", ok);
     hm->ready = gauge(view, "ready", "1 while the host serves, 0 while it starts or drains.", ok);
     hm->start_time = gauge(view, "start_time_seconds", "When the host started, Unix time.", ok);
     hm->max_open_files = gauge(view, "max_open_files", "Descriptors that the host may have.", ok);
-    hm->refused = series(declare(view, SPOE_METRIC_COUNTER, "refused_connections_total",
-                                 "Connections closed at once, over max-connections.", NULL, ok),
-                         NULL, ok);
+    hm->refused = series(
+        declare(view, SPOE_METRIC_COUNTER, "refused_connections_total",
+                "Connections closed at once, since all others had something to do.", NULL, ok),
+        NULL, ok);
 }
 
 /* ---- collecting -------------------------------------------------------------------------- */
@@ -314,7 +323,9 @@ static void collect(void *arg)
         metric_gauge_set(hm->connections[w],
                          atomic_load(&worker_of(view->shared->workers[w])->n_conns));
     metric_gauge_set(hm->pending, (int64_t)atomic_load(&view->shared->n_pending));
-    metric_counter_set(hm->refused, listeners_refused(view->listeners));
+    metric_counter_set(hm->refused,
+                       atomic_load_explicit(&view->shared->n_refused, memory_order_relaxed));
+    metric_gauge_set(hm->max_connections, listeners_max(view->listeners));
 }
 
 static void set_constants(const struct view *view, const struct host_metrics *hm)

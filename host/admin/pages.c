@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/build_info.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "admin/view.h"
 
@@ -188,8 +189,8 @@ static void put_workers(FILE *out, const struct view *view)
     (void)fprintf(out,
                   "],\n  \"connections\": %" PRIu32 ", \"max_connections\": %" PRIu32
                   ",\n  \"pending\": %zu, \"max_pending\": %" PRIu32 ",\n",
-                  connections, view->conf->max_connections, atomic_load(&view->shared->n_pending),
-                  view->conf->max_pending);
+                  connections, listeners_max(view->listeners),
+                  atomic_load(&view->shared->n_pending), view->conf->max_pending);
 }
 
 static int page_status(void *arg, FILE *out)

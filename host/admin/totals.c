@@ -14,7 +14,7 @@ static void add(const struct counters *from, struct counters *to)
 #undef ADD
 }
 
-void totals_log(const struct host_shared *shared, uint64_t refused_connections)
+void totals_log(const struct host_shared *shared)
 {
     struct counters sum = {0};
     char text[2048];
@@ -29,5 +29,6 @@ void totals_log(const struct host_shared *shared, uint64_t refused_connections)
                               atomic_load_explicit(&sum.name, memory_order_relaxed));
     COUNTERS(PRINT)
 #undef PRINT
-    log_line(SPOE_LOG_INFO, "host", "%s refused_connections=%" PRIu64, text, refused_connections);
+    log_line(SPOE_LOG_INFO, "host", "%s refused_connections=%" PRIu64, text,
+             atomic_load_explicit(&shared->n_refused, memory_order_relaxed));
 }

@@ -8,6 +8,6 @@
 #include "core/dispatch.h"
 
 /** "totals: connections=2 hellos=2 ..."; every counter, also those at 0. Threads: [any] */
-void totals_log(const struct host_shared *shared, uint64_t refused_connections);
+void totals_log(const struct host_shared *shared);
 
 #endif

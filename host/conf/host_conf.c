@@ -33,6 +33,7 @@ enum {
     OPT_PROCESSING_TIMEOUT,
     OPT_MAX_PENDING,
     OPT_HELLO_TIMEOUT,
+    OPT_IDLE_TIMEOUT,
     OPT_SHUTDOWN_TIMEOUT,
     OPT_LOG_LEVEL,
     OPT_LOG_FORMAT,
@@ -94,6 +95,10 @@ const struct spoe_option *const host_options[N_OPTIONS + 1] = {
         OPTION(.type = SPOE_OPT_DURATION, .key = "hello-timeout", .default_text = "5s",
                .env = ENV("SPOE_HELLO_TIMEOUT"), .min = 10 * MS, .max = HOUR,
                .help = "how long a new connection may take to say HELLO"),
+    [OPT_IDLE_TIMEOUT] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "idle-timeout", .default_text = "10m",
+               .env = ENV("SPOE_IDLE_TIMEOUT"), .min = 0, .max = 24 * HOUR,
+               .help = "how long a connection may bring nothing; 0 switches it off"),
     [OPT_SHUTDOWN_TIMEOUT] =
         OPTION(.type = SPOE_OPT_DURATION, .key = "shutdown-timeout", .default_text = "15s",
                .env = ENV("SPOE_SHUTDOWN_TIMEOUT"), .min = 100 * MS, .max = HOUR,
@@ -407,6 +412,7 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
     hc->max_pending = (uint32_t)get_int(&b, OPT_MAX_PENDING);
     hc->processing_timeout_ns = get_int(&b, OPT_PROCESSING_TIMEOUT);
     hc->hello_timeout_ns = get_int(&b, OPT_HELLO_TIMEOUT);
+    hc->idle_timeout_ns = get_int(&b, OPT_IDLE_TIMEOUT);
     hc->shutdown_timeout_ns = get_int(&b, OPT_SHUTDOWN_TIMEOUT);
     hc->log_level = log_level(get_int(&b, OPT_LOG_LEVEL));
     hc->log_format = get_int(&b, OPT_LOG_FORMAT) == 1 ? LOG_JSON : LOG_LOGFMT;

@@ -11,27 +11,30 @@
 
 /* name: meaning */
 #define COUNTERS(X)                                                                                \
-    X(connections)       /* accepted */                                                            \
-    X(hellos)            /* handshakes completed, health checks not among them */                  \
-    X(health_checks)     /* HELLO with healthcheck, answered */                                    \
-    X(frames)            /* whole frames read */                                                   \
-    X(notifies)          /* NOTIFY frames */                                                       \
-    X(messages)          /* messages in them */                                                    \
-    X(unknown_messages)  /* messages that no plugin declares */                                    \
-    X(acks)              /* ACK frames written */                                                  \
-    X(pending)           /* messages for which a plugin answered PENDING */                        \
-    X(timeouts)          /* of those, answered without the plugin at processing-timeout */         \
-    X(handler_errors)    /* messages for which a plugin returned or completed with an error */     \
-    X(bad_types)         /* declared arguments of a type that is not accepted */                   \
-    X(missing_arguments) /* messages not handed over for want of a required argument */            \
-    X(refused_actions)   /* set_var or unset_var that was not taken */                             \
-    X(truncated_actions) /* of those, because the ACK would have passed the frame size */          \
-    X(misbehaviour)      /* plugins that broke the contract */                                     \
-    X(unknown_frames)    /* frames of a type that SPOP does not know, skipped */                   \
-    X(protocol_errors)   /* connections ended by AGENT-DISCONNECT with a code other than 0 */      \
-    X(peer_errors)       /* HAPROXY-DISCONNECT with a code other than 0 */                         \
-    X(hello_timeouts)    /* connections without a HELLO in time */                                 \
-    X(resource_errors)   /* out of memory */                                                       \
+    X(connections)         /* accepted */                                                          \
+    X(hellos)              /* handshakes completed, health checks not among them */                \
+    X(health_checks)       /* HELLO with healthcheck, answered */                                  \
+    X(frames)              /* whole frames read */                                                 \
+    X(notifies)            /* NOTIFY frames */                                                     \
+    X(messages)            /* messages in them */                                                  \
+    X(unknown_messages)    /* messages that no plugin declares */                                  \
+    X(acks)                /* ACK frames written */                                                \
+    X(pending)             /* messages for which a plugin answered PENDING */                      \
+    X(timeouts)            /* of those, answered without the plugin at processing-timeout */       \
+    X(handler_errors)      /* messages for which a plugin returned or completed with an error */   \
+    X(bad_types)           /* declared arguments of a type that is not accepted */                 \
+    X(missing_arguments)   /* messages not handed over for want of a required argument */          \
+    X(refused_actions)     /* set_var or unset_var that was not taken */                           \
+    X(truncated_actions)   /* of those, because the ACK would have passed the frame size */        \
+    X(misbehaviour)        /* plugins that broke the contract */                                   \
+    X(unknown_frames)      /* frames of a type that SPOP does not know, skipped */                 \
+    X(protocol_errors)     /* connections ended by AGENT-DISCONNECT with a code other than 0 */    \
+    X(peer_errors)         /* HAPROXY-DISCONNECT with a code other than 0 */                       \
+    X(hello_timeouts)      /* connections without a HELLO in time */                               \
+    X(idle_timeouts)       /* connections without a frame for idle-timeout */                      \
+    X(evicted_connections) /* closed to make a place for another */                                \
+    X(discarded_frames)    /* whole frames whose connection ended before they were handled */      \
+    X(resource_errors)     /* out of memory */                                                     \
     X(bytes_in)                                                                                    \
     X(bytes_out)
 

@@ -55,6 +55,8 @@ static int call_handler(struct spoe_worker *worker, struct request *request)
     request->pending = true;
     request->exchange->outstanding++;
     worker->n_outstanding++;
+    request->has_place = true;
+    worker->n_places++;
     (void)atomic_fetch_add(&worker->shared->n_pending, 1);
     COUNT(&worker->counters, pending);
     COUNT(request_counters(request), pending);

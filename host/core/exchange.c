@@ -87,6 +87,17 @@ void exchange_drop_actions(struct request *request)
     request->actions_len = 0;
 }
 
+/* A message counts in n_pending no more. */
+static void free_place(struct spoe_worker *worker, struct request *request)
+{
+    if (!request->has_place)
+        return;
+    request->has_place = false;
+    worker->n_places--;
+    worker->freed_places = true;
+    (void)atomic_fetch_sub(&worker->shared->n_pending, 1);
+}
+
 void exchange_on_complete(struct mail *mail)
 {
     struct request *request = container_of(mail, struct request, mail);
@@ -105,7 +116,7 @@ void exchange_on_complete(struct mail *mail)
     }
     request->pending = false;
     worker->n_outstanding--;
-    (void)atomic_fetch_sub(&worker->shared->n_pending, 1);
+    free_place(worker, request);
     if (--exchange->outstanding == 0)
         worker->on_done(worker, exchange);
 }
@@ -165,6 +176,7 @@ void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int3
                 continue;
             }
             r->expired = true;
+            free_place(worker, r);
             COUNT(&worker->counters, timeouts);
             COUNT(request_counters(r), timeouts);
         }
@@ -174,6 +186,15 @@ void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int3
             desc->cancel(worker->wctx[r->target->plugin->index], request_handle(r), why);
             thread_leave();
         }
+    }
+}
+
+void exchange_free_places(struct spoe_worker *worker, struct exchange *exchange)
+{
+    assert(IS(exchange, EXCHANGE_MAGIC));
+    for (struct request *r = exchange->first; r != NULL; r = r->next) {
+        if (r->pending)
+            free_place(worker, r);
     }
 }
 

@@ -72,9 +72,12 @@ size_t exchange_encode(struct spoe_worker *worker, struct exchange *exchange, ui
 
 /**
  * Nobody waits for this exchange any more: cancel what is pending.
- * @param why  SPOE_CANCEL_*; with SPOE_CANCEL_DEADLINE later completions are void
+ * @param why  SPOE_CANCEL_*; with SPOE_CANCEL_DEADLINE later completions are void, and places free
  */
 void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int32_t why);
+
+/** Its time is over: its requests no longer count in n_pending, completed or not. */
+void exchange_free_places(struct spoe_worker *worker, struct exchange *exchange);
 
 /** Free the requests of an exchange that has none outstanding, and the exchange. */
 void exchange_release(struct spoe_worker *worker, struct exchange *exchange);

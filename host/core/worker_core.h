@@ -8,6 +8,7 @@
 #define HOST_CORE_WORKER_CORE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,14 +23,16 @@
 #include "core/request.h"
 #include "core/route.h"
 
-/* What all workers share; constant once they run, but for n_pending. */
+/* What all workers share; constant once they run, but for the atomics. */
 struct host_shared {
     const struct host_conf *conf;
     const struct plugin_set *plugins;
     const struct route_table *routes;
-    _Atomic size_t n_pending; /* messages in flight in plugins, over all workers */
+    /* Messages in flight in plugins, over all workers; without those whose time is over. */
+    _Atomic size_t n_pending;
+    _Atomic uint64_t n_refused; /* connections closed at once, for want of a place */
     struct spoe_worker *workers[HOST_WORKERS_MAX];
-    uint32_t n_workers;
+    _Atomic uint32_t n_workers; /* of them, those that are there */
 };
 
 #define WORKER_CORE_MAGIC MAGIC('W', 'K', 'C', 'O')
@@ -50,6 +53,8 @@ struct spoe_worker {
     struct layout *layouts; /* one per route */
     void *wctx[PLUGINS_MAX];
     size_t n_outstanding; /* messages that plugins have not completed */
+    size_t n_places;      /* of host_shared.n_pending, this worker's */
+    bool freed_places;    /* set when one of them came free; the layer above clears it */
     uint32_t n_started;   /* plugins whose worker_start() succeeded */
     /* Called when the last pending message of an exchange has been completed. */
     exchange_done_fn *on_done;

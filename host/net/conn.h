@@ -2,13 +2,14 @@
 /*
  * host/net/conn.h - one connection from HAProxy: its bytes, its handshake, its frames.
  *
- *   HELLO --HELLO accepted--> OPEN --drain--> DRAINING --nothing in flight--> CLOSING
- *     any error, a health check answered, HAPROXY-DISCONNECT: --> CLOSING
+ *   HELLO --HELLO accepted--> OPEN --drain--> DRAINING --nothing left to do--> CLOSING
+ *     any error, a health check answered, HAPROXY-DISCONNECT, idle for too long: --> CLOSING
  *     end of stream, reset, time-out of CLOSING: --> freed
  *
- * CLOSING has put its last frame (DISCONNECT, or the reply to a health check) into the output;
- * when that is written it shuts its side down and reads to the end, for LINGER_NS at most, so that
- * a reset does not overtake the frame. Threads: the worker's only.
+ * DRAINING handles the frames that had arrived before it, answers what is in flight, and then
+ * closes. CLOSING has put its last frame (DISCONNECT, or the reply to a health check) into the
+ * output; when that is written it shuts its side down and reads to the end, for LINGER_NS at most,
+ * so that a reset does not overtake the frame. Threads: the worker's only.
  */
 #ifndef HOST_NET_CONN_H
 #define HOST_NET_CONN_H
@@ -19,31 +20,37 @@
 
 #include "net/worker.h"
 
-#define CONN_OUTPUT_HIGH ((size_t)256 * 1024) /* bytes of unread output at which reading stops */
 #define CONN_PEER_MAX 64u
-#define CONN_ENGINE_ID_MAX 128u
 
 /** Take an accepted, non-blocking socket; closes it on failure. */
 void conn_create(struct worker *worker, int fd, const char *peer);
 
-/** The ACK of an exchange can leave; the exchange is released. Flushed with the dirty list. */
+/**
+ * Make a place: close, with a DISCONNECT if the peer takes it at once, a connection that is closing
+ * already; else the oldest that has not said HELLO within HELLO_GRACE_NS; else the one that is idle
+ * for longest; else the oldest that has not said HELLO.
+ * @return false: all of them have something to do
+ */
+bool conn_evict(struct worker *worker);
+
+/** The ACK of an exchange can leave; the exchange is released. conn_run_due() sends it. */
 void conn_exchange_done(struct spoe_worker *core, struct exchange *exchange);
 /** processing-timeout has passed: answer without what is still pending. */
-void conn_exchange_expired(struct worker *worker, struct exchange *exchange);
-
+void conn_exchange_expired(struct deadline *deadline, struct worker *worker);
 /** Let go of what messages pinned that were not completed before the worker stopped. [main] */
 void conn_unpin_all(struct worker *worker);
 
-/** Write the output of every connection in the dirty list. */
-void conn_flush_dirty(struct worker *worker);
-/** Go on with the connections that waited for room below max-pending. */
+/** Give a turn to each connection that has something to do. */
+void conn_run_due(struct worker *worker);
+/** Go on with the connections that wait for room below max-pending, as far as there is room. */
 void conn_resume_paused(struct worker *worker);
 
 /** Deadline lists of a worker. */
 void conn_hello_expired(struct deadline *deadline);
+void conn_idle_expired(struct deadline *deadline);
 void conn_linger_expired(struct deadline *deadline);
 
-/** Read what has arrived at each connection, answer it, then go to DRAINING. */
+/** Answer what has arrived at each connection, then close it. */
 void conn_drain_all(struct worker *worker);
 /** Close now. */
 void conn_destroy(struct conn *conn);

@@ -2,15 +2,16 @@
 /* host/net/listener.c - the addresses that HAProxy connects to. */
 #include "net/listener.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "net/conn.h"
 #include "net/sockets.h"
@@ -18,6 +19,15 @@
 #define COMPONENT "listener"
 #define ACCEPT_BURST 64u /* accepted in one turn, so that signals are not starved */
 #define RETRY_MS 100     /* after too many open files */
+#define EVICT_BURST 4u   /* connections that a worker is asked to make a place for at a time */
+#define EVICT_WAIT_MS 1  /* until it has */
+
+/*
+ * Descriptors that connections leave to plugins, exports and the admin endpoint: a quarter of the
+ * limit, within these bounds. A library that gets none may end the process.
+ */
+#define RESERVE_MIN 16u
+#define RESERVE_MAX 256u
 
 struct listener {
     struct listeners *all;
@@ -34,9 +44,10 @@ struct listeners {
     struct event *retry;
     struct worker *workers;
     uint32_t n_workers;
-    bool paused;              /* too many open files */
-    _Atomic uint64_t refused; /* [any] reads */
-    struct log_limit refused_limit, paused_limit, resumed_limit;
+    struct host_shared *shared;
+    _Atomic uint32_t max; /* connections; 0: not known yet. [any] reads */
+    bool paused;          /* too many open files */
+    struct log_limit evict_limit, refused_limit, paused_limit, resumed_limit;
 };
 
 struct listeners *listeners_open(const struct host_conf *conf)
@@ -64,6 +75,54 @@ struct listeners *listeners_open(const struct host_conf *conf)
     return l;
 }
 
+/* The descriptors that are open now. */
+static uint32_t count_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    uint32_t n = 0;
+
+    if (dir == NULL)
+        return 0;
+    while (readdir(dir) != NULL) /* no other thread uses this stream */
+        n++;
+    (void)closedir(dir);
+    return n - 3; /* ".", "..", and the folder's own */
+}
+
+uint32_t listeners_fit(const struct host_conf *conf, uint64_t limit, uint32_t open)
+{
+    uint64_t reserve = limit / 4 < RESERVE_MAX ? limit / 4 : RESERVE_MAX;
+    uint64_t fit;
+
+    if (reserve < RESERVE_MIN)
+        reserve = RESERVE_MIN;
+    fit = limit > open + reserve ? limit - open - reserve : 1;
+    return fit < conf->max_connections ? (uint32_t)fit : conf->max_connections;
+}
+
+/* How many connections there may be: as the options say, as far as descriptors go. */
+static void set_max(struct listeners *l)
+{
+    const uint32_t wanted = l->conf->max_connections;
+    struct rlimit limit;
+    uint32_t max = wanted;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        max = listeners_fit(l->conf, limit.rlim_cur, count_descriptors());
+    if (max < wanted)
+        log_line(SPOE_LOG_WARNING, COMPONENT,
+                 "max-connections is %u, but the limit of %llu open files leaves room for %u: "
+                 "raise it (LimitNOFILE=, ulimit -n), or lower max-connections",
+                 wanted, (unsigned long long)limit.rlim_cur, max);
+    atomic_store_explicit(&l->max, max, memory_order_relaxed);
+}
+
+uint32_t listeners_max(const struct listeners *l)
+{
+    return atomic_load_explicit(&l->max, memory_order_relaxed);
+}
+
+/* @param ret_total  connections of all workers. @return the worker with the fewest */
 static struct worker *least_busy(struct listeners *l, uint32_t *ret_total)
 {
     struct worker *best = &l->workers[0];
@@ -82,25 +141,82 @@ static struct worker *least_busy(struct listeners *l, uint32_t *ret_total)
     return best;
 }
 
-static void take(struct listeners *l, int fd, const struct sockaddr *sa, socklen_t len)
+/* What becomes of the next connection. */
+enum plan { PLAN_TAKE, PLAN_EVICT, PLAN_REFUSE, PLAN_WAIT };
+
+/*
+ * The worker that has the oldest connection of a kind, at least since `since_ns`. *busy is set
+ * where there is one, but its worker makes EVICT_BURST places already.
+ */
+static struct worker *with_oldest(struct listeners *l, enum worker_evictable kind, int64_t since_ns,
+                                  bool *busy)
+{
+    struct worker *best = NULL;
+
+    for (uint32_t i = 0; i < l->n_workers; i++) {
+        struct worker *worker = &l->workers[i];
+        int64_t ns = atomic_load_explicit(&worker->oldest_ns[kind], memory_order_relaxed);
+
+        if (ns == 0 || ns > since_ns)
+            continue;
+        if (atomic_load(&worker->n_evicting) >= EVICT_BURST) {
+            *busy = true;
+            continue;
+        }
+        since_ns = ns;
+        best = worker;
+    }
+    return best;
+}
+
+/* All places are taken: who can make one? In the order of conn_evict(). */
+static enum plan plan_eviction(struct listeners *l, struct worker **ret)
+{
+    bool busy = false;
+
+    *ret = with_oldest(l, EVICT_LINGERING, INT64_MAX, &busy);
+    if (*ret == NULL)
+        *ret = with_oldest(l, EVICT_WITHOUT_HELLO, clock_mono_ns() - HELLO_GRACE_NS, &busy);
+    if (*ret == NULL)
+        *ret = with_oldest(l, EVICT_IDLE, INT64_MAX, &busy);
+    if (*ret == NULL)
+        *ret = with_oldest(l, EVICT_WITHOUT_HELLO, INT64_MAX, &busy);
+    if (*ret != NULL)
+        return PLAN_EVICT;
+    return busy ? PLAN_WAIT : PLAN_REFUSE;
+}
+
+static enum plan plan(struct listeners *l, struct worker **ret)
+{
+    uint32_t total;
+
+    *ret = least_busy(l, &total);
+    if (total < listeners_max(l))
+        return PLAN_TAKE;
+    return plan_eviction(l, ret);
+}
+
+static void take(struct listeners *l, int fd, const struct sockaddr *sa, socklen_t len,
+                 struct worker *worker, bool evict)
 {
     char peer[CONN_PEER_MAX];
-    const int on = 1;
-    uint32_t total;
-    struct worker *worker = least_busy(l, &total);
 
-    if (total >= l->conf->max_connections) {
-        (void)atomic_fetch_add_explicit(&l->refused, 1, memory_order_relaxed);
-        log_limited(&l->refused_limit, SPOE_LOG_WARNING, COMPONENT,
-                    "max-connections (%u) reached, closing a new connection",
-                    l->conf->max_connections);
-        (void)close(fd);
-        return;
-    }
+    if (evict)
+        log_limited(&l->evict_limit, SPOE_LOG_WARNING, COMPONENT,
+                    "max-connections (%u) reached, closing the one that is idle for longest",
+                    listeners_max(l));
     if (sa->sa_family != AF_UNIX)
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        sockets_tune(fd);
     sockets_name(sa, len, peer, sizeof peer);
-    worker_adopt(worker, fd, peer);
+    worker_adopt(worker, fd, peer, evict);
+}
+
+static void refuse(struct listeners *l, int fd)
+{
+    (void)atomic_fetch_add(&l->shared->n_refused, 1);
+    log_limited(&l->refused_limit, SPOE_LOG_WARNING, COMPONENT,
+                "max-connections (%u) reached, closing a new connection", listeners_max(l));
+    (void)close(fd);
 }
 
 static void set_accepting(struct listeners *l, bool on)
@@ -113,17 +229,23 @@ static void set_accepting(struct listeners *l, bool on)
     }
 }
 
+/* The backlog waits. */
+static void accept_later(struct listeners *l, int ms)
+{
+    const struct timeval tv = {0, ms * 1000L};
+
+    set_accepting(l, false);
+    (void)evtimer_add(l->retry, &tv);
+}
+
 /* Too many open files, or no memory for a socket: the backlog waits, until it is empty again. */
 static void pause_accepting(struct listeners *l, int error)
 {
-    const struct timeval tv = {0, RETRY_MS * 1000L};
-
     if (!l->paused)
         log_limited(&l->paused_limit, SPOE_LOG_WARNING, COMPONENT,
                     "accept: %s, new connections wait", strerror(error));
     l->paused = true;
-    set_accepting(l, false);
-    (void)evtimer_add(l->retry, &tv);
+    accept_later(l, RETRY_MS);
 }
 
 /* Nobody waits any more. */
@@ -143,24 +265,36 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 static void on_accept(evutil_socket_t fd, short what, void *arg)
 {
     struct listener *s = arg;
+    struct listeners *l = s->all;
 
     (void)what;
     for (unsigned i = 0; i < ACCEPT_BURST; i++) {
         struct sockaddr_storage address = {0};
         socklen_t len = sizeof address;
-        int accepted =
-            accept4(fd, (struct sockaddr *)(void *)&address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        struct worker *worker;
+        const enum plan next = plan(l, &worker);
+        int accepted;
 
+        if (next == PLAN_WAIT) {
+            accept_later(l, EVICT_WAIT_MS);
+            return;
+        }
+        accepted =
+            accept4(fd, (struct sockaddr *)(void *)&address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (accepted < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-                pause_accepting(s->all, errno);
-            else if (errno == EAGAIN && s->all->paused)
-                resume_accepting(s->all);
+                pause_accepting(l, errno);
+            else if (errno == EAGAIN && l->paused)
+                resume_accepting(l);
             return; /* else a connection that was gone again */
         }
         if (s->socket->path != NULL)
             address.ss_family = AF_UNIX;
-        take(s->all, accepted, (const struct sockaddr *)(const void *)&address, len);
+        if (next == PLAN_REFUSE)
+            refuse(l, accepted);
+        else
+            take(l, accepted, (const struct sockaddr *)(const void *)&address, len, worker,
+                 next == PLAN_EVICT);
     }
 }
 
@@ -170,6 +304,7 @@ int listeners_start(struct listeners *l, struct event_base *base, struct worker 
     l->base = base;
     l->workers = workers;
     l->n_workers = n_workers;
+    l->shared = workers[0].core.shared;
     l->retry = evtimer_new(base, on_retry, l);
     if (l->retry == NULL)
         goto nomem;
@@ -183,6 +318,7 @@ int listeners_start(struct listeners *l, struct event_base *base, struct worker 
         s->has_event = true;
         log_line(SPOE_LOG_INFO, COMPONENT, "listening on %s", s->socket->name);
     }
+    set_max(l);
     return 0;
 nomem:
     log_line(SPOE_LOG_ERR, COMPONENT, "out of memory");
@@ -207,9 +343,4 @@ void listeners_close(struct listeners *l)
         return;
     listeners_stop(l);
     free(l);
-}
-
-uint64_t listeners_refused(const struct listeners *l)
-{
-    return atomic_load_explicit(&l->refused, memory_order_relaxed);
 }

@@ -49,6 +49,12 @@ bool sockets_check(const struct host_listen *listen, const char *component);
 /** Close them and remove our socket files, unless somebody has replaced them. */
 void sockets_close(struct sockets *sockets);
 
+/**
+ * Set what an accepted TCP connection needs: answers leave at once, and a peer that is gone without
+ * a word is noticed, idle within 90 s, with an answer on its way within 30.
+ */
+void sockets_tune(int fd);
+
 /** An address as it is logged; "unix" for a socket file's. */
 void sockets_name(const struct sockaddr *sa, socklen_t len, char *ret, size_t size);
 

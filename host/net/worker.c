@@ -2,6 +2,7 @@
 /* host/net/worker.c - one thread with its event loop and its connections. */
 #include "net/worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,14 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "net/conn.h"
+
+#define CLOSE_TIMER_MAX_NS (3600 * NS_PER_S) /* libevent's timers take no years */
+
+static struct worker *check(struct worker *worker)
+{
+    assert(IS(worker, WORKER_MAGIC));
+    return worker;
+}
 
 static void set_phase(struct worker *worker, enum worker_phase phase)
 {
@@ -49,6 +58,8 @@ bool worker_wait(struct worker *worker, enum worker_phase phase, int64_t deadlin
     return reached;
 }
 
+static void end_turn(struct worker *worker);
+
 /* ---- timers ---- */
 
 void worker_arm_pending(struct worker *worker)
@@ -66,7 +77,7 @@ void worker_arm_pending(struct worker *worker)
 
 static void on_pending_timer(evutil_socket_t fd, short what, void *arg)
 {
-    struct worker *worker = arg;
+    struct worker *worker = check(arg);
     int64_t now = clock_mono_ns();
     struct deadline *due;
     uint64_t count;
@@ -75,80 +86,151 @@ static void on_pending_timer(evutil_socket_t fd, short what, void *arg)
     (void)!read(fd, &count, sizeof count);
     worker->pending_timer_set = false;
     while ((due = deadline_pop(&worker->pending, now)) != NULL)
-        conn_exchange_expired(worker, container_of(due, struct exchange, deadline));
-    conn_flush_dirty(worker);
+        conn_exchange_expired(due, worker);
+    end_turn(worker);
     worker_arm_pending(worker);
 }
 
 void worker_arm_close(struct worker *worker)
 {
-    const struct deadline *hello = TAILQ_FIRST(&worker->hello);
-    const struct deadline *linger = TAILQ_FIRST(&worker->linger);
+    const struct deadline *first[] = {TAILQ_FIRST(&worker->hello), TAILQ_FIRST(&worker->idle),
+                                      TAILQ_FIRST(&worker->linger)};
     int64_t at_ns = INT64_MAX, wait;
     struct timeval tv;
 
-    if (hello != NULL)
-        at_ns = hello->at_ns;
-    if (linger != NULL && linger->at_ns < at_ns)
-        at_ns = linger->at_ns;
-    if (worker->close_timer_set || at_ns == INT64_MAX)
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
+        if (first[i] != NULL && first[i]->at_ns < at_ns)
+            at_ns = first[i]->at_ns;
+    }
+    /* One that is set too early looks again. */
+    if (at_ns == INT64_MAX || (worker->close_at_ns != 0 && worker->close_at_ns <= at_ns))
         return;
     wait = at_ns - clock_mono_ns();
     if (wait < 0)
         wait = 0;
-    /* Look again at least every LINGER_NS: a shorter deadline may join while this one is armed. */
-    if (wait > LINGER_NS)
-        wait = LINGER_NS;
+    if (wait > CLOSE_TIMER_MAX_NS)
+        wait = CLOSE_TIMER_MAX_NS;
     tv.tv_sec = wait / NS_PER_S;
     tv.tv_usec = (wait % NS_PER_S) / 1000 + 1;
-    worker->close_timer_set = evtimer_add(worker->close_timer, &tv) == 0;
+    if (evtimer_add(worker->close_timer, &tv) == 0)
+        worker->close_at_ns = at_ns;
 }
 
 static void on_close_timer(evutil_socket_t fd, short what, void *arg)
 {
-    struct worker *worker = arg;
+    struct worker *worker = check(arg);
     int64_t now = clock_mono_ns();
     struct deadline *due;
 
     (void)fd;
     (void)what;
-    worker->close_timer_set = false;
+    worker->close_at_ns = 0;
     while ((due = deadline_pop(&worker->linger, now)) != NULL)
         conn_linger_expired(due);
     while ((due = deadline_pop(&worker->hello, now)) != NULL)
         conn_hello_expired(due);
+    while ((due = deadline_pop(&worker->idle, now)) != NULL)
+        conn_idle_expired(due);
     worker_arm_close(worker);
+}
+
+void worker_arm_due(struct worker *worker)
+{
+    const struct timeval now = {0, 0};
+
+    if (!evtimer_pending(worker->due_timer, NULL))
+        (void)evtimer_add(worker->due_timer, &now);
+}
+
+static void on_due_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    conn_run_due(check(arg));
+}
+
+/* ---- room below max-pending ---- */
+
+static bool is_room(const struct host_shared *shared)
+{
+    return atomic_load(&shared->n_pending) < shared->conf->max_pending;
+}
+
+bool worker_has_room(struct worker *worker)
+{
+    const struct host_shared *shared = worker->core.shared;
+
+    if (is_room(shared))
+        return true;
+    /* First say that we wait, then look again: who frees a place does it the other way round. */
+    atomic_store(&worker->room, ROOM_WANTED);
+    return is_room(shared);
+}
+
+/* Wake the next worker that waits for room. @return false: none does */
+static bool give_room(struct worker *worker)
+{
+    const struct host_shared *shared = worker->core.shared;
+    const uint32_t n = atomic_load(&shared->n_workers);
+    const uint64_t one = 1;
+
+    for (uint32_t i = 1; i < n; i++) {
+        struct worker *other = worker_of(shared->workers[(worker->core.index + i) % n]);
+        int wanted = ROOM_WANTED;
+
+        if (atomic_compare_exchange_strong(&other->room, &wanted, ROOM_GIVEN)) {
+            (void)!write(other->core.mailbox.fd, &one, sizeof one);
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Places below max-pending came free here, or another worker says that some are. Where others wait
+ * as well they and our own connections take turns. Those are left waiting only while a message of
+ * ours is in flight, since its end brings us back here: no worker depends on that another turns.
+ */
+static void share_room(struct worker *worker)
+{
+    const struct host_shared *shared = worker->core.shared;
+
+    if (!is_room(shared))
+        return;
+    if (!worker->gave_room && worker->core.n_places > 0 && give_room(worker)) {
+        worker->gave_room = true;
+        return;
+    }
+    worker->gave_room = false;
+    conn_resume_paused(worker);
+    while (is_room(shared) && give_room(worker))
+        ;
+}
+
+/* The last of each turn in which messages ended. */
+static void end_turn(struct worker *worker)
+{
+    int given = ROOM_GIVEN;
+    bool room = worker->core.freed_places;
+
+    worker->core.freed_places = false;
+    room |= atomic_compare_exchange_strong(&worker->room, &given, ROOM_ENOUGH);
+    conn_run_due(worker);
+    if (room)
+        share_room(worker);
+    worker_check_drained(worker);
 }
 
 /* ---- mail ---- */
 
-/* Messages in flight may have ended: wake every worker that waits for room. */
-static void share_room(struct worker *worker)
-{
-    struct host_shared *shared = worker->core.shared;
-
-    if (atomic_load(&shared->n_pending) >= shared->conf->max_pending)
-        return;
-    for (uint32_t i = 0; i < shared->n_workers; i++) {
-        struct worker *other = worker_of(shared->workers[i]);
-        const uint64_t one = 1;
-
-        if (other != worker && atomic_load(&other->wants_room))
-            (void)!write(other->core.mailbox.fd, &one, sizeof one);
-    }
-    conn_resume_paused(worker);
-}
-
 static void on_mail(evutil_socket_t fd, short what, void *arg)
 {
-    struct worker *worker = arg;
+    struct worker *worker = check(arg);
 
     (void)fd;
     (void)what;
     (void)mailbox_run(&worker->core.mailbox);
-    conn_flush_dirty(worker);
-    share_room(worker);
-    worker_check_drained(worker);
+    end_turn(worker);
 }
 
 /* A socket on its way to its worker. */
@@ -156,35 +238,51 @@ struct adoption {
     struct mail mail;
     struct worker *worker;
     int fd;
+    bool evict;
     char peer[CONN_PEER_MAX];
 };
 
+static void refuse(struct worker *worker, int fd)
+{
+    (void)close(fd);
+    (void)atomic_fetch_sub(&worker->n_conns, 1);
+}
+
 static void run_adoption(struct mail *mail)
 {
-    struct adoption *adoption = (struct adoption *)(void *)mail;
+    struct adoption *adoption = container_of(mail, struct adoption, mail);
+    struct worker *worker = check(adoption->worker);
 
-    if (adoption->worker->phase >= WORKER_DRAINING) { /* only this thread writes it */
-        (void)close(adoption->fd);
-        (void)atomic_fetch_sub(&adoption->worker->n_conns, 1);
+    if (adoption->evict)
+        (void)atomic_fetch_sub(&worker->n_evicting, 1);
+    if (worker->phase >= WORKER_DRAINING) { /* only this thread writes it */
+        refuse(worker, adoption->fd);
+    } else if (adoption->evict && !conn_evict(worker)) {
+        (void)atomic_fetch_add(&worker->core.shared->n_refused, 1);
+        refuse(worker, adoption->fd);
     } else {
-        conn_create(adoption->worker, adoption->fd, adoption->peer);
+        conn_create(worker, adoption->fd, adoption->peer);
     }
     free(adoption);
 }
 
-void worker_adopt(struct worker *worker, int fd, const char *peer)
+void worker_adopt(struct worker *worker, int fd, const char *peer, bool evict)
 {
     struct adoption *adoption = calloc(1, sizeof *adoption);
 
-    (void)atomic_fetch_add(&worker->n_conns, 1);
+    (void)atomic_fetch_add(&check(worker)->n_conns, 1);
+    if (evict)
+        (void)atomic_fetch_add(&worker->n_evicting, 1);
     if (adoption != NULL) {
-        *adoption = (struct adoption){.mail = {.run = run_adoption}, .worker = worker, .fd = fd};
+        *adoption = (struct adoption){
+            .mail = {.run = run_adoption}, .worker = worker, .fd = fd, .evict = evict};
         (void)snprintf(adoption->peer, sizeof adoption->peer, "%s", peer);
         if (mailbox_put(&worker->core.mailbox, &adoption->mail))
             return;
     }
-    (void)atomic_fetch_sub(&worker->n_conns, 1);
-    (void)close(fd);
+    if (evict)
+        (void)atomic_fetch_sub(&worker->n_evicting, 1);
+    refuse(worker, fd);
     free(adoption);
 }
 
@@ -194,6 +292,15 @@ struct order {
     struct worker *worker;
 };
 
+static struct worker *take_order(struct mail *mail)
+{
+    struct order *order = container_of(mail, struct order, mail);
+    struct worker *worker = check(order->worker);
+
+    free(order);
+    return worker;
+}
+
 static void send_order(struct worker *worker, mail_fn *run)
 {
     struct order *order = malloc(sizeof *order);
@@ -202,18 +309,29 @@ static void send_order(struct worker *worker, mail_fn *run)
         log_line(SPOE_LOG_ERR, "host", "worker %u: out of memory at shutdown", worker->core.index);
         return;
     }
-    *order = (struct order){.mail = {.run = run}, .worker = worker};
+    *order = (struct order){.mail = {.run = run}, .worker = check(worker)};
     if (!mailbox_put(&worker->core.mailbox, &order->mail))
         free(order);
 }
 
+static void run_quiesce(struct mail *mail)
+{
+    struct worker *worker = take_order(mail);
+
+    if (worker->phase == WORKER_RUNNING)
+        set_phase(worker, WORKER_QUIESCING);
+}
+
+void worker_quiesce(struct worker *worker)
+{
+    send_order(worker, run_quiesce);
+}
+
 static void run_drain(struct mail *mail)
 {
-    struct order *order = (struct order *)(void *)mail;
-    struct worker *worker = order->worker;
+    struct worker *worker = take_order(mail);
 
-    free(order);
-    if (worker->phase != WORKER_RUNNING)
+    if (worker->phase != WORKER_RUNNING && worker->phase != WORKER_QUIESCING)
         return;
     set_phase(worker, WORKER_DRAINING);
     conn_drain_all(worker);
@@ -234,11 +352,10 @@ void worker_check_drained(struct worker *worker)
 
 static void run_stop(struct mail *mail)
 {
-    struct order *order = (struct order *)(void *)mail;
+    struct worker *worker = take_order(mail);
 
-    order->worker->stopping = true;
-    (void)event_base_loopbreak(order->worker->base);
-    free(order);
+    worker->stopping = true;
+    (void)event_base_loopbreak(worker->base);
 }
 
 void worker_stop(struct worker *worker)
@@ -285,14 +402,17 @@ static int init_events(struct worker *worker)
 
     if (config == NULL)
         return -1;
-    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    /* epoll, whatever the environment says: connections are edge-triggered. */
+    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+    (void)event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE);
     worker->base = event_base_new_with_config(config);
     event_config_free(config);
     worker->pending_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (worker->base == NULL || worker->pending_timer < 0)
         return -1;
     worker->close_timer = evtimer_new(worker->base, on_close_timer, worker);
-    if (worker->close_timer == NULL ||
+    worker->due_timer = evtimer_new(worker->base, on_due_timer, worker);
+    if (worker->close_timer == NULL || worker->due_timer == NULL ||
         event_assign(&worker->mail_event, worker->base, worker->core.mailbox.fd,
                      EV_READ | EV_PERSIST, on_mail, worker) != 0 ||
         event_assign(&worker->pending_event, worker->base, worker->pending_timer,
@@ -306,15 +426,17 @@ int worker_init(struct worker *worker, struct host_shared *shared, uint32_t inde
 {
     pthread_condattr_t attr;
 
+    worker->magic = WORKER_MAGIC;
     worker->pending_timer = -1;
     if (worker_core_init(&worker->core, shared, index, conn_exchange_done) != 0) {
         log_line(SPOE_LOG_ERR, "host", "worker %u: %s", index, strerror(errno));
         return -1;
     }
     TAILQ_INIT(&worker->conns);
-    TAILQ_INIT(&worker->dirty);
+    TAILQ_INIT(&worker->due);
     TAILQ_INIT(&worker->paused);
     TAILQ_INIT(&worker->hello);
+    TAILQ_INIT(&worker->idle);
     TAILQ_INIT(&worker->linger);
     TAILQ_INIT(&worker->pending);
     (void)pthread_condattr_init(&attr);
@@ -349,6 +471,8 @@ void worker_fini(struct worker *worker)
         (void)pthread_join(worker->thread, NULL);
     if (worker->close_timer != NULL)
         event_free(worker->close_timer);
+    if (worker->due_timer != NULL)
+        event_free(worker->due_timer);
     if (worker->base != NULL) {
         (void)event_del(&worker->mail_event);
         (void)event_del(&worker->pending_event);

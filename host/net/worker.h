@@ -16,8 +16,9 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
-#include "base/clock.h"
+#include "base/container_of.h"
 #include "base/deadline.h"
+#include "base/magic.h"
 #include "core/dispatch.h"
 #include "net/block.h"
 #include "net/peers.h"
@@ -30,38 +31,62 @@ enum worker_phase {
     WORKER_STARTING,
     WORKER_FAILED, /* a plugin's worker_start() failed; the thread has ended */
     WORKER_RUNNING,
-    WORKER_DRAINING, /* finishing what is in flight */
-    WORKER_DRAINED,  /* no connection and no message left */
-    WORKER_STOPPED   /* the plugins' worker_stop() was called; the thread has ended */
+    WORKER_QUIESCING, /* connections are served, health checks are told to go elsewhere */
+    WORKER_DRAINING,  /* finishing what is in flight */
+    WORKER_DRAINED,   /* no connection and no message left */
+    WORKER_STOPPED    /* the plugins' worker_stop() was called; the thread has ended */
 };
 
+/* Connections that have nothing to do, and may go when all places are taken. */
+enum worker_evictable {
+    EVICT_LINGERING,     /* have been told to go */
+    EVICT_WITHOUT_HELLO, /* have not said HELLO */
+    EVICT_IDLE,
+    N_EVICTABLE
+};
+
+/* Whether a worker waits for room below max-pending. */
+enum worker_room { ROOM_ENOUGH, ROOM_WANTED, ROOM_GIVEN };
+
+#define WORKER_MAGIC MAGIC('W', 'O', 'R', 'K')
+
 struct worker {
-    struct spoe_worker core; /* first */
+    struct spoe_worker core;
+    uint32_t magic;
     pthread_t thread;
     bool has_thread;
     struct event_base *base;
     struct event mail_event, pending_event;
-    struct event *close_timer;
+    struct event *close_timer, *due_timer;
     int pending_timer; /* timerfd: libevent's own timers are too coarse for processing-timeout */
-    bool pending_timer_set, close_timer_set;
+    bool pending_timer_set;
+    int64_t close_at_ns; /* when close_timer is due; 0: it is not set */
     struct block_pool blocks;
     struct conn_list conns;
-    struct conn_list dirty;       /* to be flushed at the end of this turn */
+    struct conn_list due;         /* have something to do in this turn, or the next */
     struct conn_list paused;      /* wait for room below max-pending */
     struct deadline_list hello;   /* connections without HELLO, hello-timeout */
+    struct deadline_list idle;    /* those with it, by their last frame, idle-timeout */
     struct deadline_list linger;  /* connections told to go, LINGER_NS */
     struct deadline_list pending; /* exchanges that plugins have not answered */
     struct peers peers;           /* of connections whose HELLO was accepted; [any] reads */
-    _Atomic uint32_t n_conns;     /* also those on their way here; [any] */
-    _Atomic bool wants_room;      /* paused is not empty; [any] */
-    const char *failed_plugin;    /* WORKER_FAILED */
+    _Atomic uint32_t
+        n_evicting; /* of those on their way, the ones that another has to go for; [any] */
+    _Atomic uint32_t n_conns; /* also those on their way here; [any] */
+    _Atomic int64_t
+        oldest_ns[N_EVICTABLE]; /* deadline of the first of each, 0: none; [any] reads */
+    _Atomic int room;           /* enum worker_room; [any] */
+    bool gave_room;             /* the last room that came free went to another worker */
+    const char *failed_plugin;  /* WORKER_FAILED */
     bool stopping;
     pthread_mutex_t lock; /* phase */
     pthread_cond_t changed;
     enum worker_phase phase;
 };
 
-#define LINGER_NS NS_PER_S /* for the peer to read our DISCONNECT and close */
+#define HELLO_GRACE_NS INT64_C(1000000000) /* an honest peer's HELLO has come after that */
+#define LINGER_NS INT64_C(1000000000)      /* for the peer to read our DISCONNECT and close */
+#define WORKER_NEVER_NS (INT64_MAX / 4)    /* a time-out that is switched off, from now */
 
 /** Make all that it has, but for its thread. [main] @return 0; -1 with a reason logged */
 int worker_init(struct worker *worker, struct host_shared *shared, uint32_t index);
@@ -71,8 +96,13 @@ int worker_start(struct worker *worker);
 bool worker_wait(struct worker *worker, enum worker_phase phase, int64_t deadline_mono_ns);
 enum worker_phase worker_get_phase(struct worker *worker);
 
-/** Hand over an accepted socket. Never fails: what cannot be taken is closed. [any] */
-void worker_adopt(struct worker *worker, int fd, const char *peer);
+/**
+ * Hand over an accepted socket. Never fails: what cannot be taken is closed.
+ * @param evict  all places are taken: close another connection for it, or refuse it. [any]
+ */
+void worker_adopt(struct worker *worker, int fd, const char *peer, bool evict);
+/** Go on serving, but refuse health checks, so that HAProxy turns elsewhere. [any] */
+void worker_quiesce(struct worker *worker);
 /** Finish what is in flight, then tell every peer and close. [any] */
 void worker_drain(struct worker *worker);
 /** Close what is left, call worker_stop() of the plugins, end the thread. [any] */
@@ -80,16 +110,27 @@ void worker_stop(struct worker *worker);
 /** Join the thread and free everything. No plugin may run any more. [main] */
 void worker_fini(struct worker *worker);
 
-/* For conn.c. */
+/* For the connections. */
+
 /** Arm the timers after something was added to a list. */
 void worker_arm_pending(struct worker *worker);
 void worker_arm_close(struct worker *worker);
+/** Have conn_run_due() called in the next turn of the event loop. */
+void worker_arm_due(struct worker *worker);
+/** Whether there is room below max-pending. Where not, the worker is woken when there is. */
+bool worker_has_room(struct worker *worker);
 /** A connection is gone: maybe the drain is over. */
 void worker_check_drained(struct worker *worker);
 
+/** The end has begun. */
+static inline bool worker_is_leaving(const struct worker *worker)
+{
+    return worker->phase >= WORKER_QUIESCING; /* only this thread writes it */
+}
+
 static inline struct worker *worker_of(struct spoe_worker *core)
 {
-    return (struct worker *)(void *)core;
+    return container_of(core, struct worker, core);
 }
 
 #endif

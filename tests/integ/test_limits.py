@@ -2,6 +2,7 @@
 """Bounds: peers that do not read, connections, open files, times to say hello."""
 
 import os
+import resource
 import select
 import time
 
@@ -68,54 +69,129 @@ def test_a_peer_that_never_reads_does_not_hinder_the_end(start, connect):
     assert host.terminate() == 0
 
 
-def test_connections_beyond_the_limit_are_closed(start, connect):
-    host = start("slots", args=["--max-connections", "2", "--workers", "2"])
-    first, second = connect(host), connect(host)
-    first.hello(), second.hello()
+def totals(host):
+    """The counters in the last line of a host that has ended."""
+    return {k: int(v) for k, v in (
+        pair.split("=") for pair in host.wait_line(r'totals: ([^"]*)').group(1).split())}
+
+
+def test_the_longest_idle_connection_makes_a_place(start, connect):
+    """1.4: all places are taken, by connections that have nothing to do."""
+    host = start("slots", args=["--max-connections", "3", "--workers", "2"])
+    first, second, third = connect(host), connect(host), connect(host)
+    first.hello(), second.hello(), third.hello()
+    first.ask("slots", {"text": "x"})  # so now it is the second one
+    fourth = connect(host)
+    fourth.hello()
+    assert fourth.ask("slots", {"text": "z"}).variables["slot0"] == "z"
+    assert second.recv_disconnect().code == 13
+    host.wait_line(r"level=warning .*max-connections \(3\)")
+    for client in (first, third, fourth):
+        assert client.ask("slots", {"text": "x"}).variables["slot0"] == "x"
+    assert host.terminate() == 0
+    assert (totals(host)["evicted_connections"], totals(host)["refused_connections"]) == (1, 0)
+
+
+def test_a_connection_with_something_to_do_is_not_closed_for_another(start, connect):
+    """1.4, 2.10: then the new one is refused, and counted."""
+    host = start("pending", args=["--max-connections", "2", "--workers", "2",
+                                  "--processing-timeout", "60s"])
+    clients = [connect(host), connect(host)]
+    for i, client in enumerate(clients):
+        client.hello()
+        client.notify([("pending", {"key": f"k{i}", "mode": "hold"})])
+        host.wait_line(f"waits key=k{i}")
     assert connect(host).recv_frame() is None
     host.wait_line(r"level=warning .*max-connections")
-    for client in (first, second):
+    clients[0].notify([("pending-release", {"key": "k0"})])
+    answers = [clients[0].recv_ack(), clients[0].recv_ack()]
+    assert {"pending": "k0"} in [ack.variables for ack in answers]
+    connect(host).hello()
+    assert clients[0].recv_disconnect().code == 13
+    clients[1].notify([("pending-release", {"key": "k1"})])
+    answers = [clients[1].recv_ack(), clients[1].recv_ack()]
+    assert {"pending": "k1"} in [ack.variables for ack in answers]
+    assert host.terminate() == 0
+    assert (totals(host)["evicted_connections"], totals(host)["refused_connections"]) == (1, 1)
+
+
+def test_silent_connections_shut_nobody_out(start, connect):
+    """A5 (1.4): all but one place taken by connections that said HELLO and nothing else; HAProxy
+    needs many more."""
+    host = start("slots", args=["--max-connections", "200", "--workers", "2"])
+    silent = [connect(host) for _ in range(199)]
+    for client in silent:
+        client.hello()
+    clients = [connect(host) for _ in range(50)]
+    for client in clients:
+        client.hello()
+    for client in clients:
         assert client.ask("slots", {"text": "x"}).variables["slot0"] == "x"
-    first.close()
-
-    def another():
-        client = connect(host)
-        try:
-            client.hello()
-        except (BadFrame, OSError):
-            return None  # the host has not seen the first one go yet
-        return client
-
-    client = wait_until(another, "room for another connection")
-    assert client.ask("slots", {"text": "z"}).variables["slot0"] == "z"
     assert host.terminate() == 0
 
 
-def test_too_many_open_files_delays_accepting_and_recovers():
-    """The host raises its soft limit to the hard one, so the hard one is lowered here."""
-    argv = ["prlimit", "--nofile=48:48", host_binary(), *host_args("slots"), "--workers", "1",
-            "--listen", "127.0.0.1:0"]
-    with Proc(argv, name="spoe-host", env=clean_env()) as host:
+def limited_host(files, *args):
+    """A host that may have so many descriptors: it raises its soft limit to the hard one."""
+    argv = ["prlimit", f"--nofile={files}:{files}", host_binary(), *host_args("slots"),
+            "--listen", "127.0.0.1:0", *args]
+    return Proc(argv, name="spoe-host", env=clean_env())
+
+
+def test_connections_leave_descriptors_for_others():
+    """2.10: the start says both numbers, and connections never take the rest."""
+    with limited_host(256, "--workers", "1", "--max-connections", "2000") as host:
         port = int(host.wait_line(r"listening on 127\.0\.0\.1:(\d+)").group(1))
+        said = host.wait_line(r"level=warning .*max-connections is 2000, .* of 256 open files "
+                              r"leaves room for (\d+)")
+        room = int(said.group(1))
         host.wait_line("ready")
-        clients = [Client(port) for _ in range(60)]
+        own = len(os.listdir(f"/proc/{host.pid}/fd"))
+        assert room == 256 - own - 64
+        clients = []
         try:
-            host.wait_line(r"open files")
-            for client in clients[:5]:
-                client.hello()
+            for _ in range(400):
+                clients.append(Client(port))
+                clients[-1].hello()
+            for client in clients[-room:]:
                 client.ask("slots", {"text": "x"})
-            for client in clients[:40]:
-                client.close()  # each makes room for one that waits, and for no other
-            for client in clients[40:]:
-                client.hello()
-                client.ask("slots", {"text": "x"})
-            host.wait_line("accepting again")
-            assert host.count(r"open files") == 1, "one line, however often it was tried"
-            assert host.count("accepting again") == 1
+            assert len(os.listdir(f"/proc/{host.pid}/fd")) <= 256 - 64
+            assert host.count("open files") == 1
         finally:
             for client in clients:
                 client.close()
         assert host.terminate() == 0
+
+
+def test_no_warning_where_descriptors_go_round(start):
+    """2.10"""
+    host = start("slots", args=["--max-connections", "10"])
+    assert host.count("max-connections") == 0
+
+
+def test_too_many_open_files_delays_accepting_and_recovers(start, connect):
+    """Something else than connections has taken them; who connects waits."""
+    host = start("slots", args=["--workers", "1"])
+    limit = resource.prlimit(host.pid, resource.RLIMIT_NOFILE)
+    now = len(os.listdir(f"/proc/{host.pid}/fd"))
+    resource.prlimit(host.pid, resource.RLIMIT_NOFILE, (now + 5, limit[1]))
+    clients = [connect(host) for _ in range(20)]
+    host.wait_line(r"open files")
+    for client in clients[:5]:
+        client.hello()
+        client.ask("slots", {"text": "x"})
+    for client in clients[:5]:
+        client.close()  # each makes room for one that waits, and for no other
+    for client in clients[5:10]:
+        client.hello()
+        client.ask("slots", {"text": "x"})
+    assert host.count("accepting again") == 0
+    resource.prlimit(host.pid, resource.RLIMIT_NOFILE, limit)
+    for client in clients[10:]:
+        client.hello()
+    host.wait_line("accepting again")
+    assert host.count(r"open files") == 1, "one line, however often it was tried"
+    assert host.count("accepting again") == 1
+    assert host.terminate() == 0
 
 
 def test_soft_limit_of_open_files_is_raised():

@@ -81,7 +81,7 @@ def test_numbers_are_those_of_the_totals(start, connect):
     renamed = {"bytes_in": "received_bytes", "bytes_out": "sent_bytes"}
     host = start("slots", "pending", env=ON)
     with connect(host) as client:
-        client.hello()
+        client.hello(max_frame_size=20000)
         client.ask("slots", {"text": 7})  # of a wrong type
         client.ask("pending", {})  # without its required argument
         client.ask("pending", {"key": "x" * 17000, "mode": "inline"})
@@ -180,11 +180,18 @@ def test_timeouts_errors_and_refused_actions(start, connect):
 
 
 def test_refused_connections(start, connect):
-    host = start("slots", env=ON, args=["--max-connections", "1"])
+    """1.4: one without anything to do makes a place; where none does, the new one is refused."""
+    host = start("pending", env=ON, args=["--max-connections", "1", "--processing-timeout", "60s"])
     connect(host).hello()
+    client = connect(host)
+    client.hello()
+    client.notify([("pending", {"key": "k", "mode": "hold"})])
+    host.wait_line("waits key=k")
     assert connect(host).recv_frame() is None
     families = admin.metrics(host)
     assert families["spoe_host_refused_connections_total"].value() == 1
+    assert families["spoe_host_evicted_connections_total"].value() == 1
+    assert families["spoe_host_max_connections"].value() == 1
 
 
 def test_a_plugins_metrics(start, connect):

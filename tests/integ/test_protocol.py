@@ -365,10 +365,39 @@ def test_unknown_frame_types_are_skipped(client):
     assert slots(client.ask("slots", {"text": "x"}))[0] == "x"
 
 
-def test_a_frame_above_the_agreed_size_is_taken_up_to_our_own(client):
-    """HAProxy 3.1 sends such frames (its commit ce8c2d359)."""
-    big = "y" * 100_000
-    assert client.ask("slots", {"text": "x", "blob": Typed(STR, big)}).variables["slot0"] == "x"
+@pytest.mark.parametrize("size", [256, 16380, 100_000])
+def test_no_frame_is_larger_than_agreed(host, connect, size):
+    """1.5, A4: error 3, at the first byte too many and as soon as the length says so."""
+    whole = frame(NOTIFY, message("slots", {"text": "x", "blob": b""}), FIN, 1, 1)
+    for over in (0, 1):
+        client = connect(host)
+        client.hello(max_frame_size=size)
+        # A varint for the blob's length takes 1 byte up to 239, then 2, then 3.
+        more = size - (len(whole) - 4)
+        more -= 0 if more < 240 else 1 if more < 2288 + 1 else 2
+        data = frame(NOTIFY, message("slots", {"text": "x", "blob": bytes(more + over)}), FIN, 1, 1)
+        assert len(data) - 4 == size + over
+        client.send(data if not over else data[:4])
+        if over:
+            assert client.recv_disconnect().code == 3
+        else:
+            assert client.recv_ack().variables["slot0"] == "x"
+    still_serves(host)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_frame_before_hello_is_16_kib_at_most(host, connect, over):
+    """1.5: before anything is agreed to."""
+    client = connect(host)
+    short = len(hello_frame(more=[("filler", "")])) - 4
+    data = hello_frame(more=[("filler", "x" * (16384 - short - 2 + over))])
+    assert len(data) - 4 == 16384 + over
+    client.send(data)
+    if over:
+        assert client.recv_disconnect().code == 3
+    else:
+        client.recv_hello()
+    still_serves(host)
 
 
 @pytest.mark.parametrize("data", [

@@ -75,6 +75,7 @@ Test(host_conf, has_the_documented_defaults)
     cr_assert_eq(hc.processing_timeout_ns, 10 * MS);
     cr_assert_eq(hc.max_pending, 10000);
     cr_assert_eq(hc.hello_timeout_ns, 5000 * MS);
+    cr_assert_eq(hc.idle_timeout_ns, 600000 * MS); /* 1.4 */
     cr_assert_eq(hc.shutdown_timeout_ns, 15000 * MS);
     cr_assert_eq(hc.log_level, SPOE_LOG_INFO);
     cr_assert_eq(hc.log_format, LOG_LOGFMT);
@@ -96,6 +97,7 @@ Test(host_conf, has_the_documented_names)
         {"processing-timeout", "SPOE_PROCESSING_TIMEOUT", "10ms"},
         {"max-pending", "SPOE_MAX_PENDING", "10000"},
         {"hello-timeout", "SPOE_HELLO_TIMEOUT", "5s"},
+        {"idle-timeout", "SPOE_IDLE_TIMEOUT", "10m"},
         {"shutdown-timeout", "SPOE_SHUTDOWN_TIMEOUT", "15s"},
         {"log-level", "SPOE_LOG_LEVEL", "info"},
         {"log-format", "SPOE_LOG_FORMAT", "logfmt"},
