@@ -312,6 +312,207 @@ Test(metrics, names_follow_the_rules)
     (void)must(&d);
 }
 
+static void collect_gauge(void *arg)
+{
+    metric_gauge_add(arg, 1);
+}
+
+/* 9.1: each unit that is not a base unit, alone and before _total. */
+Test(metrics, every_other_unit_is_refused)
+{
+    static const char *const units[] = {
+        "ns",        "us",        "ms",        "nanoseconds", "microseconds", "milliseconds",
+        "minutes",   "hours",     "days",      "kb",          "mb",           "gb",
+        "kilobytes", "megabytes", "gigabytes", "bits",        "percent"};
+    char name[64];
+
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        struct spoe_metric_decl d = decl(SPOE_METRIC_GAUGE, name);
+
+        (void)snprintf(name, sizeof name, "x_%s", units[i]);
+        refused(&d, "base unit");
+        (void)snprintf(name, sizeof name, "%s", units[i]); /* no unit, a word */
+        (void)must(&d);
+        d.type = SPOE_METRIC_COUNTER;
+        (void)snprintf(name, sizeof name, "x_%s_total", units[i]);
+        refused(&d, "base unit");
+    }
+}
+
+/* 9.1: what is exactly at a limit is taken. */
+Test(metrics, declarations_at_their_limits_are_taken)
+{
+    static const char *const eight[] = {"a", "b", "c", "d", "e", "f", "g", "h", NULL};
+    static char name[METRIC_LABEL_MAX + 2];
+    static const char *const one[] = {name, NULL};
+    static double bounds[SPOE_METRIC_BOUNDS_MAX];
+    struct spoe_metric_decl d = decl(SPOE_METRIC_GAUGE, "x");
+    struct spoe_span values[SPOE_METRIC_LABELS_MAX];
+    char wide[SPOE_METRIC_VALUE_MAX];
+
+    d.labels = eight;
+    d.max_series = SPOE_METRIC_SERIES_MAX;
+    memset(wide, '"', sizeof wide); /* each is printed as two */
+    for (size_t i = 0; i < SPOE_METRIC_LABELS_MAX; i++)
+        values[i] = (struct spoe_span){wide, sizeof wide};
+    cr_assert_not_null(metric_series(must(&d), values));
+    (void)scrape();
+    cr_assert_eq(strcspn(strchr(page, '{'), "}"),
+                 1 + 8 * (strlen("a=\"\"") + 2 * SPOE_METRIC_VALUE_MAX) + 7);
+
+    d = decl(SPOE_METRIC_GAUGE, "y");
+    d.labels = one;
+    memset(name, 'n', sizeof name - 1);
+    refused(&d, "label");
+    name[METRIC_LABEL_MAX] = '\0';
+    (void)must(&d);
+
+    d = decl(SPOE_METRIC_HISTOGRAM, "z");
+    for (unsigned i = 0; i < SPOE_METRIC_BOUNDS_MAX; i++)
+        bounds[i] = i;
+    d.bounds = bounds;
+    d.n_bounds = SPOE_METRIC_BOUNDS_MAX;
+    metric_observe(metric_series(must(&d), NULL), SPOE_METRIC_BOUNDS_MAX);
+    has("spoe_t_z_bucket{le=\"63\"} 0\nspoe_t_z_bucket{le=\"+Inf\"} 1\n");
+    d.name = "without_bounds";
+    d.bounds = NULL;
+    refused(&d, "bounds");
+}
+
+/* 9.1 */
+Test(metrics, a_family_has_a_hundred_series_where_it_does_not_say)
+{
+    static const char *const labels[] = {"v", NULL};
+    struct spoe_metric_decl c = decl(SPOE_METRIC_COUNTER, "many_total");
+    struct spoe_metric_family *family;
+    char text[16];
+
+    c.labels = labels;
+    family = must(&c);
+    for (int i = 0; i < 102; i++) {
+        const struct spoe_span value = {text, (size_t)snprintf(text, sizeof text, "%d", i)};
+
+        metric_counter_add(metric_series(family, &value), 1);
+    }
+    has("spoe_t_many_total{v=\"99\"} 1\nspoe_t_many_total{v=\"other\"} 2\n");
+    cr_assert_null(strstr(page, "v=\"100\""));
+}
+
+/* 9.1 */
+Test(metrics, a_histogram_with_labels_has_them_before_its_bounds)
+{
+    static const double bounds[] = {0.5};
+    static const char *const labels[] = {"v", "w", NULL};
+    const struct spoe_span values[] = {spoe_str("a"), spoe_str("b")};
+    struct spoe_metric_decl h = decl(SPOE_METRIC_HISTOGRAM, "wait_seconds");
+
+    h.bounds = bounds;
+    h.n_bounds = 1;
+    h.labels = labels;
+    metric_observe(metric_series(must(&h), values), 0.5);
+    same("# HELP spoe_t_wait_seconds A help.\n"
+         "# TYPE spoe_t_wait_seconds histogram\n"
+         "spoe_t_wait_seconds_bucket{v=\"a\",w=\"b\",le=\"0.5\"} 1\n"
+         "spoe_t_wait_seconds_bucket{v=\"a\",w=\"b\",le=\"+Inf\"} 1\n"
+         "spoe_t_wait_seconds_sum{v=\"a\",w=\"b\"} 0.5\n"
+         "spoe_t_wait_seconds_count{v=\"a\",w=\"b\"} 1\n");
+}
+
+static unsigned countdown; /* the allocation that fails; 0: none (--wrap, see CMakeLists.txt) */
+
+static bool fails(void)
+{
+    return countdown > 0 && --countdown == 0;
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return fails() ? NULL : __real_aligned_alloc(alignment, size);
+}
+
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+char *__wrap_strdup(const char *text)
+{
+    return fails() ? NULL : __real_strdup(text);
+}
+
+/* 9.1: the n-th allocation fails, for every n: the family or series is not there, the others are.
+ */
+Test(metrics, where_memory_is_short_there_is_no_family)
+{
+    static const double bounds[] = {1};
+    static const char *const labels[] = {"v", NULL};
+    static const struct callee mine = {"mine", NULL};
+    struct spoe_metric_decl h = decl(SPOE_METRIC_HISTOGRAM, "x"),
+                            c = decl(SPOE_METRIC_COUNTER, "y_total");
+    const struct spoe_span value = spoe_str("a");
+    struct spoe_metric_family *family = NULL;
+    struct spoe_metric *series = NULL;
+    const char *wrong;
+    spoe_status status;
+
+    h.bounds = bounds;
+    h.n_bounds = 1;
+    h.labels = labels;
+    for (unsigned n = 1;; n++) {
+        countdown = n;
+        status = metrics_declare(metrics, "spoe_t_", &h, &family, &wrong);
+        if (countdown != 0)
+            break;
+        cr_assert_eq(status, SPOE_E_NOMEM, "allocation %u", n);
+        cr_assert_null(family);
+        same("");
+    }
+    countdown = 0;
+    cr_assert_eq(status, SPOE_OK);
+    for (unsigned n = 1; series == NULL; n++) {
+        countdown = n;
+        series = metric_series(family, NULL);
+        cr_assert_eq(series == NULL, countdown == 0, "allocation %u", n);
+    }
+    for (unsigned n = 1; n <= 3; n++) {
+        countdown = n;
+        cr_assert_eq(metric_series(family, &value), series,
+                     "what has no series of its own is other");
+    }
+    countdown = 0;
+    metric_observe(metric_series(family, &value), 2);
+    has("spoe_t_x_count{v=\"a\"} 1\n");
+    /* A family without labels has its series at once; what fails once is tried once more. */
+    for (unsigned n = 1; n <= 3; n++) {
+        countdown = n;
+        status = metrics_declare(metrics, "spoe_t_", &c, &family, &wrong);
+        if (n == 3)
+            break;
+        cr_assert_eq(status, SPOE_E_NOMEM, "allocation %u", n);
+        cr_assert_null(strstr(scrape(), "y_total"));
+    }
+    cr_assert_eq(status, SPOE_OK);
+    countdown = 1;
+    cr_assert_eq(metrics_add_collector(metrics, &mine, collect_gauge, NULL), SPOE_E_NOMEM);
+    countdown = 1;
+    cr_assert_null(metrics_create());
+    countdown = 0;
+    has("spoe_t_y_total 0\n");
+}
+
 Test(metrics, declarations_are_checked)
 {
     static const char *const upper[] = {"Code", NULL}, *const le[] = {"le", NULL};
@@ -353,11 +554,6 @@ Test(metrics, declarations_are_checked)
     d.n_bounds = SPOE_METRIC_BOUNDS_MAX + 1;
     refused(&d, "bounds");
     same("");
-}
-
-static void collect_gauge(void *arg)
-{
-    metric_gauge_add(arg, 1);
 }
 
 Test(metrics, collects_while_the_owner_is_on)

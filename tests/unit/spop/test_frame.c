@@ -125,6 +125,21 @@ Test(spop_frame, head_cut_at_every_byte_is_invalid, .timeout = 60)
     }
 }
 
+/* 9.1 */
+Test(spop_frame, each_bit_of_a_length_has_its_place, .timeout = 60)
+{
+    for (unsigned bit = 0; bit < 32; bit++) {
+        const uint32_t want = UINT32_C(1) << bit;
+        uint8_t bytes[5] = {0, 0, 0, 0, 0xaa};
+
+        cr_expect_eq(wire_put_be32(bytes, want), bytes + 4);
+        for (unsigned i = 0; i < 4; i++)
+            cr_expect_eq(bytes[i], i == 3 - bit / 8 ? 1u << bit % 8 : 0u, "bit %u byte %u", bit, i);
+        cr_expect_eq(bytes[4], 0xaa);
+        cr_expect_eq(wire_load_be32(bytes), want);
+    }
+}
+
 Test(spop_notify, messages_and_arguments_are_walked, .timeout = 60)
 {
     struct spop_cursor c = cursor_of(notify + 12, NOTIFY_WHOLE - 12);
