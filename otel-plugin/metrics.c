@@ -22,6 +22,8 @@ enum family {
     QUEUED,
     EXPORTED,
     LOST,
+    UNSAMPLED,
+    DISCARDED,
     BATCHES,
     RETRIES,
     WARNINGS,
@@ -30,8 +32,11 @@ enum family {
     EVENTS,
     OPEN,
     OPEN_MAX,
+    OPEN_SPANS,
     QUEUE,
     QUEUE_MAX,
+    QUEUE_BYTES,
+    QUEUE_BYTES_MAX,
     SECONDS,
     N_FAMILIES,
     NOWHERE
@@ -54,11 +59,15 @@ static const struct {
                "without one, or lost at the end of the shutdown.",
                "reason"},
     [SPANS] = {SPOE_METRIC_COUNTER, "spans_opened_total",
-               "Spans opened: server, one per request; client, one per backend message.", "kind"},
+               "Spans made: server, one per request; client, one per backend message.", "kind"},
     [QUEUED] = {SPOE_METRIC_COUNTER, "spans_queued_total", "Ended spans taken by the queue.", NULL},
     [EXPORTED] = {SPOE_METRIC_COUNTER, "spans_exported_total", "Spans that the collector took.",
                   NULL},
-    [LOST] = {SPOE_METRIC_COUNTER, "spans_lost_total", "Ended spans lost, by reason.", "reason"},
+    [LOST] = {SPOE_METRIC_COUNTER, "spans_lost_total", "Spans lost, by reason.", "reason"},
+    [UNSAMPLED] = {SPOE_METRIC_COUNTER, "spans_unsampled_total",
+                   "Spans made for keep-errors whose request did not end in 5xx.", NULL},
+    [DISCARDED] = {SPOE_METRIC_COUNTER, "spans_discarded_total",
+                   "Ended spans that nobody exports, as traces-exporter is none.", NULL},
     [BATCHES] = {SPOE_METRIC_COUNTER, "batches_total", "Batches delivered.", NULL},
     [RETRIES] = {SPOE_METRIC_COUNTER, "export_retries_total",
                  "Export requests sent again after a failure.", NULL},
@@ -72,9 +81,14 @@ static const struct {
                 "What has no metric of its own, by its name in the log's line of totals.", "event"},
     [OPEN] = {SPOE_METRIC_GAUGE, "open_requests", "Requests that wait for their response.", NULL},
     [OPEN_MAX] = {SPOE_METRIC_GAUGE, "max_open_requests", "span-store-max.", NULL},
+    [OPEN_SPANS] = {SPOE_METRIC_GAUGE, "open_spans", "Spans of open requests.", NULL},
     [QUEUE] = {SPOE_METRIC_GAUGE, "queue_spans",
-               "Ended spans that wait, and those in batches under way.", "state"},
+               "Ended spans that wait, those in batches under way, and those in batches that wait "
+               "for their retry.",
+               "state"},
     [QUEUE_MAX] = {SPOE_METRIC_GAUGE, "queue_max_spans", "span-queue-max.", NULL},
+    [QUEUE_BYTES] = {SPOE_METRIC_GAUGE, "queue_bytes", "Bytes of all these spans.", NULL},
+    [QUEUE_BYTES_MAX] = {SPOE_METRIC_GAUGE, "queue_max_bytes", "span-queue-bytes.", NULL},
     [SECONDS] = {SPOE_METRIC_HISTOGRAM, "export_seconds",
                  "How long export requests take, by outcome.", "outcome"},
 };
@@ -105,7 +119,12 @@ static const struct {
     ROW(ended_at_stop, ENDED, "shutdown"),
     ROW(lost_open, ENDED, "lost"),
     ROW(unsampled, SAMPLED, "false"),
-    ROW(dropped, NOWHERE, NULL), /* the exporter has it among the losses */
+    ROW(dropped, NOWHERE, NULL), /* the exporter has these among the losses */
+    ROW(queue_no_memory, NOWHERE, NULL),
+    ROW(still_open, NOWHERE, NULL),
+    ROW(unsampled_spans, UNSAMPLED, NULL),
+    ROW(discarded, DISCARDED, NULL),
+    ROW(passed_over, NOWHERE, NULL), /* among the spans made */
     ROW(attached, SPANS, "client"),
 #undef ROW
 };
@@ -126,8 +145,8 @@ static const struct {
     size_t offset;
     const char *name;
 } losses[] = {
-#define X(name) {offsetof(struct exporter_losses, name), #name},
-    EXPORTER_LOSSES(X)
+#define X(name) {offsetof(struct export_losses, name), #name},
+    EXPORT_LOSSES(X)
 #undef X
 };
 #define N_LOSSES (sizeof losses / sizeof losses[0])
@@ -147,17 +166,29 @@ struct otel_metrics {
     struct spoe_metric *counter[N_COUNTERS], *lost[N_LOSSES], *seconds[N_OUTCOMES];
     struct spoe_metric *spans_server, *sampled, *queued, *exported, *batches, *retries;
     struct spoe_metric *warnings, *attributes_dropped, *events_dropped;
-    struct spoe_metric *open, *open_max, *waiting, *in_flight, *queue_max;
+    struct spoe_metric *open, *open_max, *open_spans;
+    struct spoe_metric *waiting, *in_flight, *parked, *queue_max, *queue_bytes, *queue_bytes_max;
 };
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
 static void collect_export(struct otel_metrics *m)
 {
+    struct span_queue_stats queue;
     struct exporter_stats stats;
-    struct exporter_losses lost;
+    struct export_losses lost;
 
     exporter_get_stats(m->from.exporter, &stats);
+    span_queue_get_stats(m->from.queue, &queue);
+    m->api->counter_set(m->queued, queue.pushed);
+    m->api->gauge_set(m->waiting, (int64_t)queue.waiting);
+    m->api->gauge_set(
+        m->in_flight,
+        (int64_t)(queue.in_flight > stats.parked ? queue.in_flight - stats.parked : 0));
+    m->api->gauge_set(m->parked, (int64_t)stats.parked);
+    m->api->gauge_set(m->queue_max, (int64_t)queue.max);
+    m->api->gauge_set(m->queue_bytes, (int64_t)queue.bytes);
+    m->api->gauge_set(m->queue_bytes_max, (int64_t)queue.bytes_max);
     m->api->counter_set(m->exported, stats.exported);
     m->api->counter_set(m->batches, stats.batches);
     m->api->counter_set(m->retries, stats.retries);
@@ -176,20 +207,16 @@ static void collect_export(struct otel_metrics *m)
 static void collect(void *arg)
 {
     struct otel_metrics *m = arg;
-    struct span_queue_stats queue;
 
     if (m->from.exporter == NULL)
         return; /* the plugin is disabled */
     for (size_t i = 0; i < N_COUNTERS; i++)
         m->api->counter_set(m->counter[i], counters_sum(m->from.counters, counters[i].offset));
-    m->api->counter_set(m->spans_server, COUNTED(m->from.counters, opened));
+    m->api->counter_set(m->spans_server,
+                        COUNTED(m->from.counters, opened) + COUNTED(m->from.counters, passed_over));
     m->api->counter_set(m->sampled, COUNTED(m->from.counters, opened));
     m->api->gauge_set(m->open, (int64_t)store_count(m->from.store));
-    span_queue_get_stats(m->from.queue, &queue);
-    m->api->counter_set(m->queued, queue.pushed);
-    m->api->gauge_set(m->waiting, (int64_t)queue.waiting);
-    m->api->gauge_set(m->in_flight, (int64_t)queue.in_flight);
-    m->api->gauge_set(m->queue_max, (int64_t)queue.max);
+    m->api->gauge_set(m->open_spans, (int64_t)store_span_count(m->from.store));
     collect_export(m);
 }
 
@@ -269,6 +296,10 @@ struct otel_metrics *otel_metrics_create(const struct spoe_host *host, struct sp
     m->open_max = series(api, family[OPEN_MAX], NULL);
     m->waiting = series(api, family[QUEUE], "waiting");
     m->in_flight = series(api, family[QUEUE], "in_flight");
+    m->parked = series(api, family[QUEUE], "parked");
+    m->open_spans = series(api, family[OPEN_SPANS], NULL);
+    m->queue_bytes = series(api, family[QUEUE_BYTES], NULL);
+    m->queue_bytes_max = series(api, family[QUEUE_BYTES_MAX], NULL);
     m->queue_max = series(api, family[QUEUE_MAX], NULL);
     (void)api->collect(self, collect, m);
     return m;

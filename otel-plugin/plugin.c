@@ -2,10 +2,11 @@
 /*
  * otel-plugin/plugin.c - otel.so: the descriptor and the life of an instance.
  *
- *   configure  options            start  store, queue, export thread
+ *   configure  options            start  store, queue, exporter, the evictor's thread
  *   drain      end what is open, flush          stop  join, totals destroy free
  */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,18 +30,101 @@ struct otel {
     struct exporter *exporter;
     struct sink sink;
     struct evictor evictor;
+    pthread_t evict_thread;
+    pthread_mutex_t evict_lock; /* guards what follows */
+    pthread_cond_t evict_changed;
+    bool evicting; /* the thread runs */
+    bool evict_end, evict_drained;
     struct handlers handlers;
     struct context_policy policy;
     struct otel_metrics *metrics; /* NULL: the host has none */
 };
 
-/* At the end of the export: requests that are still open now have lost their spans. */
+/* At the end of the export: spans of requests that are still open are lost. */
 static void count_open(void *arg)
 {
     struct otel *otel = arg;
 
     count(&otel->counters.lost_open, store_count(otel->store));
+    count(&otel->counters.still_open, store_span_count(otel->store));
 }
+
+/* ---- the evictor's thread ------------------------------------------------------------------ */
+
+static void wait_evict(struct otel *otel, int64_t until_ns)
+{
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
+                                   .tv_nsec = (long)(until_ns % 1000000000)};
+
+    if (until_ns == INT64_MAX)
+        (void)pthread_cond_wait(&otel->evict_changed, &otel->evict_lock);
+    else
+        (void)pthread_cond_timedwait(&otel->evict_changed, &otel->evict_lock, &until);
+}
+
+static void *run_evictor(void *arg)
+{
+    struct otel *otel = arg;
+
+    (void)pthread_mutex_lock(&otel->evict_lock);
+    while (!otel->evict_end) {
+        int64_t next;
+
+        (void)pthread_mutex_unlock(&otel->evict_lock);
+        next = evictor_run(&otel->evictor, otel->host->now_mono_ns());
+        (void)pthread_mutex_lock(&otel->evict_lock);
+        if (next == INT64_MAX && !otel->evict_drained) {
+            otel->evict_drained = true;
+            (void)pthread_cond_broadcast(&otel->evict_changed);
+        }
+        if (!otel->evict_end)
+            wait_evict(otel, next);
+    }
+    (void)pthread_mutex_unlock(&otel->evict_lock);
+    return NULL;
+}
+
+static int start_evictor(struct otel *otel)
+{
+    pthread_condattr_t attr;
+
+    (void)pthread_mutex_init(&otel->evict_lock, NULL); /* cannot fail without attributes */
+    if (pthread_condattr_init(&attr) != 0)
+        return -1;
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* Linux has it */
+    (void)pthread_cond_init(&otel->evict_changed, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    if (pthread_create(&otel->evict_thread, NULL, run_evictor, otel) != 0)
+        return -1;
+    (void)pthread_setname_np(otel->evict_thread, "otel-evict"); /* only for ps */
+    otel->evicting = true;
+    return 0;
+}
+
+/* End all that is open, as far as the queue takes it until then. */
+static void drain_evictor(struct otel *otel, int64_t deadline_mono_ns)
+{
+    (void)pthread_mutex_lock(&otel->evict_lock);
+    atomic_store(&otel->evictor.draining, 1);
+    (void)pthread_cond_broadcast(&otel->evict_changed);
+    while (!otel->evict_drained && otel->host->now_mono_ns() < deadline_mono_ns)
+        wait_evict(otel, deadline_mono_ns);
+    (void)pthread_mutex_unlock(&otel->evict_lock);
+}
+
+static void stop_evictor(struct otel *otel)
+{
+    if (!otel->evicting)
+        return;
+    (void)pthread_mutex_lock(&otel->evict_lock);
+    otel->evict_end = true;
+    (void)pthread_cond_broadcast(&otel->evict_changed);
+    (void)pthread_mutex_unlock(&otel->evict_lock);
+    (void)pthread_join(otel->evict_thread, NULL);
+    otel->evicting = false;
+}
+
+/* ---- the life of an instance --------------------------------------------------------------- */
 
 static void destroy(void *inst)
 {
@@ -48,6 +132,7 @@ static void destroy(void *inst)
 
     if (otel == NULL)
         return;
+    stop_evictor(otel);
     exclude_destroy(otel->handlers.exclude);
     store_destroy(otel->store);
     span_queue_destroy(otel->queue);
@@ -112,8 +197,8 @@ static spoe_status start(void *inst)
     }
     span_set_limits(&conf->limits);
     otel->store = store_create(conf->span_store_max, conf->span_ttl_ns);
-    otel->queue =
-        span_queue_create(conf->span_queue_max, conf->exporter.batch_max, conf->exporter.bytes_max);
+    otel->queue = span_queue_create(conf->span_queue_max, conf->span_queue_bytes,
+                                    conf->exporter.batch_max, conf->exporter.bytes_max);
     if (otel->store == NULL || otel->queue == NULL)
         return SPOE_E_NOMEM;
     otel->sink = (struct sink){.queue = otel->queue,
@@ -148,9 +233,15 @@ static spoe_status start(void *inst)
         if (otel->handlers.exclude == NULL)
             return SPOE_E_NOMEM;
     }
-    if (exporter_start(&conf->exporter, otel->queue, evictor_refill, &otel->evictor, otel->host,
-                       otel->self, &otel->exporter) != 0)
+    if (exporter_start(&conf->exporter, otel->queue, otel->host, otel->self, &otel->exporter) != 0)
         return SPOE_E_INTERNAL;
+    if (start_evictor(otel) != 0) {
+        struct exporter_stats stats;
+
+        exporter_stop(otel->exporter, otel->host->now_mono_ns(), &stats);
+        otel->exporter = NULL;
+        return SPOE_E_INTERNAL;
+    }
     otel_metrics_start(otel->metrics,
                        &(struct otel_metrics_source){.counters = &otel->counters,
                                                      .store = otel->store,
@@ -215,15 +306,16 @@ static void drain(void *inst, int64_t deadline_mono_ns)
 
     if (otel->conf.disabled)
         return;
-    atomic_store(&otel->evictor.draining, 1);
+    exporter_begin_flush(otel->exporter, deadline_mono_ns); /* so that the queue has room again */
+    drain_evictor(otel, deadline_mono_ns);
     exporter_flush(otel->exporter, deadline_mono_ns);
 }
 
 /* One line of name=value, every counter that there is. */
 static void log_totals(struct otel *otel, const struct exporter_stats *stats)
 {
-    char text[1024];
-    size_t n = 0;
+    char text[2048] = "totals:"; /* longer than spoe_logf() writes */
+    size_t n = strlen(text);
     const struct {
         const char *name;
         uint64_t value;
@@ -254,7 +346,8 @@ static void log_totals(struct otel *otel, const struct exporter_stats *stats)
             break;
         n += (size_t)more;
     }
-    spoe_logf(otel->host, otel->self, SPOE_LOG_INFO, "totals:%.*s", (int)n, text);
+    if (otel->host->log_enabled(otel->self, SPOE_LOG_INFO))
+        otel->host->log(otel->self, NULL, SPOE_LOG_INFO, (struct spoe_span){text, n});
 }
 
 static void stop(void *inst, int64_t deadline_mono_ns)
@@ -264,6 +357,7 @@ static void stop(void *inst, int64_t deadline_mono_ns)
 
     if (otel->conf.disabled)
         return;
+    stop_evictor(otel);
     exporter_stop(otel->exporter, deadline_mono_ns, &stats);
     otel->exporter = NULL;
     log_totals(otel, &stats);

@@ -37,7 +37,12 @@
     X(refused)           /* requests over span-store-max */                                        \
     X(no_memory)         /* messages without effect for want of memory */                          \
     X(unanswered)        /* answers that did not fit or came too late */                           \
-    X(dropped)           /* spans over span-queue-max */
+    X(dropped)           /* spans over span-queue-max or span-queue-bytes */                       \
+    X(queue_no_memory)   /* ended spans that found no memory on their way into the queue */        \
+    X(passed_over)     /* SERVER spans of requests that were not sampled, made for keep-errors */  \
+    X(unsampled_spans) /* spans of such requests that ended otherwise than in 5xx */               \
+    X(still_open)      /* spans of requests in lost_open */                                        \
+    X(discarded)       /* ended spans that nobody exports: traces-exporter none */
 
 struct counters {
 #define X(name) _Atomic uint64_t name;

@@ -79,6 +79,11 @@ const struct spoe_option *const otel_options[] = {
                .env = ENV("SPAN_QUEUE_MAX"), .env_lenient = ENV("OTEL_BSP_MAX_QUEUE_SIZE"),
                .min = 2, .max = 100000000,
                .help = "ended spans that wait for the collector at most"),
+    /* The least: a span of about 600 kB, the largest that there is, has room. */
+    [OPT_SPAN_QUEUE_BYTES] =
+        OPTION(.type = SPOE_OPT_INT, .key = "span-queue-bytes", .default_text = "67108864",
+               .env = ENV("SPAN_QUEUE_BYTES"), .min = 1048576, .max = INT64_C(68719476736),
+               .help = "bytes of ended spans that wait for the collector at most"),
 
     /* -- how they go there ------------------------------------------------------------------ */
     [OPT_DISABLED] =

@@ -23,6 +23,7 @@
 #include "input/context.h"
 #include "input/exclude.h"
 #include "base/utf8.h"
+#include "otlp/batch.h"
 
 #define SECONDS INT64_C(1000000000)
 #define TEN_YEARS (INT64_C(10) * 365 * 24 * 3600 * SECONDS)
@@ -352,6 +353,36 @@ static void read_exporter(struct reader *r)
     exporter->headers_file = r->conf->headers_file;
 }
 
+/*
+ * What every request says about its sender must leave room for spans: half of a request at least.
+ * To be called when the resource is known.
+ */
+static void check_request_bytes(struct reader *r)
+{
+    const struct exporter_conf *exporter = &r->conf->exporter;
+    const struct batch_resource resource = {.service_name = exporter->service_name,
+                                            .version = exporter->service_version,
+                                            .schema_url = exporter->schema_url,
+                                            .attributes = exporter->resource,
+                                            .n_attributes = exporter->n_resource};
+    struct batch_encoder *encoder = batch_encoder_create(&resource);
+    size_t overhead;
+    char error[128];
+
+    if (encoder == NULL) {
+        r->no_memory = true;
+        return;
+    }
+    overhead = batch_overhead(encoder);
+    batch_encoder_destroy(encoder);
+    if (overhead <= exporter->bytes_max / 2)
+        return;
+    (void)snprintf(error, sizeof error,
+                   "is too little: the resource alone, which is in every request, has %zu bytes",
+                   overhead);
+    (void)reject(r, OPT_REQUEST_BYTES_MAX, error);
+}
+
 /* ---- sampling, propagation, conventions --------------------------------------------------- */
 
 static bool has_ratio(enum sampler_kind kind)
@@ -646,6 +677,7 @@ spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_instance *s
     ret->span_ttl_ns = number(&r, OPT_SPAN_TTL);
     ret->span_store_max = (size_t)number(&r, OPT_SPAN_STORE_MAX);
     ret->span_queue_max = (size_t)number(&r, OPT_SPAN_QUEUE_MAX);
+    ret->span_queue_bytes = (size_t)number(&r, OPT_SPAN_QUEUE_BYTES);
     ret->trust_inbound = (enum trust_inbound)number(&r, OPT_TRUST_INBOUND);
     read_exporter(&r);
     read_sampler(&r);
@@ -655,6 +687,9 @@ spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_instance *s
     read_redaction(&r);
     read_limits(&r);
     read_resource(&r);
+    ret->exporter.schema_url = ret->semconv != SEMCONV_OLD ? BATCH_SCHEMA_URL : NULL;
+    if (!r.no_memory && !r.bad)
+        check_request_bytes(&r);
     checked_text(&r, OPT_EXCLUDE_PATHS, exclude_error, &ret->exclude_paths);
     checked_text(&r, OPT_KNOWN_METHODS, methods_error, &ret->known_methods);
     if (r.no_memory)

@@ -53,6 +53,8 @@ int64_t evictor_run(struct evictor *evictor, int64_t now_mono_ns)
         if (is_sampled(&request)) { /* else whether it ended in an error is not known */
             sink_push(evictor->sink, evictor->writer, end_incomplete(&request));
             count(draining ? &counters->ended_at_stop : &counters->evicted, 1);
+        } else if (request.server != NULL) {
+            count(&counters->unsampled_spans, request.client != NULL ? 2 : 1);
         }
         span_destroy(request.client);
         span_destroy(request.server);

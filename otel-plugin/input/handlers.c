@@ -126,6 +126,8 @@ static void on_request(struct handlers_worker *worker, struct spoe_request *req,
     case STORE_OK:
         if (context_is_sampled(&begun.context))
             COUNT_OWN(worker, opened);
+        else
+            COUNT_OWN(worker, passed_over);
         context_answer(h, req, &begun);
         return; /* the store's now */
     case STORE_DUPLICATE:
@@ -255,6 +257,8 @@ static void on_response(struct handlers_worker *worker, const struct spoe_messag
         export_spans(worker, msg, &request);
     } else if (keep_unsampled(h, &request, &msg->slot[RESPONSE_STATUS])) {
         export_spans(worker, msg, &request);
+    } else {
+        count(&h->counters->unsampled_spans, request.client != NULL ? 2 : 1);
     }
     span_recycle(&worker->spans, request.client);
     span_recycle(&worker->spans, request.server);

@@ -6,8 +6,11 @@ void sink_push(struct sink *sink, struct span_writer *writer, const struct span 
 {
     size_t dropped;
 
-    if (sink->discard)
+    if (sink->discard) {
+        for (const struct span *span = spans; span != NULL; span = span->next)
+            count(&sink->counters->discarded, 1);
         return;
+    }
     switch (span_queue_push(writer, spans, &dropped)) {
     case SPAN_QUEUE_OK:
         break;
@@ -15,7 +18,7 @@ void sink_push(struct sink *sink, struct span_writer *writer, const struct span 
         count(&sink->counters->dropped, dropped);
         break;
     case SPAN_QUEUE_NOMEM:
-        count(&sink->counters->no_memory, dropped);
+        count(&sink->counters->queue_no_memory, dropped);
         break;
     }
 }

@@ -35,7 +35,7 @@ struct shard {
     _Alignas(CACHE_LINE) pthread_mutex_t lock; /* guards the rest */
     struct entry **buckets;
     size_t n_buckets; /* a power of two */
-    size_t n;
+    size_t n, n_spans;
     struct entry *oldest, *newest;
 };
 
@@ -174,6 +174,7 @@ static struct entry *unlink_entry(struct store *store, struct shard *shard, stru
     else
         shard->newest = entry->older;
     shard->n--;
+    shard->n_spans -= (entry->server != NULL ? 1u : 0u) + (entry->client != NULL ? 1u : 0u);
     atomic_fetch_sub_explicit(&store->n, 1, memory_order_relaxed);
     if (entry->server == NULL)
         atomic_fetch_sub_explicit(&store->n_bare, 1, memory_order_relaxed);
@@ -234,6 +235,8 @@ static enum store_result open_entry(struct store *store, const char *key, size_t
         grow(shard);
     if (server == NULL)
         atomic_fetch_add_explicit(&store->n_bare, 1, memory_order_relaxed);
+    else
+        shard->n_spans++;
     unlock(shard);
     return STORE_OK;
 }
@@ -307,6 +310,7 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
         if (entry->last_unix_ns < now_unix_ns)
             entry->last_unix_ns = now_unix_ns;
         entry->client = client;
+        shard->n_spans++;
         *ret_context = client->context;
     }
     unlock(shard);
@@ -388,4 +392,16 @@ int64_t store_next_expiry(struct store *store)
 size_t store_count(struct store *store)
 {
     return atomic_load_explicit(&store->n, memory_order_relaxed);
+}
+
+size_t store_span_count(struct store *store)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < N_SHARDS; i++) {
+        lock(&store->shards[i]);
+        n += store->shards[i].n_spans;
+        unlock(&store->shards[i]);
+    }
+    return n;
 }

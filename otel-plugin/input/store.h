@@ -109,5 +109,7 @@ int64_t store_next_expiry(struct store *store);
 
 /** Open requests. Threads: [any] */
 size_t store_count(struct store *store);
+/** Their spans. Threads: [any] */
+size_t store_span_count(struct store *store);
 
 #endif

@@ -7,6 +7,8 @@
  *     scope_spans, length
  *       scope, length, ...             likewise
  *       spans, length, ...             one after the other, chunk by chunk
+ *       schema_url                     likewise, if there is one
+ *     schema_url                       the same bytes
  */
 #include "otlp/batch.h"
 
@@ -28,17 +30,13 @@ typedef Opentelemetry__Proto__Resource__V1__Resource resource_msg;
 #define RESOURCE_SPANS_RESOURCE 0x0au    /* field 1 */
 #define RESOURCE_SPANS_SCOPE_SPANS 0x12u /* field 2 */
 #define SCOPE_SPANS_SCOPE 0x0au          /* field 1 */
+#define SCHEMA_URL 0x1au                 /* field 3 of ResourceSpans and of ScopeSpans */
 #define FRAMING_MAX 6u                   /* a tag and a length of 32 bits */
 
-struct buffer {
-    uint8_t *p;
-    size_t size;
-};
-
+/* The fields as they stand in every request. */
 struct batch_encoder {
-    struct buffer bytes;       /* the last request */
-    uint8_t *resource, *scope; /* the two fields as they stand in every request */
-    size_t resource_len, scope_len;
+    uint8_t *resource, *scope, *schema; /* schema: NULL where there is none */
+    size_t resource_len, scope_len, schema_len;
 };
 
 static size_t put_framing(uint8_t *p, uint8_t tag, size_t len)
@@ -50,21 +48,6 @@ static size_t put_framing(uint8_t *p, uint8_t tag, size_t len)
         p[n++] = (uint8_t)(len | 0x80);
     p[n++] = (uint8_t)len;
     return n;
-}
-
-/* Room for n bytes; what was there is gone. */
-static int reserve(struct buffer *buffer, size_t n)
-{
-    size_t size = buffer->size + buffer->size / 2;
-
-    if (n <= buffer->size)
-        return 0;
-    if (size < n)
-        size = n;
-    free(buffer->p);
-    buffer->p = malloc(size);
-    buffer->size = buffer->p != NULL ? size : 0;
-    return buffer->p != NULL ? 0 : BATCH_E_NOMEM;
 }
 
 /* ---- what every request says, made once ---------------------------------------------------- */
@@ -162,13 +145,29 @@ static int pack_scope(struct batch_encoder *encoder, const struct batch_resource
     return encoder->scope != NULL ? 0 : BATCH_E_NOMEM;
 }
 
+static int pack_schema(struct batch_encoder *encoder, const char *url)
+{
+    const size_t n = url != NULL ? strlen(url) : 0;
+
+    if (n == 0)
+        return 0;
+    encoder->schema = malloc(FRAMING_MAX + n);
+    if (encoder->schema == NULL)
+        return BATCH_E_NOMEM;
+    encoder->schema_len = put_framing(encoder->schema, SCHEMA_URL, n);
+    memcpy(encoder->schema + encoder->schema_len, url, n);
+    encoder->schema_len += n;
+    return 0;
+}
+
 struct batch_encoder *batch_encoder_create(const struct batch_resource *resource)
 {
     struct batch_encoder *encoder = calloc(1, sizeof *encoder);
 
     if (encoder == NULL)
         return NULL;
-    if (pack_resource(encoder, resource) != 0 || pack_scope(encoder, resource) != 0) {
+    if (pack_resource(encoder, resource) != 0 || pack_scope(encoder, resource) != 0 ||
+        pack_schema(encoder, resource->schema_url) != 0) {
         batch_encoder_destroy(encoder);
         return NULL;
     }
@@ -179,53 +178,93 @@ void batch_encoder_destroy(struct batch_encoder *encoder)
 {
     if (encoder == NULL)
         return;
-    free(encoder->bytes.p);
     free(encoder->resource);
     free(encoder->scope);
+    free(encoder->schema);
     free(encoder);
 }
 
 /* ---- a request ----------------------------------------------------------------------------- */
 
+struct batch *batch_create(void)
+{
+    struct batch *batch = calloc(1, sizeof *batch);
+
+    if (batch != NULL)
+        batch->magic = BATCH_MAGIC;
+    return batch;
+}
+
+void batch_destroy(struct batch *batch)
+{
+    if (batch == NULL)
+        return;
+    assert(batch->magic == BATCH_MAGIC);
+    batch->magic = 0;
+    free(batch->bytes);
+    free(batch);
+}
+
 size_t batch_overhead(const struct batch_encoder *encoder)
 {
-    return (size_t)2 * FRAMING_MAX + encoder->resource_len + encoder->scope_len;
+    return (size_t)2 * FRAMING_MAX + encoder->resource_len + encoder->scope_len +
+           2 * encoder->schema_len;
+}
+
+/* Room for n bytes; what was there is gone. */
+static int reserve(struct batch *batch, size_t n)
+{
+    size_t room = batch->_room + batch->_room / 2;
+
+    if (n <= batch->_room)
+        return 0;
+    if (room < n)
+        room = n;
+    free(batch->bytes);
+    batch->bytes = malloc(room);
+    batch->_room = batch->bytes != NULL ? room : 0;
+    return batch->bytes != NULL ? 0 : BATCH_E_NOMEM;
 }
 
 static uint8_t *put_bytes(uint8_t *p, const uint8_t *from, size_t n)
 {
-    memcpy(p, from, n);
+    if (n > 0)
+        memcpy(p, from, n);
     return p + n;
 }
 
 /* What stands in front of the spans. @return its end */
 static uint8_t *put_head(const struct batch_encoder *encoder, uint8_t *p, size_t spans_len)
 {
-    const size_t in_scope = encoder->scope_len + spans_len;
+    const size_t in_scope = encoder->scope_len + spans_len + encoder->schema_len;
     uint8_t framing[FRAMING_MAX];
     const size_t n = put_framing(framing, RESOURCE_SPANS_SCOPE_SPANS, in_scope);
 
-    p += put_framing(p, REQUEST_RESOURCE_SPANS, encoder->resource_len + n + in_scope);
+    p += put_framing(p, REQUEST_RESOURCE_SPANS,
+                     encoder->resource_len + n + in_scope + encoder->schema_len);
     p = put_bytes(p, encoder->resource, encoder->resource_len);
     p = put_bytes(p, framing, n);
     return put_bytes(p, encoder->scope, encoder->scope_len);
 }
 
-int batch_join(struct batch_encoder *encoder, const struct span_chunk *chunks,
-               const uint8_t **ret_bytes, size_t *ret_size)
+int batch_join(const struct batch_encoder *encoder, const struct span_chunk *chunks,
+               struct batch *batch)
 {
-    size_t len = 0;
     uint8_t *p;
 
-    assert(chunks != NULL);
-    for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next)
-        len += chunk->len;
-    if (reserve(&encoder->bytes, batch_overhead(encoder) + len) != 0)
+    assert(chunks != NULL && batch->magic == BATCH_MAGIC);
+    batch->n = batch->span_bytes = batch->size = 0;
+    for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next) {
+        batch->n += chunk->n;
+        batch->span_bytes += chunk->len;
+    }
+    if (reserve(batch, batch_overhead(encoder) + batch->span_bytes) != 0)
         return BATCH_E_NOMEM;
-    p = put_head(encoder, encoder->bytes.p, len);
+    p = put_head(encoder, batch->bytes, batch->span_bytes);
     for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next)
         p = put_bytes(p, chunk->bytes, chunk->len);
-    *ret_bytes = encoder->bytes.p;
-    *ret_size = (size_t)(p - encoder->bytes.p);
+    p = put_bytes(p, encoder->schema, encoder->schema_len); /* the scope's */
+    p = put_bytes(p, encoder->schema, encoder->schema_len); /* the resource's */
+    batch->size = (size_t)(p - batch->bytes);
     return 0;
 }

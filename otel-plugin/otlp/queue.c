@@ -34,7 +34,7 @@ struct span_writer {
 };
 
 struct span_queue {
-    size_t max, chunk_spans, chunk_bytes;
+    size_t max, bytes_max, chunk_spans, chunk_bytes;
     _Atomic(struct span_writer *) writers; /* it only grows */
     struct span_writer *turn;              /* the consumer's: where it goes on */
     _Atomic uint64_t dropped;
@@ -42,6 +42,7 @@ struct span_queue {
     pthread_cond_t ready;                     /* CLOCK_MONOTONIC */
     bool woken;                               /* span_queue_wake() was called and not yet seen */
     _Alignas(CACHE_LINE) _Atomic size_t used; /* places: waiting and in flight */
+    _Atomic size_t used_bytes;                /* of the spans in them */
     _Atomic size_t waiting;
     _Atomic size_t wanted; /* the consumer sleeps until so many wait; 0: it does not sleep */
     _Atomic size_t in_flight;
@@ -68,7 +69,8 @@ static size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-struct span_queue *span_queue_create(size_t max, size_t batch_max, size_t bytes_max)
+struct span_queue *span_queue_create(size_t max, size_t bytes_max, size_t batch_max,
+                                     size_t batch_bytes_max)
 {
     struct span_queue *queue = aligned_alloc(CACHE_LINE, sizeof *queue);
     pthread_condattr_t attr;
@@ -78,8 +80,9 @@ struct span_queue *span_queue_create(size_t max, size_t batch_max, size_t bytes_
         return NULL;
     *queue = (struct span_queue){
         .max = max,
+        .bytes_max = bytes_max,
         .chunk_spans = batch_max / ((batch_max + SPAN_CHUNK_SPANS - 1) / SPAN_CHUNK_SPANS),
-        .chunk_bytes = min_size(SPAN_CHUNK_BYTES, bytes_max / 4)};
+        .chunk_bytes = min_size(SPAN_CHUNK_BYTES, batch_bytes_max / 4)};
     if (pthread_mutex_init(&queue->lock, NULL) != 0)
         goto free_queue;
     if (pthread_condattr_init(&attr) != 0)
@@ -185,9 +188,12 @@ static struct span_chunk *chunk_for(struct span_writer *writer, size_t n, size_t
     return add_chunk(writer, bytes);
 }
 
-static void put_span(struct span_chunk *chunk, const struct span *span)
+/* @return the bytes written */
+static size_t put_span(struct span_chunk *chunk, const struct span *span)
 {
-    chunk->len += (uint32_t)span_wire_put(span, chunk->bytes + chunk->len);
+    const size_t len = span_wire_put(span, chunk->bytes + chunk->len);
+
+    chunk->len += (uint32_t)len;
     chunk->n++;
     if (span->dropped_attributes > 0 || span->dropped_events > 0) {
         if (chunk->attributes_dropped == 0 && chunk->events_dropped == 0) {
@@ -197,11 +203,12 @@ static void put_span(struct span_chunk *chunk, const struct span *span)
         chunk->attributes_dropped += span->dropped_attributes;
         chunk->events_dropped += span->dropped_events;
     }
+    return len;
 }
 
 /* Write n spans of at most so many bytes while there is memory. @return the number written */
 static size_t write_spans(struct span_writer *writer, const struct span *spans, size_t n,
-                          size_t bytes)
+                          size_t bytes, size_t *ret_bytes)
 {
     const struct span_queue *queue = writer->queue;
     const bool together = n <= queue->chunk_spans && bytes <= queue->chunk_bytes;
@@ -213,7 +220,7 @@ static size_t write_spans(struct span_writer *writer, const struct span *spans, 
             chunk = chunk_for(writer, 1, span_wire_bound(spans));
         if (chunk == NULL)
             break;
-        put_span(chunk, spans);
+        *ret_bytes += put_span(chunk, spans);
         written++;
     }
     return written;
@@ -229,11 +236,34 @@ static void signal_consumer(struct span_queue *queue)
     (void)pthread_cond_signal(&queue->ready); /* cannot fail; not in the lock, which it takes */
 }
 
+static void give_back(struct span_queue *queue, size_t n, size_t bytes)
+{
+    if (n > 0)
+        (void)atomic_fetch_sub_explicit(&queue->used, n, memory_order_relaxed);
+    if (bytes > 0)
+        (void)atomic_fetch_sub_explicit(&queue->used_bytes, bytes, memory_order_relaxed);
+}
+
+/* Places for n spans of so many bytes, or none at all. */
+static bool reserve(struct span_queue *queue, size_t n, size_t bytes)
+{
+    if (atomic_fetch_add_explicit(&queue->used, n, memory_order_relaxed) + n > queue->max) {
+        give_back(queue, n, 0);
+        return false;
+    }
+    if (atomic_fetch_add_explicit(&queue->used_bytes, bytes, memory_order_relaxed) + bytes >
+        queue->bytes_max) {
+        give_back(queue, n, bytes);
+        return false;
+    }
+    return true;
+}
+
 enum span_queue_result span_queue_push(struct span_writer *writer, const struct span *spans,
                                        size_t *ret_n)
 {
     struct span_queue *queue = writer->queue;
-    size_t n = 0, bytes = 0, written, waiting, wanted;
+    size_t n = 0, bytes = 0, used = 0, written, waiting, wanted;
 
     for (const struct span *span = spans; span != NULL; span = span->next) {
         bytes += span_wire_bound(span);
@@ -241,21 +271,19 @@ enum span_queue_result span_queue_push(struct span_writer *writer, const struct 
     }
     assert(n > 0);
     *ret_n = n;
-    if (atomic_fetch_add_explicit(&queue->used, n, memory_order_relaxed) + n > queue->max) {
-        (void)atomic_fetch_sub_explicit(&queue->used, n, memory_order_relaxed);
+    if (!reserve(queue, n, bytes)) {
         (void)atomic_fetch_add_explicit(&queue->dropped, n, memory_order_relaxed);
         return SPAN_QUEUE_FULL;
     }
 
     lock(&writer->lock);
-    written = write_spans(writer, spans, n, bytes);
+    written = write_spans(writer, spans, n, bytes, &used);
     writer->pushed += written;
     waiting = atomic_fetch_add(&queue->waiting, written) + written; /* before they can be taken */
     unlock(&writer->lock);
 
     *ret_n = n - written;
-    if (written < n)
-        (void)atomic_fetch_sub_explicit(&queue->used, n - written, memory_order_relaxed);
+    give_back(queue, n - written, bytes - used); /* the bytes were a bound */
     wanted = atomic_load(&queue->wanted);
     if (wanted != 0 && waiting >= wanted)
         signal_consumer(queue);
@@ -349,13 +377,13 @@ void span_queue_release(struct span_chunk *chunks)
     }
 }
 
-void span_queue_settle(struct span_queue *queue, size_t n)
+void span_queue_settle(struct span_queue *queue, size_t n, size_t bytes)
 {
     const size_t before = atomic_fetch_sub_explicit(&queue->in_flight, n, memory_order_relaxed);
 
     assert(n <= before);
     (void)before;
-    (void)atomic_fetch_sub_explicit(&queue->used, n, memory_order_relaxed);
+    give_back(queue, n, bytes);
 }
 
 size_t span_queue_wait(struct span_queue *queue, size_t want, int64_t deadline_mono_ns)
@@ -382,6 +410,11 @@ size_t span_queue_wait(struct span_queue *queue, size_t want, int64_t deadline_m
     return atomic_load(&queue->waiting);
 }
 
+size_t span_queue_waiting(struct span_queue *queue)
+{
+    return atomic_load(&queue->waiting);
+}
+
 void span_queue_wake(struct span_queue *queue)
 {
     lock(&queue->lock);
@@ -396,6 +429,8 @@ void span_queue_get_stats(struct span_queue *queue, struct span_queue_stats *ret
         .waiting = atomic_load(&queue->waiting),
         .in_flight = atomic_load_explicit(&queue->in_flight, memory_order_relaxed),
         .max = queue->max,
+        .bytes = atomic_load_explicit(&queue->used_bytes, memory_order_relaxed),
+        .bytes_max = queue->bytes_max,
         .dropped = atomic_load_explicit(&queue->dropped, memory_order_relaxed)};
     for (struct span_writer *writer = atomic_load(&queue->writers); writer != NULL;
          writer = writer->next) {

@@ -11,9 +11,9 @@
  * caches, and its memory is the worker's again at once. The export thread only joins chunks, so
  * that it holds up nobody who shares its core. Many writers, one consumer at a time.
  *
- * The cap counts every span from span_queue_push() until span_queue_settle(): those that wait and
- * those in a batch that is being sent or retried. A producer never waits: its writer's mutex is
- * held by the consumer only to unhook chunks.
+ * The caps, one of spans and one of their bytes, count every span from span_queue_push() until
+ * span_queue_settle(): those that wait and those in a batch that is being sent or waits for its
+ * retry. A producer never waits: its writer's mutex is held by the consumer only to unhook chunks.
  */
 #ifndef OTEL_OTLP_QUEUE_H
 #define OTEL_OTLP_QUEUE_H
@@ -27,7 +27,8 @@
 struct span_queue;
 struct span_writer;
 
-#define SPAN_CHUNK_SPANS 64u    /* in a chunk at most */
+#define SPAN_QUEUE_BYTES_MAX ((size_t)64 * 1024 * 1024) /* the cap unless one is configured */
+#define SPAN_CHUNK_SPANS 64u                            /* in a chunk at most */
 #define SPAN_CHUNK_BYTES 65536u /* of a chunk's spans; one span alone may be larger */
 
 /* Spans as elements of ScopeSpans.spans (span_wire.h), one after the other. */
@@ -44,12 +45,15 @@ struct span_chunk {
 };
 
 /**
- * @param max        spans, at least 1
- * @param batch_max  spans of a batch: a chunk has a fraction of them, so that batches come out full
- * @param bytes_max  bytes of a batch, likewise
+ * @param max              spans, at least 1
+ * @param bytes_max        bytes of them
+ * @param batch_max        spans of a batch: a chunk has a fraction of them, so that batches come
+ *                         out full
+ * @param batch_bytes_max  bytes of a batch, likewise
  * @return [own] NULL: out of memory
  */
-struct span_queue *span_queue_create(size_t max, size_t batch_max, size_t bytes_max);
+struct span_queue *span_queue_create(size_t max, size_t bytes_max, size_t batch_max,
+                                     size_t batch_bytes_max);
 /** Free the queue, its writers and what waits in it. No other thread may use it. Takes NULL. */
 void span_queue_destroy(struct span_queue *queue);
 
@@ -72,7 +76,10 @@ enum span_queue_result { SPAN_QUEUE_OK = 0, SPAN_QUEUE_FULL, SPAN_QUEUE_NOMEM };
 enum span_queue_result span_queue_push(struct span_writer *writer, const struct span *spans,
                                        size_t *ret_n);
 
-/** How many spans can still be pushed. Threads: [any]; a hint where others push. */
+/**
+ * How many spans can still be pushed, as far as their number counts. Threads: [any]; a hint where
+ * others push.
+ */
 size_t span_queue_room(struct span_queue *queue);
 
 /**
@@ -88,7 +95,7 @@ struct span_chunk *span_queue_take(struct span_queue *queue, size_t max, size_t 
 void span_queue_release(struct span_chunk *chunks);
 
 /** Spans taken earlier are exported or given up: their places are free. Threads: [any] */
-void span_queue_settle(struct span_queue *queue, size_t n);
+void span_queue_settle(struct span_queue *queue, size_t n, size_t bytes);
 
 /**
  * Wait until at least `want` spans wait, span_queue_wake() is called, or the deadline passes.
@@ -97,12 +104,15 @@ void span_queue_settle(struct span_queue *queue, size_t n);
  * Threads: consumer
  */
 size_t span_queue_wait(struct span_queue *queue, size_t want, int64_t deadline_mono_ns);
+/** How many spans wait. Threads: [any] */
+size_t span_queue_waiting(struct span_queue *queue);
 /** Make span_queue_wait() return now, once. Threads: [any] */
 void span_queue_wake(struct span_queue *queue);
 
 /** Numbers for logs and metrics. Threads: [any]; each for itself is right. */
 struct span_queue_stats {
-    size_t waiting, in_flight, max;
+    size_t waiting, in_flight, max; /* spans */
+    size_t bytes, bytes_max;        /* of those that wait and those in flight */
     uint64_t pushed;
     uint64_t dropped; /* for want of room */
 };

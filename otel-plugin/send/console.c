@@ -20,7 +20,7 @@
 
 #include <spoe/util.h>
 
-#include "send/span_json.h"
+#include "otlp/span_json.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
@@ -94,7 +94,7 @@ static uint64_t count_lines(const char *text, size_t size)
     return n;
 }
 
-static void console_send(struct transport *transport, unsigned lane, const uint8_t *bytes,
+static void console_send(struct transport *transport, unsigned slot, const uint8_t *bytes,
                          size_t size, int64_t deadline_mono_ns, struct transport_result *ret)
 {
     const struct console *console = (const struct console *)transport;
@@ -104,7 +104,7 @@ static void console_send(struct transport *transport, unsigned lane, const uint8
     FILE *out = open_memstream(&text, &text_size);
     int n = -1;
 
-    (void)lane; /* lines go out one after the other */
+    (void)slot; /* lines go out one after the other */
     *ret = (struct transport_result){.outcome = TRANSPORT_NOT_RETRYABLE, .text = "out of memory"};
     if (out != NULL) {
         n = span_json_write(bytes, size, out);

@@ -1,50 +1,109 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/send/exporter.c - start, flush and stop of the export, and its numbers. Its threads
- * are in lanes.c, what they do with a batch in delivery.c.
+ * otel-plugin/send/exporter.c - start, flush and stop of the export, and its numbers. What it does
+ * in between is sender.c's.
  */
-#include "send/exporter_state.h"
+#include "send/exporter.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <spoe/util.h>
 
-#include "otlp/batch.h"
 #include "base/counters.h"
 #include "send/console.h"
-#include "send/lanes.h"
 #include "send/otlp_grpc.h"
 #include "send/otlp_http.h"
+#include "send/sender.h"
+
+#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_S INT64_C(1000000000)
 
 /* Of the time that exporter_stop() has, at most so much is kept for closing the transport. */
 #define CLOSE_RESERVE_NS (1500 * NS_PER_MS)
-/* After a cancel the thread ends at once; so long is waited for it even past the deadline. */
+/* After a cancel the threads end at once; so long is waited for it even past the deadline. */
 #define JOIN_MIN_NS (500 * NS_PER_MS)
 
-/* Wait for `changed` with the lock held. @return false: the deadline has passed */
-static bool wait_changed(struct exporter *ex, int64_t deadline_ns)
+static int64_t min64(int64_t a, int64_t b)
 {
-    struct timespec until = {.tv_sec = (time_t)(deadline_ns / NS_PER_S),
-                             .tv_nsec = (long)(deadline_ns % NS_PER_S)};
-
-    if (deadline_ns <= 0)
-        return false;
-    return pthread_cond_timedwait(&ex->changed, &ex->lock, &until) == 0;
+    return a < b ? a : b;
 }
+
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+void exporter_lock(struct exporter *ex)
+{
+    int rc = pthread_mutex_lock(&ex->lock);
+
+    assert(rc == 0);
+    (void)rc;
+}
+
+void exporter_unlock(struct exporter *ex)
+{
+    int rc = pthread_mutex_unlock(&ex->lock);
+
+    assert(rc == 0);
+    (void)rc;
+}
+
+/* ---- the real surroundings ------------------------------------------------------------------ */
+
+int64_t exporter_clock(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail for this clock */
+    return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+static int64_t real_now(void *arg)
+{
+    (void)arg;
+    return exporter_clock();
+}
+
+static size_t real_wait(void *arg, struct span_queue *queue, size_t want, int64_t deadline_mono_ns)
+{
+    (void)arg;
+    return span_queue_wait(queue, want, deadline_mono_ns);
+}
+
+static uint32_t real_random(void *arg)
+{
+    uint32_t n = UINT32_MAX / 2;
+
+    (void)arg;
+    (void)!getrandom(&n, sizeof n, GRND_NONBLOCK); /* without it: the middle */
+    return n;
+}
+
+static const struct exporter_hooks real_hooks = {
+    .now_mono_ns = real_now, .wait = real_wait, .random = real_random, .tick_ns = 5 * NS_PER_S};
+
+/* ---- start ---------------------------------------------------------------------------------- */
 
 static void destroy(struct exporter *ex)
 {
-    for (unsigned i = 0; i < EXPORTER_CONCURRENCY_MAX; i++)
-        batch_encoder_destroy(ex->lanes[i].encoder);
+    while (ex->idle != NULL) {
+        struct batch *batch = ex->idle;
+
+        ex->idle = batch->next;
+        batch_destroy(batch);
+    }
+    batch_encoder_destroy(ex->encoder);
+    (void)pthread_cond_destroy(&ex->work);
     (void)pthread_cond_destroy(&ex->changed);
     (void)pthread_mutex_destroy(&ex->lock);
-    (void)pthread_mutex_destroy(&ex->chair);
-    reports_fini(&ex->reports);
+    export_log_fini(&ex->log);
     free(ex);
 }
 
@@ -57,10 +116,10 @@ static int init_locks(struct exporter *ex)
         return -1;
     if (pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0)
         goto done;
-    /* A mutex with default attributes cannot fail. */
+    /* With default attributes these cannot fail. */
     (void)pthread_mutex_init(&ex->lock, NULL);
-    (void)pthread_mutex_init(&ex->chair, NULL);
-    reports_init(&ex->reports);
+    (void)pthread_cond_init(&ex->work, NULL);
+    export_log_init(&ex->log);
     rc = pthread_cond_init(&ex->changed, &attr) == 0 ? 0 : -1;
 done:
     (void)pthread_condattr_destroy(&attr); /* cannot fail after init */
@@ -94,13 +153,13 @@ static void set_target(struct exporter *ex)
 }
 
 int exporter_start_with(const struct exporter_conf *conf, struct span_queue *queue,
-                        exporter_refill_fn *refill, void *refill_arg,
                         const struct spoe_host *log_host, struct spoe_instance *log_self,
                         struct transport *transport, const struct exporter_hooks *hooks,
                         struct exporter **ret)
 {
     const struct batch_resource resource = {.service_name = conf->service_name,
                                             .version = conf->service_version,
+                                            .schema_url = conf->schema_url,
                                             .attributes = conf->resource,
                                             .n_attributes = conf->n_resource};
     struct exporter *ex = calloc(1, sizeof *ex);
@@ -109,29 +168,34 @@ int exporter_start_with(const struct exporter_conf *conf, struct span_queue *que
     if (ex == NULL)
         goto stop_transport;
     *ex = (struct exporter){.conf = *conf,
-                            .retry_conf = {.initial_ns = conf->retry_initial_ns,
-                                           .max_ns = conf->retry_max_ns,
-                                           .give_up_ns = conf->retry_give_up_ns},
-                            .hooks = hooks != NULL ? *hooks : exporter_real_hooks,
+                            .hooks = hooks != NULL ? *hooks : real_hooks,
                             .queue = queue,
-                            .refill = refill,
-                            .refill_arg = refill_arg,
                             .transport = transport,
-                            .reports = {.host = log_host, .self = log_self}};
-    ex->reports.target = ex->target;
+                            .log = {.host = log_host, .self = log_self}};
+    ex->log.target = ex->target;
     if (ex->conf.concurrency == 0)
         ex->conf.concurrency = 1;
     if (ex->conf.bytes_max == 0)
         ex->conf.bytes_max = BATCH_BYTES_MAX;
+    ex->schedule.conf = (struct schedule_conf){.concurrency = ex->conf.concurrency,
+                                               .initial_ns = conf->retry_initial_ns,
+                                               .max_ns = conf->retry_max_ns,
+                                               .give_up_ns = conf->retry_give_up_ns};
+    assert(conf->retry_initial_ns > 0 && conf->retry_initial_ns <= conf->retry_max_ns);
     set_target(ex);
     if (init_locks(ex) != 0)
         goto free_exporter;
     ex->first_ns = exporter_now(ex);
-    if (lanes_start(ex, &resource) != 0)
+    ex->encoder = batch_encoder_create(&resource);
+    if (ex->encoder == NULL)
         goto destroy_exporter;
+    if (lanes_start(ex) != 0 || sender_start(ex) != 0)
+        goto join_lanes;
     *ret = ex;
     return 0;
 
+join_lanes:
+    lanes_join(ex);
 destroy_exporter:
     destroy(ex);
     goto stop_transport;
@@ -140,7 +204,7 @@ free_exporter:
 stop_transport:
     if (log_host != NULL)
         spoe_logf(log_host, log_self, SPOE_LOG_ERR, "cannot start the export threads");
-    transport->stop(transport, add_sat(exporter_clock(), CLOSE_RESERVE_NS));
+    transport->stop(transport, exporter_clock() + CLOSE_RESERVE_NS);
     return -1;
 }
 
@@ -155,8 +219,8 @@ static struct transport *start_transport(const struct exporter_conf *conf,
 }
 
 int exporter_start(const struct exporter_conf *conf, struct span_queue *queue,
-                   exporter_refill_fn *refill, void *refill_arg, const struct spoe_host *log_host,
-                   struct spoe_instance *log_self, struct exporter **ret)
+                   const struct spoe_host *log_host, struct spoe_instance *log_self,
+                   struct exporter **ret)
 {
     struct exporter_conf used = *conf;
     struct transport *transport;
@@ -166,24 +230,57 @@ int exporter_start(const struct exporter_conf *conf, struct span_queue *queue,
     transport = start_transport(&used, log_host, log_self);
     if (transport == NULL)
         return -1;
-    return exporter_start_with(&used, queue, refill, refill_arg, log_host, log_self, transport,
-                               NULL, ret);
+    return exporter_start_with(&used, queue, log_host, log_self, transport, NULL, ret);
 }
 
-void exporter_flush(struct exporter *ex, int64_t deadline_mono_ns)
+/* ---- flush and stop ------------------------------------------------------------------------- */
+
+/* Wait for `changed` with the lock held. @return false: the deadline has passed */
+static bool wait_changed(struct exporter *ex, int64_t deadline_ns)
 {
-    uint64_t request;
+    struct timespec until = {.tv_sec = (time_t)(deadline_ns / NS_PER_S),
+                             .tv_nsec = (long)(deadline_ns % NS_PER_S)};
+
+    if (deadline_ns <= 0)
+        return false;
+    return pthread_cond_timedwait(&ex->changed, &ex->lock, &until) == 0;
+}
+
+/* With the lock held. @return whether the sender's thread has ended by then */
+static bool wait_finished(struct exporter *ex, int64_t deadline_ns)
+{
+    while (!ex->finished && wait_changed(ex, deadline_ns))
+        continue;
+    return ex->finished;
+}
+
+/* @return the flush's number */
+static uint64_t ask_flush(struct exporter *ex, int64_t deadline_mono_ns)
+{
+    uint64_t flush;
 
     exporter_lock(ex);
     ex->flushing = true;
     ex->limit_ns = deadline_mono_ns;
-    request = ++ex->request;
+    flush = ++ex->flush_asked;
     exporter_unlock(ex);
-    exporter_wake(ex);
+    span_queue_wake(ex->queue);
+    return flush;
+}
+
+void exporter_begin_flush(struct exporter *ex, int64_t deadline_mono_ns)
+{
+    (void)ask_flush(ex, deadline_mono_ns);
+}
+
+void exporter_flush(struct exporter *ex, int64_t deadline_mono_ns)
+{
+    const uint64_t flush = ask_flush(ex, deadline_mono_ns);
+
     exporter_lock(ex);
-    while (ex->done < request && !ex->finished && wait_changed(ex, deadline_mono_ns))
+    while (ex->flushed < flush && !ex->finished && wait_changed(ex, deadline_mono_ns))
         continue;
-    ex->flush_missed = ex->done < request;
+    ex->flush_missed = ex->flushed < flush;
     exporter_unlock(ex);
 }
 
@@ -206,24 +303,17 @@ void exporter_stop(struct exporter *ex, int64_t deadline_mono_ns, struct exporte
     exporter_lock(ex);
     ex->limit_ns = stop_limit(ex, deadline_mono_ns);
     ex->stopping = true;
-    ex->request++;
     exporter_unlock(ex);
-    exporter_wake(ex);
+    span_queue_wake(ex->queue);
     exporter_lock(ex);
-    while (!ex->finished && wait_changed(ex, ex->limit_ns))
-        continue;
+    finished = wait_finished(ex, ex->limit_ns);
     ex->ended = true;
-    finished = ex->finished;
     exporter_unlock(ex);
     if (!finished) {
-        const int64_t join_deadline = max64(deadline_mono_ns, exporter_clock() + JOIN_MIN_NS);
-
         ex->transport->cancel(ex->transport);
-        exporter_wake(ex);
+        span_queue_wake(ex->queue);
         exporter_lock(ex);
-        while (!ex->finished && wait_changed(ex, join_deadline))
-            continue;
-        finished = ex->finished;
+        finished = wait_finished(ex, max64(deadline_mono_ns, exporter_clock() + JOIN_MIN_NS));
         exporter_unlock(ex);
     }
     exporter_get_stats(ex, ret_stats);
@@ -232,15 +322,18 @@ void exporter_stop(struct exporter *ex, int64_t deadline_mono_ns, struct exporte
     exporter_tell_losses(ex, true);
     if (!finished) {
         /* They still use all of this; the process is about to leave. */
-        if (ex->reports.host != NULL)
-            spoe_logf(ex->reports.host, ex->reports.self, SPOE_LOG_ERR,
+        if (ex->log.host != NULL)
+            spoe_logf(ex->log.host, ex->log.self, SPOE_LOG_ERR,
                       "the export's threads do not end, and what they hold is lost");
         return;
     }
+    (void)pthread_join(ex->thread, NULL); /* it has left its loop */
     lanes_join(ex);
     ex->transport->stop(ex->transport, deadline_mono_ns);
     destroy(ex);
 }
+
+/* ---- numbers -------------------------------------------------------------------------------- */
 
 const char *exporter_target(const struct exporter *ex)
 {
@@ -254,7 +347,7 @@ void exporter_get_stats(struct exporter *ex, struct exporter_stats *ret)
     exporter_unlock(ex);
 }
 
-void exporter_get_losses(struct exporter *ex, struct exporter_losses *ret)
+void exporter_get_losses(struct exporter *ex, struct export_losses *ret)
 {
     struct counters *counters = ex->conf.counters;
     struct span_queue_stats queue;
@@ -262,14 +355,28 @@ void exporter_get_losses(struct exporter *ex, struct exporter_losses *ret)
 
     span_queue_get_stats(ex->queue, &queue);
     exporter_get_stats(ex, &stats);
-    *ret = (struct exporter_losses){
+    *ret = (struct export_losses){
         .queue_full = queue.dropped,
-        .store_full = counters != NULL ? COUNTED(counters, refused) : 0,
         .not_retryable = stats.not_retryable,
         .gave_up = stats.given_up,
         .rejected = stats.rejected,
         .too_large = stats.too_large,
-        .no_memory = stats.no_memory + (counters != NULL ? COUNTED(counters, no_memory) : 0),
+        .no_memory = stats.no_memory + (counters != NULL ? COUNTED(counters, queue_no_memory) : 0),
         .shutdown = stats.shutdown,
-        .still_open = counters != NULL ? COUNTED(counters, lost_open) : 0};
+        .still_open = counters != NULL ? COUNTED(counters, still_open) : 0};
+}
+
+void exporter_tell_losses(struct exporter *ex, bool at_once)
+{
+    struct counters *counters = ex->conf.counters;
+    struct export_ignored ignored = {.missing_id = 0};
+    struct export_losses losses;
+
+    exporter_get_losses(ex, &losses);
+    if (counters != NULL) {
+#define X(name, reason) ignored.name = COUNTED(counters, name);
+        EXPORT_IGNORED(X)
+#undef X
+    }
+    export_log_losses(&ex->log, exporter_now(ex), &losses, &ignored, at_once);
 }

@@ -3,8 +3,13 @@
  * otel-plugin/send/exporter.h - the export: takes spans from the queue, makes batches, sends them
  * over a transport, retries, gives up.
  *
- * The transport is one small interface (transport.h): OTLP over gRPC and over HTTP, and the
- * console. Tests bring one of their own and drive the logic without a network.
+ *   queue --take--> sender.c, one thread: a batch --> lane.c, a thread for each request at once
+ *                       ^   |                             | transport.h: gRPC, HTTP, console
+ *                       |   +-- parked (schedule.c) <-----+
+ *                       +------------- result ------------+
+ *
+ * All decisions are the sender's; a lane sends one request and says how it ended. Nobody else knows
+ * of time, retries and limits, and the transports know nothing of them.
  */
 #ifndef OTEL_SEND_EXPORTER_H
 #define OTEL_SEND_EXPORTER_H
@@ -48,6 +53,7 @@ struct exporter_conf {
     const char *url;      /* HTTP: all of it; NULL: http[s]://<endpoint>/v1/traces, by tls */
     const char *service_name;
     const char *service_version; /* of the scope: the plugin's own version */
+    const char *schema_url;      /* of resource and scope; NULL: none */
     /* What the resource has beside service.name; no key twice. */
     const struct resource_attribute *resource;
     size_t n_resource;
@@ -63,7 +69,7 @@ struct exporter_conf {
     uint32_t batch_max;     /* 512 */
     int64_t batch_delay_ns; /* 5 s after the first */
     int64_t timeout_ns;     /* of one export, 10 s; 0: none */
-    int64_t retry_initial_ns, retry_max_ns, retry_give_up_ns; /* 5 s, 30 s, 5 min */
+    int64_t retry_initial_ns, retry_max_ns, retry_give_up_ns; /* 5 s, 30 s, 5 min: schedule.h */
     /* What the handlers lost goes into the same line of the log; NULL in tests. */
     struct counters *counters;
     exporter_attempt_fn *on_attempt; /* may be NULL */
@@ -85,50 +91,43 @@ struct exporter_stats {
     uint64_t attributes_dropped, events_dropped; /* of the spans that were to be sent */
     uint64_t exports;                            /* requests sent, each attempt */
     uint64_t export_ns;                          /* how long they took, all together */
+    uint64_t parked;                             /* spans that wait for a retry just now */
 };
 
 /* X(name): one reason for which spans are lost, here or before the queue; docs/otel.md has each. */
-#define EXPORTER_LOSSES(X)                                                                         \
+#define EXPORT_LOSSES(X)                                                                           \
     X(queue_full)                                                                                  \
-    X(store_full) /* requests, not spans */                                                        \
     X(not_retryable)                                                                               \
     X(gave_up)                                                                                     \
     X(rejected)                                                                                    \
     X(too_large)                                                                                   \
     X(no_memory)                                                                                   \
     X(shutdown)                                                                                    \
-    X(still_open) /* requests, not spans: without a response when the shutdown's time was over */
+    X(still_open) /* without a response when the shutdown's time was over */
 
-struct exporter_losses {
+struct export_losses {
 #define X(name) uint64_t name;
-    EXPORTER_LOSSES(X)
+    EXPORT_LOSSES(X)
 #undef X
 };
 
 /**
- * Called by the export each time before it takes a batch, by one thread at a time, so that an owner
- * with more spans than the queue may hold can feed it as it drains (open spans whose TTL passed,
- * the shutdown). Returns the moment (CLOCK_MONOTONIC, ns) at which it wants to be called again at
- * the latest; INT64_MAX for never.
- */
-typedef int64_t exporter_refill_fn(void *arg);
-
-/**
- * Start the threads, one for each request that may be under way at once.
+ * Start the threads: the sender's, and one for each request that may be under way at once.
  * @param log_host, log_self  for spoe_logf(); may be NULL in tests: then nothing is logged
- * @param refill  may be NULL
  * @return 0 and *ret; -1: could not start, logged
  */
 int exporter_start(const struct exporter_conf *conf, struct span_queue *queue,
-                   exporter_refill_fn *refill, void *refill_arg, const struct spoe_host *log_host,
-                   struct spoe_instance *log_self, struct exporter **ret);
+                   const struct spoe_host *log_host, struct spoe_instance *log_self,
+                   struct exporter **ret);
 
 /**
- * Flush: from now on batches leave at once and a wait for a retry is cut short. Returns when
- * nothing waits, nothing is in flight and refill has nothing more, or at the deadline.
+ * Flush: from now on batches leave at once and waits for retries are short, but for those that the
+ * collector asked for. Returns when nothing waits, is parked or in flight, or at the deadline.
  * Threads: [main]
  */
 void exporter_flush(struct exporter *exporter, int64_t deadline_mono_ns);
+/** The same without waiting, for an owner that has more spans to push meanwhile. */
+void exporter_begin_flush(struct exporter *exporter, int64_t deadline_mono_ns);
 
 /**
  * Stop and join the threads; what is left by the deadline is counted as `shutdown`. Takes NULL.
@@ -143,7 +142,7 @@ const char *exporter_target(const struct exporter *exporter);
 /** Threads: [any] */
 void exporter_get_stats(struct exporter *exporter, struct exporter_stats *ret);
 /** What was lost so far, by its reason. Threads: [any] */
-void exporter_get_losses(struct exporter *exporter, struct exporter_losses *ret);
+void exporter_get_losses(struct exporter *exporter, struct export_losses *ret);
 
 /**
  * Read the PEM files and match certificate and key (OpenSSL), so that a bad one is named when the

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/send/otlp_grpc.c - unary calls of TraceService/Export, one at a time on each lane.
+ * otel-plugin/send/otlp_grpc.c - unary calls of TraceService/Export, one at a time in each slot.
  *
- * A lane makes a call and waits on its own completion queue for its one event; the call's deadline
- * bounds that wait. All lanes share one channel, which is replaced when its connection has gone bad
+ * A slot makes a call and waits on its own completion queue for its one event; the call's deadline
+ * bounds that wait. All slots share one channel, which is replaced when its connection has gone bad
  * or a file of the TLS settings has changed; calls under way keep the one that they began with.
  * WAIT_FOR_READY is off: where the collector cannot be
  * reached a call fails at once with UNAVAILABLE, and the exporter's retry decides what to do.
@@ -33,9 +33,9 @@
 #include <spoe/util.h>
 
 #include "send/live_files.h"
-#include "send/otlp_answer.h"
+#include "otlp/answer.h"
 #include "send/otlp_creds.h"
-#include "send/texts.h"
+#include "send/log.h"
 
 #define EXPORT_METHOD "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 #define NS_PER_S INT64_C(1000000000)
@@ -54,11 +54,11 @@
 /* A channel and who uses it; all under the transport's lock. */
 struct shared_channel {
     grpc_channel *grpc;
-    unsigned users; /* lanes with a call on it */
+    unsigned users; /* slots with a call on it */
     bool retired;   /* its last user destroys it */
 };
 
-struct lane {
+struct slot {
     grpc_completion_queue *cq;
     grpc_call *call; /* under lock: the one that is under way */
 };
@@ -67,8 +67,8 @@ struct otlp_grpc {
     struct transport transport; /* first: the two are cast into each other */
     struct exporter_conf conf;  /* its strings outlive this */
     char *user_agent;
-    unsigned n_lanes;
-    struct lane lanes[EXPORTER_CONCURRENCY_MAX];
+    unsigned n_slots;
+    struct slot slots[EXPORTER_CONCURRENCY_MAX];
     pthread_mutex_t lock; /* guards all below */
     struct live_files files;
     uint64_t generation; /* of the files that creds was made of */
@@ -200,7 +200,9 @@ static void read_response(grpc_byte_buffer *buffer, struct transport_result *ret
         return; /* the status says OK, and that is what counts */
     all = grpc_byte_buffer_reader_readall(&reader);
     grpc_byte_buffer_reader_destroy(&reader);
-    otlp_read_response(GRPC_SLICE_START_PTR(all), GRPC_SLICE_LENGTH(all), ret);
+    if (!otlp_read_response(GRPC_SLICE_START_PTR(all), GRPC_SLICE_LENGTH(all), &ret->rejected,
+                            ret->text, sizeof ret->text))
+        (void)snprintf(ret->text, sizeof ret->text, "its answer cannot be read");
     grpc_slice_unref(all);
 }
 
@@ -273,8 +275,27 @@ static grpc_call_error start_call(grpc_call *call, struct metadata *metadata,
     return grpc_call_start_batch(call, ops, sizeof ops / sizeof ops[0], call, NULL);
 }
 
+/* What to do about it, where that can be told. */
+static const char *advice(grpc_status_code status, const char *details)
+{
+    switch (status) {
+    case GRPC_STATUS_UNAUTHENTICATED:
+    case GRPC_STATUS_PERMISSION_DENIED:
+        return "; are the headers those that the collector wants?";
+    case GRPC_STATUS_UNIMPLEMENTED:
+        return "; is that an OTLP collector?";
+    default:
+        /* gRPC's own words (1.51.1) for an answer in HTTP/1. */
+        return strstr(details, "http1.x server") != NULL
+                   ? "; if that is the port for HTTP (4318), take the one for gRPC (4317), or "
+                     "protocol http/protobuf"
+                   : "";
+    }
+}
+
 static void read_answer(const struct answer *answer, struct transport_result *ret)
 {
+    char details[256];
     bool has_retry_info;
 
     *ret = (struct transport_result){.outcome = TRANSPORT_OK};
@@ -285,9 +306,10 @@ static void read_answer(const struct answer *answer, struct transport_result *re
     has_retry_info = find_retry_info(&answer->trailers, &ret->min_wait_ns);
     ret->outcome = is_retryable(answer->status, has_retry_info) ? TRANSPORT_RETRYABLE
                                                                 : TRANSPORT_NOT_RETRYABLE;
-    (void)snprintf(ret->text, sizeof ret->text, "%s: %.*s", status_name(answer->status),
-                   (int)GRPC_SLICE_LENGTH(answer->details),
-                   (const char *)GRPC_SLICE_START_PTR(answer->details));
+    otlp_clean_text(GRPC_SLICE_START_PTR(answer->details), GRPC_SLICE_LENGTH(answer->details),
+                    details, sizeof details);
+    (void)snprintf(ret->text, sizeof ret->text, "%s: %s%s", status_name(answer->status), details,
+                   advice(answer->status, details));
 }
 
 /* The C core takes a char * that it only reads. */
@@ -424,7 +446,7 @@ static gpr_timespec to_gpr_deadline(int64_t deadline_mono_ns)
 }
 
 /* Take the channel and the headers for one call, and note it for cancel(). @return NULL: no call */
-static struct shared_channel *begin_call(struct otlp_grpc *self, struct lane *lane,
+static struct shared_channel *begin_call(struct otlp_grpc *self, struct slot *slot,
                                          int64_t deadline_mono_ns, struct metadata *metadata,
                                          struct transport_result *ret)
 {
@@ -441,7 +463,7 @@ static struct shared_channel *begin_call(struct otlp_grpc *self, struct lane *la
         goto done;
     }
     metadata_init(metadata, &self->files.headers);
-    lane->call = grpc_channel_create_call(channel->grpc, NULL, GRPC_PROPAGATE_DEFAULTS, lane->cq,
+    slot->call = grpc_channel_create_call(channel->grpc, NULL, GRPC_PROPAGATE_DEFAULTS, slot->cq,
                                           grpc_slice_from_static_string(EXPORT_METHOD), NULL,
                                           to_gpr_deadline(deadline_mono_ns), NULL);
 done:
@@ -453,7 +475,7 @@ static void otlp_send(struct transport *transport, unsigned index, const uint8_t
                       size_t size, int64_t deadline_mono_ns, struct transport_result *ret)
 {
     struct otlp_grpc *self = (struct otlp_grpc *)transport;
-    struct lane *lane = &self->lanes[index];
+    struct slot *slot = &self->slots[index];
     struct shared_channel *channel;
     struct metadata metadata;
     grpc_byte_buffer *request;
@@ -463,11 +485,11 @@ static void otlp_send(struct transport *transport, unsigned index, const uint8_t
     grpc_slice body;
     grpc_call *call;
 
-    assert(index < self->n_lanes);
-    channel = begin_call(self, lane, deadline_mono_ns, &metadata, ret);
+    assert(index < self->n_slots);
+    channel = begin_call(self, slot, deadline_mono_ns, &metadata, ret);
     if (channel == NULL)
         return;
-    call = lane->call;
+    call = slot->call;
     body = grpc_slice_from_copied_buffer((const char *)bytes, size);
     request = grpc_raw_byte_buffer_create(&body, 1);
     grpc_slice_unref(body); /* the buffer holds it */
@@ -475,7 +497,7 @@ static void otlp_send(struct transport *transport, unsigned index, const uint8_t
     rc = start_call(call, &metadata, request, &answer);
     if (rc == GRPC_CALL_OK) {
         const grpc_event event =
-            grpc_completion_queue_next(lane->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+            grpc_completion_queue_next(slot->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
 
         assert(event.type == GRPC_OP_COMPLETE && event.tag == call);
         (void)event;
@@ -486,7 +508,7 @@ static void otlp_send(struct transport *transport, unsigned index, const uint8_t
         (void)snprintf(ret->text, sizeof ret->text, "gRPC: %s", grpc_call_error_to_string(rc));
     }
     lock(self);
-    lane->call = NULL;
+    slot->call = NULL;
     unlock(self);
     answer_fini(&answer);
     metadata_fini(&metadata);
@@ -503,9 +525,9 @@ static void otlp_cancel(struct transport *transport)
 
     lock(self);
     self->cancelled = true;
-    for (unsigned i = 0; i < self->n_lanes; i++)
-        if (self->lanes[i].call != NULL)
-            (void)grpc_call_cancel(self->lanes[i].call, NULL); /* fails only for bad arguments */
+    for (unsigned i = 0; i < self->n_slots; i++)
+        if (self->slots[i].call != NULL)
+            (void)grpc_call_cancel(self->slots[i].call, NULL); /* fails only for bad arguments */
     unlock(self);
 }
 
@@ -536,8 +558,8 @@ static void otlp_stop(struct transport *transport, int64_t deadline_mono_ns)
 {
     struct otlp_grpc *self = (struct otlp_grpc *)transport;
 
-    for (unsigned i = 0; i < self->n_lanes; i++)
-        destroy_queue(self->lanes[i].cq);
+    for (unsigned i = 0; i < self->n_slots; i++)
+        destroy_queue(self->slots[i].cq);
     retire_channel(self);
     if (self->creds != NULL)
         grpc_channel_credentials_release(self->creds);
@@ -577,9 +599,9 @@ struct transport *otlp_grpc_start(const struct exporter_conf *conf,
         (void)snprintf(error, sizeof error, "gRPC does not take the TLS settings");
         goto stop;
     }
-    self->n_lanes = conf->concurrency > 0 ? conf->concurrency : 1;
-    for (unsigned i = 0; i < self->n_lanes; i++)
-        self->lanes[i].cq = grpc_completion_queue_create_for_next(NULL);
+    self->n_slots = conf->concurrency > 0 ? conf->concurrency : 1;
+    for (unsigned i = 0; i < self->n_slots; i++)
+        self->slots[i].cq = grpc_completion_queue_create_for_next(NULL);
     return &self->transport;
 
 stop:

@@ -5,13 +5,16 @@
  * A transport is made by its own function (otlp_grpc_start(), otlp_http_start(), console_start()),
  * used by the exporter's lanes, and freed by stop(). It logs nothing about a request: the exporter
  * does, with what the result says. How many requests may be under way at once is said at its start
- * (exporter_conf.concurrency); each has its own lane.
+ * (exporter_conf.concurrency); each has its own slot.
  */
 #ifndef OTEL_SEND_TRANSPORT_H
 #define OTEL_SEND_TRANSPORT_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+/* OTLP's specification, "User Agent", with our own name before it; twice the plugin's version. */
+#define OTLP_USER_AGENT_FORMAT "spoe-host-otel/%s OTel-OTLP-Exporter-C/%s"
 
 enum transport_outcome {
     TRANSPORT_OK = 0,        /* the collector has it, but for `rejected` spans */
@@ -30,11 +33,11 @@ struct transport {
     /**
      * Send one encoded request and wait for its answer. Returns soon after the deadline at the
      * latest.
-     * @param lane   below exporter_conf.concurrency
+     * @param slot   below exporter_conf.concurrency
      * @param bytes  [borrow] an ExportTraceServiceRequest
-     * Threads: several at once, each with a lane of its own
+     * Threads: several at once, each with a slot of its own
      */
-    void (*send)(struct transport *transport, unsigned lane, const uint8_t *bytes, size_t size,
+    void (*send)(struct transport *transport, unsigned slot, const uint8_t *bytes, size_t size,
                  int64_t deadline_mono_ns, struct transport_result *ret);
 
     /** Make every send() that is under way, and every later one, return at once. Threads: [any] */

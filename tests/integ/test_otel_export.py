@@ -101,6 +101,35 @@ def test_a_collector_that_is_up_and_down():
         assert host.count(r"export to \S+ fails again: UNAVAILABLE") == 1
 
 
+def refuse_once(protocol, collector):
+    if protocol == "grpc":
+        collector.refuse(grpc.StatusCode.UNAVAILABLE)
+    else:
+        collector.answer(503)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_comes_behind_a_refused_batch_does_not_wait(protocol):
+    """3.1, O1: the second batch is there before the first is tried again."""
+    with make_collector(protocol) as collector, \
+            begin(protocol, collector, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="10",
+                  OTEL_BSP_SCHEDULE_DELAY="60000", SPAN_QUEUE_MAX="20") as host:
+        refuse_once(protocol, collector)
+        collector.hold()
+        with Client(host.port) as client:
+            client.hello()
+            for i in range(20):
+                request(client, f"{i}")
+                if i == 9:
+                    collector.wait_held(1)
+            collector.release()
+            collector.wait_spans(20)
+        assert host.terminate() == 0
+        assert "exported=20 " in host.text() and "retries=1 " in host.text()
+        first, second = collector.batches
+        assert max(s.start for s in second) < min(s.start for s in first)
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_warning_of_the_collector_is_one_line(protocol):
     with make_collector(protocol) as collector, begin(protocol, collector) as host:
@@ -187,7 +216,7 @@ def test_requests_that_are_still_open_at_the_end():
                 client.ask("on-http-request", {"unique-id": f"{i}", "method": "GET", "path": "/"})
         assert host.terminate() == 0
         host.wait_line("spans lost: 2 shutdown, 4 still_open")
-        assert "lost_open=4 " in host.text() and "lost_at_stop=2 " in host.text()
+        assert " still_open=4 " in host.text() and "lost_open=4 " in host.text() and "lost_at_stop=2 " in host.text()
 
 
 # -- proxies

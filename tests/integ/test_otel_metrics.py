@@ -96,18 +96,20 @@ def test_every_loss_has_its_reason():
     with Collector() as collector, begin(collector.endpoint, SPAN_QUEUE_MAX="2",
                                          SPAN_STORE_MAX="3") as host:
         collector.refuse(grpc.StatusCode.INVALID_ARGUMENT, times=1)
+        collector.hold()  # until the queue has been full
         with Client(host.port) as client:
             client.hello()
             for i in range(4):
                 request(client, f"open-{i}", backend=False, response=False)
             families = admin.metrics(host)
             assert of(families, "ignored_messages_total", reason="store_full") == 1
-            assert of(families, "spans_lost_total", reason="store_full") == 1
+            assert of(families, "spans_lost_total") == 0  # 3.6: no span was made
             assert of(families, "max_open_requests") == of(families, "open_requests") == 3
             for i in range(3):
                 client.ask("on-http-response", {"unique-id": f"open-{i}", "status": 200})
         lost = admin.metrics(host)["spoe_otel_spans_lost_total"]
         assert lost.value(reason="queue_full") == 1
+        collector.release()
         wait_until(lambda: of(admin.metrics(host), "spans_lost_total", reason="not_retryable") == 2,
                    "the refusal")
         families = admin.metrics(host)
@@ -122,10 +124,38 @@ def test_an_absent_collector_is_seen():
         with Client(host.port) as client:
             client.hello()
             request(client, "one")
-            wait_until(lambda: of(admin.metrics(host), "queue_spans", state="in_flight") == 2,
-                       "the attempt")
+            # 3.1: what waits for its retry is parked, and in no other state
+            wait_until(lambda: of(admin.metrics(host), "queue_spans", state="parked") == 2,
+                       "the failed attempt")
+            assert of(admin.metrics(host), "queue_bytes") > 0
+            assert of(admin.metrics(host), "queue_max_bytes") == 64 * 1024 * 1024
         wait_until(lambda: admin.metrics(host)["spoe_otel_export_seconds"].value(
             "spoe_otel_export_seconds_count", outcome="retryable") > 0, "its failure")
+        assert host.terminate() == 0
+
+
+@pytest.mark.parametrize("env", [
+    {"SAMPLER": "always_off", "KEEP_ERRORS": "on"}, {"SPAN_TTL": "1s"}, {"TRACES_EXPORTER": "none"},
+    {"SPAN_QUEUE_MAX": "2"}, {"SPAN_STORE_MAX": "1"},
+])
+def test_spans_add_up(env):
+    """3.6, O5: whatever becomes of them, with requests open at the end. terminate() checks it."""
+    with Collector() as collector, begin(collector.endpoint, **env) as host:
+        with Client(host.port) as client:
+            client.hello()
+            for i in range(6):
+                key = f"k-{i}"
+                client.ask("on-http-request", {"unique-id": key, "method": "GET", "path": "/"})
+                if i % 2:
+                    client.ask("on-backend-http-request", {"unique-id": key, "be_name": "b"})
+                if i < 4:
+                    status = 503 if i % 3 else 200
+                    client.ask("on-http-response", {"unique-id": key, "status": status})
+            if "SPAN_TTL" in env:
+                wait_until(lambda: of(admin.metrics(host), "open_spans") == 0, "the eviction")
+            elif "SPAN_STORE_MAX" not in env:
+                assert of(admin.metrics(host), "open_spans") == 3
+        assert of(admin.metrics(host), "spans_opened_total") > 0
         assert host.terminate() == 0
 
 
@@ -245,6 +275,11 @@ WITHOUT_PANEL = {
     "spoe_host_max_open_files": "process_max_fds is shown",
     "spoe_host_misbehaviour_total": "a bug: has an alert",
     "spoe_otel_messages_total": "shown by plugin and message",
+    "spoe_otel_open_spans": "open requests are shown",
+    "spoe_otel_queue_bytes": "the queue's spans are shown",
+    "spoe_otel_queue_max_bytes": "the queue's spans are shown",
+    "spoe_otel_spans_unsampled_total": "for the sum of all spans",
+    "spoe_otel_spans_discarded_total": "for the sum of all spans",
 }
 
 

@@ -43,6 +43,7 @@ VARIABLES = {
     "SPAN_TTL": ("2s", "soon", {}),
     "SPAN_STORE_MAX": ("10", "0", {}),
     "SPAN_QUEUE_MAX": ("1000", "1", {}),
+    "SPAN_QUEUE_BYTES": ("1048576", "1048575", {}),
     "TRACING_DISABLED": ("on", "maybe", {}),
     "TRACES_EXPORTER": ("none", "otlp,console", {}),
     "OTLP_PROTOCOL": ("http/protobuf", "http/json", {}),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tests/race/race_exporter.c - producers, the export's lanes and the main thread's flush, numbers
- * and stop at the same time, over a transport that fails every third request; with one lane and
- * with several. Every span is either exported or dropped by the queue. Meant for the TSan build.
+ * tests/race/race_exporter.c - producers, the sender, its lanes and the main thread's flush,
+ * numbers and stop at the same time, over a transport that fails every third request; with one lane
+ * and with several. Every span is either exported or dropped by the queue. Meant for the TSan
+ * build.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -12,11 +13,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "send/exporter_hooks.h"
+#include "send/sender.h"
 
 #define PRODUCERS 4u
 #define SPANS 5000u /* of each producer */
-#define REFILLED 5000u
 #define NS_PER_S INT64_C(1000000000)
 
 static struct span_queue *queue;
@@ -65,23 +65,11 @@ static void *produce(void *arg)
     return NULL;
 }
 
-static struct span_writer *refill_writer;
-
-/* As evictions do, by one lane at a time: `arg` is no atomic. */
-static int64_t refill(void *arg)
-{
-    unsigned *left = arg;
-
-    for (unsigned n = 0; n < 10 && *left > 0; n++, (*left)--)
-        push_one(refill_writer);
-    return *left > 0 ? mono_now() : INT64_MAX;
-}
-
-static void fake_send(struct transport *transport, unsigned lane, const uint8_t *bytes, size_t size,
+static void fake_send(struct transport *transport, unsigned slot, const uint8_t *bytes, size_t size,
                       int64_t deadline_mono_ns, struct transport_result *ret)
 {
     (void)transport;
-    (void)lane;
+    (void)slot;
     (void)bytes;
     (void)size;
     (void)deadline_mono_ns;
@@ -114,19 +102,17 @@ static bool run(unsigned concurrency)
                                        .retry_initial_ns = NS_PER_S / 1000,
                                        .retry_max_ns = NS_PER_S / 100,
                                        .retry_give_up_ns = 600 * NS_PER_S};
-    const uint64_t all = (uint64_t)PRODUCERS * SPANS + REFILLED;
+    const uint64_t all = (uint64_t)PRODUCERS * SPANS;
     pthread_t threads[PRODUCERS];
     struct exporter *exporter;
-    struct exporter_losses losses;
+    struct export_losses losses;
     struct exporter_stats stats;
-    unsigned refilled = REFILLED;
     bool ok;
 
     atomic_store(&dropped, 0);
-    queue = span_queue_create(1000, 100, 4000000);
-    refill_writer = queue != NULL ? span_queue_writer(queue) : NULL;
-    if (refill_writer == NULL || exporter_start_with(&conf, queue, refill, &refilled, NULL, NULL,
-                                                     &transport, NULL, &exporter) != 0)
+    queue = span_queue_create(1000, SPAN_QUEUE_BYTES_MAX, 100, 4000000);
+    if (queue == NULL ||
+        exporter_start_with(&conf, queue, NULL, NULL, &transport, NULL, &exporter) != 0)
         return false;
     for (size_t i = 0; i < PRODUCERS; i++)
         if (pthread_create(&threads[i], NULL, produce, NULL) != 0)

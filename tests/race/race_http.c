@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tests/race/race_http.c - the lanes of the HTTP transport, the file of headers that changes under
+ * tests/race/race_http.c - the slots of the HTTP transport, the file of headers that changes under
  * them, and cancel() at the same time, against a port where somebody accepts and hangs up. Meant
  * for the TSan build.
  */
@@ -16,8 +16,8 @@
 
 #include "send/otlp_http.h"
 
-#define LANES 4u
-#define SENDS 200u /* of each lane */
+#define SLOTS 4u
+#define SENDS 200u /* of each slot */
 #define NS_PER_S INT64_C(1000000000)
 
 static struct transport *transport;
@@ -45,12 +45,12 @@ static void *hang_up(void *arg)
 static void *send_all(void *arg)
 {
     static const uint8_t bytes[1000];
-    const unsigned lane = *(const unsigned *)arg;
+    const unsigned slot = *(const unsigned *)arg;
 
     for (unsigned i = 0; i < SENDS; i++) {
         struct transport_result result;
 
-        transport->send(transport, lane, bytes, sizeof bytes, mono_now() + 120 * NS_PER_S, &result);
+        transport->send(transport, slot, bytes, sizeof bytes, mono_now() + 120 * NS_PER_S, &result);
         if (result.outcome == TRANSPORT_RETRYABLE)
             atomic_fetch_add(&sent, 1);
     }
@@ -88,9 +88,9 @@ int main(void)
                                        .service_version = "1",
                                        .gzip = true,
                                        .headers_file = path,
-                                       .concurrency = LANES};
-    pthread_t server, threads[LANES];
-    unsigned lanes[LANES];
+                                       .concurrency = SLOTS};
+    pthread_t server, threads[SLOTS];
+    unsigned slots[SLOTS];
     const int fd = mkstemp(path);
 
     if (fd < 0 || close(fd) != 0 || !open_listener(endpoint))
@@ -98,16 +98,16 @@ int main(void)
     transport = otlp_http_start(&conf, NULL, NULL);
     if (transport == NULL || pthread_create(&server, NULL, hang_up, NULL) != 0)
         return 1;
-    for (unsigned i = 0; i < LANES; i++) {
-        lanes[i] = i;
-        if (pthread_create(&threads[i], NULL, send_all, &lanes[i]) != 0)
+    for (unsigned i = 0; i < SLOTS; i++) {
+        slots[i] = i;
+        if (pthread_create(&threads[i], NULL, send_all, &slots[i]) != 0)
             return 1;
     }
-    for (unsigned i = 0; atomic_load(&sent) < LANES * SENDS / 2; i++)
+    for (unsigned i = 0; atomic_load(&sent) < SLOTS * SENDS / 2; i++)
         if (!write_headers(path, i))
             return 1;
     transport->cancel(transport);
-    for (unsigned i = 0; i < LANES; i++)
+    for (unsigned i = 0; i < SLOTS; i++)
         (void)pthread_join(threads[i], NULL);
     transport->stop(transport, 0);
     (void)shutdown(listener, SHUT_RDWR);
@@ -115,5 +115,5 @@ int main(void)
     (void)close(listener);
     (void)unlink(path);
     printf("%u sends\n", atomic_load(&sent));
-    return atomic_load(&sent) == LANES * SENDS ? 0 : 1;
+    return atomic_load(&sent) == SLOTS * SENDS ? 0 : 1;
 }

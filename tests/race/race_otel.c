@@ -121,7 +121,7 @@ static size_t take(size_t max)
         seen += chunk->n;
     assert(seen == n);
     span_queue_release(chunks);
-    span_queue_settle(sink.queue, n);
+    span_queue_settle(sink.queue, n, 0);
     return n;
 }
 
@@ -148,7 +148,7 @@ int main(void)
     uint64_t ended, spans;
 
     handlers.store = evictor.store = store_create(STORE_MAX, TTL_NS);
-    sink.queue = span_queue_create(QUEUE_MAX, 16, 4000000);
+    sink.queue = span_queue_create(QUEUE_MAX, SPAN_QUEUE_BYTES_MAX, 16, 4000000);
     handlers.exclude = exclude_create("/healthz");
     evictor.writer = sink.queue != NULL ? span_queue_writer(sink.queue) : NULL;
     if (handlers.store == NULL || evictor.writer == NULL || handlers.exclude == NULL)

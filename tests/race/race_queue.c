@@ -105,7 +105,7 @@ int main(void)
     struct span_queue_stats stats;
     bool ok = true;
 
-    queue = span_queue_create(QUEUE_MAX, BATCH, 4000000);
+    queue = span_queue_create(QUEUE_MAX, SPAN_QUEUE_BYTES_MAX, BATCH, 4000000);
     if (queue == NULL)
         return 1;
     for (size_t i = 0; i < PRODUCERS; i++) {
@@ -126,7 +126,7 @@ int main(void)
         chunks = span_queue_take(queue, BATCH, SIZE_MAX, &n);
         ok = check(chunks, next, n) && ok;
         span_queue_release(chunks);
-        span_queue_settle(queue, n);
+        span_queue_settle(queue, n, 0);
         taken += n;
         if (last && n == 0)
             break;

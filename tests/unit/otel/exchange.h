@@ -47,7 +47,8 @@ static inline struct spoe_value text(const char *s)
 static inline void exchange_set_up(void)
 {
     fake = (struct fake_host){.now_ns = 1};
-    sink = (struct sink){.queue = span_queue_create(1000, 512, 4000000), .counters = &counters};
+    sink = (struct sink){.queue = span_queue_create(1000, SPAN_QUEUE_BYTES_MAX, 512, 4000000),
+                         .counters = &counters};
     handlers = (struct handlers){.host = &fake_table,
                                  .store = store_create(100, INT64_C(30000000000)),
                                  .sink = &sink,
@@ -150,7 +151,7 @@ static inline void take_ended(void)
     cr_assert_leq(n, 2);
     for (; span != NULL; span = span->next)
         *(span->kind == SPAN_CLIENT ? &ended_client : &ended_server) = span;
-    span_queue_settle(sink.queue, n);
+    span_queue_settle(sink.queue, n, 0);
 }
 
 /* All three messages. */

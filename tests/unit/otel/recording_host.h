@@ -74,7 +74,8 @@ static void set_up(void)
 {
     answer.room = 16;
     fake = (struct fake_host){.now_ns = 1};
-    sink = (struct sink){.queue = span_queue_create(1000, 512, 4000000), .counters = &counters};
+    sink = (struct sink){.queue = span_queue_create(1000, SPAN_QUEUE_BYTES_MAX, 512, 4000000),
+                         .counters = &counters};
     policy = context_policy_default;
     policy.variables = ALL_VARIABLES;
     handlers = (struct handlers){.host = &recording_table,
@@ -181,7 +182,7 @@ static struct pair ended(void)
         else
             pair.server = span;
     }
-    span_queue_settle(sink.queue, n);
+    span_queue_settle(sink.queue, n, 0);
     return pair;
 }
 

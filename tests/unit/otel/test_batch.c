@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/otel/test_batch.c - spans to OTLP's bytes, read back with protobuf-c. */
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,23 +79,27 @@ static void free_request(request_msg *request)
 /* Send a list through a queue, free it, and read the request that comes of it. */
 static request_msg *round_trip(struct batch_encoder *encoder, struct span *spans)
 {
-    struct span_queue *queue = span_queue_create(10000, 10000, BATCH_BYTES_MAX);
+    struct span_queue *queue =
+        span_queue_create(10000, SPAN_QUEUE_BYTES_MAX, 10000, BATCH_BYTES_MAX);
+    struct batch *batch = batch_create();
     struct span_chunk *chunks;
-    const uint8_t *bytes;
-    size_t size, n, wanted = 0;
+    size_t n, wanted = 0;
     request_msg *request;
 
-    cr_assert_not_null(queue);
+    cr_assert(queue != NULL && batch != NULL);
     for (const struct span *span = spans; span != NULL; span = span->next)
         wanted++;
     cr_assert_eq(chunks_push(span_queue_writer(queue), spans), SPAN_QUEUE_OK);
     chunks = span_queue_take(queue, 10000, SIZE_MAX, &n);
     cr_assert_eq(n, wanted);
-    cr_assert_eq(batch_join(encoder, chunks, &bytes, &size), 0);
-    cr_assert_leq(size, chunks_size(chunks) + batch_overhead(encoder));
+    cr_assert_eq(batch_join(encoder, chunks, batch), 0);
+    cr_assert_eq(batch->n, wanted);
+    cr_assert_eq(batch->span_bytes, chunks_size(chunks));
+    cr_assert_leq(batch->size, chunks_size(chunks) + batch_overhead(encoder));
     span_queue_release(chunks);
     span_queue_destroy(queue);
-    request = decode(bytes, size);
+    request = decode(batch->bytes, batch->size);
+    batch_destroy(batch);
     cr_assert_eq(request->resource_spans[0]->scope_spans[0]->n_spans, wanted);
     return request;
 }
@@ -413,22 +418,22 @@ static struct span *make_big(size_t attributes)
 Test(batch, splits_by_encoded_size)
 {
     struct batch_encoder *encoder = make_encoder();
-    struct span_queue *queue = span_queue_create(100, 512, BATCH_BYTES_MAX);
+    struct span_queue *queue = span_queue_create(100, SPAN_QUEUE_BYTES_MAX, 512, BATCH_BYTES_MAX);
     struct span_writer *writer = span_queue_writer(queue);
     const size_t room = BATCH_BYTES_MAX - batch_overhead(encoder);
+    struct batch *batch = batch_create(); /* used again */
     struct span_chunk *chunks;
-    const uint8_t *bytes;
-    size_t size, n, total = 0, requests = 0;
+    size_t n, total = 0, requests = 0;
 
     for (size_t i = 0; i < 20; i++)
         cr_assert_eq(chunks_push(writer, make_big(128)), SPAN_QUEUE_OK);
     while ((chunks = span_queue_take(queue, 512, room, &n)) != NULL) {
         request_msg *request;
 
-        cr_assert_eq(batch_join(encoder, chunks, &bytes, &size), 0);
+        cr_assert_eq(batch_join(encoder, chunks, batch), 0);
         span_queue_release(chunks);
-        cr_assert_leq(size, BATCH_BYTES_MAX);
-        request = decode(bytes, size);
+        cr_assert_leq(batch->size, BATCH_BYTES_MAX);
+        request = decode(batch->bytes, batch->size);
         cr_assert_eq(request->resource_spans[0]->scope_spans[0]->n_spans, n);
         free_request(request);
         total += n;
@@ -436,6 +441,8 @@ Test(batch, splits_by_encoded_size)
     }
     cr_assert_eq(total, 20);
     cr_assert_eq(requests, 3, "7 spans of 0.53 MB fit 4 MB: %zu requests", requests);
+    batch_destroy(batch);
+    batch_destroy(NULL);
     span_queue_destroy(queue);
     batch_encoder_destroy(encoder);
 }
@@ -459,4 +466,67 @@ Test(batch, writes_the_tracestate_of_spans_that_have_one)
     cr_expect_str_eq(span_of(request, 2)->trace_state, "");
     free_request(request);
     batch_encoder_destroy(encoder);
+}
+
+/* 9.1: batch.c:49. Lengths around those at which a length needs one byte more. */
+Test(batch, resources_of_any_length_are_written_as_protobuf_does)
+{
+    static const size_t from_to[][2] = {{0, 400}, {16200, 16500}};
+    static char value[20000];
+
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t n = from_to[i][0]; n <= from_to[i][1]; n++) {
+            const struct resource_attribute attribute = {.key = "k", .str = value};
+            struct batch_encoder *encoder;
+            request_msg *request;
+            struct span *span = make_span(SPAN_SERVER, NULL, false);
+
+            memset(value, 'v', n);
+            value[n] = '\0';
+            encoder = batch_encoder_create(&(struct batch_resource){.service_name = "edge",
+                                                                    .version = "1.2.3",
+                                                                    .schema_url = BATCH_SCHEMA_URL,
+                                                                    .attributes = &attribute,
+                                                                    .n_attributes = 1});
+            cr_assert_not_null(encoder);
+            span_end(span, 1000000002);
+            request = round_trip(encoder, span); /* compares the bytes */
+            free_request(request);
+            batch_encoder_destroy(encoder);
+        }
+    }
+}
+
+/* 3.9 */
+Test(batch, resource_and_scope_have_their_schema)
+{
+    const struct batch_resource resource = {
+        .service_name = "edge", .version = "1.2.3", .schema_url = BATCH_SCHEMA_URL};
+    struct batch_encoder *encoder = batch_encoder_create(&resource);
+    struct span *span = make_span(SPAN_SERVER, NULL, false);
+    request_msg *request;
+
+    cr_assert_not_null(encoder);
+    span_end(span, 1000000002);
+    request = round_trip(encoder, span);
+    cr_expect_str_eq(request->resource_spans[0]->schema_url, BATCH_SCHEMA_URL);
+    cr_expect_str_eq(request->resource_spans[0]->scope_spans[0]->schema_url, BATCH_SCHEMA_URL);
+    free_request(request);
+    batch_encoder_destroy(encoder);
+    encoder = make_encoder();
+    span = make_span(SPAN_SERVER, NULL, false);
+    span_end(span, 1000000002);
+    request = round_trip(encoder, span);
+    cr_expect_str_empty(request->resource_spans[0]->schema_url, "none without one");
+    free_request(request);
+    batch_encoder_destroy(encoder);
+}
+
+/* 4.3 */
+Test(batch, what_is_no_batch_is_noticed, .signal = SIGABRT)
+{
+    struct batch *batch = batch_create();
+
+    batch->magic++;
+    batch_destroy(batch);
 }

@@ -56,12 +56,12 @@ static struct transport_result send_spans(size_t n, size_t size, int64_t for_ns)
     struct transport_result result = {.outcome = TRANSPORT_OK};
     struct span *head = NULL;
     char path[SPAN_VALUE_MAX];
-    const uint8_t *bytes;
-    size_t bytes_size;
-    struct span_queue *queue = span_queue_create(n, n, BATCH_BYTES_MAX);
+    struct batch *batch = batch_create();
+    struct span_queue *queue = span_queue_create(n, SPAN_QUEUE_BYTES_MAX, n, BATCH_BYTES_MAX);
     struct span_chunk *chunks;
     size_t taken;
 
+    cr_assert_not_null(batch);
     memset(path, 'p', sizeof path);
     path[0] = '\n';
     for (size_t i = 0; i < n; i++) {
@@ -78,8 +78,9 @@ static struct transport_result send_spans(size_t n, size_t size, int64_t for_ns)
     cr_assert_eq(push_each(span_queue_writer(queue), head), 0);
     chunks = span_queue_take(queue, n, BATCH_BYTES_MAX, &taken);
     cr_assert_eq(taken, n);
-    cr_assert_eq(batch_join(encoder, chunks, &bytes, &bytes_size), 0);
-    console->send(console, 0, bytes, bytes_size, mono_now() + for_ns, &result);
+    cr_assert_eq(batch_join(encoder, chunks, batch), 0);
+    console->send(console, 0, batch->bytes, batch->size, mono_now() + for_ns, &result);
+    batch_destroy(batch);
     span_queue_release(chunks);
     span_queue_destroy(queue);
     return result;

@@ -26,8 +26,9 @@ struct setup {
 static void set_up(struct setup *t, size_t store_max, size_t queue_max)
 {
     memset(t, 0, sizeof *t);
-    t->sink = (struct sink){.queue = span_queue_create(queue_max, 512, 4000000),
-                            .counters = &t->counters};
+    t->sink =
+        (struct sink){.queue = span_queue_create(queue_max, SPAN_QUEUE_BYTES_MAX, 512, 4000000),
+                      .counters = &t->counters};
     t->evictor = (struct evictor){.store = store_create(store_max, TTL),
                                   .sink = &t->sink,
                                   .writer = span_queue_writer(t->sink.queue),
@@ -66,7 +67,7 @@ static size_t take_all(struct setup *t)
     size_t n;
 
     span_queue_release(span_queue_take(t->sink.queue, SIZE_MAX, SIZE_MAX, &n));
-    span_queue_settle(t->sink.queue, n);
+    span_queue_settle(t->sink.queue, n, 0);
     return n;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tests/unit/otel/test_exporter.c - the export thread against a transport and a clock of the test.
+ * tests/unit/otel/test_exporter.c - the export's threads against a transport and a clock of the
+ * test.
  *
  * The clock is CLOCK_MONOTONIC plus an offset: where the thread would wait for a moment, the
  * offset grows instead, so minutes of backoff pass at once. Waiting without a limit is real.
@@ -16,7 +17,7 @@
 
 #include "otlp/batch.h"
 #include "base/counters.h"
-#include "send/exporter_hooks.h"
+#include "send/sender.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
 #include "queued.h"
 
@@ -59,16 +60,6 @@ static size_t fake_wait(void *arg, struct span_queue *queue, size_t want, int64_
     return waiting;
 }
 
-static void fake_pause(void *arg, pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline)
-{
-    const int64_t now = fake_now(arg);
-
-    (void)cond;
-    (void)lock;
-    if (deadline > now)
-        atomic_fetch_add(&clock_offset, deadline - now);
-}
-
 static uint32_t fake_random(void *arg)
 {
     (void)arg;
@@ -76,7 +67,7 @@ static uint32_t fake_random(void *arg)
 }
 
 static const struct exporter_hooks fake_hooks = {
-    .now_mono_ns = fake_now, .wait = fake_wait, .pause = fake_pause, .random = fake_random};
+    .now_mono_ns = fake_now, .wait = fake_wait, .random = fake_random};
 
 /* ---- the transport ------------------------------------------------------------------------ */
 
@@ -230,6 +221,14 @@ static void expect_logged(const char *text)
     cr_assert_not_null(strstr(fake.log, text), "\"%s\" is not in:\n%s", text, fake.log);
 }
 
+static void await_logged(const char *text)
+{
+    pthread_mutex_lock(&fake.lock);
+    while (strstr(fake.log, text) == NULL)
+        pthread_cond_wait(&fake.changed, &fake.lock);
+    pthread_mutex_unlock(&fake.lock);
+}
+
 static int count_logged(const char *text)
 {
     int n = 0;
@@ -265,7 +264,7 @@ static struct span_writer *writer; /* of the test's queue */
 
 static struct span_queue *make_queue(size_t max, size_t batch_max, size_t bytes_max)
 {
-    struct span_queue *queue = span_queue_create(max, batch_max, bytes_max);
+    struct span_queue *queue = span_queue_create(max, SPAN_QUEUE_BYTES_MAX, batch_max, bytes_max);
 
     cr_assert_not_null(queue);
     writer = span_queue_writer(queue);
@@ -293,7 +292,7 @@ static struct exporter_conf conf(void)
 }
 
 static struct exporter *start(const struct exporter_conf *with, struct span_queue *queue,
-                              exporter_refill_fn *refill, const struct exporter_hooks *hooks,
+                              const struct exporter_hooks *hooks,
                               const struct transport_result *script, size_t n_script)
 {
     struct exporter *exporter;
@@ -302,9 +301,8 @@ static struct exporter *start(const struct exporter_conf *with, struct span_queu
         (struct transport){.send = fake_send, .cancel = fake_cancel, .stop = fake_stop};
     fake.script = script;
     fake.n_script = n_script;
-    cr_assert_eq(exporter_start_with(with, queue, refill, queue, &log_host, NULL, &fake.transport,
-                                     hooks, &exporter),
-                 0);
+    cr_assert_eq(
+        exporter_start_with(with, queue, &log_host, NULL, &fake.transport, hooks, &exporter), 0);
     return exporter;
 }
 
@@ -320,6 +318,8 @@ static struct exporter_stats stop(struct exporter *exporter, struct span_queue *
     span_queue_get_stats(queue, &q);
     cr_assert_eq(q.waiting, 0);
     cr_assert_eq(q.in_flight, 0);
+    cr_assert_eq(q.bytes, 0, "%zu bytes", q.bytes);
+    cr_assert_eq(stats.parked, 0);
     cr_assert_eq(stats.exported + stats.rejected + stats.given_up + stats.not_retryable +
                      stats.too_large + stats.no_memory + stats.shutdown,
                  q.pushed, "every span is counted once");
@@ -341,7 +341,7 @@ Test(exporter, batches_are_full_and_in_order)
     struct exporter *exporter;
 
     push(make_list(1300));
-    exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
+    exporter = start(&c, queue, &fake_hooks, ok, 1);
     await_sends(3);
     stats = stop(exporter, queue, GENEROUS_NS);
     cr_assert_eq(fake.n_sent, 3);
@@ -355,16 +355,19 @@ Test(exporter, batches_are_full_and_in_order)
     cr_assert_eq(fake.log_lines, 0, "nothing to say:\n%s", fake.log);
 }
 
+/* What waits is there before the thread is, so that its clock does not jump between two pushes. */
 Test(exporter, a_batch_that_is_not_full_leaves_after_the_delay)
 {
     const struct exporter_conf c = conf();
     struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
-    struct exporter *exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
-    const int64_t pushed = fake_now(NULL);
+    struct exporter *exporter;
+    int64_t began;
 
     push(make_list(3));
+    began = fake_now(NULL);
+    exporter = start(&c, queue, &fake_hooks, ok, 1);
     await_sends(1);
-    cr_assert_geq(fake.sent[0].at_ns - pushed, 4 * S);
+    cr_assert_geq(fake.sent[0].at_ns - began, 5 * S);
     cr_assert_eq(fake.sent[0].n, 3);
     cr_assert_leq(fake.sent[0].for_ns, 10 * S, "the deadline of one export");
     cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 3);
@@ -377,56 +380,102 @@ Test(exporter, retries_the_same_batch_until_it_is_taken)
     static const struct transport_result script[] = {
         {.outcome = TRANSPORT_RETRYABLE, .text = "UNAVAILABLE: connection refused"},
         {.outcome = TRANSPORT_RETRYABLE, .text = "UNAVAILABLE: connection refused"},
+        {.outcome = TRANSPORT_RETRYABLE, .text = "UNAVAILABLE: connection refused"},
         {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = 60 * S},
         {.outcome = TRANSPORT_OK}};
     const struct exporter_conf c = conf();
     struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter;
-    int64_t gap[3];
+    int64_t gap[4];
 
-    push(make_list(512 + 512));
-    exporter = start(&c, queue, NULL, &fake_hooks, script, 4);
+    push(make_list(512));
+    exporter = start(&c, queue, &fake_hooks, script, 5);
     await_sends(5);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         gap[i] = fake.sent[i + 1].at_ns - fake.sent[i].at_ns;
     stats = stop(exporter, queue, GENEROUS_NS);
-    cr_assert_geq(gap[0], 5 * S);
-    cr_assert_geq(gap[1], gap[0] - S, "backoff grows");
-    cr_assert_geq(gap[2], 60 * S, "the collector asked for it");
-    for (size_t i = 0; i < 4; i++)
+    cr_assert(gap[0] >= 100 * MS && gap[0] < 2 * S, "soon: %ld ms", (long)(gap[0] / MS));
+    cr_assert_geq(gap[1], 5 * S);
+    cr_assert_geq(gap[2], gap[1] - S, "backoff grows");
+    cr_assert_geq(gap[3], 60 * S, "the collector asked for it");
+    for (size_t i = 0; i < 5; i++)
         cr_assert_eq(fake.sent[i].first, 1, "the same batch");
-    cr_assert_eq(fake.sent[4].first, 513);
-    cr_assert_eq(fake.in_order, 1024);
-    cr_assert_eq(stats.exported, 1024);
-    cr_assert_eq(stats.retries, 3);
-    cr_assert_eq(stats.batches, 2);
-    expect_logged("export to collector:4317 failed: UNAVAILABLE: connection refused; 1024 spans "
-                  "wait, next try in");
+    cr_assert_eq(fake.in_order, 512);
+    cr_assert_eq(stats.exported, 512);
+    cr_assert_eq(stats.retries, 4);
+    cr_assert_eq(stats.batches, 1);
+    expect_logged("export to collector:4317 failed: UNAVAILABLE: connection refused; 512 spans "
+                  "wait, next try in 0.");
     expect_logged("works again");
+}
+
+/* 3.1, O1: with the one lane that there is by default. */
+Test(exporter, what_comes_behind_a_failure_does_not_wait_for_it)
+{
+    static const struct transport_result script[] = {
+        {.outcome = TRANSPORT_RETRYABLE, .text = "HTTP 503"}, {.outcome = TRANSPORT_OK}};
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(10000, 10, BATCH_BYTES_MAX);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    c.batch_max = 10;
+    push(make_list(50));
+    exporter = start(&c, queue, &fake_hooks, script, 2);
+    await_sends(6);
+    stats = stop(exporter, queue, GENEROUS_NS);
+    for (size_t i = 0; i < 5; i++)
+        cr_assert_eq(fake.sent[i].first, 10 * i + 1);
+    cr_assert_eq(fake.sent[5].first, 1, "the first one again, when its time has come");
+    cr_assert_lt(fake.sent[4].at_ns - fake.sent[0].at_ns, 100 * MS, "at once");
+    cr_assert_eq(stats.exported, 50);
+    cr_assert_eq(stats.retries, 1);
+}
+
+/* 3.1: what is parked counts in the queue's limits, of spans and of bytes (3.2). */
+Test(exporter, what_is_parked_has_its_places_in_the_queue)
+{
+    static const struct transport_result script[] = {
+        {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = HOUR_NS}};
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(25, 10, BATCH_BYTES_MAX);
+    struct span_queue_stats q;
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    c.batch_max = 10;
+    c.retry_give_up_ns = 2 * HOUR_NS;
+    push(make_list(10));
+    exporter = start(&c, queue, NULL, script, 1);
+    await_logged("failed");
+    do
+        exporter_get_stats(exporter, &stats);
+    while (stats.parked == 0);
+    cr_assert_eq(stats.parked, 10);
+    span_queue_get_stats(queue, &q);
+    cr_assert_eq(q.in_flight, 10);
+    cr_assert_gt(q.bytes, 10 * 30);
+    cr_assert_eq(push(make_list(20)), 5);
+    stats = stop(exporter, queue, S / 2);
+    cr_assert_eq(stats.shutdown, 25);
 }
 
 Test(exporter, gives_up_a_batch_after_five_minutes)
 {
-    struct exporter_conf c = conf();
+    const struct exporter_conf c = conf();
     struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter;
-    size_t first = 0;
+    int64_t took;
 
-    push(make_list(600));
-    fake.block_from = 513;
-    exporter = start(&c, queue, NULL, &fake_hooks, down, 1);
-    for (size_t n = 1; first == 0; n++) {
-        await_sends(n);
-        if (fake.sent[n - 1].first != 1)
-            first = n - 1;
-    }
+    push(make_list(512));
+    exporter = start(&c, queue, &fake_hooks, down, 1);
+    await_logged("spans lost");
     stats = stop(exporter, queue, 2 * S);
-    cr_assert_eq(stats.given_up, 512, "the first batch: %zu", (size_t)stats.given_up);
-    cr_assert_eq(stats.shutdown, 88, "the second one has its own five minutes");
-    cr_assert_geq(fake.sent[first - 1].at_ns - fake.sent[0].at_ns, 299 * S);
-    cr_assert_lt(fake.sent[first - 1].at_ns - fake.sent[0].at_ns, 600 * S);
+    cr_assert_eq(stats.given_up, 512, "%zu", (size_t)stats.given_up);
+    took = fake.sent[fake.n_sent - 1].at_ns - fake.sent[0].at_ns;
+    cr_assert(took >= 299 * S && took < 310 * S, "%ld s", (long)(took / S));
     expect_logged("spans lost: 512 gave_up; UNAVAILABLE: connection refused");
     cr_assert_eq(count_logged("export to"), 1, "%s", fake.log);
 }
@@ -442,7 +491,7 @@ Test(exporter, goes_on_after_a_batch_that_must_not_be_retried)
     struct exporter *exporter;
 
     push(make_list(600));
-    exporter = start(&c, queue, NULL, &fake_hooks, script, 2);
+    exporter = start(&c, queue, &fake_hooks, script, 2);
     await_sends(2);
     stats = stop(exporter, queue, GENEROUS_NS);
     cr_assert_eq(stats.not_retryable, 512);
@@ -463,7 +512,7 @@ Test(exporter, counts_what_the_collector_rejects)
 
     c.batch_max = 10;
     push(make_list(30));
-    exporter = start(&c, queue, NULL, &fake_hooks, script, 3);
+    exporter = start(&c, queue, &fake_hooks, script, 3);
     await_sends(3);
     stats = stop(exporter, queue, GENEROUS_NS);
     cr_assert_eq(stats.rejected, 17, "never more than were sent");
@@ -480,7 +529,7 @@ Test(exporter, says_how_many_a_full_queue_dropped)
     struct exporter *exporter;
 
     push(make_list(25));
-    exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
+    exporter = start(&c, queue, &fake_hooks, ok, 1);
     await_sends(1);
     cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 10);
     expect_logged("spans lost: 15 queue_full");
@@ -499,7 +548,7 @@ Test(exporter, a_span_that_is_too_large_is_not_sent)
     span_set_str(list->next, "big", 3, value, sizeof value);
     c.bytes_max = 1000;
     push(list);
-    exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
+    exporter = start(&c, queue, &fake_hooks, ok, 1);
     await_sends(2);
     stats = stop(exporter, queue, GENEROUS_NS);
     cr_assert_eq(stats.too_large, 1);
@@ -517,23 +566,22 @@ Test(exporter, tells_all_losses_in_one_line_a_minute)
     static struct counters counters;
     struct exporter_conf c = conf();
     struct span_queue *queue = make_queue(60, 10, BATCH_BYTES_MAX);
-    struct exporter_losses losses;
+    struct export_losses losses;
     struct exporter *exporter;
 
     atomic_store(&counters.refused, 7);
     c.counters = &counters;
     c.batch_max = 10;
     push(make_list(75));
-    exporter = start(&c, queue, NULL, &fake_hooks, script, 3);
+    exporter = start(&c, queue, &fake_hooks, script, 3);
     await_sends(6);
     exporter_flush(exporter, fake_now(NULL) + GENEROUS_NS);
     exporter_get_losses(exporter, &losses);
     cr_expect_eq(losses.queue_full, 15);
-    cr_expect_eq(losses.store_full, 7);
     cr_expect_eq(losses.not_retryable, 50);
     cr_expect_eq(losses.rejected, 2);
     cr_expect_eq(count_logged("spans lost"), 1, "the minute is not over:\n%s", fake.log);
-    expect_logged("spans lost: 15 queue_full, 7 store_full\n");
+    expect_logged("spans lost: 15 queue_full; messages ignored: 7 store_full\n");
     stop(exporter, queue, GENEROUS_NS);
     cr_expect_eq(count_logged("spans lost"), 2, "%s", fake.log);
     expect_logged("spans lost: 50 not_retryable, 2 rejected; INTERNAL: oh");
@@ -548,7 +596,7 @@ Test(exporter, repeats_no_warning)
 
     c.batch_max = 1;
     push(make_list(100));
-    exporter = start(&c, queue, NULL, &fake_hooks, warns, 1);
+    exporter = start(&c, queue, &fake_hooks, warns, 1);
     await_sends(100);
     cr_assert_eq(stop(exporter, queue, GENEROUS_NS).warnings, 100);
     cr_assert_eq(count_logged("warns: old"), 1, "%s", fake.log);
@@ -569,7 +617,7 @@ Test(exporter, a_long_outage_repeats_no_line_but_the_losses)
 
     c.batch_max = 10;
     push(make_list(200));
-    exporter = start(&c, queue, NULL, &fake_hooks, script, 5);
+    exporter = start(&c, queue, &fake_hooks, script, 5);
     await_sends(200);
     stop(exporter, queue, 2 * S);
     cr_assert_eq(count_logged("export to collector:4317 failed: UNAVAILABLE"), 1, "%s", fake.log);
@@ -587,7 +635,7 @@ Test(exporter, messages_that_are_ignored_are_in_the_line_too)
     atomic_store(&counters.missing_id, 3);
     atomic_store(&counters.duplicate_id, 1);
     c.counters = &counters;
-    exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
+    exporter = start(&c, queue, &fake_hooks, ok, 1);
     stop(exporter, queue, GENEROUS_NS);
     expect_logged("messages ignored: 3 missing_id, 1 duplicate_id\n");
     cr_assert_eq(fake.log_lines, 1, "%s", fake.log);
@@ -597,7 +645,7 @@ static void leave_two_open(void *arg)
 {
     struct counters *counters = arg;
 
-    count(&counters->lost_open, 2);
+    count(&counters->still_open, 2);
 }
 
 Test(exporter, what_is_open_at_the_end_is_lost)
@@ -609,7 +657,7 @@ Test(exporter, what_is_open_at_the_end_is_lost)
     c.counters = &counters;
     c.on_end = leave_two_open;
     c.on_end_arg = &counters;
-    stop(start(&c, queue, NULL, &fake_hooks, ok, 1), queue, GENEROUS_NS);
+    stop(start(&c, queue, &fake_hooks, ok, 1), queue, GENEROUS_NS);
     expect_logged("spans lost: 2 still_open\n");
 }
 
@@ -626,7 +674,7 @@ Test(exporter, what_spans_lack_is_counted_and_told_once)
     list->next->next->dropped_events = 1;
     c.batch_max = 1;
     push(list);
-    exporter = start(&c, queue, NULL, &fake_hooks, ok, 1);
+    exporter = start(&c, queue, &fake_hooks, ok, 1);
     await_sends(20);
     stats = stop(exporter, queue, GENEROUS_NS);
     cr_assert_eq(stats.attributes_dropped, 7);
@@ -648,7 +696,7 @@ Test(exporter, as_many_requests_are_under_way_as_it_is_told)
     c.concurrency = 4;
     fake.gated = true;
     push(make_list(200));
-    exporter = start(&c, queue, NULL, NULL, ok, 1);
+    exporter = start(&c, queue, NULL, ok, 1);
     await_at_once(4);
     cr_assert_eq(push(make_list(100)), 0, "nobody is held up");
     open_gate();
@@ -667,10 +715,11 @@ Test(exporter, a_flush_waits_for_every_lane)
     struct exporter *exporter;
 
     c.batch_max = 10;
+    c.batch_delay_ns = HOUR_NS;
     c.concurrency = 3;
     fake.gated = true;
     push(make_list(25));
-    exporter = start(&c, queue, NULL, NULL, ok, 1);
+    exporter = start(&c, queue, NULL, ok, 1);
     await_at_once(2); /* what is not a full batch waits for the flush */
     exporter_flush(exporter, real_now() + 50 * MS);
     exporter_get_stats(exporter, &stats);
@@ -679,30 +728,9 @@ Test(exporter, a_flush_waits_for_every_lane)
     open_gate();
     exporter_flush(exporter, real_now() + GENEROUS_NS);
     exporter_get_stats(exporter, &stats);
-    cr_assert_eq(stats.exported, 25);
+    cr_assert_eq(stats.exported, 25, "%zu exported, %zu parked", (size_t)stats.exported,
+                 (size_t)stats.parked);
     stop(exporter, queue, GENEROUS_NS);
-}
-
-Test(exporter, a_batch_in_retry_does_not_hold_up_others)
-{
-    static const struct transport_result script[] = {
-        {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = HOUR_NS}, {.outcome = TRANSPORT_OK}};
-    struct exporter_conf c = conf();
-    struct span_queue *queue = make_queue(1000, 10, BATCH_BYTES_MAX);
-    struct exporter_stats stats;
-    struct exporter *exporter;
-
-    c.batch_max = 10;
-    c.concurrency = 2;
-    c.retry_give_up_ns = 10 * HOUR_NS;
-    push(make_list(10));
-    exporter = start(&c, queue, NULL, NULL, script, 2);
-    await_sends(1);
-    push(make_list(90));
-    await_sends(10);
-    stats = stop(exporter, queue, GENEROUS_NS); /* cuts the wait short */
-    cr_assert_eq(stats.exported, 100);
-    cr_assert_eq(stats.retries, 1);
 }
 
 Test(exporter, stop_cancels_all_lanes)
@@ -715,7 +743,7 @@ Test(exporter, stop_cancels_all_lanes)
     c.concurrency = EXPORTER_CONCURRENCY_MAX;
     fake.gated = true;
     push(make_list(200));
-    exporter = start(&c, queue, NULL, NULL, down, 1);
+    exporter = start(&c, queue, NULL, down, 1);
     await_at_once(EXPORTER_CONCURRENCY_MAX);
     cr_assert_eq(stop(exporter, queue, 2 * S).shutdown, 200);
     expect_logged("spans lost: 200 shutdown");
@@ -731,7 +759,7 @@ Test(exporter, flush_does_not_wait_for_a_full_batch)
     struct exporter *exporter;
 
     c.batch_delay_ns = HOUR_NS;
-    exporter = start(&c, queue, NULL, NULL, ok, 1);
+    exporter = start(&c, queue, NULL, ok, 1);
     push(make_list(3));
     exporter_flush(exporter, real_now() + GENEROUS_NS);
     exporter_get_stats(exporter, &stats);
@@ -745,11 +773,10 @@ Test(exporter, flush_does_not_wait_for_a_full_batch)
 
 Test(exporter, flush_cuts_a_wait_for_a_retry_short)
 {
-    static const struct transport_result script[] = {
-        {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = HOUR_NS / 2},
-        {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = HOUR_NS / 2},
-        {.outcome = TRANSPORT_RETRYABLE},
-        {.outcome = TRANSPORT_OK}};
+    static const struct transport_result script[] = {{.outcome = TRANSPORT_RETRYABLE},
+                                                     {.outcome = TRANSPORT_RETRYABLE},
+                                                     {.outcome = TRANSPORT_RETRYABLE},
+                                                     {.outcome = TRANSPORT_OK}};
     struct exporter_conf c = conf();
     struct span_queue *queue = make_queue(10000, 1, BATCH_BYTES_MAX);
     struct exporter_stats stats;
@@ -757,7 +784,7 @@ Test(exporter, flush_cuts_a_wait_for_a_retry_short)
 
     c.batch_max = 1;
     c.retry_initial_ns = c.retry_max_ns = c.retry_give_up_ns = HOUR_NS;
-    exporter = start(&c, queue, NULL, NULL, script, 4);
+    exporter = start(&c, queue, NULL, script, 4);
     push(make_list(2));
     await_sends(1);
     exporter_flush(exporter, real_now() + GENEROUS_NS);
@@ -767,12 +794,66 @@ Test(exporter, flush_cuts_a_wait_for_a_retry_short)
     stop(exporter, queue, GENEROUS_NS);
 }
 
+/* 3.1 */
+Test(exporter, flush_keeps_the_pause_that_the_collector_asked_for)
+{
+    static const struct transport_result script[] = {
+        {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = S, .text = "busy"},
+        {.outcome = TRANSPORT_OK}};
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(10000, 1, BATCH_BYTES_MAX);
+    struct exporter *exporter;
+
+    c.batch_max = 1;
+    push(make_list(3));
+    exporter = start(&c, queue, NULL, script, 2);
+    await_logged("busy");
+    exporter_flush(exporter, real_now() + GENEROUS_NS);
+    cr_assert_eq(fake.n_sent, 4);
+    cr_assert_geq(fake.sent[1].at_ns - fake.sent[0].at_ns, S);
+    cr_assert_eq(fake.sent[1].first, 1);
+    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 3);
+}
+
+/* 9.1: delivery.c:41 */
+Test(exporter, a_request_during_the_shutdown_ends_with_it)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(10000, 1, BATCH_BYTES_MAX);
+    struct exporter *exporter;
+
+    c.timeout_ns = HOUR_NS;
+    c.batch_delay_ns = HOUR_NS;
+    push(make_list(1));
+    exporter = start(&c, queue, NULL, ok, 1);
+    exporter_flush(exporter, real_now() + GENEROUS_NS);
+    cr_assert_leq(fake.sent[0].for_ns, GENEROUS_NS);
+    push(make_list(1));
+    stop(exporter, queue, GENEROUS_NS);
+    cr_assert_leq(fake.sent[1].for_ns, GENEROUS_NS);
+}
+
+/* 9.1: lanes.c:51, exactly batch-max. */
+Test(exporter, a_batch_that_is_just_full_leaves_at_once)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
+    struct exporter *exporter;
+
+    c.batch_delay_ns = HOUR_NS;
+    exporter = start(&c, queue, NULL, ok, 1);
+    push(make_list(512));
+    await_sends(1);
+    cr_assert_eq(fake.sent[0].n, 512);
+    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 512);
+}
+
 Test(exporter, flush_ends_at_its_deadline_and_stop_counts_the_rest)
 {
     const struct exporter_conf c = conf();
     struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter_stats stats;
-    struct exporter *exporter = start(&c, queue, NULL, NULL, down, 1);
+    struct exporter *exporter = start(&c, queue, NULL, down, 1);
 
     push(make_list(1000));
     exporter_flush(exporter, real_now() + 50 * MS);
@@ -790,7 +871,7 @@ Test(exporter, stop_without_a_flush_sends_what_waits)
     struct exporter *exporter;
 
     c.batch_delay_ns = HOUR_NS;
-    exporter = start(&c, queue, NULL, NULL, ok, 1);
+    exporter = start(&c, queue, NULL, ok, 1);
     push(make_list(100));
     cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 100);
 }
@@ -803,7 +884,7 @@ Test(exporter, stop_cancels_a_call_that_hangs)
 
     fake.block_from = 1;
     c.batch_max = 10;
-    exporter = start(&c, queue, NULL, NULL, down, 1);
+    exporter = start(&c, queue, NULL, down, 1);
     push(make_list(25));
     await_sends(1);
     cr_assert_eq(stop(exporter, queue, 2 * S).shutdown, 25);
@@ -817,83 +898,6 @@ Test(exporter, stop_of_an_idle_exporter_is_quick)
     struct exporter_stats stats;
 
     exporter_stop(NULL, 0, &stats);
-    stats = stop(start(&c, queue, NULL, NULL, ok, 1), queue, GENEROUS_NS);
+    stats = stop(start(&c, queue, NULL, ok, 1), queue, GENEROUS_NS);
     cr_assert_eq(stats.exported + stats.shutdown, 0);
-}
-
-/* ---- refill ------------------------------------------------------------------------------- */
-
-#define OPEN_SPANS 200000u
-
-static size_t refill_left = OPEN_SPANS;
-
-/* As the store does at the shutdown: as many as there is room for. */
-static int64_t refill_as_it_drains(void *arg)
-{
-    struct span_queue *queue = arg;
-    size_t n = span_queue_room(queue);
-
-    n = n < refill_left ? n : refill_left;
-    refill_left -= n;
-    if (n > 0)
-        cr_assert_eq(push(make_list(n)), 0);
-    return INT64_MAX;
-}
-
-Test(exporter, refill_feeds_more_spans_than_the_queue_holds)
-{
-    const struct exporter_conf c = conf();
-    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
-    struct exporter_stats stats;
-    struct span_queue_stats q;
-    struct exporter *exporter = start(&c, queue, refill_as_it_drains, NULL, ok, 1);
-
-    exporter_flush(exporter, real_now() + GENEROUS_NS);
-    exporter_get_stats(exporter, &stats);
-    cr_assert_eq(stats.exported, OPEN_SPANS);
-    span_queue_get_stats(queue, &q);
-    cr_assert_eq(q.dropped, 0);
-    stop(exporter, queue, GENEROUS_NS);
-    cr_assert_eq(fake.in_order, OPEN_SPANS);
-}
-
-static _Atomic int refills;
-
-/* One span every 30 s, as evictions come. */
-static int64_t refill_every_30_s(void *arg)
-{
-    static int64_t next;
-    const int64_t now = fake_now(arg);
-
-    if (now >= next) {
-        next = now + 30 * S;
-        if (atomic_fetch_add(&refills, 1) < 5)
-            push(make_list(1));
-    }
-    return atomic_load(&refills) < 5 ? next : INT64_MAX;
-}
-
-Test(exporter, refill_is_called_when_it_wants_to_be)
-{
-    const struct exporter_conf c = conf();
-    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
-    struct exporter *exporter = start(&c, queue, refill_every_30_s, &fake_hooks, ok, 1);
-
-    await_sends(5);
-    for (size_t i = 1; i < 5; i++)
-        cr_assert_geq(fake.sent[i].at_ns - fake.sent[i - 1].at_ns, 20 * S);
-    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 5);
-}
-
-Test(exporter, refill_goes_on_while_a_batch_waits_for_its_retry)
-{
-    const struct exporter_conf c = conf();
-    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
-    struct span_queue_stats q;
-    struct exporter *exporter = start(&c, queue, refill_every_30_s, &fake_hooks, down, 1);
-
-    await_sends(14); /* more than a batch's five minutes */
-    span_queue_get_stats(queue, &q);
-    cr_assert_eq(q.pushed, 5);
-    stop(exporter, queue, GENEROUS_NS);
 }

@@ -21,7 +21,8 @@ static struct handlers_worker worker;
 static void set_up(void)
 {
     fake = (struct fake_host){.now_ns = 1};
-    sink = (struct sink){.queue = span_queue_create(1000, 512, 4000000), .counters = &counters};
+    sink = (struct sink){.queue = span_queue_create(1000, SPAN_QUEUE_BYTES_MAX, 512, 4000000),
+                         .counters = &counters};
     handlers = (struct handlers){.host = &fake_table,
                                  .store = store_create(3, 30 * S),
                                  .sink = &sink,
@@ -132,7 +133,7 @@ static struct pair ended(void)
         else
             pair.server = span;
     }
-    span_queue_settle(sink.queue, n);
+    span_queue_settle(sink.queue, n, 0);
     return pair;
 }
 

@@ -145,21 +145,22 @@ Test(limits, length_in_characters)
 static request_msg *encode(const struct batch_resource *resource, const struct span *span)
 {
     struct batch_encoder *encoder = batch_encoder_create(resource);
-    struct span_queue *queue = span_queue_create(1, 1, BATCH_BYTES_MAX);
+    struct span_queue *queue = span_queue_create(1, SPAN_QUEUE_BYTES_MAX, 1, BATCH_BYTES_MAX);
+    struct batch *batch = batch_create();
     struct span_chunk *chunks;
-    const uint8_t *bytes;
-    size_t size, n;
+    size_t n;
     request_msg *request;
 
-    cr_assert_not_null(encoder);
+    cr_assert(encoder != NULL && batch != NULL);
     cr_assert_eq(span_queue_push(span_queue_writer(queue), span, &n), SPAN_QUEUE_OK);
     chunks = span_queue_take(queue, 1, BATCH_BYTES_MAX, &n);
-    cr_assert_eq(batch_join(encoder, chunks, &bytes, &size), 0);
+    cr_assert_eq(batch_join(encoder, chunks, batch), 0);
     span_queue_release(chunks);
     span_queue_destroy(queue);
     request = opentelemetry__proto__collector__trace__v1__export_trace_service_request__unpack(
-        NULL, size, bytes);
+        NULL, batch->size, batch->bytes);
     cr_assert_not_null(request);
+    batch_destroy(batch);
     batch_encoder_destroy(encoder);
     return request;
 }

@@ -77,7 +77,8 @@ static void send(struct handlers_worker *worker, uint32_t index, uint32_t n,
 /* One whole request, and one that stays without a response. @return spans that reached the end */
 static size_t scenario(struct counters *counters)
 {
-    struct sink sink = {.queue = span_queue_create(10, 10, 4000000), .counters = counters};
+    struct sink sink = {.queue = span_queue_create(10, SPAN_QUEUE_BYTES_MAX, 10, 4000000),
+                        .counters = counters};
     struct store *store = store_create(10, 1);
     struct handlers handlers = {.host = &fake_table,
                                 .store = store,

@@ -44,8 +44,10 @@ static struct {
     const char *head;
     const uint8_t *body;
     size_t body_len;
-    size_t endless; /* bytes after the body, all zero */
-    bool hang;      /* no answer until the client has gone */
+    size_t endless;       /* bytes after the body, all zero */
+    bool hang;            /* no answer until the client has gone */
+    const char *redirect; /* the head of the first answers, `redirects` of them */
+    int redirects;
     int calls, connections;
     char request[8192]; /* the head of the last one */
     size_t received;
@@ -117,8 +119,10 @@ static bool answer(int fd)
     }
     if (server.head == NULL)
         return false;
-    (void)snprintf(head, sizeof head, "%s\r\nContent-Length: %zu\r\n\r\n", server.head,
+    (void)snprintf(head, sizeof head, "%s\r\nContent-Length: %zu\r\n\r\n",
+                   server.redirects > 0 ? server.redirect : server.head,
                    server.body_len + server.endless);
+    server.redirects -= server.redirects > 0;
     ok = send_all(fd, head, strlen(head)) && send_all(fd, server.body, server.body_len);
     for (size_t left = server.endless; ok && left > 0;) {
         const size_t n = left < sizeof zeros ? left : sizeof zeros;
@@ -345,13 +349,14 @@ Test(otlp_http, knows_which_codes_to_retry)
 
         (void)snprintf(head, sizeof head, "HTTP/1.1 %d Status\r\nContent-Type: text/plain",
                        codes[i]);
-        (void)snprintf(wanted, sizeof wanted, "HTTP %d: because", codes[i]);
+        (void)snprintf(wanted, sizeof wanted, "HTTP %d", codes[i]);
         server.head = head;
         result = send_for(transport, GENEROUS_NS);
         cr_expect_eq(result.outcome, retryable ? TRANSPORT_RETRYABLE : TRANSPORT_NOT_RETRYABLE,
                      "code %d: %s", codes[i], result.text);
         cr_expect_eq(result.min_wait_ns, 0);
-        cr_expect_str_eq(result.text, wanted);
+        cr_expect_eq(strncmp(result.text, wanted, strlen(wanted)), 0, "%s", result.text);
+        cr_expect_not_null(strstr(result.text, ": because of"), "%s", result.text);
     }
     transport->stop(transport, 0);
     stop_server();
@@ -368,7 +373,115 @@ Test(otlp_http, reads_the_status_of_a_refusal)
     result = exchange("HTTP/1.1 403 Forbidden\r\nContent-Type: application/x-protobuf", bytes,
                       google__rpc__status__pack(&status, bytes));
     cr_assert_eq(result.outcome, TRANSPORT_NOT_RETRYABLE);
-    cr_assert_str_eq(result.text, "HTTP 403: no such tenant");
+    cr_assert_str_eq(result.text,
+                     "HTTP 403: no such tenant; are the headers those that the collector wants?");
+}
+
+/* W12, 5.4: what is wrong, where, and what to do. */
+Test(otlp_http, shows_what_a_refusal_says)
+{
+    const struct {
+        const char *head, *body, *wanted;
+    } rows[] = {
+        {"HTTP/1.1 401 No\r\nContent-Type: application/json",
+         "{\n  \"error\": \"token\x1b expired\"\n}",
+         "HTTP 401: { \"error\": \"token expired\" }; are the headers those that the collector "
+         "wants?"},
+        {"HTTP/1.1 401 No\r\nContent-Type: text/html", "<html>",
+         "HTTP 401; are the headers those that the collector wants?"},
+        {"HTTP/1.1 404 No\r\nContent-Type: text/plain", "no such page",
+         "HTTP 404 of http://127.0.0.1:"},
+        {"HTTP/1.1 400 No", "bad", "HTTP 400: bad"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct transport_result result =
+            exchange(rows[i].head, (const uint8_t *)rows[i].body, strlen(rows[i].body));
+
+        cr_expect_eq(result.outcome, TRANSPORT_NOT_RETRYABLE);
+        cr_expect_eq(strncmp(result.text, rows[i].wanted, strlen(rows[i].wanted)), 0, "%s",
+                     result.text);
+    }
+}
+
+/* W12 */
+Test(otlp_http, empty_answers_in_other_words_are_no_matter)
+{
+    const struct {
+        const char *type, *body, *wanted;
+    } rows[] = {{"application/json", "{}", ""},
+                {"application/json; charset=utf-8", "{ }\n", ""},
+                {"application/json", "", ""},
+                {"application/json", "{\"partialSuccess\": {}}", ""},
+                {"text/plain", "OK", ""},
+                {"text/html", "<html>", ""},
+                {"application/json", "{\"partialSuccess\":{\"rejectedSpans\":\"3\"}}",
+                 "{\"partialSuccess\":{\"rejectedSpans\":\"3\"}}"}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct transport_result result;
+        char head[100];
+
+        (void)snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Type: %s", rows[i].type);
+        result = exchange(head, (const uint8_t *)rows[i].body, strlen(rows[i].body));
+        cr_expect_eq(result.outcome, TRANSPORT_OK);
+        cr_expect_eq(result.rejected, 0);
+        cr_expect_str_eq(result.text, rows[i].wanted);
+    }
+}
+
+/* ---- redirects ----------------------------------------------------------------------------- */
+
+/* 3.7: within the origin, with the same method and body. */
+Test(otlp_http, follows_307_and_308_within_the_origin)
+{
+    static const char *const codes[] = {"307", "308"};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct transport *transport;
+        struct transport_result result;
+        char head[100];
+
+        (void)snprintf(head, sizeof head, "HTTP/1.1 %s Go\r\nLocation: /new/v1/traces", codes[i]);
+        server.redirect = head;
+        server.redirects = 2;
+        start_server("HTTP/1.1 200 OK");
+        transport = start();
+        for (int n = 0; n < 2; n++) {
+            result = send_for(transport, GENEROUS_NS);
+            cr_expect_eq(result.outcome, TRANSPORT_OK, "%s", result.text);
+            cr_expect_str_empty(result.text);
+            cr_expect_eq(server.received, 1000);
+        }
+        expect_sent("POST /v1/traces HTTP/1.1\r\n"); /* the second began anew */
+        transport->stop(transport, 0);
+        stop_server();
+    }
+}
+
+Test(otlp_http, says_where_it_is_sent_to_otherwise)
+{
+    const struct {
+        const char *head, *wanted;
+    } rows[] = {
+        {"HTTP/1.1 307 Go\r\nLocation: http://u:pw@elsewhere.example:4318/v1/traces?token=x",
+         "HTTP 307 sends to http://elsewhere.example:4318/v1/traces, which is not followed to "
+         "another origin; is that the collector's URL?"},
+        {"HTTP/1.1 308 Go\r\nLocation: https://127.0.0.1/v1/traces",
+         "HTTP 308 sends to https://127.0.0.1/v1/traces, which is not"},
+        {"HTTP/1.1 301 Go\r\nLocation: /elsewhere", "HTTP 301 sends to http://127.0.0.1:"},
+        {"HTTP/1.1 307 Go\r\nLocation: /v1/traces", "HTTP 307 sends to http://127.0.0.1:"},
+        {"HTTP/1.1 307 Go", "HTTP 307"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct transport_result result = exchange(rows[i].head, NULL, 0);
+
+        cr_expect_eq(result.outcome, TRANSPORT_NOT_RETRYABLE);
+        cr_expect_eq(strncmp(result.text, rows[i].wanted, strlen(rows[i].wanted)), 0, "%s",
+                     result.text);
+        cr_expect_null(strstr(result.text, "token"), "%s", result.text);
+    }
 }
 
 Test(otlp_http, does_not_show_pages)
@@ -453,9 +566,9 @@ Test(otlp_http, reads_no_more_than_4_mib_of_an_answer)
     struct transport_result result;
 
     server.endless = 100u * 1024 * 1024;
-    result = exchange("HTTP/1.1 200 OK", NULL, 0);
-    cr_assert_eq(result.outcome, TRANSPORT_OK);
-    cr_assert_str_eq(result.text, "its answer is too large");
+    result = exchange("HTTP/1.1 200 OK", NULL, 0); /* O6: lost and counted, not sent again */
+    cr_assert_eq(result.outcome, TRANSPORT_NOT_RETRYABLE);
+    cr_assert_str_eq(result.text, "HTTP 200, but its answer is above 4 MiB");
     result = exchange("HTTP/1.1 400 Bad Request", NULL, 0);
     cr_assert_eq(result.outcome, TRANSPORT_NOT_RETRYABLE, "%s", result.text);
 }

@@ -80,7 +80,7 @@ static struct span *make_big(uint8_t number, size_t n)
 
 static struct span_queue *make_queue(size_t max, size_t batch_max, size_t bytes_max)
 {
-    struct span_queue *queue = span_queue_create(max, batch_max, bytes_max);
+    struct span_queue *queue = span_queue_create(max, SPAN_QUEUE_BYTES_MAX, batch_max, bytes_max);
 
     cr_assert_not_null(queue);
     return queue;
@@ -194,14 +194,14 @@ Test(queue, counts_what_is_in_flight_against_the_cap)
     cr_assert_eq(stats.max, 4);
     cr_assert_eq(stats.pushed, 4);
     cr_assert_eq(stats.dropped, 2);
-    span_queue_settle(queue, 3);
+    span_queue_settle(queue, 3, 0);
     cr_assert_eq(stats_of(queue).in_flight, 0);
     cr_assert_eq(span_queue_room(queue), 3);
     push(writer, make_list(7, 9));
     expect_taken(queue, 1, 6, 6);
     expect_taken(queue, 100, 7, 9);
     cr_assert_eq(span_queue_room(queue), 0);
-    span_queue_settle(queue, 4);
+    span_queue_settle(queue, 4, 0);
     cr_assert_eq(span_queue_room(queue), 4);
     span_queue_destroy(queue);
 }
@@ -222,10 +222,48 @@ Test(queue, drops_a_request_whole_where_it_does_not_fit)
     expect_full(other, make(4), 1);
     expect_taken(queue, 10, 1, 3);
     expect_full(other, make(4), 1);
-    span_queue_settle(queue, 3);
+    span_queue_settle(queue, 3, 0);
     push(other, make_list(4, 6));
     expect_taken(queue, 10, 4, 6);
     span_queue_destroy(queue);
+}
+
+/* 3.2: exactly so many bytes, and one less. */
+Test(queue, is_bounded_in_bytes)
+{
+    const struct span *one = make(1);
+    const size_t bound = span_wire_bound(one);
+    struct span_queue *queue;
+    struct span_writer *writer;
+    size_t len;
+
+    for (int less = 0; less <= 1; less++) {
+        queue = span_queue_create(100, 2 * bound - (size_t)less, 100, BATCH_BYTES);
+        writer = make_writer(queue);
+        if (less)
+            expect_full(writer, make_list(1, 2), 2);
+        else
+            push(writer, make_list(1, 2));
+        cr_assert_eq(stats_of(queue).pushed, less ? 0 : 2);
+        cr_assert_eq(stats_of(queue).dropped, less ? 2 : 0);
+        cr_assert_eq(stats_of(queue).bytes == 0, less, "what was dropped has no bytes");
+        span_queue_destroy(queue);
+    }
+
+    /* Bytes are those that were written, not their bound, and are free again when settled. */
+    queue = span_queue_create(100, 4 * bound, 100, BATCH_BYTES);
+    writer = make_writer(queue);
+    push(writer, make(1));
+    len = stats_of(queue).bytes;
+    cr_assert(len > 0 && len <= bound, "%zu of %zu", len, bound);
+    push(writer, make(2));
+    expect_taken(queue, 100, 1, 2);
+    cr_assert_eq(stats_of(queue).bytes, 2 * len, "in flight they count");
+    span_queue_settle(queue, 2, 2 * len);
+    cr_assert_eq(stats_of(queue).bytes, 0);
+    cr_assert_eq(stats_of(queue).bytes_max, 4 * bound);
+    span_queue_destroy(queue);
+    span_destroy((struct span *)(uintptr_t)one);
 }
 
 Test(queue, destroy_frees_what_waits_and_what_is_idle)
@@ -250,7 +288,7 @@ Test(queue, has_nothing_without_a_writer)
     cr_assert_eq(stats_of(queue).pushed, 0);
     cr_assert_eq(span_queue_room(queue), 10);
     span_queue_release(NULL);
-    span_queue_settle(queue, 0);
+    span_queue_settle(queue, 0, 0);
     span_queue_destroy(queue);
 }
 
@@ -350,7 +388,7 @@ Test(queue, the_push_that_makes_the_number_full_wakes)
         cr_assert_eq(span_queue_wait(queue, 3, INT64_MAX), 3); /* or the test's limit ends it */
         cr_assert_eq(pthread_join(thread, NULL), 0);
         expect_taken(queue, 10, 1, 3);
-        span_queue_settle(queue, 3);
+        span_queue_settle(queue, 3, 0);
     }
     span_queue_destroy(queue);
 }
@@ -369,9 +407,9 @@ Test(queue, a_request_s_spans_are_taken_together)
     expect_taken(queue, 2, 3, 4);
     cr_assert_eq(stats_of(queue).waiting, 2);
     cr_assert_eq(stats_of(queue).in_flight, 4);
-    span_queue_settle(queue, 4);
+    span_queue_settle(queue, 4, 0);
     expect_taken(queue, 1, 5, 6);
-    span_queue_settle(queue, 2);
+    span_queue_settle(queue, 2, 0);
     span_queue_destroy(queue);
 }
 
@@ -382,7 +420,7 @@ Test(queue, batches_of_one_part_them)
     push(make_writer(queue), make_list(1, 2));
     expect_taken(queue, 1, 1, 1);
     expect_taken(queue, 1, 2, 2);
-    span_queue_settle(queue, 2);
+    span_queue_settle(queue, 2, 0);
     span_queue_destroy(queue);
 }
 
@@ -559,7 +597,7 @@ static size_t take_numbered(struct span_queue *queue, size_t max, size_t first)
     }
     chunks_free_unpacked(msg);
     span_queue_release(chunks);
-    span_queue_settle(queue, n);
+    span_queue_settle(queue, n, 0);
     return n;
 }
 
@@ -618,7 +656,7 @@ static size_t least_batch(size_t batch_max, size_t n_writers, size_t lag)
             cr_assert(n > 0 && n <= batch_max);
             cr_assert_eq(chunks_count(chunks), n);
             span_queue_release(chunks);
-            span_queue_settle(queue, n);
+            span_queue_settle(queue, n, 0);
             if (n < least)
                 least = n;
         }
@@ -674,7 +712,7 @@ Test(queue, several_writers_take_turns)
                 push(writers[2], make((uint8_t)(40 + (seen[2] - 4 + i) % 20)));
         chunks_free_unpacked(msg);
         span_queue_release(chunks);
-        span_queue_settle(queue, n);
+        span_queue_settle(queue, n, 0);
     }
     for (size_t i = 0; i < WRITERS; i++)
         cr_expect_eq(seen[i], 20, "writer %zu: %zu", i, seen[i]);
@@ -818,7 +856,7 @@ Test(queue, without_memory_gives_the_places_back)
     push(writer, make_list(3, 4));
     expect_taken(queue, 2, 1, 2);
     expect_taken(queue, 2, 3, 4);
-    span_queue_settle(queue, 4);
+    span_queue_settle(queue, 4, 0);
     cr_assert_eq(span_queue_room(queue), 10);
     span_queue_destroy(queue);
 }

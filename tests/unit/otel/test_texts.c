@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "send/texts.h"
+#include "send/log.h"
 
 #define HOUR INT64_C(3600000000000)
 

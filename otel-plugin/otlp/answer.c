@@ -1,15 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* otel-plugin/send/otlp_answer.c - reading with protobuf-c. */
-#include "send/otlp_answer.h"
+/* otel-plugin/otlp/answer.c - reading with protobuf-c. */
+#include "otlp/answer.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
 
 #define NS_PER_S INT64_C(1000000000)
+
+void otlp_clean_text(const void *bytes, size_t len, char *ret, size_t size)
+{
+    const size_t n = len > 0 ? utf8_repair(bytes, len, ret, size - 1) : 0;
+    size_t used = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const bool blank = (unsigned char)ret[i] <= ' ' || ret[i] == 0x7f;
+
+        if (!blank)
+            ret[used++] = ret[i];
+        else if (used > 0 && ret[used - 1] != ' ')
+            ret[used++] = ' ';
+    }
+    while (used > 0 && ret[used - 1] == ' ')
+        used--;
+    ret[used] = '\0';
+}
 
 static int64_t clamp_delay(int64_t seconds, int32_t nanos)
 {
@@ -51,27 +70,32 @@ void otlp_read_status_message(const uint8_t *bytes, size_t size, char *ret, size
 {
     Google__Rpc__Status *status = google__rpc__status__unpack(NULL, size, bytes);
 
-    (void)snprintf(ret, ret_size, "%s", status != NULL ? status->message : "");
-    if (status != NULL)
-        google__rpc__status__free_unpacked(status, NULL);
+    ret[0] = '\0';
+    if (status == NULL)
+        return;
+    otlp_clean_text(status->message, strlen(status->message), ret, ret_size);
+    google__rpc__status__free_unpacked(status, NULL);
 }
 
-void otlp_read_response(const uint8_t *bytes, size_t size, struct transport_result *ret)
+bool otlp_read_response(const uint8_t *bytes, size_t len, uint64_t *ret_rejected, char *ret_text,
+                        size_t size)
 {
     Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceResponse *response =
-        opentelemetry__proto__collector__trace__v1__export_trace_service_response__unpack(
-            NULL, size, bytes);
+        opentelemetry__proto__collector__trace__v1__export_trace_service_response__unpack(NULL, len,
+                                                                                          bytes);
 
-    if (response == NULL) {
-        (void)snprintf(ret->text, sizeof ret->text, "its answer cannot be read");
-        return;
-    }
+    *ret_rejected = 0;
+    ret_text[0] = '\0';
+    if (response == NULL)
+        return false;
     if (response->partial_success != NULL) {
         const int64_t rejected = response->partial_success->rejected_spans;
 
-        ret->rejected = rejected > 0 ? (uint64_t)rejected : 0;
-        (void)snprintf(ret->text, sizeof ret->text, "%s", response->partial_success->error_message);
+        *ret_rejected = rejected > 0 ? (uint64_t)rejected : 0;
+        otlp_clean_text(response->partial_success->error_message,
+                        strlen(response->partial_success->error_message), ret_text, size);
     }
     opentelemetry__proto__collector__trace__v1__export_trace_service_response__free_unpacked(
         response, NULL);
+    return true;
 }

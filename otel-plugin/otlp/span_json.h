@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/send/span_json.h - the spans of an encoded request as lines of JSON, one for each.
+ * otel-plugin/otlp/span_json.h - the spans of an encoded request as lines of JSON, one for each.
  */
-#ifndef OTEL_SEND_SPAN_JSON_H
-#define OTEL_SEND_SPAN_JSON_H
+#ifndef OTEL_OTLP_SPAN_JSON_H
+#define OTEL_OTLP_SPAN_JSON_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* otel-plugin/send/span_json.c - JSON of OTLP's messages; the strings in them are UTF-8. */
-#include "send/span_json.h"
+/* otel-plugin/otlp/span_json.c - JSON of OTLP's messages; the strings in them are UTF-8. */
+#include "otlp/span_json.h"
 
 #include <inttypes.h>
 #include <math.h>

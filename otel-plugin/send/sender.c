@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/send/sender.c - the thread that decides: what leaves when, what becomes of it.
+ *
+ * It is the queue's one consumer and waits nowhere but in span_queue_wait(): for spans, for the
+ * moment that the schedule names, or for a wake-up, when a lane is done or something is asked for.
+ *
+ *   mode   set by            a batch leaves when          a wait for a retry
+ *   RUN    -                 full, or its first is old    as schedule.h says
+ *   FLUSH  exporter_flush()  there is a span              is short
+ *   STOP   exporter_stop()   likewise, then the end       likewise, up to the limit
+ *   END    STOP's limit      not any more                 is over
+ */
+#include "send/sender.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/counters.h"
+
+enum mode { MODE_RUN, MODE_FLUSH, MODE_STOP, MODE_END };
+
+/* What is asked for at one moment. */
+struct demand {
+    enum mode mode;
+    int64_t limit_ns; /* but for RUN */
+    uint64_t flush;   /* the last one that was asked for */
+};
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t add_sat(int64_t a, int64_t b)
+{
+    int64_t sum;
+
+    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
+static struct demand get_demand(struct exporter *ex)
+{
+    struct demand demand = {.mode = MODE_RUN, .limit_ns = INT64_MAX};
+    const int64_t at = exporter_now(ex);
+
+    exporter_lock(ex);
+    demand.flush = ex->flush_asked;
+    if (ex->flushing || ex->stopping)
+        demand.limit_ns = ex->limit_ns;
+    if (ex->ended || (ex->stopping && at >= ex->limit_ns))
+        demand.mode = MODE_END;
+    else if (ex->stopping)
+        demand.mode = MODE_STOP;
+    else if (ex->flushing)
+        demand.mode = MODE_FLUSH;
+    exporter_unlock(ex);
+    return demand;
+}
+
+/* ---- what becomes of a batch ---------------------------------------------------------------- */
+
+static void add(struct exporter *ex, uint64_t *counter, uint64_t n)
+{
+    exporter_lock(ex);
+    *counter += n;
+    exporter_unlock(ex);
+}
+
+/* Count spans as lost, and keep what the collector says about it for the line. */
+static void lose(struct exporter *ex, uint64_t *counter, uint64_t n, const char *text)
+{
+    add(ex, counter, n);
+    export_log_quote(&ex->log, text);
+    exporter_tell_losses(ex, false);
+}
+
+/* Its spans have been counted: its places are free, and its memory is for another. */
+static void settle(struct exporter *ex, struct batch *batch)
+{
+    span_queue_settle(ex->queue, batch->n, batch->span_bytes);
+    if (ex->n_idle > ex->conf.concurrency) {
+        batch_destroy(batch);
+        return;
+    }
+    batch->next = ex->idle;
+    ex->idle = batch;
+    ex->n_idle++;
+}
+
+static void delivered(struct exporter *ex, const struct batch *batch,
+                      const struct transport_result *result)
+{
+    const uint64_t rejected = result->rejected < batch->n ? result->rejected : batch->n;
+
+    exporter_lock(ex);
+    ex->stats.batches++;
+    ex->stats.exported += batch->n - rejected;
+    exporter_unlock(ex);
+    export_log_success(&ex->log, exporter_now(ex));
+    if (rejected > 0) {
+        lose(ex, &ex->stats.rejected, rejected, result->text);
+    } else if (result->text[0] != '\0') {
+        add(ex, &ex->stats.warnings, 1);
+        export_log_warning(&ex->log, exporter_now(ex), result->text);
+    }
+}
+
+/* @return whether the batch is parked */
+static bool failed(struct exporter *ex, struct batch *batch, const struct transport_result *result)
+{
+    const int64_t at = exporter_now(ex);
+    struct span_queue_stats queue;
+    int64_t wait;
+
+    if (schedule_failed(&ex->schedule, batch, at, result->min_wait_ns,
+                        ex->hooks.random(ex->hooks.arg), &wait) == SCHEDULE_GAVE_UP) {
+        lose(ex, &ex->stats.given_up, batch->n, result->text);
+        return false;
+    }
+    span_queue_get_stats(ex->queue, &queue);
+    export_log_failure(&ex->log, at, result->text, queue.waiting + queue.in_flight, wait);
+    return true;
+}
+
+static void finish(struct exporter *ex, struct batch *batch, const struct transport_result *result)
+{
+    switch (result->outcome) {
+    case TRANSPORT_OK:
+        schedule_answered(&ex->schedule, exporter_now(ex));
+        delivered(ex, batch, result);
+        break;
+    case TRANSPORT_NOT_RETRYABLE:
+        schedule_answered(&ex->schedule, exporter_now(ex));
+        lose(ex, &ex->stats.not_retryable, batch->n, result->text);
+        break;
+    case TRANSPORT_RETRYABLE:
+        if (failed(ex, batch, result))
+            return;
+        break;
+    }
+    settle(ex, batch);
+}
+
+/* Take what the lanes have got answers for. */
+static void collect(struct exporter *ex)
+{
+    for (unsigned i = 0; i < ex->n_lanes; i++) {
+        struct lane *lane = &ex->lanes[i];
+        struct transport_result result;
+        struct batch *batch = NULL;
+        int64_t took = 0;
+
+        exporter_lock(ex);
+        if (lane->batch != NULL && lane->done) {
+            batch = lane->batch;
+            result = lane->result;
+            took = lane->took_ns > 0 ? lane->took_ns : 0;
+            lane->batch = NULL;
+            ex->stats.exports++;
+            ex->stats.export_ns += (uint64_t)took;
+        }
+        exporter_unlock(ex);
+        if (batch == NULL)
+            continue;
+        if (ex->conf.on_attempt != NULL)
+            ex->conf.on_attempt(ex->conf.on_attempt_arg, (int)result.outcome, took);
+        finish(ex, batch, &result);
+    }
+    exporter_lock(ex);
+    ex->stats.parked = ex->schedule.parked_spans;
+    exporter_unlock(ex);
+}
+
+/* ---- what leaves ---------------------------------------------------------------------------- */
+
+/* What the spans lack by their limits. OpenTelemetry asks for a message, at most one for a span. */
+static void count_dropped(struct exporter *ex, const struct span_chunk *chunks)
+{
+    for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next) {
+        if (chunk->attributes_dropped == 0 && chunk->events_dropped == 0)
+            continue;
+        exporter_lock(ex);
+        ex->stats.attributes_dropped += chunk->attributes_dropped;
+        ex->stats.events_dropped += chunk->events_dropped;
+        exporter_unlock(ex);
+        export_log_attributes(&ex->log, chunk->first_attributes_dropped,
+                              chunk->first_events_dropped);
+    }
+}
+
+static struct batch *get_idle(struct exporter *ex)
+{
+    struct batch *batch = ex->idle;
+
+    if (batch == NULL)
+        return batch_create();
+    ex->idle = batch->next;
+    batch->next = NULL;
+    ex->n_idle--;
+    return batch;
+}
+
+/*
+ * The next batch out of the queue.
+ * @param ret_any  false: nothing waits
+ * @return NULL: none, or what was taken is lost and counted
+ */
+static struct batch *take_new(struct exporter *ex, bool *ret_any)
+{
+    const size_t overhead = batch_overhead(ex->encoder);
+    const size_t room = ex->conf.bytes_max > overhead ? ex->conf.bytes_max - overhead : 0;
+    struct batch *batch = get_idle(ex);
+    struct span_chunk *chunks;
+    size_t n, bytes = 0;
+    int rc = BATCH_E_NOMEM;
+
+    chunks = span_queue_take(ex->queue, ex->conf.batch_max, room, &n);
+    ex->first_ns = exporter_now(ex);
+    *ret_any = chunks != NULL;
+    if (chunks == NULL) {
+        batch_destroy(batch);
+        return NULL;
+    }
+    for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next)
+        bytes += chunk->len;
+    count_dropped(ex, chunks);
+    if (batch != NULL)
+        rc = batch_join(ex->encoder, chunks, batch);
+    span_queue_release(chunks);
+    if (rc == 0 && batch->size <= ex->conf.bytes_max)
+        return batch;
+    lose(ex, rc != 0 ? &ex->stats.no_memory : &ex->stats.too_large, n, "");
+    span_queue_settle(ex->queue, n, bytes);
+    batch_destroy(batch);
+    return NULL;
+}
+
+/* Whether what waits in the queue makes a batch. */
+static bool is_ready(const struct exporter *ex, const struct demand *demand, int64_t at)
+{
+    const size_t waiting = span_queue_waiting(ex->queue);
+
+    if (demand->mode != MODE_RUN || waiting == 0)
+        return waiting > 0;
+    return waiting >= ex->conf.batch_max || at >= add_sat(ex->first_ns, ex->conf.batch_delay_ns);
+}
+
+/* Give a lane the batch that is to leave now. @return false: there is none */
+static bool send_next(struct exporter *ex, const struct demand *demand)
+{
+    const int64_t at = exporter_now(ex);
+    int64_t deadline = ex->conf.timeout_ns > 0 ? add_sat(at, ex->conf.timeout_ns) : INT64_MAX;
+    struct batch *batch = schedule_take(&ex->schedule, at);
+
+    if (batch != NULL) {
+        exporter_lock(ex);
+        ex->stats.retries++;
+        ex->stats.parked = ex->schedule.parked_spans;
+        exporter_unlock(ex);
+    } else {
+        bool any;
+
+        if (!schedule_takes_new(&ex->schedule, at) || !is_ready(ex, demand, at))
+            return false;
+        batch = take_new(ex, &any);
+        if (batch == NULL)
+            return any;
+        schedule_begin(&ex->schedule, batch, at);
+    }
+    if (demand->mode != MODE_RUN)
+        deadline = min64(deadline, demand->limit_ns);
+    lane_send(ex, batch, deadline);
+    return true;
+}
+
+/* ---- the loop ------------------------------------------------------------------------------- */
+
+/* Wait until there may be something to do. */
+static void wait_for_more(struct exporter *ex, const struct demand *demand)
+{
+    const int64_t at = exporter_now(ex);
+    const bool takes_new = schedule_takes_new(&ex->schedule, at);
+    const size_t waiting = span_queue_waiting(ex->queue);
+    int64_t new_ns = add_sat(ex->first_ns, ex->conf.batch_delay_ns), until;
+    size_t want = SIZE_MAX; /* a lane's end, or a moment comes first */
+
+    if (takes_new && waiting == 0) {
+        want = 1;
+        new_ns = INT64_MAX;
+    } else if (takes_new) {
+        want = ex->conf.batch_max;
+    }
+    if (demand->mode != MODE_RUN && waiting > 0)
+        new_ns = at;
+    until = schedule_next_ns(&ex->schedule, at, new_ns);
+    if (demand->mode == MODE_STOP)
+        until = min64(until, demand->limit_ns);
+    if (ex->hooks.tick_ns > 0)
+        until = min64(until, add_sat(at, ex->hooks.tick_ns));
+    (void)ex->hooks.wait(ex->hooks.arg, ex->queue, want, until);
+    if (takes_new && waiting == 0)
+        ex->first_ns = exporter_now(ex);
+}
+
+static bool is_empty(struct exporter *ex)
+{
+    return ex->schedule.in_flight == 0 && ex->schedule.parked_batches == 0 &&
+           span_queue_waiting(ex->queue) == 0;
+}
+
+static void flushed(struct exporter *ex, uint64_t flush)
+{
+    exporter_lock(ex);
+    ex->flushed = flush;
+    (void)pthread_cond_broadcast(&ex->changed); /* cannot fail */
+    exporter_unlock(ex);
+}
+
+/* Until the end, whatever that is. */
+static void run(struct exporter *ex)
+{
+    for (;;) {
+        const struct demand demand = get_demand(ex);
+
+        collect(ex);
+        exporter_tell_losses(ex, false);
+        if (demand.mode == MODE_END) {
+            if (ex->schedule.in_flight == 0)
+                return;
+            (void)ex->hooks.wait(ex->hooks.arg, ex->queue, SIZE_MAX, INT64_MAX);
+            continue;
+        }
+        if (demand.mode != MODE_RUN && !ex->hurried) {
+            ex->hurried = true;
+            schedule_hurry(&ex->schedule, exporter_now(ex));
+        }
+        while (send_next(ex, &demand))
+            continue;
+        if (is_empty(ex)) {
+            if (demand.mode == MODE_STOP)
+                return;
+            if (demand.mode == MODE_FLUSH)
+                flushed(ex, demand.flush);
+        }
+        wait_for_more(ex, &demand);
+    }
+}
+
+/* What is left when the time is over is lost. */
+static void count_rest(struct exporter *ex)
+{
+    struct batch *batch = schedule_drop(&ex->schedule);
+    struct span_chunk *chunks;
+    size_t n, bytes = 0;
+
+    while (batch != NULL) {
+        struct batch *next = batch->next;
+
+        add(ex, &ex->stats.shutdown, batch->n);
+        settle(ex, batch);
+        batch = next;
+    }
+    exporter_lock(ex);
+    ex->stats.parked = 0;
+    exporter_unlock(ex);
+    chunks = span_queue_take(ex->queue, SIZE_MAX, SIZE_MAX, &n);
+    for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next)
+        bytes += chunk->len;
+    add(ex, &ex->stats.shutdown, n);
+    span_queue_release(chunks);
+    span_queue_settle(ex->queue, n, bytes);
+}
+
+static void *run_sender(void *arg)
+{
+    struct exporter *ex = arg;
+
+    run(ex);
+    count_rest(ex);
+    exporter_lock(ex);
+    ex->finished = true;
+    (void)pthread_cond_broadcast(&ex->changed); /* cannot fail */
+    exporter_unlock(ex);
+    return NULL;
+}
+
+int sender_start(struct exporter *ex)
+{
+    if (pthread_create(&ex->thread, NULL, run_sender, ex) != 0)
+        return -1;
+    (void)pthread_setname_np(ex->thread, "otel-export"); /* only for ps */
+    return 0;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/send/sender.h - the exporter from inside: start, flush and stop (exporter.c), the
+ * thread that decides (sender.c) and the threads that send (lane.c) share it. Nobody else includes
+ * it but tests, which bring a transport, a clock and chance of their own, so that no test waits
+ * five minutes.
+ */
+#ifndef OTEL_SEND_SENDER_H
+#define OTEL_SEND_SENDER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "otlp/batch.h"
+#include "send/exporter.h"
+#include "send/log.h"
+#include "send/schedule.h"
+#include "send/transport.h"
+
+/* The surroundings; all are called on the exporter's threads only. */
+struct exporter_hooks {
+    int64_t (*now_mono_ns)(void *arg);
+    /* As span_queue_wait(), on the clock of now_mono_ns. */
+    size_t (*wait)(void *arg, struct span_queue *queue, size_t want, int64_t deadline_mono_ns);
+    uint32_t (*random)(void *arg);
+    int64_t tick_ns; /* so often the sender looks at the losses of others; 0: never for that */
+    void *arg;
+};
+
+/* A thread that sends one request at a time. */
+struct lane {
+    struct exporter *exporter;
+    unsigned index;
+    pthread_t thread;
+    /* Under the exporter's lock. */
+    struct batch *batch; /* NULL: idle */
+    int64_t deadline_ns;
+    bool done; /* `result` and took_ns are there */
+    struct transport_result result;
+    int64_t took_ns;
+};
+
+struct exporter {
+    struct exporter_conf conf;
+    struct exporter_hooks hooks;
+    struct span_queue *queue;
+    struct transport *transport;
+    char target[200]; /* for people */
+    struct export_log log;
+    struct batch_encoder *encoder;
+    pthread_t thread; /* the sender's */
+    struct lane lanes[EXPORTER_CONCURRENCY_MAX];
+    unsigned n_lanes; /* that were started */
+
+    /* The sender's own. */
+    struct schedule schedule;
+    struct batch *idle; /* for the next batches */
+    unsigned n_idle;
+    int64_t first_ns; /* no span that waits came before */
+    bool hurried;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work;    /* a lane has a batch, or `quit` */
+    pthread_cond_t changed; /* CLOCK_MONOTONIC; `flushed` or `finished` changed */
+    /* All below: under lock. */
+    bool flushing, flush_missed, stopping, ended, quit, finished;
+    int64_t limit_ns;              /* of the flush or the stop */
+    uint64_t flush_asked, flushed; /* flushes, by their numbers */
+    struct exporter_stats stats;
+};
+
+/** CLOCK_MONOTONIC in ns. */
+int64_t exporter_clock(void);
+
+/**
+ * As exporter_start().
+ * @param transport  [own] also on failure
+ * @param hooks      copied; NULL: the real ones
+ */
+int exporter_start_with(const struct exporter_conf *conf, struct span_queue *queue,
+                        const struct spoe_host *log_host, struct spoe_instance *log_self,
+                        struct transport *transport, const struct exporter_hooks *hooks,
+                        struct exporter **ret);
+
+void exporter_lock(struct exporter *exporter);
+void exporter_unlock(struct exporter *exporter);
+
+/** The line about losses, if it is time or at once. */
+void exporter_tell_losses(struct exporter *exporter, bool at_once);
+
+/** Start the sender's thread. @return 0; -1 */
+int sender_start(struct exporter *exporter);
+
+/** Start conf.concurrency lanes. @return 0; -1: those that run are still to be joined */
+int lanes_start(struct exporter *exporter);
+/** End and join the lanes; none has a batch. */
+void lanes_join(struct exporter *exporter);
+/** An idle lane sends this. @param batch  [borrow] until the lane is `done` */
+void lane_send(struct exporter *exporter, struct batch *batch, int64_t deadline_ns);
+
+static inline int64_t exporter_now(const struct exporter *exporter)
+{
+    return exporter->hooks.now_mono_ns(exporter->hooks.arg);
+}
+
+#endif
