@@ -3,6 +3,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@
 
 /* Beside the workers: the admin endpoint's, and those of plugins. otel with gRPC has some 12. */
 #define PROBE_THREADS 16u
+#define QUIESCE_TICK_NS (10 * NS_PER_MS) /* how often plugins are asked what is open */
+#define CLOSE_GRACE_PART 10 /* of the plugins' time, for a worker that is in one of them */
 #define PLUGINS_FLUSH_NS (10 * NS_PER_S) /* of shutdown-timeout, for the plugins */
 
 struct run {
@@ -37,6 +40,8 @@ struct run {
     struct event *stop_event, *reload_event;
     struct control *control;
     const struct reload *reload;
+    struct event *quiesce_timer;
+    int64_t end_ns, plugins_ns, quiesce_end_ns; /* of the end; set when it begins */
 };
 
 static void on_totals(void *arg)
@@ -46,13 +51,64 @@ static void on_totals(void *arg)
     totals_log(&run->shared);
 }
 
-static void on_stop(evutil_socket_t fd, short what, void *arg)
+/* ---- the end: at first all goes on, until nothing is open ---- */
+
+/* When the process has to be gone, how much of the time until then is the plugins', and how long
+ * to wait for what they have open: at most half of the rest. */
+static void plan_end(struct run *run)
 {
+    const int64_t now = clock_mono_ns();
+    int64_t left;
+
+    run->end_ns = control_end(run->control);
+    left = run->end_ns - now;
+    run->plugins_ns = PLUGINS_FLUSH_NS < left / 3 * 2 ? PLUGINS_FLUSH_NS : left / 3 * 2;
+    left -= run->plugins_ns;
+    run->quiesce_end_ns =
+        now + (run->conf->drain_time_ns < left / 2 ? run->conf->drain_time_ns : left / 2);
+}
+
+/* Again and again while plugins have something open. */
+static void on_quiesce_timer(evutil_socket_t fd, short what, void *arg)
+{
+    const struct timeval tick = {.tv_usec = QUIESCE_TICK_NS / NS_PER_US};
     struct run *run = arg;
+    uint64_t n_open;
 
     (void)fd;
     (void)what;
+    (void)plugin_set_open_count(run->plugins, &n_open);
+    if (n_open > 0 && clock_mono_ns() < run->quiesce_end_ns &&
+        event_add(run->quiesce_timer, &tick) == 0)
+        return;
+    if (n_open > 0)
+        log_line(SPOE_LOG_NOTICE, "host", "drain-time is over, %" PRIu64 " open in plugins",
+                 n_open);
     (void)event_base_loopbreak(run->base);
+}
+
+/* The first signal. Health checks fail from here on, so that HAProxy turns elsewhere. */
+static void on_stop(evutil_socket_t fd, short what, void *arg)
+{
+    struct run *run = arg;
+    uint64_t n_open;
+
+    (void)fd;
+    (void)what;
+    (void)event_del(run->stop_event);
+    atomic_store(&run->view.state, HOST_DRAINING);
+    log_line(SPOE_LOG_INFO, "host", "stopping");
+    plan_end(run);
+    for (uint32_t i = 0; i < run->shared.n_workers; i++)
+        worker_quiesce(&run->workers[i]);
+    plugin_set_quiesce(run->plugins);
+    if (run->conf->drain_time_ns == 0 || !plugin_set_open_count(run->plugins, &n_open) ||
+        n_open == 0) {
+        (void)event_base_loopbreak(run->base);
+        return;
+    }
+    log_line(SPOE_LOG_INFO, "host", "waiting for %" PRIu64 " open in plugins", n_open);
+    on_quiesce_timer(-1, 0, run);
 }
 
 /* SIGHUP, once or more often since the last time. */
@@ -204,8 +260,10 @@ static int start(struct run *run)
         event_new(run->base, run->control->stop_fd, EV_READ | EV_PERSIST, on_stop, run);
     run->reload_event =
         event_new(run->base, run->control->reload_fd, EV_READ | EV_PERSIST, on_reload, run);
-    if (run->stop_event == NULL || event_add(run->stop_event, NULL) != 0 ||
-        run->reload_event == NULL || event_add(run->reload_event, NULL) != 0) {
+    run->quiesce_timer = evtimer_new(run->base, on_quiesce_timer, run);
+    if (run->quiesce_timer == NULL || run->stop_event == NULL ||
+        event_add(run->stop_event, NULL) != 0 || run->reload_event == NULL ||
+        event_add(run->reload_event, NULL) != 0) {
         log_line(SPOE_LOG_ERR, "host", "event loop: %s", strerror(errno));
         return -1;
     }
@@ -215,15 +273,30 @@ static int start(struct run *run)
     return 0;
 }
 
-/* Connections and what is in flight: until the plugins' share of the time begins. */
-static void drain_workers(struct run *run, int64_t deadline_ns)
+/*
+ * Connections and what is in flight: until the plugins' share of the time begins. Then what is left
+ * is closed, so that no message follows the plugins' drain(). A worker that is late with that is in
+ * a plugin, and hands over nothing more when it comes back.
+ */
+static void drain_workers(struct run *run)
 {
+    const int64_t deadline = run->end_ns - run->plugins_ns;
+    int64_t grace;
+
     for (uint32_t i = 0; i < run->shared.n_workers; i++)
         worker_drain(&run->workers[i]);
     for (uint32_t i = 0; i < run->shared.n_workers; i++) {
-        if (!worker_wait(&run->workers[i], WORKER_DRAINED, deadline_ns))
+        if (!worker_wait(&run->workers[i], WORKER_DRAINED, deadline))
             log_line(SPOE_LOG_WARNING, "host",
                      "worker %u: messages are still in flight in plugins, going on", i);
+    }
+    atomic_store(&run->shared.closed, true);
+    for (uint32_t i = 0; i < run->shared.n_workers; i++)
+        worker_close(&run->workers[i]);
+    grace = clock_mono_ns() + run->plugins_ns / CLOSE_GRACE_PART;
+    for (uint32_t i = 0; i < run->shared.n_workers; i++) {
+        if (!worker_wait(&run->workers[i], WORKER_CLOSED, grace))
+            log_line(SPOE_LOG_WARNING, "host", "worker %u: does not come back from a plugin", i);
     }
 }
 
@@ -242,15 +315,15 @@ static void stop_workers(struct run *run)
 /* From wherever the start got to. */
 static void stop(struct run *run, bool orderly)
 {
-    int64_t end = control_end(run->control);
-    int64_t share = (end - clock_mono_ns()) / 3 * 2;
-    int64_t plugins_ns = PLUGINS_FLUSH_NS < share ? PLUGINS_FLUSH_NS : share;
     int64_t deadline;
 
-    if (orderly)
-        drain_workers(run, end - plugins_ns);
+    if (!orderly)
+        plan_end(run);
+    else
+        drain_workers(run);
     /* A little less than is left, so that a plugin that uses it up is not late. */
-    deadline = clock_mono_ns() + plugins_ns - plugins_ns / 20;
+    deadline = clock_mono_ns() + run->plugins_ns;
+    deadline = (deadline < run->end_ns ? deadline : run->end_ns) - run->plugins_ns / 20;
     if (orderly)
         plugin_set_drain(run->plugins, deadline);
     stop_workers(run);
@@ -273,6 +346,8 @@ static void release(struct run *run)
         event_free(run->stop_event);
     if (run->reload_event != NULL)
         event_free(run->reload_event);
+    if (run->quiesce_timer != NULL)
+        event_free(run->quiesce_timer);
     listeners_close(run->listeners);
     if (run->base != NULL)
         event_base_free(run->base);
@@ -303,8 +378,6 @@ int host_run(struct control *control, const struct reload *reload, const struct 
         log_line(SPOE_LOG_INFO, "host", "%zu plugins, %u workers", plugins->n, conf->workers);
         log_line(SPOE_LOG_INFO, "host", "ready");
         (void)event_base_dispatch(run.base);
-        atomic_store(&run.view.state, HOST_DRAINING);
-        log_line(SPOE_LOG_INFO, "host", "stopping");
         listeners_stop(run.listeners);
     }
     stop(&run, started);

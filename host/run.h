@@ -2,10 +2,15 @@
 /*
  * host/run.h - the host from its configuration to its end.
  *
- * Start: listen, plugins' start(), workers, accept. End, after the first signal: stop accepting,
- * let the workers finish what is in flight and tell HAProxy, drain the plugins, stop the workers,
- * stop and destroy the plugins; all of it within shutdown-timeout. The admin endpoint answers from
- * before the plugins' start() until after their stop().
+ * Start: listen, plugins' start(), workers, accept.
+ *
+ * End, after the first signal, all of it within shutdown-timeout:
+ *   quiesce   readiness and health checks fail, plugins open nothing new, and all else goes on
+ *             until nothing is open in them or drain-time is over
+ *   drain     stop accepting, let the workers finish what is in flight and tell HAProxy, close what
+ *             is left; then the plugins' drain(), which no message follows
+ *   stop      the workers, then the plugins' stop() and destroy()
+ * The admin endpoint answers from before the plugins' start() until after their stop().
  */
 #ifndef HOST_RUN_H
 #define HOST_RUN_H

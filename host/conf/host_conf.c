@@ -35,6 +35,7 @@ enum {
     OPT_HELLO_TIMEOUT,
     OPT_IDLE_TIMEOUT,
     OPT_SHUTDOWN_TIMEOUT,
+    OPT_DRAIN_TIME,
     OPT_LOG_LEVEL,
     OPT_LOG_FORMAT,
     OPT_ENGINE,
@@ -103,6 +104,10 @@ const struct spoe_option *const host_options[N_OPTIONS + 1] = {
         OPTION(.type = SPOE_OPT_DURATION, .key = "shutdown-timeout", .default_text = "15s",
                .env = ENV("SPOE_SHUTDOWN_TIMEOUT"), .min = 100 * MS, .max = HOUR,
                .help = "how long the end may take, the plugins' flush included"),
+    [OPT_DRAIN_TIME] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "drain-time", .default_text = "2s",
+               .env = ENV("SPOE_DRAIN_TIME"), .max = HOUR,
+               .help = "how long the end waits for what plugins have open, 0: not at all"),
     [OPT_LOG_LEVEL] =
         OPTION(.type = SPOE_OPT_ENUM, .key = "log-level", .default_text = "info",
                .env = ENV("SPOE_LOG_LEVEL"), .flags = SPOE_OPTION_RELOADABLE, .choices = log_levels,
@@ -414,6 +419,7 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
     hc->hello_timeout_ns = get_int(&b, OPT_HELLO_TIMEOUT);
     hc->idle_timeout_ns = get_int(&b, OPT_IDLE_TIMEOUT);
     hc->shutdown_timeout_ns = get_int(&b, OPT_SHUTDOWN_TIMEOUT);
+    hc->drain_time_ns = get_int(&b, OPT_DRAIN_TIME);
     hc->log_level = log_level(get_int(&b, OPT_LOG_LEVEL));
     hc->log_format = get_int(&b, OPT_LOG_FORMAT) == 1 ? LOG_JSON : LOG_LOGFMT;
     hc->settings = section;

@@ -42,6 +42,7 @@ struct host_conf {
     uint32_t max_pending;
     int64_t processing_timeout_ns, hello_timeout_ns, shutdown_timeout_ns;
     int64_t idle_timeout_ns; /* 0: off */
+    int64_t drain_time_ns;   /* 0: not at all */
     int log_level;
     enum log_format log_format;
     struct conf_section *settings; /* as resolved, to be shown */

@@ -149,7 +149,10 @@ int dispatch_notify(struct spoe_worker *worker, const struct spop_frame *frame,
             return -SPOP_ERR_INVALID;
         COUNT(&worker->counters, messages);
         route = route_find(worker->shared->routes, name);
-        if (route == NULL) {
+        if (atomic_load_explicit(&worker->shared->closed, memory_order_acquire)) {
+            COUNT(&worker->counters, refused_messages);
+            result = arguments_skip(&cursor, n_args);
+        } else if (route == NULL) {
             COUNT(&worker->counters, unknown_messages);
             result = arguments_skip(&cursor, n_args);
         } else {

@@ -572,6 +572,37 @@ int plugin_set_start(struct plugin_set *set, struct plugin_error *reterr)
     return 0;
 }
 
+void plugin_set_quiesce(struct plugin_set *set)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        struct spoe_instance *plugin = set->plugin[i];
+
+        if (plugin->state != PLUGIN_STARTED || !SPOE_HAS(plugin->desc, quiesce))
+            continue;
+        thread_enter(&plugin->callee, "quiesce()");
+        plugin->desc->quiesce(plugin->inst);
+        thread_leave();
+    }
+}
+
+bool plugin_set_open_count(const struct plugin_set *set, uint64_t *ret)
+{
+    bool any = false;
+
+    *ret = 0;
+    for (size_t i = 0; i < set->n; i++) {
+        const struct spoe_instance *plugin = set->plugin[i];
+
+        if (plugin->state != PLUGIN_STARTED || !SPOE_HAS(plugin->desc, open_count))
+            continue;
+        any = true;
+        thread_enter(&plugin->callee, "open_count()");
+        *ret += plugin->desc->open_count(plugin->inst);
+        thread_leave();
+    }
+    return any;
+}
+
 void plugin_set_drain(struct plugin_set *set, int64_t deadline_mono_ns)
 {
     for (size_t i = 0; i < set->n; i++) {

@@ -7,6 +7,7 @@
 #ifndef HOST_CORE_PLUGIN_H
 #define HOST_CORE_PLUGIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdatomic.h>
@@ -103,6 +104,11 @@ bool plugin_set_check(struct plugin_set *set);
 
 /** start() of every plugin. @return 0; -1 with *reterr set */
 int plugin_set_start(struct plugin_set *set, struct plugin_error *reterr);
+
+/** quiesce() of every plugin that has it. */
+void plugin_set_quiesce(struct plugin_set *set);
+/** The sum of open_count() over the plugins that have it. @return false: none has */
+bool plugin_set_open_count(const struct plugin_set *set, uint64_t *ret);
 
 /** drain(), stop() and destroy(), each as far as the plugin had got. */
 void plugin_set_drain(struct plugin_set *set, int64_t deadline_mono_ns);

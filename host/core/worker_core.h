@@ -30,6 +30,7 @@ struct host_shared {
     const struct route_table *routes;
     /* Messages in flight in plugins, over all workers; without those whose time is over. */
     _Atomic size_t n_pending;
+    _Atomic bool closed;        /* no message is handed over any more */
     _Atomic uint64_t n_refused; /* connections closed at once, for want of a place */
     struct spoe_worker *workers[HOST_WORKERS_MAX];
     _Atomic uint32_t n_workers; /* of them, those that are there */

@@ -350,6 +350,28 @@ void worker_check_drained(struct worker *worker)
         set_phase(worker, WORKER_DRAINED);
 }
 
+static void close_all(struct worker *worker)
+{
+    struct conn *conn;
+
+    worker->stopping = true;
+    while ((conn = TAILQ_FIRST(&worker->conns)) != NULL)
+        conn_end(conn);
+}
+
+static void run_close(struct mail *mail)
+{
+    struct worker *worker = take_order(mail);
+
+    close_all(worker);
+    set_phase(worker, WORKER_CLOSED);
+}
+
+void worker_close(struct worker *worker)
+{
+    send_order(worker, run_close);
+}
+
 static void run_stop(struct mail *mail)
 {
     struct worker *worker = take_order(mail);
@@ -367,12 +389,9 @@ void worker_stop(struct worker *worker)
 
 static void run_loop(struct worker *worker)
 {
-    struct conn *conn;
-
     if (event_base_loop(worker->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0)
         log_line(SPOE_LOG_ERR, "host", "worker %u: event loop failed", worker->core.index);
-    while ((conn = TAILQ_FIRST(&worker->conns)) != NULL)
-        conn_end(conn);
+    close_all(worker);
     worker_core_stop(&worker->core);
 }
 

@@ -34,6 +34,7 @@ enum worker_phase {
     WORKER_QUIESCING, /* connections are served, health checks are told to go elsewhere */
     WORKER_DRAINING,  /* finishing what is in flight */
     WORKER_DRAINED,   /* no connection and no message left */
+    WORKER_CLOSED,    /* no connection left, so that no message can be handed over */
     WORKER_STOPPED    /* the plugins' worker_stop() was called; the thread has ended */
 };
 
@@ -105,6 +106,9 @@ void worker_adopt(struct worker *worker, int fd, const char *peer, bool evict);
 void worker_quiesce(struct worker *worker);
 /** Finish what is in flight, then tell every peer and close. [any] */
 void worker_drain(struct worker *worker);
+/** Answer what is in flight without the parts that are not there, and close every connection: it
+ * hands over no message after it. [any] */
+void worker_close(struct worker *worker);
 /** Close what is left, call worker_stop() of the plugins, end the thread. [any] */
 void worker_stop(struct worker *worker);
 /** Join the thread and free everything. No plugin may run any more. [main] */

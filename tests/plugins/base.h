@@ -50,6 +50,15 @@ static spoe_status base_configure(const struct spoe_host *host, struct spoe_inst
 #ifndef PLUGIN_DESTROY
 #define PLUGIN_DESTROY NULL
 #endif
+#ifndef PLUGIN_DRAIN
+#define PLUGIN_DRAIN NULL
+#endif
+#ifndef PLUGIN_OPEN_COUNT
+#define PLUGIN_OPEN_COUNT NULL
+#endif
+#ifndef PLUGIN_QUIESCE
+#define PLUGIN_QUIESCE NULL
+#endif
 #ifndef PLUGIN_RECONFIGURE
 #define PLUGIN_RECONFIGURE NULL
 #endif
@@ -89,8 +98,11 @@ const struct spoe_plugin *spoe_plugin_entry_v1(void)
         .start = PLUGIN_START,
         .worker_start = PLUGIN_WORKER_START,
         .handle = PLUGIN_HANDLE,
+        .drain = PLUGIN_DRAIN,
         .stop = PLUGIN_STOP,
         .destroy = PLUGIN_DESTROY,
+        .open_count = PLUGIN_OPEN_COUNT,
+        .quiesce = PLUGIN_QUIESCE,
         .reconfigure = PLUGIN_RECONFIGURE,
     };
 

@@ -447,7 +447,10 @@ struct spoe_plugin {
      */
     void (*cancel)(void *wctx, struct spoe_request *req, int32_t why);
 
-    /** No message will follow; flush what can be flushed until the deadline. [main] */
+    /**
+     * No message will follow; flush what can be flushed until the deadline. A handle() that has
+     * blocked for all of the time that messages had to end may still not have returned. [main]
+     */
     void (*drain)(void *inst, int64_t deadline_mono_ns);
 
     /** The last call for this worker. [worker] */

@@ -77,6 +77,7 @@ Test(host_conf, has_the_documented_defaults)
     cr_assert_eq(hc.hello_timeout_ns, 5000 * MS);
     cr_assert_eq(hc.idle_timeout_ns, 600000 * MS); /* 1.4 */
     cr_assert_eq(hc.shutdown_timeout_ns, 15000 * MS);
+    cr_assert_eq(hc.drain_time_ns, 2000 * MS);
     cr_assert_eq(hc.log_level, SPOE_LOG_INFO);
     cr_assert_eq(hc.log_format, LOG_LOGFMT);
 }
@@ -99,6 +100,7 @@ Test(host_conf, has_the_documented_names)
         {"hello-timeout", "SPOE_HELLO_TIMEOUT", "5s"},
         {"idle-timeout", "SPOE_IDLE_TIMEOUT", "10m"},
         {"shutdown-timeout", "SPOE_SHUTDOWN_TIMEOUT", "15s"},
+        {"drain-time", "SPOE_DRAIN_TIME", "2s"},
         {"log-level", "SPOE_LOG_LEVEL", "info"},
         {"log-format", "SPOE_LOG_FORMAT", "logfmt"},
         {"engine", "SPOE_ENGINE", NULL},
