@@ -262,6 +262,7 @@ static int start_watch(struct program *p)
     thread_begin("main");
     crash_install();
     log_init(SPOE_LOG_INFO, LOG_LOGFMT);
+    log_detect_journal();
     error = log_start(true);
     if (error != 0) {
         log_line(SPOE_LOG_ERR, "host", "log thread: %s", strerror(error));

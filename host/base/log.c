@@ -11,7 +11,10 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log_sink.h"
@@ -26,6 +29,7 @@ _Static_assert(LOG_LINE_MAX <= PIPE_BUF, "lines of several threads do not mix");
 /* A reload may change them while other threads log. */
 static _Atomic int log_max_level = SPOE_LOG_INFO;
 static _Atomic int log_as = LOG_LOGFMT; /* enum log_format */
+static _Atomic bool log_priorities;     /* by log_detect_journal() */
 
 /* The line as it grows; `limit` leaves room for what must still follow. */
 struct line {
@@ -38,6 +42,18 @@ void log_init(int level, enum log_format format)
 {
     atomic_store_explicit(&log_max_level, level, memory_order_relaxed);
     atomic_store_explicit(&log_as, (int)format, memory_order_relaxed);
+}
+
+void log_detect_journal(void)
+{
+    const char *stream = secure_getenv("JOURNAL_STREAM");
+    char own[64]; /* DEVICE:INODE; systemd.exec(5) */
+    struct stat st;
+
+    if (stream == NULL || fstat(STDERR_FILENO, &st) != 0)
+        return;
+    (void)snprintf(own, sizeof own, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    atomic_store_explicit(&log_priorities, strcmp(stream, own) == 0, memory_order_relaxed);
 }
 
 bool log_enabled(int level)
@@ -146,6 +162,17 @@ static void add_component(struct line *line, const char *component)
     add_str(line, quoted ? "\"" : "");
 }
 
+/* As syslog counts, and so do SPOE_LOG_*. What no priority fits is debug, as its name is. */
+static void add_priority(struct line *line, int level)
+{
+    const int priority = level < SPOE_LOG_ERR     ? SPOE_LOG_ERR
+                         : level > SPOE_LOG_DEBUG ? SPOE_LOG_DEBUG
+                                                  : level;
+    const char text[] = {'<', (char)('0' + priority), '>', '\0'};
+
+    add_str(line, text);
+}
+
 static void build(struct line *line, int level, const char *component, uint64_t held,
                   struct spoe_span text)
 {
@@ -156,6 +183,8 @@ static void build(struct line *line, int level, const char *component, uint64_t 
     line->n = 0;
     line->json = json;
     line->limit = sizeof line->text - strlen(tail) - strlen(CUT_MARK);
+    if (atomic_load_explicit(&log_priorities, memory_order_relaxed))
+        add_priority(line, level);
     add_str(line, json ? "{\"time\":\"" : "time=");
     add_time(line);
     add_str(line, json ? "\",\"level\":\"" : " level=");

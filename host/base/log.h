@@ -22,6 +22,12 @@ enum log_format { LOG_LOGFMT = 0, LOG_JSON = 1 };
 void log_init(int level, enum log_format format);
 
 /**
+ * Begin each line with its priority, "<4>" for a warning, if standard error goes to systemd's
+ * journal, which takes it off again (sd-daemon(3)): if $JOURNAL_STREAM names that very file. [main]
+ */
+void log_detect_journal(void);
+
+/**
  * Start the thread that writes. [main]
  * @param wait  whoever logs waits until the line is written, as commands do; false: nobody waits
  * @return 0, or an errno

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from conftest import PLUGINS, host_args
-from lib.procs import ReservedPort, clean_env, host_binary, run
+from lib.procs import LIMIT, ReservedPort, clean_env, host_binary, run
 
 OTEL = {"SPOE_PLUGIN_DIR": os.environ.get("SPOE_TEST_OTEL_DIR", ""), "SPOE_PLUGINS": "otel.so"}
 DEFAULT_FILE = "/etc/spoe-host/spoe-host.ini"
@@ -90,6 +90,22 @@ def test_5_3_log_levels(level):
     status, text = host("-t", "--log-level", level, *host_args("slots"))
     assert status == 0, text
     assert ("plugin slots" in text) == (level in ("INFO", "deBug"))
+
+
+def test_5_3_priorities_for_the_journal(tmp_path):
+    """A socket pair stands for the journal's stream."""
+    ours, journal = socket.socketpair()
+    ours.settimeout(LIMIT)
+    with ours, journal:
+        for stat, begins in ((os.fstat(journal.fileno()), r"<4>time=.* level=warning "),
+                             (os.stat(tmp_path), r"time=.* level=warning ")):
+            stream = f"{stat.st_dev}:{stat.st_ino}"
+            subprocess.run([host_binary(), "-t", *map(str, host_args("slots"))], stderr=journal,
+                           env=clean_env({"JOURNAL_STREAM": stream, "SPOE_WROKERS": "1",
+                                          "SPOE_LOG_LEVEL": "warning"}),
+                           stdout=subprocess.DEVNULL, timeout=60, check=True)
+            line = ours.recv(4096).decode()
+            assert re.match(begins, line), line
 
 
 # -- the file ------------------------------------------------------------------------------------

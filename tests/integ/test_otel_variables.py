@@ -34,7 +34,7 @@ VARIABLES = {
     "SPOE_LOG_LEVEL": ("debug", "loud", {}),
     "SPOE_LOG_FORMAT": ("logfmt", "xml", {}),
     "SPOE_ENGINE": ("proxy", "a b", {}),
-    "OTLP_ENDPOINT": ("collector:4317", "http://collector:4317", {}),
+    "OTLP_ENDPOINT": ("http://127.0.0.1:4318/x", "ftp://127.0.0.1:4318", {}),
     "SERVICE_NAME": ("shop", NO_TEXT, {}),
     "OTLP_TLS": ("skip-verify", "yes", {}),
     "OTLP_TLS_CA": ("{ca.pem}", NO_FILE, TLS),

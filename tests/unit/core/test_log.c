@@ -6,7 +6,9 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include <spoe/util.h>
@@ -335,4 +337,56 @@ Test(log, leaves_errno_and_survives_a_closed_stream, .timeout = 60)
     cr_expect_eq(errno, ENOSPC);
     (void)dup2(saved, STDERR_FILENO);
     (void)close(saved);
+}
+
+/* 5.3: under systemd each line has its priority, as sd-daemon(3) has it. */
+Test(log, has_priorities_where_the_journal_reads, .timeout = 60)
+{
+    static const struct {
+        int level;
+        const char *begin;
+    } cases[] = {{SPOE_LOG_ERR, "<3>time="},
+                 {SPOE_LOG_WARNING, "<4>time="},
+                 {SPOE_LOG_NOTICE, "<5>time="},
+                 {SPOE_LOG_INFO, "<6>time="},
+                 {SPOE_LOG_DEBUG, "<7>time="},
+                 {0, "<3>time="},
+                 {99, "<7>time="}};
+    struct capture cap;
+    struct stat st;
+    char stream[64];
+
+    log_init(99, LOG_LOGFMT);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        capture_begin(&cap);
+        cr_assert_eq(fstat(STDERR_FILENO, &st), 0);
+        (void)snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)st.st_dev,
+                       (uintmax_t)st.st_ino);
+        cr_assert_eq(setenv("JOURNAL_STREAM", stream, 1), 0);
+        log_detect_journal();
+        log_span(cases[i].level, "host", spoe_str("x"));
+        (void)capture_end(&cap, got, sizeof got);
+        (void)after_time(got, cases[i].begin);
+    }
+}
+
+Test(log, has_none_where_it_does_not, .timeout = 60)
+{
+    static const char *const streams[] = {"", "1:1", "nonsense"};
+    struct capture cap;
+    struct stat st;
+    char stream[64];
+
+    log_init(SPOE_LOG_INFO, LOG_LOGFMT);
+    for (size_t i = 0; i <= sizeof streams / sizeof streams[0]; i++) {
+        capture_begin(&cap);
+        cr_assert_eq(fstat(STDERR_FILENO, &st), 0);
+        (void)snprintf(stream, sizeof stream, "%ju:%ju0", (uintmax_t)st.st_dev,
+                       (uintmax_t)st.st_ino);
+        cr_assert_eq(setenv("JOURNAL_STREAM", i == 3 ? stream : streams[i], 1), 0);
+        log_detect_journal();
+        log_span(SPOE_LOG_INFO, "host", spoe_str("x"));
+        (void)capture_end(&cap, got, sizeof got);
+        (void)after_time(got, "time=");
+    }
 }
