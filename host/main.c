@@ -98,21 +98,26 @@ static int read_host_conf(struct program *p)
     return -1;
 }
 
+static enum plugin_trust trust_of(const struct host_conf *conf)
+{
+    return conf->plugin_trust_any ? PLUGIN_TRUST_ANY : PLUGIN_TRUST_CHECKED;
+}
+
 /* A file, or the name of one in the plugin directories. */
 static int plugin_info(struct program *p)
 {
     const char *name = p->cli.plugin_info;
-    struct plugin_error error;
+    struct error error;
     struct spoe_instance *plugin;
     struct stat st;
     char *path = NULL;
 
-    if (strchr(name, '/') == NULL && !(stat(name, &st) == 0 && S_ISREG(st.st_mode))) {
-        if (read_host_conf(p) != 0)
-            return 1;
+    /* Of the host's options plugin-dir and plugin-trust count; the others need not be right. */
+    if (read_host_conf(p) != 0)
+        return 1;
+    if (strchr(name, '/') == NULL && !(stat(name, &st) == 0 && S_ISREG(st.st_mode)))
         path = plugin_find(p->host_conf.plugin_dirs, name);
-    }
-    plugin = plugin_open(path != NULL ? path : name, &error);
+    plugin = plugin_open(path != NULL ? path : name, trust_of(&p->host_conf), &error);
     free(path);
     if (plugin == NULL) {
         log_line(SPOE_LOG_ERR, "host", "%s", error.text);
@@ -126,7 +131,7 @@ static int plugin_info(struct program *p)
 /* Files, environment, plugins: everything up to the point where the host could run. */
 static int prepare(struct program *p)
 {
-    struct plugin_error error;
+    struct error error;
     bool fails; /* a plugin, for another reason than its options */
     int status;
 
@@ -138,6 +143,7 @@ static int prepare(struct program *p)
     if (p->cli.action == CLI_RUN)
         log_line(SPOE_LOG_INFO, "host", "spoe-host %s, commit %s, built %s", build_version,
                  build_commit, build_time);
+    p->plugins.trust = trust_of(&p->host_conf);
     if (plugin_set_load(&p->plugins, p->host_conf.plugin_dirs, p->host_conf.plugins, &error) != 0) {
         conf_error(p->conf, "%s", error.text);
         (void)report_errors(p);

@@ -158,7 +158,7 @@ static int apply_to_plugin(struct reading *r, struct view *view, struct spoe_ins
     const bool can = SPOE_HAS(plugin->desc, reconfigure);
     const struct names before = r->changed;
     const size_t n_errors = conf_error_count(r->conf);
-    struct plugin_error error;
+    struct error error;
     int n = compare(r, plugin->desc->id, options_of(plugin), *section, plugin->settings, can);
 
     if (n < 0)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -123,11 +124,20 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
         reload_run(run->reload, &run->view);
 }
 
-/* What libevent has to say is said by us, with its reason, where a call of ours fails. */
+/* What libevent has to say is said by us, with its reason, where a call of ours fails; but an
+ * error, after which it would call exit(). */
 static void on_libevent(int severity, const char *text)
 {
-    (void)severity;
-    log_line(SPOE_LOG_DEBUG, "libevent", "%s", text);
+    if (severity == EVENT_LOG_ERR)
+        log_leave(SPOE_LOG_ERR, "host", "event loop: %s", text);
+    else
+        log_line(SPOE_LOG_DEBUG, "libevent", "%s", text);
+}
+
+static void on_libevent_fatal(int error)
+{
+    (void)error;
+    _exit(1);
 }
 
 /* HAProxy may bring thousands of connections: take every descriptor that we may have. */
@@ -232,11 +242,12 @@ static int start_workers(struct run *run)
 
 static int start(struct run *run)
 {
-    struct plugin_error error;
+    struct error error;
 
     if (probe_threads(run->conf->workers + PROBE_THREADS) != 0)
         return -1;
     event_set_log_callback(on_libevent);
+    event_set_fatal_callback(on_libevent_fatal);
     run->base = event_base_new();
     if (run->base == NULL) {
         log_line(SPOE_LOG_ERR, "host", "event loop: %s", strerror(errno));

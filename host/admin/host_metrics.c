@@ -107,7 +107,7 @@ struct host_metrics {
     struct spoe_metric *code[N_BY_CODE][COUNTER_CODES];
     struct spoe_metric **target[N_BY_TARGET]; /* by route_target.index */
     struct spoe_metric **connections;         /* by worker */
-    struct spoe_metric *refused, *pending, *max_connections, *max_pending, *workers, *ready,
+    struct spoe_metric *refused, *log_dropped, *pending, *max_connections, *max_pending, *workers, *ready,
         *start_time, *max_open_files, *reloads, *failed_reloads, *reload_time;
 };
 
@@ -260,6 +260,10 @@ static void declare_gauges(const struct view *view, struct host_metrics *hm, boo
     hm->ready = gauge(view, "ready", "1 while the host serves, 0 while it starts or drains.", ok);
     hm->start_time = gauge(view, "start_time_seconds", "When the host started, Unix time.", ok);
     hm->max_open_files = gauge(view, "max_open_files", "Descriptors that the host may have.", ok);
+    hm->log_dropped =
+        series(declare(view, SPOE_METRIC_COUNTER, "log_lines_dropped_total",
+                       "Log lines that standard error did not take in time.", NULL, ok),
+               NULL, ok);
     hm->refused = series(
         declare(view, SPOE_METRIC_COUNTER, "refused_connections_total",
                 "Connections closed at once, since all others had something to do.", NULL, ok),
@@ -315,6 +319,7 @@ static void collect(void *arg)
     int state = atomic_load(&view->state);
 
     metric_gauge_set(hm->ready, state == HOST_READY);
+    metric_counter_set(hm->log_dropped, log_dropped());
     metric_counter_set(hm->reloads, atomic_load(&view->reloads));
     metric_counter_set(hm->failed_reloads, atomic_load(&view->failed_reloads));
     metric_gauge_set(hm->reload_time, atomic_load(&view->reload_unix_ns) / NS_PER_S);

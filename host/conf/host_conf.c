@@ -27,10 +27,12 @@ enum {
     OPT_ADMIN,
     OPT_PLUGIN_DIR,
     OPT_PLUGINS,
+    OPT_PLUGIN_TRUST,
     OPT_WORKERS,
     OPT_MAX_FRAME_SIZE,
     OPT_MAX_CONNECTIONS,
     OPT_PROCESSING_TIMEOUT,
+    OPT_SLOW_HANDLE,
     OPT_MAX_PENDING,
     OPT_HELLO_TIMEOUT,
     OPT_IDLE_TIMEOUT,
@@ -47,6 +49,8 @@ enum {
 static const char *const log_levels[] = {"err",   "warning", "notice", "info",
                                          "debug", "error",   "warn",   NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
+
+static const char *const plugin_trusts[] = {"checked", "any", NULL};
 
 #define ENV(name)                                                                                  \
     (const char *const[])                                                                          \
@@ -74,6 +78,10 @@ const struct spoe_option *const host_options[N_OPTIONS + 1] = {
                .help = "directories of plugins, colon-separated"),
     [OPT_PLUGINS] = OPTION(.type = SPOE_OPT_STRING, .key = "plugins", .env = ENV("SPOE_PLUGINS"),
                            .help = "plugins to load, comma-separated: file names or paths"),
+    [OPT_PLUGIN_TRUST] =
+        OPTION(.type = SPOE_OPT_ENUM, .key = "plugin-trust", .default_text = "checked",
+               .env = ENV("SPOE_PLUGIN_TRUST"), .choices = plugin_trusts,
+               .help = "checked: no plugin file or folder that everybody may write to; or any"),
     [OPT_WORKERS] =
         OPTION(.type = SPOE_OPT_INT, .key = "workers", .env = ENV("SPOE_WORKERS"), .min = 1,
                .max = HOST_WORKERS_MAX, .help = "threads; by default one per core, at most 4"),
@@ -89,6 +97,10 @@ const struct spoe_option *const host_options[N_OPTIONS + 1] = {
         OPTION(.type = SPOE_OPT_DURATION, .key = "processing-timeout", .default_text = "10ms",
                .env = ENV("SPOE_PROCESSING_TIMEOUT"), .min = MS, .max = HOUR,
                .help = "how long an answer waits for a plugin; keep it below HAProxy's"),
+    [OPT_SLOW_HANDLE] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "slow-handle", .default_text = "5ms",
+               .env = ENV("SPOE_SLOW_HANDLE"), .min = 0, .max = HOUR,
+               .help = "a plugin's handler that takes longer is counted and named; 0: never"),
     [OPT_MAX_PENDING] = OPTION(.type = SPOE_OPT_INT, .key = "max-pending", .default_text = "10000",
                                .env = ENV("SPOE_MAX_PENDING"), .min = 1, .max = 10000000,
                                .help = "messages in flight in plugins; beyond it reading pauses"),
@@ -416,6 +428,8 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
     hc->max_connections = (uint32_t)get_int(&b, OPT_MAX_CONNECTIONS);
     hc->max_pending = (uint32_t)get_int(&b, OPT_MAX_PENDING);
     hc->processing_timeout_ns = get_int(&b, OPT_PROCESSING_TIMEOUT);
+    hc->slow_handle_ns = get_int(&b, OPT_SLOW_HANDLE);
+    hc->plugin_trust_any = get_int(&b, OPT_PLUGIN_TRUST) == 1;
     hc->hello_timeout_ns = get_int(&b, OPT_HELLO_TIMEOUT);
     hc->idle_timeout_ns = get_int(&b, OPT_IDLE_TIMEOUT);
     hc->shutdown_timeout_ns = get_int(&b, OPT_SHUTDOWN_TIMEOUT);

@@ -40,6 +40,8 @@ struct host_conf {
     uint32_t max_frame_size;
     uint32_t max_connections;
     uint32_t max_pending;
+    bool plugin_trust_any;
+    int64_t slow_handle_ns; /* 0: handlers are not timed */
     int64_t processing_timeout_ns, hello_timeout_ns, shutdown_timeout_ns;
     int64_t idle_timeout_ns; /* 0: off */
     int64_t drain_time_ns;   /* 0: not at all */

@@ -3,279 +3,75 @@
 #include "core/plugin.h"
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
-#include <stdarg.h>
+#include <libgen.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "conf/option.h"
-#include "core/elf_file.h"
-#include "base/crash.h"
 #include "base/log.h"
 #include "base/thread.h"
 
-/* Sizes as of 1.0, up to its last members: the structs may grow, what is demanded does not. */
-#define PLUGIN_SIZE_1_0 (offsetof(struct spoe_plugin, get_extension) + sizeof(void (*)(void)))
-#define MESSAGE_SIZE_1_0 (offsetof(struct spoe_message_decl, args) + sizeof(void *))
-#define ARGUMENT_SIZE_1_0 (offsetof(struct spoe_arg_decl, help) + sizeof(char *))
-
-static void fail(struct plugin_error *reterr, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void fail(struct plugin_error *reterr, const char *format, ...)
-{
-    va_list ap;
-
-    va_start(ap, format);
-    (void)vsnprintf(reterr->text, sizeof reterr->text, format, ap);
-    va_end(ap);
-}
-
-static bool is_name(const char *s, size_t max, const char *extra)
-{
-    size_t n = 0;
-
-    if (s == NULL)
-        return false;
-    for (; s[n] != '\0'; n++) {
-        char c = s[n];
-
-        if (n == max)
-            return false;
-        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
-            strchr(extra, c) == NULL)
-            return false;
-    }
-    return n > 0;
-}
-
-/* The HAProxy events that an HTTP or TCP stream has (SPOE.txt 3.3). */
-static bool is_event(const char *s)
-{
-    static const char *const events[] = {
-        "on-client-session",        "on-frontend-tcp-request", "on-backend-tcp-request",
-        "on-frontend-http-request", "on-backend-http-request", "on-server-session",
-        "on-tcp-response",          "on-http-response",
-    };
-
-    for (size_t i = 0; s != NULL && i < sizeof events / sizeof events[0]; i++) {
-        if (strcmp(s, events[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-static int check_arguments(struct spoe_instance *plugin, const struct spoe_message_decl *decl,
-                           uint32_t *ret_n, struct plugin_error *reterr)
-{
-    uint32_t n = 0;
-
-    for (; decl->args != NULL && decl->args[n] != NULL; n++) {
-        const struct spoe_arg_decl *arg = decl->args[n];
-
-        if (n == PLUGIN_ARGUMENTS_MAX) {
-            fail(reterr, "message %s declares more than %u arguments", decl->name,
-                 PLUGIN_ARGUMENTS_MAX);
-            return -1;
-        }
-        if (arg->size < ARGUMENT_SIZE_1_0 || !is_name(arg->name, PLUGIN_NAME_MAX, "_.-") ||
-            arg->expression == NULL || arg->expression[0] == '\0' ||
-            strpbrk(arg->expression, "\r\n") != NULL || arg->types == 0) {
-            fail(reterr, "message %s: argument %u has a bad declaration", decl->name, n);
-            return -1;
-        }
-        for (uint32_t i = 0; i < n; i++) {
-            if (strcmp(decl->args[i]->name, arg->name) == 0) {
-                fail(reterr, "message %s declares argument %s twice", decl->name, arg->name);
-                return -1;
-            }
-        }
-    }
-    (void)plugin;
-    *ret_n = n;
-    return 0;
-}
-
-static int check_messages(struct spoe_instance *plugin, struct plugin_error *reterr)
-{
-    const struct spoe_plugin *desc = plugin->desc;
-    uint32_t n = 0;
-
-    for (; desc->messages != NULL && desc->messages[n] != NULL; n++) {
-        const struct spoe_message_decl *decl = desc->messages[n];
-
-        if (n == PLUGIN_MESSAGES_MAX) {
-            fail(reterr, "more than %u messages", PLUGIN_MESSAGES_MAX);
-            return -1;
-        }
-        if (decl->size < MESSAGE_SIZE_1_0 || !is_name(decl->name, PLUGIN_NAME_MAX, "_.-")) {
-            fail(reterr, "message %u (\"%.64s\") has a bad declaration", n,
-                 decl->size >= MESSAGE_SIZE_1_0 && decl->name != NULL ? decl->name : "");
-            return -1;
-        }
-        if (!is_event(decl->event)) {
-            fail(reterr, "message %s: HAProxy has no event \"%s\"", decl->name,
-                 decl->event != NULL ? decl->event : "");
-            return -1;
-        }
-        for (uint32_t i = 0; i < n; i++) {
-            if (strcmp(desc->messages[i]->name, decl->name) == 0) {
-                fail(reterr, "message %s is declared twice", decl->name);
-                return -1;
-            }
-        }
-        if (check_arguments(plugin, decl, &plugin->n_arguments[n], reterr) != 0)
-            return -1;
-    }
-    if (n == 0) {
-        fail(reterr, "it declares no message");
-        return -1;
-    }
-    plugin->n_messages = n;
-    return 0;
-}
-
-static int check_option(const struct spoe_option *const *options, size_t i,
-                        struct plugin_error *reterr)
-{
-    const struct spoe_option *option = options[i];
-    const char *wrong = option_check(option);
-    char text[OPTION_TEXT_MAX];
-    struct spoe_value value;
-
-    for (size_t j = 0; j < i && wrong == NULL; j++) {
-        if (strcmp(options[j]->key, option->key) == 0)
-            wrong = "another option has its key";
-    }
-    if (wrong == NULL && option->default_text != NULL &&
-        option_parse(option, option->default_text, &value, text) != 0) {
-        fail(reterr, "option %s: bad default: %s", option->key, text);
-        return -1;
-    }
-    if (wrong != NULL)
-        fail(reterr, "option %zu (\"%s\"): %s", i, option_has_key(option) ? option->key : "",
-             wrong);
-    return wrong == NULL ? 0 : -1;
-}
-
-static int check_options(const struct spoe_plugin *desc, struct plugin_error *reterr)
-{
-    for (size_t i = 0; desc->options != NULL && desc->options[i] != NULL; i++) {
-        if (i == CONF_OPTIONS_MAX) {
-            fail(reterr, "more than %u options", CONF_OPTIONS_MAX);
-            return -1;
-        }
-        if (check_option(desc->options, i, reterr) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* is_name() without capital letters. */
-static bool is_id(const char *s)
-{
-    for (const char *p = s; p != NULL && *p != '\0'; p++) {
-        if (*p >= 'A' && *p <= 'Z')
-            return false;
-    }
-    return is_name(s, PLUGIN_ID_MAX, "-");
-}
-
-static int check_descriptor(const struct spoe_plugin *desc, struct plugin_error *reterr)
-{
-    if (desc == NULL) {
-        fail(reterr, "%s() returned NULL", SPOE_PLUGIN_ENTRY);
-        return -1;
-    }
-    if (desc->magic != SPOE_PLUGIN_MAGIC) {
-        fail(reterr, "wrong magic 0x%08x, expected 0x%08x", desc->magic, SPOE_PLUGIN_MAGIC);
-        return -1;
-    }
-    if (desc->abi_major != SPOE_ABI_MAJOR) {
-        fail(reterr, "plugin has ABI %u.%u, this host has %u.%u", desc->abi_major, desc->abi_minor,
-             SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
-        return -1;
-    }
-    if (desc->needs_minor > SPOE_ABI_MINOR) {
-        fail(reterr, "plugin needs ABI %u.%u, this host has %u.%u", desc->abi_major,
-             desc->needs_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
-        return -1;
-    }
-    if (desc->size < PLUGIN_SIZE_1_0) {
-        fail(reterr, "descriptor of %u bytes is shorter than the %zu of ABI 1.0", desc->size,
-             PLUGIN_SIZE_1_0);
-        return -1;
-    }
-    if (!is_id(desc->id) || strcmp(desc->id, "host") == 0) {
-        fail(reterr, "bad id \"%.32s\": 1 to %u of [a-z0-9-], not \"host\"",
-             desc->id != NULL ? desc->id : "", PLUGIN_ID_MAX);
-        return -1;
-    }
-    if (desc->version == NULL || desc->configure == NULL || desc->handle == NULL) {
-        fail(reterr, "version, configure and handle are mandatory");
-        return -1;
-    }
-    return 0;
-}
-
 /* Put "cannot load FILE: " before the reason and what is known of the versions after it. */
-static void fail_load(struct plugin_error *reterr, const char *path, const struct spoe_plugin *desc)
+static void fail_load(struct error *reterr, const char *path, const struct spoe_plugin *desc)
 {
-    struct plugin_error reason = *reterr;
+    struct error reason = *reterr;
     bool known = desc != NULL && desc->magic == SPOE_PLUGIN_MAGIC;
 
     if (known)
-        fail(reterr, "cannot load %s: %.600s (plugin ABI %u.%u, host ABI %u.%u)", path, reason.text,
-             desc->abi_major, desc->abi_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
+        (void)error_set(reterr, "cannot load %s: %.600s (plugin ABI %u.%u, host ABI %u.%u)", path,
+                        reason.text, desc->abi_major, desc->abi_minor, SPOE_ABI_MAJOR,
+                        SPOE_ABI_MINOR);
     else
-        fail(reterr, "cannot load %s: %.600s (host ABI %u.%u)", path, reason.text, SPOE_ABI_MAJOR,
-             SPOE_ABI_MINOR);
+        (void)error_set(reterr, "cannot load %s: %.600s (host ABI %u.%u)", path, reason.text,
+                        SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
 }
 
-struct spoe_instance *plugin_open(const char *path, struct plugin_error *reterr)
+/* A link in a folder that everybody may write to leads wherever somebody likes. */
+static int check_way(const char *path, struct error *reterr)
+{
+    char *copy = strdup(path), *folder = NULL, *link = NULL;
+    int result = -1;
+
+    if (copy != NULL)
+        folder = realpath(dirname(copy), NULL);
+    if (folder == NULL || asprintf(&link, "%s/", folder) < 0) {
+        link = NULL;
+        (void)error_set(reterr, "%s", strerror(errno));
+    } else {
+        result = plugin_file_check_folder(link, reterr);
+    }
+    free(link);
+    free(folder);
+    free(copy);
+    return result;
+}
+
+struct spoe_instance *plugin_open(const char *path, enum plugin_trust trust, struct error *reterr)
 {
     struct spoe_instance *plugin = calloc(1, sizeof *plugin);
     const struct spoe_plugin *desc = NULL;
-    spoe_plugin_entry_fn *entry = NULL;
-    void *handle, *symbol;
-    const char *wrong;
+    spoe_plugin_entry_fn *entry;
 
     if (plugin == NULL || (plugin->path = realpath(path, NULL)) == NULL) {
-        fail(reterr, "%s", strerror(errno));
-        goto fail;
-    }
-    wrong = elf_file_wrong(plugin->path);
-    if (wrong != NULL) {
-        fail(reterr, "%s", wrong);
+        (void)error_set(reterr, "%s", strerror(errno));
         goto fail;
     }
     plugin->callee.path = plugin->path;
-    thread_enter(&plugin->callee, "dlopen()");
-    handle = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    thread_leave();
-    crash_look_again();
-    if (handle == NULL) {
-        fail(reterr, "%s", dlerror());
+    if (trust != PLUGIN_TRUST_ANY && check_way(path, reterr) != 0)
         goto fail;
-    }
-    symbol = dlsym(handle, SPOE_PLUGIN_ENTRY);
-    if (symbol == NULL) {
-        fail(reterr, "it does not export %s", SPOE_PLUGIN_ENTRY);
+    entry = plugin_file_load(plugin->path, trust, &plugin->callee, reterr);
+    if (entry == NULL)
         goto fail;
-    }
-    memcpy(&entry, &symbol, sizeof entry); /* POSIX's way from void * to a function */
     thread_enter(&plugin->callee, SPOE_PLUGIN_ENTRY "()");
     desc = entry();
     thread_leave();
-    if (check_descriptor(desc, reterr) != 0)
+    if (descriptor_check(desc, &plugin->n_messages, plugin->n_arguments, reterr) != 0)
         goto fail;
     plugin->desc = desc;
     plugin->callee.id = desc->id;
-    if (check_messages(plugin, reterr) != 0 || check_options(desc, reterr) != 0)
-        goto fail;
     return plugin;
 fail:
     fail_load(reterr, path, desc);
@@ -292,23 +88,24 @@ void plugin_close(struct spoe_instance *plugin)
     free(plugin);
 }
 
-static int set_add(struct plugin_set *set, const char *path, struct plugin_error *reterr)
+static int set_add(struct plugin_set *set, const char *path, struct error *reterr)
 {
     struct spoe_instance *plugin;
 
     if (set->n == PLUGINS_MAX) {
-        fail(reterr, "cannot load %s: more than %u plugins", path, PLUGINS_MAX);
+        (void)error_set(reterr, "cannot load %s: more than %u plugins", path, PLUGINS_MAX);
         return -1;
     }
-    plugin = plugin_open(path, reterr);
+    plugin = plugin_open(path, set->trust, reterr);
     if (plugin == NULL)
         return -1;
     for (size_t i = 0; i < set->n; i++) {
         const struct spoe_instance *other = set->plugin[i];
 
         if (strcmp(other->desc->id, plugin->desc->id) == 0) {
-            fail(reterr, "id \"%s\" is taken by %s (version %s; this one is version %s)",
-                 plugin->desc->id, other->path, other->desc->version, plugin->desc->version);
+            (void)error_set(reterr, "id \"%s\" is taken by %s (version %s; this one is version %s)",
+                            plugin->desc->id, other->path, other->desc->version,
+                            plugin->desc->version);
             fail_load(reterr, path, plugin->desc);
             plugin_close(plugin);
             return -1;
@@ -331,14 +128,14 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int set_add_dir(struct plugin_set *set, const char *dir, struct plugin_error *reterr)
+static int set_add_dir(struct plugin_set *set, const char *dir, struct error *reterr)
 {
     struct dirent **entries = NULL;
     int n = scandir(dir, &entries, is_shared_object, by_name);
     int result = 0;
 
     if (n < 0) {
-        fail(reterr, "cannot read plugin directory %s: %s", dir, strerror(errno));
+        (void)error_set(reterr, "cannot read plugin directory %s: %s", dir, strerror(errno));
         return -1;
     }
     for (int i = 0; i < n; i++) {
@@ -346,7 +143,7 @@ static int set_add_dir(struct plugin_set *set, const char *dir, struct plugin_er
 
         if (result == 0) {
             if (asprintf(&path, "%s/%s", dir, entries[i]->d_name) < 0) {
-                fail(reterr, "out of memory");
+                (void)error_set(reterr, "out of memory");
                 result = -1;
             } else {
                 result = set_add(set, path, reterr);
@@ -376,7 +173,7 @@ char *plugin_find(char *const *dirs, const char *name)
 }
 
 static int set_add_name(struct plugin_set *set, char *const *dirs, const char *name,
-                        struct plugin_error *reterr)
+                        struct error *reterr)
 {
     char *path;
     int result;
@@ -385,7 +182,7 @@ static int set_add_name(struct plugin_set *set, char *const *dirs, const char *n
         return set_add(set, name, reterr);
     path = plugin_find(dirs, name);
     if (path == NULL) {
-        fail(reterr, "cannot load %s: no such file in the plugin directories", name);
+        (void)error_set(reterr, "cannot load %s: no such file in the plugin directories", name);
         return -1;
     }
     result = set_add(set, path, reterr);
@@ -394,7 +191,7 @@ static int set_add_name(struct plugin_set *set, char *const *dirs, const char *n
 }
 
 int plugin_set_load(struct plugin_set *set, char *const *dirs, char *const *names,
-                    struct plugin_error *reterr)
+                    struct error *reterr)
 {
     set->n = 0;
     if (names != NULL) {
@@ -409,8 +206,9 @@ int plugin_set_load(struct plugin_set *set, char *const *dirs, char *const *name
         }
     }
     if (set->n == 0) {
-        fail(reterr, "no plugin in %s%s: there is nothing to do",
-             dirs[0] != NULL ? dirs[0] : "the list", dirs[0] != NULL && dirs[1] ? ", ..." : "");
+        (void)error_set(reterr, "no plugin in %s%s: there is nothing to do",
+                        dirs[0] != NULL ? dirs[0] : "the list",
+                        dirs[0] != NULL && dirs[1] ? ", ..." : "");
         goto fail;
     }
     return 0;
@@ -446,18 +244,19 @@ static const char *status_text(spoe_status status)
     }
 }
 
-static void fail_step(struct plugin_error *reterr, const struct spoe_instance *plugin,
-                      const char *step, spoe_status status)
+static void fail_step(struct error *reterr, const struct spoe_instance *plugin, const char *step,
+                      spoe_status status)
 {
     const struct spoe_plugin *desc = plugin->desc;
 
-    fail(reterr,
-         "plugin %s (%s): %s failed with %s (%d) (plugin version %s, ABI %u.%u; host ABI %u.%u)",
-         desc->id, plugin->path, step, status_text(status), status, desc->version, desc->abi_major,
-         desc->abi_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
+    (void)error_set(
+        reterr,
+        "plugin %s (%s): %s failed with %s (%d) (plugin version %s, ABI %u.%u; host ABI %u.%u)",
+        desc->id, plugin->path, step, status_text(status), status, desc->version, desc->abi_major,
+        desc->abi_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
 }
 
-static int configure(struct spoe_instance *plugin, struct conf *conf, struct plugin_error *reterr)
+static int configure(struct spoe_instance *plugin, struct conf *conf, struct error *reterr)
 {
     static const struct spoe_option *const none[] = {NULL};
     const struct spoe_plugin *desc = plugin->desc;
@@ -468,7 +267,7 @@ static int configure(struct spoe_instance *plugin, struct conf *conf, struct plu
 
     plugin->settings = conf_resolve(conf, desc->id, desc->options != NULL ? desc->options : none);
     if (plugin->settings == NULL) {
-        fail(reterr, "plugin %s: out of memory", desc->id);
+        (void)error_set(reterr, "plugin %s: out of memory", desc->id);
         return -1;
     }
     cfg.section = plugin->settings;
@@ -488,13 +287,13 @@ static int configure(struct spoe_instance *plugin, struct conf *conf, struct plu
     return result;
 }
 
-int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct plugin_error *reterr)
+int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct error *reterr)
 {
     int result = 0;
 
     reterr->text[0] = '\0';
     for (size_t i = 0; i < set->n; i++) {
-        struct plugin_error error = {{0}};
+        struct error error = {{0}};
 
         set->plugin[i]->metrics = set->metrics;
         if (configure(set->plugin[i], conf, &error) == 0)
@@ -509,7 +308,7 @@ int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct plugi
 }
 
 int plugin_reconfigure(struct spoe_instance *plugin, struct conf *conf,
-                       struct conf_section *settings, struct plugin_error *reterr)
+                       struct conf_section *settings, struct error *reterr)
 {
     struct spoe_config cfg = {.conf = conf,
                               .section = settings,
@@ -530,7 +329,7 @@ int plugin_reconfigure(struct spoe_instance *plugin, struct conf *conf,
 
 bool plugin_set_check(struct plugin_set *set)
 {
-    struct plugin_error error;
+    struct error error;
     bool good = true;
 
     for (size_t i = 0; i < set->n; i++) {
@@ -539,7 +338,9 @@ bool plugin_set_check(struct plugin_set *set)
 
         if (plugin->state != PLUGIN_CONFIGURED || !SPOE_HAS(plugin->desc, check))
             continue;
+        thread_enter(&plugin->callee, "check()");
         status = plugin->desc->check(plugin->inst);
+        thread_leave();
         if (status == SPOE_OK)
             continue;
         fail_step(&error, plugin, "check()", status);
@@ -549,7 +350,7 @@ bool plugin_set_check(struct plugin_set *set)
     return good;
 }
 
-int plugin_set_start(struct plugin_set *set, struct plugin_error *reterr)
+int plugin_set_start(struct plugin_set *set, struct error *reterr)
 {
     for (size_t i = 0; i < set->n; i++) {
         struct spoe_instance *plugin = set->plugin[i];

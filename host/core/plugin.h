@@ -15,15 +15,14 @@
 #include <spoe/ext/metrics.h>
 #include <spoe/plugin.h>
 
+#include "base/error.h"
 #include "base/thread.h"
 #include "conf/conf.h"
+#include "core/descriptor.h"
 #include "core/metrics.h"
+#include "core/plugin_file.h"
 
 #define PLUGINS_MAX 64u
-#define PLUGIN_MESSAGES_MAX 64u  /* of one plugin */
-#define PLUGIN_ARGUMENTS_MAX 64u /* of one message */
-#define PLUGIN_NAME_MAX 64u      /* bytes of a message's or an argument's name */
-#define PLUGIN_ID_MAX 32u
 #define PLUGIN_LOG_PER_SECOND 100u /* lines of one plugin; more are held back and counted */
 
 /* How far a plugin got; taking it down undoes exactly this. */
@@ -49,6 +48,7 @@ struct spoe_instance {
 struct plugin_set {
     struct spoe_instance *plugin[PLUGINS_MAX];
     size_t n;
+    enum plugin_trust trust;
     struct metrics *metrics; /* where plugins declare theirs; outlives them. NULL: nowhere */
 };
 
@@ -61,13 +61,8 @@ struct spoe_config {
     size_t errors; /* reported by the plugin */
 };
 
-/* A reason in words; long enough for a path and two versions. */
-struct plugin_error {
-    char text[1024];
-};
-
 /** Load one file and check its descriptor and tables. @return NULL with *reterr set */
-struct spoe_instance *plugin_open(const char *path, struct plugin_error *reterr);
+struct spoe_instance *plugin_open(const char *path, enum plugin_trust trust, struct error *reterr);
 /**
  * The file of this name in the directories, with or without ".so".
  * @return [give: free()] NULL: none has it, or out of memory
@@ -82,14 +77,14 @@ void plugin_close(struct spoe_instance *plugin); /* frees; never unmaps. Takes N
  * @return 0; -1 with *reterr set: nothing is left half loaded
  */
 int plugin_set_load(struct plugin_set *set, char *const *dirs, char *const *names,
-                    struct plugin_error *reterr);
+                    struct error *reterr);
 
 /**
  * Resolve the options of every plugin and call configure().
  * @return 0; -1: errors are in conf. If there is one that is not about an option, *reterr has it as
  *         well, else it is empty
  */
-int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct plugin_error *reterr);
+int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct error *reterr);
 
 /**
  * reconfigure() of one plugin that has it.
@@ -97,13 +92,13 @@ int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct plugi
  * @return 0: it has taken all; -1: nothing has changed, and why is in conf or in *reterr
  */
 int plugin_reconfigure(struct spoe_instance *plugin, struct conf *conf,
-                       struct conf_section *settings, struct plugin_error *reterr);
+                       struct conf_section *settings, struct error *reterr);
 
 /** check() of every plugin that has it. @return false: one found that it could not start */
 bool plugin_set_check(struct plugin_set *set);
 
 /** start() of every plugin. @return 0; -1 with *reterr set */
-int plugin_set_start(struct plugin_set *set, struct plugin_error *reterr);
+int plugin_set_start(struct plugin_set *set, struct error *reterr);
 
 /** quiesce() of every plugin that has it. */
 void plugin_set_quiesce(struct plugin_set *set);

@@ -18,7 +18,7 @@ static const struct spoe_arg_decl *find_argument(const struct spoe_message_decl 
 }
 
 static int check_agreement(const struct route_target *a, const struct route_target *b,
-                           struct plugin_error *reterr)
+                           struct error *reterr)
 {
     if (strcmp(a->decl->event, b->decl->event) != 0) {
         (void)snprintf(reterr->text, sizeof reterr->text,
@@ -72,7 +72,7 @@ static void set_masks(struct route_target *target)
 }
 
 static int add_target(struct route_table *table, struct spoe_instance *plugin, uint32_t message,
-                      struct plugin_error *reterr)
+                      struct error *reterr)
 {
     const struct spoe_message_decl *decl = plugin->desc->messages[message];
     struct route_target target = {.plugin = plugin,
@@ -104,8 +104,7 @@ nomem:
     return -1;
 }
 
-int route_table_build(struct route_table *table, const struct plugin_set *set,
-                      struct plugin_error *reterr)
+int route_table_build(struct route_table *table, const struct plugin_set *set, struct error *reterr)
 {
     *table = (struct route_table){0};
     for (size_t i = 0; i < set->n; i++) {

@@ -46,7 +46,7 @@ struct route_table {
  * @return 0; -1 with *reterr naming both plugins
  */
 int route_table_build(struct route_table *table, const struct plugin_set *set,
-                      struct plugin_error *reterr);
+                      struct error *reterr);
 void route_table_free(struct route_table *table);
 
 /** @return NULL: no plugin takes this message */

@@ -169,7 +169,7 @@ static void start(struct spoe_worker *worker)
     static const struct plugin_set set = {.plugin = {&a, &b}, .n = 2};
     static struct route_table routes;
     static struct host_shared shared;
-    struct plugin_error error;
+    struct error error;
 
     if (shared.n_workers == 0 && route_table_build(&routes, &set, &error) != 0)
         abort();

@@ -21,6 +21,12 @@
 #ifndef PLUGIN_NEEDS_MINOR
 #define PLUGIN_NEEDS_MINOR 0
 #endif
+#ifndef PLUGIN_RESERVED
+#define PLUGIN_RESERVED 0
+#endif
+#ifndef PLUGIN_HELP
+#define PLUGIN_HELP "a plugin of the tests"
+#endif
 #ifndef PLUGIN_ID
 #define PLUGIN_ID "base"
 #endif
@@ -89,9 +95,10 @@ const struct spoe_plugin *spoe_plugin_entry_v1(void)
         .abi_major = PLUGIN_MAJOR,
         .abi_minor = PLUGIN_MINOR,
         .needs_minor = PLUGIN_NEEDS_MINOR,
+        .reserved = PLUGIN_RESERVED,
         .id = PLUGIN_ID,
         .version = "1.2.3",
-        .help = "a plugin of the tests",
+        .help = PLUGIN_HELP,
         .messages = PLUGIN_MESSAGES,
         .options = PLUGIN_OPTIONS,
         .configure = PLUGIN_CONFIGURE,

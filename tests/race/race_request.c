@@ -115,7 +115,7 @@ int main(void)
     static struct host_shared shared;
     static struct spoe_worker worker;
     struct route_table routes;
-    struct plugin_error error;
+    struct error error;
     pthread_t threads[THREADS];
     unsigned first[THREADS];
 

@@ -154,6 +154,13 @@ struct spoe_arg {
 
 /* ---- what a plugin declares ------------------------------------------------------------- */
 
+/*
+ * Flags, in each table: a bit that a host does not know is refused, for it may change what the
+ * plugin relies on; but one of this half is ignored where the plugin was built for a newer ABI than
+ * the host's. Since 1.1.
+ */
+#define SPOE_FLAGS_OPTIONAL UINT32_C(0xffff0000)
+
 /* spoe_arg_decl.flags */
 #define SPOE_ARG_REQUIRED UINT32_C(1) /* without it the message is not handed over, but counted */
 

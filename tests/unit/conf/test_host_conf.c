@@ -73,6 +73,8 @@ Test(host_conf, has_the_documented_defaults)
     cr_assert_eq(hc.max_frame_size, 1048576);
     cr_assert_eq(hc.max_connections, 4096);
     cr_assert_eq(hc.processing_timeout_ns, 10 * MS);
+    cr_assert_eq(hc.slow_handle_ns, 5 * MS);     /* 2.9 */
+    cr_assert_eq(hc.plugin_trust_any, false); /* 2.13 */
     cr_assert_eq(hc.max_pending, 10000);
     cr_assert_eq(hc.hello_timeout_ns, 5000 * MS);
     cr_assert_eq(hc.idle_timeout_ns, 600000 * MS); /* 1.4 */
@@ -92,10 +94,12 @@ Test(host_conf, has_the_documented_names)
         {"admin", "SPOE_ADMIN_ADDR", "127.0.0.1:9902"},
         {"plugin-dir", "SPOE_PLUGIN_DIR", NULL},
         {"plugins", "SPOE_PLUGINS", NULL},
+        {"plugin-trust", "SPOE_PLUGIN_TRUST", "checked"},
         {"workers", "SPOE_WORKERS", NULL},
         {"max-frame-size", "SPOE_MAX_FRAME_SIZE", "1m"},
         {"max-connections", "SPOE_MAX_CONNECTIONS", "4096"},
         {"processing-timeout", "SPOE_PROCESSING_TIMEOUT", "10ms"},
+        {"slow-handle", "SPOE_SLOW_HANDLE", "5ms"},
         {"max-pending", "SPOE_MAX_PENDING", "10000"},
         {"hello-timeout", "SPOE_HELLO_TIMEOUT", "5s"},
         {"idle-timeout", "SPOE_IDLE_TIMEOUT", "10m"},

@@ -137,7 +137,7 @@ static void on_done(struct spoe_worker *w, struct exchange *exchange)
 
 static void start(bool with_b)
 {
-    struct plugin_error error;
+    struct error error;
 
     conf = (struct host_conf){.workers = 1, .max_pending = 4};
     set = (struct plugin_set){.plugin = {&plugin_a, &plugin_b}, .n = with_b ? 2 : 1};
@@ -1384,7 +1384,7 @@ Test(route, names_both_plugins_whose_expressions_differ, .timeout = 30)
         .desc = &desc, .index = 1, .n_messages = 1, .n_arguments = {1}};
     struct plugin_set both = {.plugin = {&plugin_a, &plugin_c}, .n = 2};
     struct route_table table;
-    struct plugin_error error;
+    struct error error;
 
     cr_assert_eq(route_table_build(&table, &both, &error), -1);
     cr_assert_str_eq(error.text, "plugins a and c disagree on argument who of message check: "
@@ -1401,7 +1401,7 @@ Test(route, names_both_plugins_whose_events_differ, .timeout = 30)
         .desc = &desc, .index = 1, .n_messages = 1, .n_arguments = {1}};
     struct plugin_set both = {.plugin = {&plugin_a, &plugin_c}, .n = 2};
     struct route_table table;
-    struct plugin_error error;
+    struct error error;
 
     cr_assert_eq(route_table_build(&table, &both, &error), -1);
     cr_assert_str_eq(error.text, "plugins a and c disagree on message check: event "

@@ -123,7 +123,7 @@ static void on_done(struct spoe_worker *w, struct exchange *exchange)
 /* @return false: memory was short, and nothing is left */
 static bool start(void)
 {
-    struct plugin_error error;
+    struct error error;
 
     for (size_t i = 0; i < 3; i++)
         instances[i].inst = (void *)(uintptr_t)&which[i];

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/core/descriptor.c - see descriptor.h. */
+#include "core/descriptor.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "conf/option.h"
+
+/* Sizes as of 1.0, up to its last members: the structs may grow, what is demanded does not. */
+#define PLUGIN_SIZE_1_0 (offsetof(struct spoe_plugin, get_extension) + sizeof(void (*)(void)))
+#define MESSAGE_SIZE_1_0 (offsetof(struct spoe_message_decl, args) + sizeof(void *))
+#define ARGUMENT_SIZE_1_0 (offsetof(struct spoe_arg_decl, help) + sizeof(char *))
+
+#define ARG_FLAGS SPOE_ARG_REQUIRED
+#define MESSAGE_FLAGS UINT32_C(0)
+#define OPTION_FLAGS (SPOE_OPTION_REQUIRED | SPOE_OPTION_SECRET | SPOE_OPTION_RELOADABLE)
+#define ALL_TYPES (SPOE_ACCEPT_ANY | SPOE_MASK(SPOE_T_NULL))
+
+#define WHERE_MAX 200u
+
+/* ---- fields ---------------------------------------------------------------------------------- */
+
+static bool is_name(const char *s, size_t max, const char *extra)
+{
+    size_t n = 0;
+
+    if (s == NULL)
+        return false;
+    for (; s[n] != '\0'; n++) {
+        char c = s[n];
+
+        if (n == max)
+            return false;
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+            strchr(extra, c) == NULL)
+            return false;
+    }
+    return n > 0;
+}
+
+/* is_name() without capital letters. */
+static bool is_id(const char *s)
+{
+    for (const char *p = s; p != NULL && *p != '\0'; p++) {
+        if (*p >= 'A' && *p <= 'Z')
+            return false;
+    }
+    return is_name(s, PLUGIN_ID_MAX, "-");
+}
+
+/* The HAProxy events that an HTTP or TCP stream has (SPOE.txt 3.3). */
+static bool is_event(const char *s)
+{
+    static const char *const events[] = {
+        "on-client-session",        "on-frontend-tcp-request", "on-backend-tcp-request",
+        "on-frontend-http-request", "on-backend-http-request", "on-server-session",
+        "on-tcp-response",          "on-http-response",
+    };
+
+    for (size_t i = 0; s != NULL && i < sizeof events / sizeof events[0]; i++) {
+        if (strcmp(s, events[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int check_reserved(const char *where, uint32_t reserved, struct error *reterr)
+{
+    if (reserved == 0)
+        return 0;
+    return error_set(reterr, "%s: reserved is 0x%x and must be 0", where, reserved);
+}
+
+/*
+ * Flags that this host does not know: a plugin that was built for this ABI or an older one has no
+ * business with them; of a newer one's, those in SPOE_FLAGS_OPTIONAL may be ignored.
+ */
+static int check_flags(const struct spoe_plugin *desc, const char *where, uint32_t flags,
+                       uint32_t known, struct error *reterr)
+{
+    const uint32_t unknown = flags & ~known;
+
+    if (unknown == 0)
+        return 0;
+    if (desc->abi_minor <= SPOE_ABI_MINOR || (unknown & ~SPOE_FLAGS_OPTIONAL) != 0)
+        return error_set(reterr, "%s: flags 0x%x: this host does not know 0x%x", where, flags,
+                         unknown);
+    log_line(SPOE_LOG_NOTICE, "host",
+             "plugin %s: %s: flags 0x%x are of a newer ABI, and optional: ignored", desc->id, where,
+             unknown);
+    return 0;
+}
+
+/* One line of text, or none. */
+static int check_line(const char *where, const char *field, const char *text, struct error *reterr)
+{
+    for (size_t i = 0; text != NULL && text[i] != '\0'; i++) {
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            return error_set(reterr, "%s: %s has the control character 0x%02x at %zu (\"%.*s\")",
+                             where, field, (unsigned char)text[i], i, (int)(i < 40 ? i : 40), text);
+    }
+    return 0;
+}
+
+/* HAProxy reads it as one word. */
+static int check_expression(const char *where, const char *text, struct error *reterr)
+{
+    if (text == NULL || text[0] == '\0')
+        return error_set(reterr, "%s: expression is empty", where);
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        if ((unsigned char)text[i] <= ' ' || text[i] == 0x7f)
+            return error_set(reterr,
+                             "%s: expression \"%.64s\" has white space or a control character "
+                             "(0x%02x at %zu)",
+                             where, text, (unsigned char)text[i], i);
+    }
+    return 0;
+}
+
+/* ---- tables ---------------------------------------------------------------------------------- */
+
+static int check_argument(const struct spoe_plugin *desc, const struct spoe_message_decl *decl,
+                          uint32_t n, struct error *reterr)
+{
+    const struct spoe_arg_decl *arg = decl->args[n];
+    char where[WHERE_MAX];
+
+    (void)snprintf(where, sizeof where, "message %s, argument %u", decl->name, n);
+    if (arg->size < ARGUMENT_SIZE_1_0)
+        return error_set(reterr, "%s: size is %u, shorter than the %zu of ABI 1.0", where,
+                         arg->size, ARGUMENT_SIZE_1_0);
+    if (!is_name(arg->name, PLUGIN_NAME_MAX, "_.-"))
+        return error_set(reterr, "%s: name \"%.80s\" is not 1 to %u of [A-Za-z0-9_.-]", where,
+                         arg->name != NULL ? arg->name : "", PLUGIN_NAME_MAX);
+    (void)snprintf(where, sizeof where, "message %s, argument %s", decl->name, arg->name);
+    if (arg->types == 0 || (arg->types & ~ALL_TYPES) != 0)
+        return error_set(reterr, "%s: types 0x%x: this host knows 0x%x", where, arg->types,
+                         ALL_TYPES);
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(decl->args[i]->name, arg->name) == 0)
+            return error_set(reterr, "message %s declares argument %s twice", decl->name,
+                             arg->name);
+    }
+    if (check_flags(desc, where, arg->flags, ARG_FLAGS, reterr) != 0 ||
+        check_reserved(where, arg->reserved, reterr) != 0 ||
+        check_expression(where, arg->expression, reterr) != 0)
+        return -1;
+    return check_line(where, "help", arg->help, reterr);
+}
+
+static int check_message(const struct spoe_plugin *desc, uint32_t n, uint32_t *ret_arguments,
+                         struct error *reterr)
+{
+    const struct spoe_message_decl *decl = desc->messages[n];
+    char where[WHERE_MAX];
+    uint32_t i = 0;
+
+    if (decl->size < MESSAGE_SIZE_1_0)
+        return error_set(reterr, "message %u: size is %u, shorter than the %zu of ABI 1.0", n,
+                         decl->size, MESSAGE_SIZE_1_0);
+    if (!is_name(decl->name, PLUGIN_NAME_MAX, "_.-"))
+        return error_set(reterr, "message %u: name \"%.80s\" is not 1 to %u of [A-Za-z0-9_.-]", n,
+                         decl->name != NULL ? decl->name : "", PLUGIN_NAME_MAX);
+    (void)snprintf(where, sizeof where, "message %s", decl->name);
+    if (!is_event(decl->event))
+        return error_set(reterr, "%s: HAProxy has no event \"%.80s\"", where,
+                         decl->event != NULL ? decl->event : "");
+    for (uint32_t other = 0; other < n; other++) {
+        if (strcmp(desc->messages[other]->name, decl->name) == 0)
+            return error_set(reterr, "%s is declared twice", where);
+    }
+    if (check_flags(desc, where, decl->flags, MESSAGE_FLAGS, reterr) != 0 ||
+        check_line(where, "help", decl->help, reterr) != 0)
+        return -1;
+    for (; decl->args != NULL && decl->args[i] != NULL; i++) {
+        if (i == PLUGIN_ARGUMENTS_MAX)
+            return error_set(reterr, "%s declares more than %u arguments", where,
+                             PLUGIN_ARGUMENTS_MAX);
+        if (check_argument(desc, decl, i, reterr) != 0)
+            return -1;
+    }
+    *ret_arguments = i;
+    return 0;
+}
+
+static int check_messages(const struct spoe_plugin *desc, uint32_t *ret_messages,
+                          uint32_t *ret_arguments, struct error *reterr)
+{
+    uint32_t n = 0;
+
+    for (; desc->messages != NULL && desc->messages[n] != NULL; n++) {
+        if (n == PLUGIN_MESSAGES_MAX)
+            return error_set(reterr, "more than %u messages", PLUGIN_MESSAGES_MAX);
+        if (check_message(desc, n, &ret_arguments[n], reterr) != 0)
+            return -1;
+    }
+    if (n == 0)
+        return error_set(reterr, "it declares no message");
+    *ret_messages = n;
+    return 0;
+}
+
+/* Names of variables, or the words of a choice: not empty, and one line. */
+static int check_words(const char *where, const char *field, const char *const *words,
+                       const char *banned, struct error *reterr)
+{
+    for (size_t i = 0; words != NULL && words[i] != NULL; i++) {
+        if (words[i][0] == '\0' || strpbrk(words[i], banned) != NULL)
+            return error_set(reterr, "%s: %s[%zu] is \"%.64s\"", where, field, i, words[i]);
+        if (check_line(where, field, words[i], reterr) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int check_option(const struct spoe_plugin *desc, size_t i, struct error *reterr)
+{
+    const struct spoe_option *option = desc->options[i];
+    const char *wrong = option_check(option);
+    char text[OPTION_TEXT_MAX], where[WHERE_MAX];
+    struct spoe_value value;
+
+    for (size_t j = 0; j < i && wrong == NULL; j++) {
+        if (strcmp(desc->options[j]->key, option->key) == 0)
+            wrong = "another option has its key";
+    }
+    if (wrong != NULL)
+        return error_set(reterr, "option %zu (\"%s\"): %s", i,
+                         option_has_key(option) ? option->key : "", wrong);
+    (void)snprintf(where, sizeof where, "option %s", option->key);
+    if (check_flags(desc, where, option->flags, OPTION_FLAGS, reterr) != 0 ||
+        check_reserved(where, option->reserved, reterr) != 0 ||
+        check_line(where, "help", option->help, reterr) != 0 ||
+        check_words(where, "env", option->env, "= ", reterr) != 0 ||
+        check_words(where, "env_lenient", option->env_lenient, "= ", reterr) != 0 ||
+        (option->type == SPOE_OPT_ENUM &&
+         check_words(where, "choices", option->choices, "", reterr) != 0))
+        return -1;
+    if (option->default_text != NULL &&
+        option_parse(option, option->default_text, &value, text) != 0)
+        return error_set(reterr, "%s: bad default: %s", where, text);
+    return 0;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static int check_head(const struct spoe_plugin *desc, struct error *reterr)
+{
+    if (desc == NULL)
+        return error_set(reterr, "%s() returned NULL", SPOE_PLUGIN_ENTRY);
+    if (desc->magic != SPOE_PLUGIN_MAGIC)
+        return error_set(reterr, "wrong magic 0x%08x, expected 0x%08x", desc->magic,
+                         SPOE_PLUGIN_MAGIC);
+    if (desc->abi_major != SPOE_ABI_MAJOR)
+        return error_set(reterr, "plugin has ABI %u.%u, this host has %u.%u", desc->abi_major,
+                         desc->abi_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
+    if (desc->needs_minor > SPOE_ABI_MINOR)
+        return error_set(reterr, "plugin needs ABI %u.%u, this host has %u.%u", desc->abi_major,
+                         desc->needs_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
+    if (desc->size < PLUGIN_SIZE_1_0)
+        return error_set(reterr, "descriptor of %u bytes is shorter than the %zu of ABI 1.0",
+                         desc->size, PLUGIN_SIZE_1_0);
+    if (!is_id(desc->id) || strcmp(desc->id, "host") == 0)
+        return error_set(reterr, "bad id \"%.32s\": 1 to %u of [a-z0-9-], not \"host\"",
+                         desc->id != NULL ? desc->id : "", PLUGIN_ID_MAX);
+    if (desc->version == NULL || desc->configure == NULL || desc->handle == NULL)
+        return error_set(reterr, "version, configure and handle are mandatory");
+    if (check_reserved("descriptor", desc->reserved, reterr) != 0 ||
+        check_line("descriptor", "version", desc->version, reterr) != 0)
+        return -1;
+    return check_line("descriptor", "help", desc->help, reterr);
+}
+
+int descriptor_check(const struct spoe_plugin *desc, uint32_t *ret_messages,
+                     uint32_t ret_arguments[PLUGIN_MESSAGES_MAX], struct error *reterr)
+{
+    if (check_head(desc, reterr) != 0 ||
+        check_messages(desc, ret_messages, ret_arguments, reterr) != 0)
+        return -1;
+    for (size_t i = 0; desc->options != NULL && desc->options[i] != NULL; i++) {
+        if (i == CONF_OPTIONS_MAX)
+            return error_set(reterr, "more than %u options", CONF_OPTIONS_MAX);
+        if (check_option(desc, i, reterr) != 0)
+            return -1;
+    }
+    return 0;
+}
