@@ -284,6 +284,19 @@ static int start(struct run *run)
     return 0;
 }
 
+/* A peer that does not go is nobody's fault; messages that a plugin keeps are that plugin's. */
+static void log_in_flight(const struct run *run, uint32_t i)
+{
+    for (size_t p = 0; p < run->plugins->n; p++) {
+        uint64_t n = atomic_load(&run->workers[i].core.in_flight[p]);
+
+        if (n != 0)
+            log_line(SPOE_LOG_WARNING, "host",
+                     "worker %u: %ju messages are still in flight in plugin %s, going on", i,
+                     (uintmax_t)n, run->plugins->plugin[p]->desc->id);
+    }
+}
+
 /*
  * Connections and what is in flight: until the plugins' share of the time begins. Then what is left
  * is closed, so that no message follows the plugins' drain(). A worker that is late with that is in
@@ -298,8 +311,7 @@ static void drain_workers(struct run *run)
         worker_drain(&run->workers[i]);
     for (uint32_t i = 0; i < run->shared.n_workers; i++) {
         if (!worker_wait(&run->workers[i], WORKER_DRAINED, deadline))
-            log_line(SPOE_LOG_WARNING, "host",
-                     "worker %u: messages are still in flight in plugins, going on", i);
+            log_in_flight(run, i);
     }
     atomic_store(&run->shared.closed, true);
     for (uint32_t i = 0; i < run->shared.n_workers; i++)

@@ -91,6 +91,8 @@ static const struct plain by_target[] = {
      "Messages that a plugin did not answer within processing-timeout."},
     {offsetof(struct target_counters, errors), "plugin_errors_total",
      "Messages for which a plugin returned or completed with an error."},
+    {offsetof(struct target_counters, slow), "plugin_slow_handles_total",
+     "Messages whose handler took longer than slow-handle."},
     {offsetof(struct target_counters, missing_arguments), "plugin_missing_arguments_total",
      "Messages not handed to a plugin for want of a required argument."},
 };
@@ -107,8 +109,8 @@ struct host_metrics {
     struct spoe_metric *code[N_BY_CODE][COUNTER_CODES];
     struct spoe_metric **target[N_BY_TARGET]; /* by route_target.index */
     struct spoe_metric **connections;         /* by worker */
-    struct spoe_metric *refused, *log_dropped, *pending, *max_connections, *max_pending, *workers, *ready,
-        *start_time, *max_open_files, *reloads, *failed_reloads, *reload_time;
+    struct spoe_metric *refused, *log_dropped, *stalled, *pending, *max_connections, *max_pending,
+        *workers, *ready, *start_time, *max_open_files, *reloads, *failed_reloads, *reload_time;
 };
 
 static struct spoe_span span_of(const char *s)
@@ -260,6 +262,8 @@ static void declare_gauges(const struct view *view, struct host_metrics *hm, boo
     hm->ready = gauge(view, "ready", "1 while the host serves, 0 while it starts or drains.", ok);
     hm->start_time = gauge(view, "start_time_seconds", "When the host started, Unix time.", ok);
     hm->max_open_files = gauge(view, "max_open_files", "Descriptors that the host may have.", ok);
+    hm->stalled = gauge(view, "stalled_workers",
+                        "Workers that have not turned for 5 s: a plugin holds them up.", ok);
     hm->log_dropped =
         series(declare(view, SPOE_METRIC_COUNTER, "log_lines_dropped_total",
                        "Log lines that standard error did not take in time.", NULL, ok),
@@ -329,6 +333,7 @@ static void collect(void *arg)
     for (uint32_t w = 0; w < view->shared->n_workers; w++)
         metric_gauge_set(hm->connections[w],
                          atomic_load(&worker_of(view->shared->workers[w])->n_conns));
+    metric_gauge_set(hm->stalled, view_stalled(view, NULL));
     metric_gauge_set(hm->pending, (int64_t)atomic_load(&view->shared->n_pending));
     metric_counter_set(hm->refused,
                        atomic_load_explicit(&view->shared->n_refused, memory_order_relaxed));

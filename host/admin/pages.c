@@ -9,6 +9,7 @@
 #include "admin/view.h"
 
 #define SECRET "***"
+#define WHERE_MAX 1024u
 
 void view_init(struct view *view)
 {
@@ -57,11 +58,37 @@ static const char *state_name(const struct view *view)
     return names[atomic_load(&view->state)];
 }
 
+uint32_t view_stalled(const struct view *view, uint32_t *ret_first)
+{
+    uint32_t n = 0;
+
+    if (atomic_load(&view->state) == HOST_STARTING)
+        return 0;
+    for (uint32_t i = view->shared->n_workers; i-- > 0;) {
+        struct spoe_worker *worker = view->shared->workers[i];
+
+        if (heartbeat_check(&worker->heartbeat, &worker->mailbox, clock_mono_ns()))
+            continue;
+        n++;
+        if (ret_first != NULL)
+            *ret_first = i;
+    }
+    return n;
+}
+
 static int page_readyz(void *arg, FILE *out)
 {
     const struct view *view = arg;
     const char *state = state_name(view);
+    char where[WHERE_MAX];
+    uint32_t worker = 0;
 
+    if (view_stalled(view, &worker) != 0) {
+        size_t n = thread_describe_all(where, sizeof where);
+
+        (void)fprintf(out, "worker %" PRIu32 " does not turn: %.*s\n", worker, (int)n, where);
+        return 503;
+    }
     (void)fprintf(out, "%s\n", state);
     return strcmp(state, "ready") == 0 ? 200 : 503;
 }

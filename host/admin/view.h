@@ -55,6 +55,12 @@ int host_metrics_start(struct view *view, struct route_table *routes);
 /** No worker may run any more. */
 void host_metrics_stop(struct view *view, struct route_table *routes);
 
+/**
+ * Workers that do not turn any more. On the admin thread; no worker is looked at while STARTING.
+ * @param ret_first  the index of one of them, set where there is one; may be NULL
+ */
+uint32_t view_stalled(const struct view *view, uint32_t *ret_first);
+
 /** The families process_..., sorted by name, as metrics_write() writes the others. */
 void process_metrics_write(const struct view *view, FILE *out);
 

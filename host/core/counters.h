@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/log.h"
+
 /* name: meaning */
 #define COUNTERS(X)                                                                                \
     X(connections)         /* accepted */                                                          \
@@ -63,12 +65,14 @@ struct counters {
     X(pending)           /* answered PENDING */                                                    \
     X(timeouts)          /* of those, answered without the plugin at processing-timeout */         \
     X(errors)            /* returned or completed with an error */                                 \
+    X(slow)              /* handle() took longer than slow-handle */                               \
     X(missing_arguments) /* not handed over for want of a required argument */
 
 struct target_counters {
 #define COUNTER_FIELD(name) _Atomic uint64_t name;
     TARGET_COUNTERS(COUNTER_FIELD)
 #undef COUNTER_FIELD
+    struct log_limit failed_limit, slow_limit; /* of core/handler_log.h */
 };
 
 /* Single writer: a load and a store, no locked instruction. */

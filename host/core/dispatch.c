@@ -7,11 +7,14 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "core/arguments.h"
+#include "core/handler_log.h"
 #include "spop/wire.h"
 
 /*
- * handle(), timed now and then. Each message has a count of its own, so that messages which take
- * turns are all sampled alike.
+ * handle(), timed now and then for the histogram: each message has a count of its own, so that
+ * messages which take turns are all sampled alike. To find the slow ones each is timed, but
+ * roughly: from when the frame was read, or the handler before returned, which is one look at the
+ * clock.
  */
 static spoe_status handle(struct spoe_worker *worker, struct request *request)
 {
@@ -21,15 +24,21 @@ static spoe_status handle(struct spoe_worker *worker, struct request *request)
     bool timed =
         seconds != NULL &&
         atomic_load_explicit(&counters->messages, memory_order_relaxed) % HANDLER_SAMPLE == 0;
-    int64_t begin_ns = timed ? clock_mono_ns() : 0;
+    const int64_t slow_ns = worker->shared->conf->slow_handle_ns;
+    int64_t begin_ns = timed ? clock_mono_ns() : worker->clock_ns;
     spoe_status status;
 
     thread_enter(&plugin->callee, "handle()");
     status = plugin->desc->handle(worker->wctx[plugin->index], request_handle(request),
                                   &request->message);
     thread_leave();
-    if (timed)
-        metric_observe(seconds, (double)(clock_mono_ns() - begin_ns) / 1e9);
+    if (timed || slow_ns > 0) {
+        worker->clock_ns = clock_mono_ns();
+        if (timed)
+            metric_observe(seconds, (double)(worker->clock_ns - begin_ns) / 1e9);
+        if (slow_ns > 0 && worker->clock_ns - begin_ns > slow_ns)
+            handler_was_slow(request, worker->clock_ns - begin_ns);
+    }
     COUNT(counters, messages);
     return status;
 }
@@ -43,18 +52,18 @@ static int call_handler(struct spoe_worker *worker, struct request *request)
         if (request_finish(request)) {
             request->in_ack = status == SPOE_OK;
             if (status != SPOE_OK) {
-                COUNT(&worker->counters, handler_errors);
-                COUNT(request_counters(request), errors);
+                handler_failed(request, "handle() returned", status);
                 exchange_drop_actions(request);
             }
             return 0;
         }
         /* It called complete() and then did not say PENDING: the completion is on its way. */
-        COUNT_SHARED(&worker->counters, misbehaviour);
+        handler_contradicts(request, status);
     }
     request->pending = true;
     request->exchange->outstanding++;
     worker->n_outstanding++;
+    COUNT_ADD(worker, in_flight[request->target->plugin->index], 1);
     request->has_place = true;
     worker->n_places++;
     (void)atomic_fetch_add(&worker->shared->n_pending, 1);
@@ -138,6 +147,8 @@ int dispatch_notify(struct spoe_worker *worker, const struct spop_frame *frame,
     int n_pending = 0;
 
     assert(IS(worker, WORKER_CORE_MAGIC) && IS(exchange, EXCHANGE_MAGIC));
+    if (input->mono_ns > worker->clock_ns)
+        worker->clock_ns = input->mono_ns;
     while (cursor.p != cursor.end) {
         struct spoe_span name;
         uint32_t n_args;

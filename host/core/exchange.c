@@ -8,6 +8,7 @@
 
 #include "base/container_of.h"
 #include "base/thread.h"
+#include "core/handler_log.h"
 #include "core/request.h"
 #include "core/worker_core.h"
 #include "spop/spop.h"
@@ -108,14 +109,14 @@ void exchange_on_complete(struct mail *mail)
            IS(worker, WORKER_CORE_MAGIC));
     assert(request->pending && exchange->outstanding > 0);
     if (status_of(request) != SPOE_OK) {
-        COUNT(&worker->counters, handler_errors);
-        COUNT(request_counters(request), errors);
+        handler_failed(request, "completed with", status_of(request));
         exchange_drop_actions(request);
     } else {
         request->in_ack = !request->expired;
     }
     request->pending = false;
     worker->n_outstanding--;
+    COUNT_ADD(worker, in_flight[request->target->plugin->index], -1);
     free_place(worker, request);
     if (--exchange->outstanding == 0)
         worker->on_done(worker, exchange);

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "core/handler_log.h"
 
 /* Put "cannot load FILE: " before the reason and what is known of the versions after it. */
 static void fail_load(struct error *reterr, const char *path, const struct spoe_plugin *desc)
@@ -226,24 +227,6 @@ static size_t count_options(const struct spoe_plugin *desc)
     return n;
 }
 
-static const char *status_text(spoe_status status)
-{
-    switch (status) {
-    case SPOE_E_INVAL:
-        return "SPOE_E_INVAL";
-    case SPOE_E_NOMEM:
-        return "SPOE_E_NOMEM";
-    case SPOE_E_CONFIG:
-        return "SPOE_E_CONFIG";
-    case SPOE_E_UNSUPPORTED:
-        return "SPOE_E_UNSUPPORTED";
-    case SPOE_E_LIMIT:
-        return "SPOE_E_LIMIT";
-    default:
-        return "SPOE_E_INTERNAL";
-    }
-}
-
 static void fail_step(struct error *reterr, const struct spoe_instance *plugin, const char *step,
                       spoe_status status)
 {
@@ -252,8 +235,8 @@ static void fail_step(struct error *reterr, const struct spoe_instance *plugin, 
     (void)error_set(
         reterr,
         "plugin %s (%s): %s failed with %s (%d) (plugin version %s, ABI %u.%u; host ABI %u.%u)",
-        desc->id, plugin->path, step, status_text(status), status, desc->version, desc->abi_major,
-        desc->abi_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
+        desc->id, plugin->path, step, handler_status_text(status), status, desc->version,
+        desc->abi_major, desc->abi_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
 }
 
 static int configure(struct spoe_instance *plugin, struct conf *conf, struct error *reterr)

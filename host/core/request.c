@@ -7,21 +7,25 @@
 #include <string.h>
 
 #include "core/exchange.h"
+#include "core/handler_log.h"
 #include "core/worker_core.h"
-#include "base/log.h"
 #include "spop/spop.h"
 
 /*
- * A handle: generation in the high 32 bits, worker in the next 8, place in the pool in the low 24.
- * The generation is never 0, so that no handle is NULL.
+ * A handle: generation in the high 28 bits, then plugin and worker in 6 each, and the place in the
+ * pool in the low 24. The generation is never 0, so that no handle is NULL. The plugin is there for
+ * the log alone: a stale handle still tells whose it was.
  */
 #define INDEX_BITS 24u
-#define WORKER_BITS 8u
+#define WORKER_BITS 6u
+#define PLUGIN_BITS 6u
+#define GENERATION_MASK ((UINT32_C(1) << (64 - PLUGIN_BITS - WORKER_BITS - INDEX_BITS)) - 1)
 #define STATE_BITS 2u
 #define VARIABLE_NAME_MAX 64u
 
 _Static_assert(sizeof(void *) == 8, "a handle needs 64 bits");
 _Static_assert(HOST_WORKERS_MAX <= (1u << WORKER_BITS), "a worker's index must fit");
+_Static_assert(PLUGINS_MAX <= (1u << PLUGIN_BITS), "a plugin's index must fit");
 
 /* Every worker, for finding a request by its handle; changes while no plugin runs. */
 static struct spoe_worker *workers[HOST_WORKERS_MAX];
@@ -136,7 +140,8 @@ void request_put(struct spoe_worker *worker, struct request *request)
     uint32_t generation;
 
     assert(IS(request, REQUEST_MAGIC) && request->worker == worker);
-    generation = generation_of(atomic_load_explicit(&request->word, memory_order_relaxed)) + 1;
+    generation = (generation_of(atomic_load_explicit(&request->word, memory_order_relaxed)) + 1) &
+                 GENERATION_MASK;
     if (generation == 0)
         generation = 1;
     atomic_store_explicit(&request->word, word_of(generation, REQUEST_FREE), memory_order_release);
@@ -178,7 +183,8 @@ struct spoe_request *request_handle(const struct request *request)
 
     assert(IS(request, REQUEST_MAGIC));
     word = atomic_load_explicit(&request->word, memory_order_relaxed);
-    handle = (uint64_t)generation_of(word) << (INDEX_BITS + WORKER_BITS) |
+    handle = (uint64_t)generation_of(word) << (INDEX_BITS + WORKER_BITS + PLUGIN_BITS) |
+             (uint64_t)request->target->plugin->index << (INDEX_BITS + WORKER_BITS) |
              (uint64_t)request->worker->index << INDEX_BITS | request->index;
 
     return (struct spoe_request *)(uintptr_t)handle; /* NOLINT(performance-no-int-to-ptr) */
@@ -201,7 +207,7 @@ static struct request *find(struct spoe_request *handle, uint32_t *ret_generatio
     chunk = atomic_load_explicit(&pool->chunks[index / REQUEST_CHUNK], memory_order_acquire);
     if (chunk == NULL)
         return NULL;
-    *ret_generation = (uint32_t)(bits >> (INDEX_BITS + WORKER_BITS));
+    *ret_generation = (uint32_t)(bits >> (INDEX_BITS + WORKER_BITS + PLUGIN_BITS));
     return chunk_request(pool, chunk, index % REQUEST_CHUNK);
 }
 
@@ -331,9 +337,19 @@ spoe_status request_unset_var(struct spoe_request *handle, uint32_t scope, struc
     return change_var(handle, scope, name, NULL);
 }
 
+/* Whose handle it is, as far as it can be one. */
+static const struct spoe_instance *owner_of(struct spoe_request *handle,
+                                            const struct request *request)
+{
+    const uint64_t bits = (uint64_t)(uintptr_t)handle;
+    const size_t i = bits >> (INDEX_BITS + WORKER_BITS) & ((1u << PLUGIN_BITS) - 1);
+    const struct plugin_set *set = request != NULL ? request->worker->shared->plugins : NULL;
+
+    return set != NULL && i < set->n ? set->plugin[i] : NULL;
+}
+
 void request_complete(struct spoe_request *handle, spoe_status status)
 {
-    static struct log_limit limit;
     uint32_t generation;
     struct request *request = find(handle, &generation);
     uint64_t word;
@@ -358,8 +374,7 @@ void request_complete(struct spoe_request *handle, spoe_status status)
 misbehaviour:
     if (request != NULL)
         COUNT_SHARED(&request->worker->counters, misbehaviour);
-    log_limited(&limit, SPOE_LOG_ERR, "host",
-                "a plugin completed a request that is not pending (completed twice?); ignored");
+    handler_completed_twice(owner_of(handle, request));
 }
 
 bool request_ids(struct spoe_request *handle, uint64_t *ret_stream, uint64_t *ret_frame)

@@ -18,6 +18,7 @@
 #include "conf/host_conf.h"
 #include "core/counters.h"
 #include "core/exchange.h"
+#include "core/heartbeat.h"
 #include "core/mailbox.h"
 #include "core/plugin.h"
 #include "core/request.h"
@@ -47,16 +48,19 @@ struct spoe_worker {
     uint32_t index;
     struct host_shared *shared;
     struct mailbox mailbox;
+    struct heartbeat heartbeat; /* the admin thread's */
     struct counters counters;
     struct target_counters *targets; /* by route_target.index */
     struct request_pool pool;
     struct exchange_pool exchanges;
     struct layout *layouts; /* one per route */
     void *wctx[PLUGINS_MAX];
-    size_t n_outstanding; /* messages that plugins have not completed */
-    size_t n_places;      /* of host_shared.n_pending, this worker's */
-    bool freed_places;    /* set when one of them came free; the layer above clears it */
-    uint32_t n_started;   /* plugins whose worker_start() succeeded */
+    size_t n_outstanding;                    /* messages that plugins have not completed */
+    _Atomic uint64_t in_flight[PLUGINS_MAX]; /* the same by plugin; [any] reads */
+    int64_t clock_ns;                        /* the last that is known of the monotonic clock */
+    size_t n_places;                         /* of host_shared.n_pending, this worker's */
+    bool freed_places;  /* set when one of them came free; the layer above clears it */
+    uint32_t n_started; /* plugins whose worker_start() succeeded */
     /* Called when the last pending message of an exchange has been completed. */
     exchange_done_fn *on_done;
 };

@@ -236,7 +236,7 @@ struct spoe_option {
 struct spoe_request;  /* one message being handled by one plugin; a handle, never dereferenced */
 struct spoe_config;   /* the options of one plugin, during configure() and reconfigure() */
 struct spoe_instance; /* one configured plugin */
-struct spoe_worker;   /* one event loop's thread */
+struct spoe_worker;   /* one event loop's thread; valid until destroy() has returned, see post() */
 
 /* spoe_setting.flags */
 #define SPOE_SETTING_DEFAULT UINT32_C(1) /* the value is the option's default */
@@ -366,6 +366,9 @@ struct spoe_host {
     /**
      * Run fn(arg) on a worker's thread, soon.
      *
+     * @param worker  as worker_start() was given it. It lives as long as the instance: from the
+     *                worker's worker_stop() on, also in stop() and destroy(), there is an answer,
+     *                SPOE_E_STOPPING
      * @return SPOE_OK: fn runs once; SPOE_E_STOPPING: it does not, arg stays the caller's;
      *         SPOE_E_NOMEM likewise
      * Threads: [any]. Since: 1.0.

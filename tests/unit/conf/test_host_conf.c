@@ -73,7 +73,7 @@ Test(host_conf, has_the_documented_defaults)
     cr_assert_eq(hc.max_frame_size, 1048576);
     cr_assert_eq(hc.max_connections, 4096);
     cr_assert_eq(hc.processing_timeout_ns, 10 * MS);
-    cr_assert_eq(hc.slow_handle_ns, 5 * MS);     /* 2.9 */
+    cr_assert_eq(hc.slow_handle_ns, 5 * MS);  /* 2.9 */
     cr_assert_eq(hc.plugin_trust_any, false); /* 2.13 */
     cr_assert_eq(hc.max_pending, 10000);
     cr_assert_eq(hc.hello_timeout_ns, 5000 * MS);
