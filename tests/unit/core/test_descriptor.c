@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/unit/core/test_descriptor.c - a plugin's descriptor and its tables: each limit, exactly and
+ * one more; each character of a name; what must be there (9.1, 2.12).
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/conf.h"
+#include "core/descriptor.h"
+
+/* One of everything, for a test to change; the tables are filled as far as a test says. */
+static struct spoe_arg_decl arg[PLUGIN_ARGUMENTS_MAX + 1];
+static const struct spoe_arg_decl *args[PLUGIN_ARGUMENTS_MAX + 2];
+static struct spoe_message_decl message[PLUGIN_MESSAGES_MAX + 1];
+static const struct spoe_message_decl *messages[PLUGIN_MESSAGES_MAX + 2];
+static struct spoe_option option[CONF_OPTIONS_MAX + 1];
+static const struct spoe_option *options[CONF_OPTIONS_MAX + 2];
+static char arg_name[PLUGIN_ARGUMENTS_MAX + 1][8], message_name[PLUGIN_MESSAGES_MAX + 1][8];
+static char key[CONF_OPTIONS_MAX + 1][8];
+static struct spoe_plugin desc;
+
+static spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,
+                             struct spoe_config *cfg, void **inst)
+{
+    (void)host;
+    (void)self;
+    (void)cfg;
+    (void)inst;
+    return SPOE_OK;
+}
+
+static spoe_status handle(void *wctx, struct spoe_request *request, const struct spoe_message *msg)
+{
+    (void)wctx;
+    (void)request;
+    (void)msg;
+    return SPOE_OK;
+}
+
+static void fill(size_t n_messages, size_t n_args, size_t n_options)
+{
+    memset(args, 0, sizeof args);
+    memset(messages, 0, sizeof messages);
+    memset(options, 0, sizeof options);
+    for (size_t i = 0; i < n_args; i++) {
+        (void)snprintf(arg_name[i], sizeof arg_name[i], "a%zu", i);
+        arg[i] = (struct spoe_arg_decl){.size = sizeof arg[i],
+                                        .types = SPOE_ACCEPT_STR,
+                                        .name = arg_name[i],
+                                        .expression = "path",
+                                        .help = ""};
+        args[i] = &arg[i];
+    }
+    for (size_t i = 0; i < n_messages; i++) {
+        (void)snprintf(message_name[i], sizeof message_name[i], "m%zu", i);
+        message[i] = (struct spoe_message_decl){.size = sizeof message[i],
+                                                .name = message_name[i],
+                                                .event = "on-http-response",
+                                                .help = "",
+                                                .args = args};
+        messages[i] = &message[i];
+    }
+    for (size_t i = 0; i < n_options; i++) {
+        (void)snprintf(key[i], sizeof key[i], "k%zu", i);
+        option[i] = (struct spoe_option){
+            .size = sizeof option[i], .type = SPOE_OPT_STRING, .key = key[i], .help = "help"};
+        options[i] = &option[i];
+    }
+    desc = (struct spoe_plugin){.magic = SPOE_PLUGIN_MAGIC,
+                                .size = sizeof desc,
+                                .abi_major = SPOE_ABI_MAJOR,
+                                .abi_minor = SPOE_ABI_MINOR,
+                                .needs_minor = SPOE_ABI_MINOR,
+                                .id = "test",
+                                .version = "1",
+                                .help = "",
+                                .messages = messages,
+                                .options = options,
+                                .configure = configure,
+                                .handle = handle};
+}
+
+static void setup(void)
+{
+    fill(2, 2, 2);
+}
+
+static uint32_t n_messages, n_arguments[PLUGIN_MESSAGES_MAX];
+
+static void taken(const char *what)
+{
+    struct error error = {""};
+
+    cr_assert_eq(descriptor_check(&desc, &n_messages, n_arguments, &error), 0, "%s: %s", what,
+                 error.text);
+}
+
+static void refused(const char *why)
+{
+    struct error error = {""};
+
+    cr_assert_neq(descriptor_check(&desc, &n_messages, n_arguments, &error), 0, "taken, not \"%s\"",
+                  why);
+    cr_assert_not_null(strstr(error.text, why), "got \"%s\", want \"%s\"", error.text, why);
+}
+
+TestSuite(descriptor, .init = setup, .timeout = 60);
+
+Test(descriptor, counts_what_it_holds)
+{
+    static const struct spoe_arg_decl *const none[] = {NULL};
+
+    message[0].args = none;
+    message[1].args = NULL;
+    messages[2] = &message[2];
+    message[2] = message[1];
+    message[2].name = "third";
+    message[2].args = args;
+    taken("three messages");
+    cr_assert_eq(n_messages, 3);
+    cr_assert(n_arguments[0] == 0 && n_arguments[1] == 0 && n_arguments[2] == 2);
+    desc.options = NULL;
+    taken("no options");
+    messages[0] = NULL;
+    refused("no message");
+    desc.messages = NULL;
+    refused("no message");
+}
+
+Test(descriptor, tables_end_at_their_limits)
+{
+    fill(1, PLUGIN_ARGUMENTS_MAX, 0);
+    taken("64 arguments");
+    cr_assert_eq(n_arguments[0], PLUGIN_ARGUMENTS_MAX);
+    fill(1, PLUGIN_ARGUMENTS_MAX + 1, 0);
+    refused("more than 64 arguments");
+    fill(PLUGIN_MESSAGES_MAX, 1, 0);
+    taken("64 messages");
+    cr_assert_eq(n_messages, PLUGIN_MESSAGES_MAX);
+    fill(PLUGIN_MESSAGES_MAX + 1, 1, 0);
+    refused("more than 64 messages");
+    fill(1, 1, CONF_OPTIONS_MAX);
+    taken("256 options");
+    fill(1, 1, CONF_OPTIONS_MAX + 1);
+    refused("more than 256 options");
+}
+
+Test(descriptor, two_of_one_name_are_refused_wherever_they_stand)
+{
+    fill(3, 3, 3);
+    arg[2].name = "a0";
+    refused("argument a0 twice");
+    arg[2].name = "a1";
+    refused("argument a1 twice");
+    fill(3, 3, 3);
+    message[2].name = "m0";
+    refused("m0 is declared twice");
+    message[2].name = "m1";
+    refused("m1 is declared twice");
+    fill(3, 3, 3);
+    option[2].key = "k0";
+    refused("another option has its key");
+    option[2].key = "k1";
+    refused("another option has its key");
+}
+
+/* Every byte that there is, at the beginning, between and at the end of a name. */
+Test(descriptor, names_are_of_letters_digits_and_three_more)
+{
+    for (int c = 1; c < 256; c++) {
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        const bool capital = c >= 'A' && c <= 'Z';
+        const bool more = c == '_' || c == '.' || c == '-';
+
+        for (size_t i = 0; i < 3; i++) {
+            char name[] = "nam";
+
+            name[i] = (char)c;
+            fill(1, 1, 0);
+            arg[0].name = name;
+            if (letter || capital || more)
+                taken(name);
+            else
+                refused("name");
+            fill(1, 1, 0);
+            message[0].name = name;
+            if (letter || capital || more)
+                taken(name);
+            else
+                refused("name");
+            fill(1, 1, 0);
+            desc.id = name;
+            if (letter || c == '-')
+                taken(name);
+            else
+                refused("bad id");
+        }
+    }
+}
+
+Test(descriptor, names_have_a_length)
+{
+    static char name[PLUGIN_NAME_MAX + 2];
+
+    memset(name, 'n', PLUGIN_NAME_MAX);
+    arg[1].name = name;
+    message[1].name = name;
+    taken("64 bytes");
+    name[PLUGIN_NAME_MAX] = 'n';
+    refused("name");
+    message[1].name = "m1";
+    refused("name");
+    arg[1].name = "";
+    refused("name");
+    arg[1].name = NULL;
+    refused("name");
+    arg[1].name = "n";
+    taken("one byte");
+    message[1].name = "";
+    refused("name");
+    message[1].name = NULL;
+    refused("name");
+
+    setup();
+    memset(name, 'n', sizeof name);
+    name[PLUGIN_ID_MAX] = '\0';
+    desc.id = name;
+    taken("32 bytes");
+    name[PLUGIN_ID_MAX] = 'n';
+    name[PLUGIN_ID_MAX + 1] = '\0';
+    refused("bad id");
+    desc.id = "";
+    refused("bad id");
+    desc.id = NULL;
+    refused("bad id");
+    desc.id = "host";
+    refused("bad id");
+    desc.id = "host2";
+    taken("host2");
+    desc.id = "a";
+    taken("a");
+}
+
+Test(descriptor, events_are_haproxys)
+{
+    static const char *const events[] = {"on-client-session",       "on-frontend-tcp-request",
+                                         "on-backend-tcp-request",  "on-frontend-http-request",
+                                         "on-backend-http-request", "on-server-session",
+                                         "on-tcp-response",         "on-http-response"};
+    static const char *const others[] = {NULL, "", "on-http", "on-http-responses",
+                                         "On-http-response"};
+
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        message[1].event = events[i];
+        taken(events[i]);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        message[1].event = others[i];
+        refused("no event");
+    }
+}
+
+Test(descriptor, what_is_mandatory_must_be_there)
+{
+    desc.version = NULL;
+    refused("mandatory");
+    setup();
+    desc.configure = NULL;
+    refused("mandatory");
+    setup();
+    desc.handle = NULL;
+    refused("mandatory");
+    setup();
+    desc.magic++;
+    refused("magic");
+    setup();
+    desc.abi_major++;
+    refused("plugin has ABI");
+    setup();
+    desc.needs_minor++;
+    refused("plugin needs ABI");
+    setup();
+    arg[1].expression = NULL;
+    refused("expression");
+    arg[1].expression = "";
+    refused("expression");
+}
+
+/* The sizes of ABI 1.0, worked out from the frozen layout: what comes behind may be missing. */
+Test(descriptor, sizes_of_1_0_are_enough_and_less_is_not)
+{
+    const uint32_t plugin = offsetof(struct spoe_plugin, get_extension) + 8;
+
+    desc.size = plugin;
+    taken("a descriptor of 1.0");
+    desc.size = plugin - 1;
+    refused("shorter");
+    setup();
+    message[1].size = offsetof(struct spoe_message_decl, args) + 8;
+    taken("a message of 1.0");
+    message[1].size--;
+    refused("shorter");
+    setup();
+    arg[1].size = offsetof(struct spoe_arg_decl, help) + 8;
+    taken("an argument of 1.0");
+    arg[1].size--;
+    refused("shorter");
+}
+
+Test(descriptor, types_flags_and_reserved_are_looked_at_whole)
+{
+    for (unsigned bit = 0; bit < 32; bit++) {
+        arg[1].types = UINT32_C(1) << bit;
+        if (bit <= SPOE_T_BIN)
+            taken("a type");
+        else
+            refused("types");
+    }
+    arg[1].types = 0;
+    refused("types");
+    setup();
+    for (unsigned bit = 0; bit < 32; bit++) {
+        arg[1].flags = UINT32_C(1) << bit;
+        if (arg[1].flags == SPOE_ARG_REQUIRED)
+            taken("required");
+        else
+            refused("flags");
+        setup();
+        message[1].flags = UINT32_C(1) << bit;
+        refused("flags");
+        setup();
+        arg[1].reserved = UINT32_C(1) << bit;
+        refused("reserved");
+        setup();
+        option[1].reserved = UINT32_C(1) << bit;
+        refused("reserved");
+        setup();
+        desc.reserved = (uint16_t)(UINT32_C(1) << bit % 16);
+        refused("reserved");
+        setup();
+    }
+}
+
+Test(descriptor, a_newer_plugins_optional_flags_are_ignored_and_no_others)
+{
+    for (unsigned bit = 0; bit < 32; bit++) {
+        const uint32_t flag = UINT32_C(1) << bit;
+
+        setup();
+        desc.abi_minor = SPOE_ABI_MINOR + 1;
+        arg[1].flags = flag;
+        if (flag == SPOE_ARG_REQUIRED || (flag & SPOE_FLAGS_OPTIONAL) != 0)
+            taken("an optional flag");
+        else
+            refused("flags");
+        arg[1].flags = 0;
+        message[1].flags = flag;
+        if ((flag & SPOE_FLAGS_OPTIONAL) != 0)
+            taken("an optional flag");
+        else
+            refused("flags");
+    }
+}
+
+/* What is printed into a line, and what HAProxy reads as one word. */
+Test(descriptor, texts_are_one_line_and_expressions_one_word)
+{
+    for (int c = 1; c < 256; c++) {
+        const bool control = c < ' ' || c == 0x7f;
+        char text[] = "ab";
+
+        for (size_t i = 0; i < 2; i++) {
+            text[0] = text[1] = 'x';
+            text[i] = (char)c;
+            setup();
+            arg[1].help = text;
+            if (control)
+                refused("help");
+            else
+                taken("help");
+            setup();
+            message[1].help = text;
+            if (control)
+                refused("help");
+            else
+                taken("help");
+            setup();
+            desc.help = text;
+            if (control)
+                refused("help");
+            else
+                taken("help");
+            setup();
+            desc.version = text;
+            if (control)
+                refused("version");
+            else
+                taken("version");
+            setup();
+            arg[1].expression = text;
+            if (control || c == ' ')
+                refused("expression");
+            else
+                taken("expression");
+        }
+    }
+    setup();
+    arg[1].help = message[1].help = desc.help = NULL;
+    taken("no help");
+}
