@@ -15,7 +15,8 @@
 #define MAGIC(a, b, c, d)                                                                          \
     ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 
-/** Whether *ptr, which has a member `magic`, is what it should be; for assert(). */
-#define IS(ptr, word) ((ptr) != NULL && (ptr)->magic == (word))
+/** Whether *ptr, which has a member `magic`, is what it should be; for assert(). NULL ends the
+ * process here as well, by the fault. */
+#define IS(ptr, word) ((ptr)->magic == (word))
 
 #endif
