@@ -248,6 +248,10 @@ static spoe_status start(void *inst)
                                                      .queue = otel->queue,
                                                      .exporter = otel->exporter,
                                                      .store_max = conf->span_store_max});
+    if (conf->endpoint_fell_back && conf->exporter.kind == EXPORTER_OTLP)
+        spoe_logf(otel->host, otel->self, SPOE_LOG_WARNING,
+                  "the endpoint that was set cannot be used, so spans go to the default, %s",
+                  exporter_target(otel->exporter));
     spoe_logf(otel->host, otel->self, SPOE_LOG_INFO,
               "exporting to %s, service.name %s, tls %s, span-ttl %" PRId64
               " ms, span-store-max %zu, span-queue-max %zu",

@@ -50,6 +50,99 @@ static const char *read_host_port(const char *text, struct endpoint *ret)
     return NULL;
 }
 
+/* ---- gRPC's targets ------------------------------------------------------------------------ */
+
+#define UNIX_PATH_MAX 107u /* sun_path without its NUL */
+
+static bool has_port(const char *p, size_t n)
+{
+    struct spoe_span host;
+    uint32_t port;
+
+    return http_split_host((struct spoe_span){p, n}, &host, &port) && port != 0;
+}
+
+/* The part behind the scheme. @return NULL, or what is wrong with it */
+static const char *check_dns(const char *rest)
+{
+    if (strncmp(rest, "//", 2) == 0) {
+        rest = strchr(rest + 2, '/');
+        if (rest == NULL)
+            return "is not dns:///host:port";
+        rest++;
+    }
+    return has_port(rest, strlen(rest)) ? NULL : "has no host, or no port";
+}
+
+static const char *check_unix(const char *rest)
+{
+    if (strncmp(rest, "//", 2) == 0) {
+        rest += 2;
+        if (*rest != '/')
+            return "is not unix:///path, nor unix:path";
+    }
+    if (*rest == '\0')
+        return "has no path";
+    return strlen(rest) <= UNIX_PATH_MAX ? NULL : "has a path that is too long for a socket";
+}
+
+static const char *check_addresses(const char *rest)
+{
+    for (;;) {
+        const size_t n = strcspn(rest, ",");
+
+        if (!has_port(rest, n))
+            return "has an address without a port";
+        if (rest[n] == '\0')
+            return NULL;
+        rest += n + 1;
+    }
+}
+
+static const struct {
+    const char *scheme;
+    const char *(*check)(const char *rest);
+} targets[] = {{"dns:", check_dns},
+               {"unix:", check_unix},
+               {"unix-abstract:", check_unix},
+               {"ipv4:", check_addresses},
+               {"ipv6:", check_addresses}};
+
+/* The part of a target behind its scheme. @return NULL: it is none; a host may have such a name */
+static const char *target_rest(const char *text, size_t *ret_i)
+{
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        const size_t n = strlen(targets[i].scheme);
+
+        if (strncasecmp(text, targets[i].scheme, n) == 0 &&
+            strspn(text + n, "0123456789") < strlen(text + n)) {
+            *ret_i = i;
+            return text + n;
+        }
+    }
+    return NULL;
+}
+
+static const char *read_target(const char *text, enum otlp_protocol protocol, const char *rest,
+                               size_t i, struct endpoint *ret)
+{
+    const char *error;
+
+    if (protocol != OTLP_GRPC)
+        return "is a target of gRPC; with http/protobuf it is host:port or a URL";
+    if (strlen(text) > ENDPOINT_MAX)
+        return "is too long";
+    error = targets[i].check(rest);
+    if (error != NULL)
+        return error;
+    *ret = (struct endpoint){.scheme = ENDPOINT_NO_SCHEME};
+    set_path("", ENDPOINT_OURS, ret);
+    (void)snprintf(ret->authority, sizeof ret->authority, "%s", text);
+    return NULL;
+}
+
+/* ---- all of them --------------------------------------------------------------------------- */
+
 const char *endpoint_read(const char *text, enum otlp_protocol protocol, enum endpoint_rule rule,
                           struct endpoint *ret)
 {
@@ -57,7 +150,11 @@ const char *endpoint_read(const char *text, enum otlp_protocol protocol, enum en
     struct spoe_span host, span;
     struct endpoint endpoint = {.scheme = ENDPOINT_NO_SCHEME};
     uint32_t port;
+    size_t i;
 
+    path = target_rest(text, &i);
+    if (path != NULL)
+        return read_target(text, protocol, path, i, ret);
     if (rule == ENDPOINT_OURS && strstr(text, "://") == NULL)
         return read_host_port(text, ret);
     if (strlen(text) > ENDPOINT_MAX)

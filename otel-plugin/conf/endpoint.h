@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/conf/endpoint.h - where the collector is: host:port, or a URL.
+ * otel-plugin/conf/endpoint.h - where the collector is: host:port, a URL, or with gRPC one of its
+ * targets.
  */
 #ifndef OTEL_CONF_ENDPOINT_H
 #define OTEL_CONF_ENDPOINT_H
@@ -14,7 +15,7 @@ enum endpoint_scheme { ENDPOINT_NO_SCHEME, ENDPOINT_HTTP, ENDPOINT_HTTPS };
 /* An endpoint taken apart. */
 struct endpoint {
     enum endpoint_scheme scheme;
-    char authority[ENDPOINT_MAX + 8]; /* host:port, an IPv6 address in brackets */
+    char authority[ENDPOINT_MAX + 8]; /* host:port, an IPv6 address in brackets; or the target */
     char path[ENDPOINT_MAX + 16];     /* begins with '/'; what an OTLP/HTTP request is sent to */
 };
 
@@ -33,7 +34,9 @@ const char *endpoint_error(const char *text);
 
 /**
  * Read host:port, or a URL with scheme http or https whose port is the scheme's unless it has one
- * (OpenTelemetry's protocol/exporter.md). OTEL variables are host:port with gRPC only.
+ * (OpenTelemetry's protocol/exporter.md). OTEL variables are host:port with gRPC only. With gRPC
+ * also a target by its naming (grpc/doc/naming.md): dns:[//server/]host:port, unix:path,
+ * unix:///path, unix-abstract:name, ipv4:address:port[,...], ipv6:[address]:port[,...].
  *
  * @param ret  set on success only
  * @return NULL, or why the text cannot be used [const]

@@ -205,6 +205,7 @@ static void read_endpoint(struct reader *r)
     struct otel_conf *conf = r->conf;
     struct endpoint endpoint = {.scheme = ENDPOINT_NO_SCHEME};
     const char *error;
+    bool rejected = false;
 
     conf->exporter.protocol = (enum otlp_protocol)number(r, OPT_PROTOCOL);
     do {
@@ -212,7 +213,9 @@ static void read_endpoint(struct reader *r)
         if (r->no_memory)
             return;
         error = read_one_endpoint(r, &endpoint);
+        rejected = rejected || error != NULL;
     } while (error != NULL && reject(r, OPT_ENDPOINT, error));
+    conf->endpoint_fell_back = rejected && !is_set(r, OPT_ENDPOINT);
     conf->exporter.tls = choose_tls(r, endpoint.scheme);
     if (error != NULL)
         return;

@@ -13,6 +13,7 @@
 
 struct otel_conf {
     struct exporter_conf exporter; /* its strings and lists are the ones below, or constant */
+    bool endpoint_fell_back;       /* what was set cannot be used, and the default is */
     bool disabled;                 /* OTEL_SDK_DISABLED: no span is made, nothing is answered */
     struct sampler_conf sampler;
     enum trust_inbound trust_inbound;

@@ -219,6 +219,34 @@ def test_requests_that_are_still_open_at_the_end():
         assert " still_open=4 " in host.text() and "lost_open=4 " in host.text() and "lost_at_stop=2 " in host.text()
 
 
+# -- where to
+
+
+@pytest.mark.parametrize("target", ["dns:///127.0.0.1:{port}", "ipv4:127.0.0.1:{port}",
+                                    "unix://{unix}", "unix:{unix}"])
+def test_targets_of_grpc(tmp_path, target):
+    """3.9, W7: by OpenTelemetry's variable; before, spans went to localhost:4317."""
+    with Collector(unix=tmp_path / "s") as collector:
+        target = target.format(port=collector.port, unix=collector.unix)
+        with begin("grpc", collector, OTEL_EXPORTER_OTLP_ENDPOINT=target) as host:
+            host.wait_line(f"exporting to {target},")
+            with Client(host.port) as client:
+                client.hello()
+                request(client, "one")
+            collector.wait_spans(1)
+            assert host.terminate() == 0
+            assert "level=warning" not in host.text()
+
+
+def test_an_endpoint_that_cannot_be_used_is_not_replaced_in_silence():
+    with Collector() as collector, \
+            begin("grpc", collector, SPOE_SHUTDOWN_TIMEOUT="1s",
+                  OTEL_EXPORTER_OTLP_ENDPOINT="xds:///collector:4317") as host:
+        host.wait_line("level=warning .*the endpoint that was set cannot be used, so spans go to the "
+                       "default, localhost:4317")
+        assert host.terminate() == 0
+
+
 # -- proxies
 
 PROXY_VARIABLES = ["http_proxy", "https_proxy", "grpc_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY"]

@@ -141,11 +141,13 @@ class Collector(Received):
     port      of the kernel's choice, the same for every start(); refuses connections before it
     tls       (key, certificate), both PEM bytes; None: plaintext
     client_ca PEM bytes: a client needs a certificate of this CA
+    unix      the path of a socket where it is to be found as well
     endpoint  "127.0.0.1:PORT"
     """
 
-    def __init__(self, tls=None, client_ca=None, autostart=True):
+    def __init__(self, tls=None, client_ca=None, autostart=True, unix=None):
         super().__init__()
+        self.unix = unix
         self._reserved = procs.ReservedPort()
         self.port = self._reserved.port
         self.tls = tls
@@ -180,6 +182,8 @@ class Collector(Received):
             port = server.add_secure_port(self.endpoint, credentials)
         else:
             port = server.add_insecure_port(self.endpoint)
+        if self.unix:
+            server.add_insecure_port(f"unix:{self.unix}")
         if not port:
             raise OSError(f"cannot listen on {self.endpoint}")
         server.start()

@@ -165,9 +165,9 @@ Test(conf, takes_host_port_and_urls)
                                        "otel.example.org:65535"};
     static const char *const bad[] = {"",         "localhost",  "localhost:", "localhost:0",
                                       ":4317",    "host:65536", "host:port",  "::1:4317",
-                                      "[::1]",    "a b:4317",   "unix:/a/b",  "host:4317/path",
+                                      "[::1]",    "a b:4317",   "unix:",      "host:4317/path",
                                       "a,b:4317x"};
-    static const char *const schemes[] = {"dns:///localhost:4317", "grpc://x"};
+    static const char *const schemes[] = {"xds:///localhost:4317", "grpc://x"};
     /* 5.3 */
     static const char *const urls[][4] = {
         /* protocol, text, endpoint, URL */

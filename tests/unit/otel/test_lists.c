@@ -284,6 +284,56 @@ Test(lists, urls_of_a_collector)
     cr_expect_eq(strlen(endpoint.path), ENDPOINT_MAX - 8 + strlen("/v1/traces"));
 }
 
+/* 3.9, W7 */
+Test(lists, targets_of_grpc)
+{
+    static const char *const good[] = {
+        "dns:///127.0.0.1:4317", "dns:collector:4317",      "dns://8.8.8.8/collector:4317",
+        "unix:/run/otel.sock",   "unix:///run/otel.sock",   "unix:otel.sock",
+        "unix-abstract:otel",    "ipv4:127.0.0.1:4317",     "ipv4:127.0.0.1:1,127.0.0.2:2",
+        "ipv6:[::1]:4317",       "ipv6:[::1]:4317,[::2]:1", "DNS:///collector:4317",
+    };
+    static const char *const bad[] = {
+        "dns:///",
+        "dns:///collector",
+        "dns://collector:4317",
+        "unix:",
+        "unix://otel.sock",
+        "ipv4:",
+        "ipv4:127.0.0.1",
+        "ipv4:127.0.0.1:1,",
+        "ipv6:[::1]",
+        "xds:///collector:4317",
+    };
+    struct endpoint endpoint;
+    char text[ENDPOINT_MAX + 2] = "unix:";
+
+    for (size_t rule = ENDPOINT_OURS; rule <= ENDPOINT_ALL; rule++) {
+        for (size_t i = 0; i < N(good); i++) {
+            cr_expect_null(endpoint_read(good[i], OTLP_GRPC, (enum endpoint_rule)rule, &endpoint),
+                           "%s", good[i]);
+            cr_expect_str_eq(endpoint.authority, good[i]);
+            cr_expect_eq(endpoint.scheme, ENDPOINT_NO_SCHEME);
+            cr_expect_not_null(
+                endpoint_read(good[i], OTLP_HTTP, (enum endpoint_rule)rule, &endpoint), "%s",
+                good[i]);
+        }
+        for (size_t i = 0; i < N(bad); i++)
+            cr_expect_not_null(
+                endpoint_read(bad[i], OTLP_GRPC, (enum endpoint_rule)rule, &endpoint), "%s",
+                bad[i]);
+    }
+    cr_expect_null(endpoint_read("unix:4317", OTLP_HTTP, ENDPOINT_OURS, &endpoint), "a host");
+    memset(text + 5, 'a', 108);
+    cr_expect_not_null(endpoint_read(text, OTLP_GRPC, ENDPOINT_OURS, &endpoint));
+    text[5 + 107] = '\0';
+    cr_expect_null(endpoint_read(text, OTLP_GRPC, ENDPOINT_OURS, &endpoint));
+    memcpy(text, "dns:x", 5);
+    memset(text + 5, 'a', sizeof text - 6);
+    memcpy(text + sizeof text - 3, ":1", 3);
+    cr_expect_not_null(endpoint_read(text, OTLP_GRPC, ENDPOINT_OURS, &endpoint), "too long");
+}
+
 /* 5.3: wherever an endpoint can be set; what a path means depends on where that is. */
 Test(lists, the_path_of_a_url)
 {
