@@ -275,6 +275,13 @@ static grpc_call_error start_call(grpc_call *call, struct metadata *metadata,
     return grpc_call_start_batch(call, ops, sizeof ops / sizeof ops[0], call, NULL);
 }
 
+/* gRPC's own words (1.51.1) for an answer in HTTP/1, and for one that is no HTTP/2. */
+static bool is_http1(const char *details)
+{
+    return strstr(details, "http1.x server") != NULL ||
+           strstr(details, "Failed parsing HTTP/2") != NULL;
+}
+
 /* What to do about it, where that can be told. */
 static const char *advice(grpc_status_code status, const char *details)
 {
@@ -285,8 +292,7 @@ static const char *advice(grpc_status_code status, const char *details)
     case GRPC_STATUS_UNIMPLEMENTED:
         return "; is that an OTLP collector?";
     default:
-        /* gRPC's own words (1.51.1) for an answer in HTTP/1. */
-        return strstr(details, "http1.x server") != NULL
+        return is_http1(details)
                    ? "; if that is the port for HTTP (4318), take the one for gRPC (4317), or "
                      "protocol http/protobuf"
                    : "";

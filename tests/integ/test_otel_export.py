@@ -2,6 +2,7 @@
 """What the log says about the export, to an operator whose collector misbehaves; and proxies."""
 
 import os
+import re
 import time
 
 import grpc
@@ -106,6 +107,34 @@ def refuse_once(protocol, collector):
         collector.refuse(grpc.StatusCode.UNAVAILABLE)
     else:
         collector.answer(503)
+
+
+@pytest.mark.parametrize("protocol,port", [("grpc", "HTTP (4318)"), ("http/protobuf", "gRPC (4317)")])
+def test_a_port_that_speaks_the_other_protocol_is_told(protocol, port):
+    """5.4"""
+    other = HttpCollector if protocol == "grpc" else Collector
+    with other() as collector, begin(protocol, collector, SPOE_SHUTDOWN_TIMEOUT="1s") as host:
+        with Client(host.port) as client:
+            client.hello()
+            request(client, "one")
+            host.wait_line(f"failed: .*; if that is the port for {re.escape(port)}, take the one for")
+        assert host.terminate() == 0
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_refusal_says_what_to_look_at(protocol):
+    """5.4, W12: once, with what the collector says about it."""
+    with make_collector(protocol) as collector, begin(protocol, collector) as host:
+        if protocol == "grpc":
+            collector.refuse(grpc.StatusCode.UNAUTHENTICATED, details="token\nexpired")
+        else:
+            collector.answer(401, {"Content-Type": "application/json"}, b'{\n "error":"token expired"}')
+        with Client(host.port) as client:
+            client.hello()
+            request(client, "one")
+            line = host.wait_line("spans lost: 1 not_retryable; (.*)").group(1)
+        assert "token expired" in line and "are the headers those that the collector wants?" in line
+        assert host.terminate() == 0
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -150,18 +150,25 @@ static void *serve(void *arg)
     }
 }
 
-static void start_server(const char *head)
+/* Bind a port of the kernel's choice. @return its socket */
+static int reserve_port(void)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     socklen_t size = sizeof addr;
 
-    server.head = head;
-    server.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    cr_assert_geq(server.listener, 0);
-    cr_assert_eq(bind(server.listener, (struct sockaddr *)&addr, sizeof addr), 0);
-    cr_assert_eq(listen(server.listener, 16), 0);
-    cr_assert_eq(getsockname(server.listener, (struct sockaddr *)&addr, &size), 0);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&addr, &size), 0);
     (void)snprintf(server.endpoint, sizeof server.endpoint, "127.0.0.1:%d", ntohs(addr.sin_port));
+    return fd;
+}
+
+static void start_server(const char *head)
+{
+    server.head = head;
+    server.listener = reserve_port();
+    cr_assert_eq(listen(server.listener, 16), 0);
     cr_assert_eq(pthread_create(&server.thread, NULL, serve, NULL), 0);
 }
 
@@ -588,13 +595,13 @@ Test(otlp_http, nobody_there_is_retryable)
     struct transport *transport;
     struct transport_result result;
 
-    start_server(NULL);
-    stop_server(); /* its port is now one where nobody listens */
+    server.listener = reserve_port(); /* nobody listens there, and it is nobody else's */
     transport = start();
     result = send_for(transport, GENEROUS_NS);
     cr_assert_eq(result.outcome, TRANSPORT_RETRYABLE);
     cr_assert_not_null(strstr(result.text, "Failed to connect"), "%s", result.text);
     transport->stop(transport, 0);
+    close(server.listener);
 }
 
 Test(otlp_http, a_collector_that_hangs_ends_at_the_deadline)
