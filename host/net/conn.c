@@ -255,8 +255,11 @@ void conn_resume_paused(struct worker *worker)
     struct conn *conn;
 
     /* A turn takes the connection off the list, or puts it at its end and leaves no room. */
-    while ((conn = TAILQ_FIRST(&worker->paused)) != NULL && worker_has_room(worker))
+    while ((conn = TAILQ_FIRST(&worker->paused)) != NULL && worker_has_room(worker)) {
+        worker->resuming = conn;
         take_turn(conn);
+    }
+    worker->resuming = NULL;
 }
 
 /* ---- deadlines ---- */

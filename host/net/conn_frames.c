@@ -369,6 +369,14 @@ static bool next_frame(struct conn *conn, struct spop_frame *ret, size_t *ret_si
     return found > 0;
 }
 
+/* Whether a NOTIFY can be handled: there is room, and nobody has waited for it before. */
+static bool may_notify(const struct conn *conn)
+{
+    struct worker *worker = conn->worker;
+
+    return (TAILQ_EMPTY(&worker->paused) || worker->resuming == conn) && worker_has_room(worker);
+}
+
 bool conn_process(struct conn *conn)
 {
     struct dispatch_input input = {.mono_ns = 0};
@@ -378,8 +386,7 @@ bool conn_process(struct conn *conn)
     conn->wants_room = false;
     while (!conn->dead && conn->state != CONN_CLOSING && conn_output_len(conn) < CONN_OUTPUT_HIGH &&
            next_frame(conn, &frame, &size)) {
-        if (frame.type == SPOP_NOTIFY && conn->state != CONN_HELLO &&
-            !worker_has_room(conn->worker)) {
+        if (frame.type == SPOP_NOTIFY && conn->state != CONN_HELLO && !may_notify(conn)) {
             conn->wants_room = true;
             break;
         }

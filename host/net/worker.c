@@ -17,6 +17,7 @@
 #include "base/thread.h"
 #include "net/conn.h"
 
+#define ROOM_WAIT_MS 5 /* for another worker to take the room that it was given */
 #define CLOSE_TIMER_MAX_NS (3600 * NS_PER_S) /* libevent's timers take no years */
 
 static struct worker *check(struct worker *worker)
@@ -188,8 +189,8 @@ static bool give_room(struct worker *worker)
 
 /*
  * Places below max-pending came free here, or another worker says that some are. Where others wait
- * as well they and our own connections take turns. Those are left waiting only while a message of
- * ours is in flight, since its end brings us back here: no worker depends on that another turns.
+ * as well they and our own connections take turns. The next message of ours that ends brings us
+ * back here, or else a timer: that another worker hangs costs nobody room for longer.
  */
 static void share_room(struct worker *worker)
 {
@@ -197,14 +198,25 @@ static void share_room(struct worker *worker)
 
     if (!is_room(shared))
         return;
-    if (!worker->gave_room && worker->core.n_places > 0 && give_room(worker)) {
+    if (!worker->gave_room && !TAILQ_EMPTY(&worker->paused) && give_room(worker)) {
+        const struct timeval wait = {0, ROOM_WAIT_MS * 1000L};
+
         worker->gave_room = true;
+        if (worker->core.n_places == 0)
+            (void)evtimer_add(worker->room_timer, &wait);
         return;
     }
     worker->gave_room = false;
     conn_resume_paused(worker);
     while (is_room(shared) && give_room(worker))
         ;
+}
+
+static void on_room_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    share_room(check(arg));
 }
 
 /* The last of each turn in which messages ended. */
@@ -214,7 +226,8 @@ static void end_turn(struct worker *worker)
     bool room = worker->core.freed_places;
 
     worker->core.freed_places = false;
-    room |= atomic_compare_exchange_strong(&worker->room, &given, ROOM_ENOUGH);
+    if (atomic_compare_exchange_strong(&worker->room, &given, ROOM_ENOUGH))
+        room = worker->gave_room = true; /* it is our own connections' turn */
     conn_run_due(worker);
     if (room)
         share_room(worker);
@@ -431,7 +444,8 @@ static int init_events(struct worker *worker)
         return -1;
     worker->close_timer = evtimer_new(worker->base, on_close_timer, worker);
     worker->due_timer = evtimer_new(worker->base, on_due_timer, worker);
-    if (worker->close_timer == NULL || worker->due_timer == NULL ||
+    worker->room_timer = evtimer_new(worker->base, on_room_timer, worker);
+    if (worker->close_timer == NULL || worker->due_timer == NULL || worker->room_timer == NULL ||
         event_assign(&worker->mail_event, worker->base, worker->core.mailbox.fd,
                      EV_READ | EV_PERSIST, on_mail, worker) != 0 ||
         event_assign(&worker->pending_event, worker->base, worker->pending_timer,
@@ -492,6 +506,8 @@ void worker_fini(struct worker *worker)
         event_free(worker->close_timer);
     if (worker->due_timer != NULL)
         event_free(worker->due_timer);
+    if (worker->room_timer != NULL)
+        event_free(worker->room_timer);
     if (worker->base != NULL) {
         (void)event_del(&worker->mail_event);
         (void)event_del(&worker->pending_event);

@@ -58,13 +58,14 @@ struct worker {
     bool has_thread;
     struct event_base *base;
     struct event mail_event, pending_event;
-    struct event *close_timer, *due_timer;
+    struct event *close_timer, *due_timer, *room_timer;
     int pending_timer; /* timerfd: libevent's own timers are too coarse for processing-timeout */
     bool pending_timer_set;
     int64_t close_at_ns; /* when close_timer is due; 0: it is not set */
     struct block_pool blocks;
     struct conn_list conns;
     struct conn_list due;         /* have something to do in this turn, or the next */
+    const struct conn *resuming;  /* the one of them whose turn it is; NULL: none */
     struct conn_list paused;      /* wait for room below max-pending */
     struct deadline_list hello;   /* connections without HELLO, hello-timeout */
     struct deadline_list idle;    /* those with it, by their last frame, idle-timeout */

@@ -4,7 +4,10 @@
 import os
 import resource
 import select
+import struct
 import time
+
+import pytest
 
 from conftest import host_args
 from lib.procs import LIMIT, Proc, clean_env, host_binary, wait_until
@@ -69,6 +72,77 @@ def test_a_peer_that_never_reads_does_not_hinder_the_end(start, connect):
     assert host.terminate() == 0
 
 
+@pytest.mark.parametrize("where", ["tcp", "unix"])
+def test_answers_that_fill_the_output_do_not_stall(start, where, tmp_path):
+    """H1 (1.1): 40 small messages in one write, each answered by 16 KiB, read promptly."""
+    path = f"unix:{tmp_path}/spoe.sock" if where == "unix" else "127.0.0.1:0"
+    host = start("toobig", args=["--listen", path])
+    for n in (40, 400):
+        with Client(f"{tmp_path}/spoe.sock" if where == "unix" else host.port) as client:
+            client.hello()
+            client.send(b"".join(notify_frame([("toobig", {})], i + 1) for i in range(n)))
+            assert [client.recv_ack().stream_id for _ in range(n)] == list(range(1, n + 1))
+    assert host.terminate() == 0
+
+
+def test_lengths_do_not_take_memory(start, connect):
+    """A3 (1.5): before HELLO, and after one that agreed to less; and what was agreed to is
+    believed as far as it comes."""
+    host = start("slots", args=["--workers", "2"])
+    connect(host).hello()
+    before = resident_kib(host.pid)
+    clients = [connect(host) for _ in range(500)]
+    for i, client in enumerate(clients):
+        if i % 2:
+            client.hello()
+        client.send(struct.pack(">I", 1 << 20) + bytes(100))
+    for client in clients:
+        assert client.recv_disconnect().code == 3
+        client.close()
+    large = [connect(host) for _ in range(200)]
+    for client in large:
+        client.hello(max_frame_size=1 << 20)
+        client.send(struct.pack(">I", 1 << 20) + bytes([3, 0, 0, 0, 1, 1, 1]))
+    connect(host).hello()
+    assert resident_kib(host.pid) - before < 24 << 10
+
+
+def test_idle_connections_keep_no_buffer(start, connect):
+    host = start("slots", args=["--workers", "1"])
+    connect(host).hello()
+    before = resident_kib(host.pid)
+    clients = [connect(host) for _ in range(1000)]
+    for client in clients:
+        client.hello()
+        client.ask("slots", {"text": "x"})
+    assert resident_kib(host.pid) - before < 8 << 10, "a buffer alone is 16 KiB"
+
+
+@pytest.mark.parametrize("where", ["tcp", "unix"])
+def test_idle_timeout(start, where, tmp_path):
+    """1.4: AGENT-DISCONNECT with code 2; not for a connection that waits for an answer."""
+    path = f"unix:{tmp_path}/spoe.sock" if where == "unix" else "127.0.0.1:0"
+    host = start("pending", args=["--listen", path, "--idle-timeout", "300ms",
+                                  "--processing-timeout", "60s"])
+    address = f"{tmp_path}/spoe.sock" if where == "unix" else host.port
+    with Client(address) as idle, Client(address) as busy:
+        idle.hello(), busy.hello()
+        busy.notify([("pending", {"key": "k", "delay": 1500})])
+        assert idle.recv_disconnect().code == 2
+        assert busy.recv_ack().variables == {"pending": "k"}
+        assert busy.recv_disconnect().code == 2
+    assert host.terminate() == 0
+    assert (totals(host)["idle_timeouts"], totals(host)["protocol_errors"]) == (2, 0)
+
+
+def test_no_idle_timeout(start, connect):
+    host = start("slots", args=["--idle-timeout", "0", "--hello-timeout", "100ms"])
+    client = connect(host)
+    client.hello()
+    assert connect(host).recv_disconnect().code == 2  # time has passed
+    assert client.ask("slots", {"text": "x"}).variables["slot0"] == "x"
+
+
 def totals(host):
     """The counters in the last line of a host that has ended."""
     return {k: int(v) for k, v in (
@@ -106,13 +180,21 @@ def test_a_connection_with_something_to_do_is_not_closed_for_another(start, conn
     clients[0].notify([("pending-release", {"key": "k0"})])
     answers = [clients[0].recv_ack(), clients[0].recv_ack()]
     assert {"pending": "k0"} in [ack.variables for ack in answers]
-    connect(host).hello()
+
+    def served():
+        try:
+            return connect(host).hello()
+        except (BadFrame, OSError):
+            return None  # the answer may come before the place is seen to be free
+
+    wait_until(served, "a place")
     assert clients[0].recv_disconnect().code == 13
     clients[1].notify([("pending-release", {"key": "k1"})])
     answers = [clients[1].recv_ack(), clients[1].recv_ack()]
     assert {"pending": "k1"} in [ack.variables for ack in answers]
     assert host.terminate() == 0
-    assert (totals(host)["evicted_connections"], totals(host)["refused_connections"]) == (1, 1)
+    assert totals(host)["evicted_connections"] == 1
+    assert totals(host)["refused_connections"] >= 1
 
 
 def test_silent_connections_shut_nobody_out(start, connect):

@@ -2,9 +2,11 @@
 """Answers that come later: from a plugin's own thread, after the deadline, after the connection."""
 
 import re
+import signal
 
 import pytest
 
+from lib import admin
 from lib.procs import LIMIT, wait_until
 from lib.spop import notify_frame
 
@@ -193,3 +195,123 @@ def test_stop_with_requests_pending(start, connect, mode):
     assert client.recv_ack().variables == {}
     assert host.terminate() == 0
     assert re.search(r"completes key=k", host.text())
+
+
+# -- at max-pending (1.2)
+
+
+def cpu_ticks(host):
+    with open(f"/proc/{host.pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def read_bytes(host):
+    return admin.metrics(host)["spoe_host_received_bytes_total"].value()
+
+
+FULL = ["--processing-timeout", "60s", "--max-pending", "4", "--workers", "2"]
+
+
+def fill(host, connect, n=4):
+    """Reach max-pending with messages that nobody completes before the end."""
+    client = connect(host)
+    client.hello()
+    for _ in range(n):
+        client.notify([("base-never", {})])
+    wait_until(lambda: admin.metrics(host)["spoe_host_pending"].value() == n, "max-pending")
+    return client
+
+
+def test_a_full_host_is_idle(start, connect):
+    """H2: two connections that say HELLO while there is no room; nobody wakes anybody."""
+    host = start("never_completes", "slots", args=FULL, env={"SPOE_ADMIN_ADDR": "127.0.0.1:0"})
+    fill(host, connect)
+    clients = [connect(host) for _ in range(4)]
+    for client in clients:
+        client.hello()
+    for client in clients[:2]:
+        client.notify([("slots", {"text": "x"})])
+    before = cpu_ticks(host)
+    clients[2].sock.settimeout(1)
+    with pytest.raises(TimeoutError):
+        clients[2].recv_frame()
+    assert cpu_ticks(host) - before < 20, "a fifth of a second of CPU in a second of nothing"
+
+
+def test_hello_and_health_checks_are_answered_without_room(start, connect):
+    """H3"""
+    host = start("never_completes", "slots", args=FULL, env={"SPOE_ADMIN_ADDR": "127.0.0.1:0"})
+    fill(host, connect)
+    for _ in range(10):
+        check = connect(host)
+        check.hello(healthcheck=True, capabilities="")
+        assert check.recv_frame() is None
+        connect(host).hello()
+    assert admin.metrics(host)["spoe_host_health_checks_total"].value() == 10
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+def test_a_close_is_seen_without_room(start, connect, end):
+    """H3: the frames that were read, and those that were not, are discarded and counted."""
+    host = start("never_completes", "slots", args=FULL, env={"SPOE_ADMIN_ADDR": "127.0.0.1:0"})
+    fill(host, connect)
+    clients = [connect(host) for _ in range(8)]
+    data = notify_frame([("slots", {"text": "x" * 1000})]) * 100
+    for client in clients:
+        client.hello()
+        seen = read_bytes(host)
+        client.send(data)
+        wait_until(lambda: read_bytes(host) > seen, "the first of it to be read")
+    for client in clients:
+        getattr(client, end)()
+    wait_until(lambda: admin.metrics(host)["spoe_host_connections"].total() == 1,
+               "the connections to be closed")
+    discarded = admin.metrics(host)["spoe_host_discarded_frames_total"].value()
+    assert discarded == 800 if end == "close" else discarded >= 8 * 16
+
+
+def test_an_expired_request_gives_its_place_back(start, connect):
+    """H3: its plugin never completes it, whether its connection is there or not."""
+    host = start("never_completes", "slots", args=["--processing-timeout", "20ms",
+                                                   "--max-pending", "4", "--workers", "2"])
+    client = connect(host)
+    client.hello()
+    for i in range(12):
+        client.notify([("base-never", {}), ("slots", {"text": str(i)})])
+    assert [client.recv_ack().variables["slot0"] for _ in range(12)] == [str(i) for i in range(12)]
+    for _ in range(12):
+        gone = connect(host)
+        gone.hello()
+        gone.notify([("base-never", {})])
+        gone.close()
+    other = connect(host)
+    other.hello()
+    for _ in range(8):
+        other.notify([("base-never", {})])
+    assert [other.recv_ack().variables for _ in range(8)] == [{}] * 8
+    assert other.ask("slots", {"text": "x"}).variables["slot0"] == "x"
+
+
+def test_frames_read_before_sigterm_are_answered(start, connect):
+    """1.3: a connection that waits for room, whose frames are read or still in the kernel."""
+    host = start("pending", "slots", args=["--processing-timeout", "60s", "--max-pending", "1",
+                                           "--workers", "2"], env={"SPOE_ADMIN_ADDR": "127.0.0.1:0"})
+    clients = [connect(host) for _ in range(5)]
+    for client in clients:
+        client.hello()
+    held = pending(clients[0], "k", "after", delay=2000)
+    wait_until(lambda: admin.metrics(host)["spoe_host_pending"].value() == 1, "max-pending")
+    for client in clients[1:]:
+        seen = read_bytes(host)
+        client.send(b"".join(notify_frame([("slots", {"text": "x" * 1000})], i + 1)
+                             for i in range(40)))
+        wait_until(lambda: read_bytes(host) > seen, "the first of it to be read")
+    host.signal(signal.SIGTERM)
+    ack = clients[0].recv_ack()
+    assert (ack.stream_id, ack.variables) == (held, {"pending": "k"})
+    for client in clients[1:]:
+        assert [client.recv_ack().stream_id for _ in range(40)] == list(range(1, 41))
+    for client in clients:
+        assert client.recv_disconnect().code == 0
+    assert host.wait() == 0

@@ -1,0 +1,754 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The connection: frames, room, back-pressure, closes, time-outs, the drain, who is evicted. */
+#include "rig.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+
+#include "net/listener.h"
+#include "net/sockets.h"
+
+#define CONN_TEST(name) Test(conn, name, .timeout = 30)
+
+/* All that a peer can take of what a host has to say. @return ACKs, from `first` on */
+static size_t read_all(struct peer *peer, uint64_t first, size_t wanted)
+{
+    size_t n = 0, idle = 0;
+
+    while (n < wanted && idle < 3) {
+        size_t more;
+
+        rig_turn();
+        more = peer_acks(peer, first + n);
+        idle = more == 0 ? idle + 1 : 0;
+        n += more;
+    }
+    return n;
+}
+
+CONN_TEST(answers)
+{
+    struct peer *peer;
+
+    rig_start(100);
+    peer = peer_open(0);
+    peer_send_notifies(peer, 1, 3);
+    rig_turn();
+    cr_assert_eq(peer_acks(peer, 1), 3);
+    cr_assert_eq(rig.plugin.n_calls, 3);
+    cr_assert_null(peer->conn->in, "an idle connection keeps no block");
+    cr_assert_null(peer->conn->out);
+    peer_free(peer);
+    rig_turn();
+    cr_assert(TAILQ_EMPTY(&rig.worker[0].conns));
+    cr_assert_eq(rig.worker[0].n_conns, 0);
+    rig_stop();
+}
+
+/* 1.1, H1: every frame is answered without one more byte being sent. */
+CONN_TEST(goes_on_when_the_output_has_room_again)
+{
+    struct peer *peer;
+
+    rig_start(100);
+    peer = peer_open(0);
+    rig.plugin.answer_bytes = 16000;
+    for (size_t n = 1; n <= 200; n += 33) {
+        peer_send_notifies(peer, 1, n);
+        cr_assert_eq(read_all(peer, 1, n), n, "of %zu", n);
+    }
+    cr_assert_null(peer->conn->out);
+    cr_assert_not(peer->conn->is_writing, "writable is not watched when there is nothing to write");
+    peer_free(peer);
+    rig_stop();
+}
+
+/* 1.1: a peer that does not read is not read, and what it has sent is bounded. */
+CONN_TEST(does_not_read_a_peer_that_does_not_read)
+{
+    struct peer *peer;
+    uint8_t frame[32];
+    size_t sent = 0, n;
+
+    rig_start(100);
+    peer = peer_open(0);
+    rig.plugin.answer_bytes = 4000;
+    for (unsigned idle = 0; idle < 3; idle++) {
+        for (;;) {
+            n = put_notify(frame, sent + 1);
+            if (send(peer->fd, frame, n, MSG_NOSIGNAL) != (ssize_t)n)
+                break;
+            sent++;
+            idle = 0;
+        }
+        rig_turn();
+    }
+    cr_assert(peer->conn->blocked);
+    cr_assert_lt(conn_output_len(peer->conn), CONN_OUTPUT_HIGH + RIG_FRAME_SIZE);
+    cr_assert_leq(peer->conn->out->size, 2 * (CONN_OUTPUT_HIGH + RIG_FRAME_SIZE));
+    cr_assert_lt(rig.plugin.n_calls, sent);
+    cr_assert_eq(read_all(peer, 1, sent), sent);
+    peer_free(peer);
+    rig_stop();
+}
+
+/* The other connections have their turn, however much one sends. */
+CONN_TEST(a_turn_ends)
+{
+    struct peer *peer;
+
+    rig_start(100);
+    peer = peer_open(0);
+    peer_send_notifies(peer, 1, 12000);
+    cr_assert_geq(event_base_loop(rig.worker[0].base, EVLOOP_ONCE), 0);
+    cr_assert_gt(rig.plugin.n_calls, 1000);
+    cr_assert_lt(rig.plugin.n_calls, 12000);
+    cr_assert_eq(read_all(peer, 1, 12000), 12000);
+    peer_free(peer);
+    rig_stop();
+}
+
+/* 1.2 */
+CONN_TEST(only_notifies_wait_for_room)
+{
+    struct peer *full, *check, *other;
+
+    rig_start(2);
+    rig.plugin.pend = true;
+    full = peer_open(0);
+    peer_send_notifies(full, 1, 5);
+    rig_turn();
+    cr_assert_eq(rig.plugin.n_calls, 2);
+    cr_assert(full->conn->is_paused);
+    check = peer_connect(0);
+    peer_send_hello(check, RIG_FRAME_SIZE, true);
+    rig_turn();
+    expect_frame(check, SPOP_AGENT_HELLO);
+    expect_end(check);
+    other = peer_open(1);
+    peer_send_notifies(other, 1, 1);
+    rig_turn();
+    cr_assert(other->conn->is_paused);
+    rig_complete(2);
+    rig_turn();
+    cr_assert_eq(peer_acks(full, 1), 2);
+    cr_assert_eq(rig.plugin.n_calls, 4);
+    while (rig.plugin.n_pending > 0) {
+        rig_complete(1);
+        rig_turn();
+    }
+    cr_assert_eq(peer_acks(full, 3), 3);
+    cr_assert_eq(peer_acks(other, 1), 1);
+    cr_assert_eq(rig.shared.n_pending, 0);
+    peer_free(full), peer_free(check), peer_free(other);
+    rig_stop();
+}
+
+/* 1.2, H2: room that nobody wants wakes nobody, and nobody waits on when there is some. */
+CONN_TEST(workers_do_not_wake_each_other_for_nothing)
+{
+    struct peer *a, *b;
+    uint64_t count;
+
+    rig_start(1);
+    rig.plugin.pend = true;
+    a = peer_open(0);
+    b = peer_open(1);
+    peer_send_notifies(a, 1, 4);
+    rig_turn();
+    peer_send_notifies(b, 1, 4);
+    rig_turn();
+    for (unsigned i = 0; i < 8; i++) {
+        cr_assert_eq(rig.plugin.n_pending, 1);
+        rig_complete(1);
+        rig_turn();
+    }
+    cr_assert_eq(peer_acks(a, 1), 4);
+    cr_assert_eq(peer_acks(b, 1), 4);
+    for (unsigned i = 0; i < RIG_WORKERS; i++) {
+        cr_assert_eq(read(rig.worker[i].core.mailbox.fd, &count, sizeof count), -1,
+                     "worker %u is woken though nothing happens", i);
+        cr_assert(TAILQ_EMPTY(&rig.worker[i].paused));
+    }
+    peer_free(a), peer_free(b);
+    rig_stop();
+}
+
+/* 1.2: the two take turns. */
+CONN_TEST(a_worker_does_not_keep_all_the_room)
+{
+    struct peer *a, *b;
+
+    rig_start(1);
+    rig.plugin.pend = true;
+    a = peer_open(0);
+    b = peer_open(1);
+    peer_send_notifies(a, 1, 100);
+    rig_turn();
+    peer_send_notifies(b, 1, 100);
+    rig_turn();
+    for (unsigned i = 0; i < 20; i++) {
+        cr_assert_eq(rig.plugin.n_pending, 1);
+        rig_complete(1);
+        rig_turn();
+    }
+    cr_assert_geq(peer_acks(a, 1), 5);
+    cr_assert_geq(peer_acks(b, 1), 5);
+    peer_free(a), peer_free(b);
+    rig_stop();
+}
+
+/* 1.2: a worker that hangs and was given room takes none from the others. */
+CONN_TEST(room_does_not_wait_for_a_worker_that_does_not_turn)
+{
+    struct peer *a, *b;
+
+    rig_start(1);
+    rig.plugin.pend = true;
+    a = peer_open(0);
+    b = peer_open(1);
+    peer_send_notifies(a, 1, 10);
+    rig_turn();
+    peer_send_notifies(b, 1, 10);
+    rig_turn();
+    for (unsigned i = 1; i < 10; i++) {
+        cr_assert_eq(rig.plugin.n_pending, 1, "stalls after %u", i);
+        rig_complete(1);
+        for (unsigned round = 0; round < 100 && rig.plugin.n_pending == 0; round++)
+            cr_assert_geq(event_base_loop(rig.worker[0].base, EVLOOP_ONCE), 0);
+    }
+    cr_assert_eq(peer_acks(a, 1), 9);
+    cr_assert_eq(rig.plugin.n_calls, 10);
+    peer_free(a), peer_free(b);
+    rig_stop();
+}
+
+/* 1.2, H3: frames in our buffer and frames in the kernel. */
+CONN_TEST(sees_a_close_without_room_and_counts_what_is_lost)
+{
+    struct peer *full, *peer;
+
+    rig_start(1);
+    rig.plugin.pend = true;
+    full = peer_open(0);
+    peer_send_notifies(full, 1, 1);
+    rig_turn();
+    for (unsigned twice = 0; twice < 2; twice++) {
+        const uint64_t before = COUNTED(discarded_frames);
+
+        peer = peer_open(0);
+        peer_send_notifies(peer, 1, 3000);
+        rig_turn();
+        cr_assert(peer->conn->is_paused);
+        peer_close(peer);
+        rig_turn();
+        cr_assert_eq(COUNTED(discarded_frames) - before, 3000);
+        peer_free(peer);
+    }
+    peer_free(full);
+    rig_turn();
+    cr_assert(TAILQ_EMPTY(&rig.worker[0].conns));
+    cr_assert(TAILQ_EMPTY(&rig.worker[0].paused));
+    rig_stop();
+}
+
+/* A connection that waits for room has an answer due, and is reset; then room comes. */
+CONN_TEST(leaves_the_paused_list_when_it_ends)
+{
+    struct peer *peer, *other;
+
+    rig_start(2);
+    rig.plugin.pend = true;
+    peer = peer_open(0);
+    other = peer_open(0);
+    peer_send_notifies(peer, 1, 3);
+    rig_turn();
+    peer_send_notifies(other, 1, 1);
+    rig_turn();
+    cr_assert(peer->conn->is_paused);
+    rig_complete(1); /* its mail is not read yet */
+    peer_close(peer);
+    rig_turn();
+    rig_complete(rig.plugin.n_pending);
+    rig_turn();
+    rig_complete(rig.plugin.n_pending);
+    rig_turn();
+    cr_assert_eq(peer_acks(other, 1), 1);
+    peer_free(peer), peer_free(other);
+    rig_stop();
+}
+
+/* 1.2: whether the connection is there or not. */
+CONN_TEST(expired_requests_give_their_places_back)
+{
+    struct peer *peer, *gone;
+
+    rig_start(2);
+    rig.conf.processing_timeout_ns = 1;
+    rig.plugin.pend = true;
+    peer = peer_open(0);
+    for (unsigned i = 0; i < 5; i++) {
+        peer_send_notifies(peer, 2 * i + 1, 2);
+        while (rig.shared.n_pending > 0 || rig.plugin.n_calls < 2 * i + 2)
+            rig_turn();
+        cr_assert_eq(peer_acks(peer, 2 * i + 1), 2);
+    }
+    cr_assert_eq(COUNTED(timeouts), 10);
+    gone = peer_open(0);
+    peer_send_notifies(gone, 1, 2);
+    peer_close(gone);
+    while (rig.plugin.n_calls < 12 || rig.shared.n_pending > 0)
+        rig_turn();
+    cr_assert_eq(rig.worker[0].core.n_outstanding, 12);
+    cr_assert_eq(rig.worker[0].core.n_places, 0);
+    rig_complete(12); /* late: no harm */
+    rig_turn();
+    cr_assert_eq(rig.worker[0].core.n_outstanding, 0);
+    expect_nothing(peer);
+    peer_free(peer), peer_free(gone);
+    rig_stop();
+}
+
+static void drain(uint32_t worker)
+{
+    worker_drain(&rig.worker[worker]);
+    rig_turn();
+}
+
+/* 1.3: read, and not read yet. */
+CONN_TEST(a_drain_answers_what_has_come)
+{
+    struct peer *idle, *unread, *paused, *silent;
+
+    rig_start(2);
+    idle = peer_open(0);
+    silent = peer_connect(0);
+    unread = peer_open(0);
+    paused = peer_open(0);
+    rig.plugin.pend = true;
+    peer_send_notifies(paused, 1, 2000);
+    rig_turn();
+    cr_assert(paused->conn->is_paused);
+    peer_send_notifies(unread, 1, 2000);
+    drain(0);
+    expect_disconnect(idle, 0);
+    expect_end(idle);
+    expect_disconnect(silent, 0);
+    for (unsigned i = 0; rig.plugin.n_pending > 0; i++) {
+        cr_assert_lt(i, 5000);
+        rig_complete(rig.plugin.n_pending);
+        rig_turn();
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        struct peer *peer = i == 0 ? unread : paused;
+        struct got got;
+
+        for (uint64_t id = 1; id <= 2000; id++) {
+            for (unsigned turns = 0; (got = peer_recv(peer)).type == 0 && turns < 3; turns++)
+                rig_turn();
+            cr_assert_eq(got.type, SPOP_ACK, "%u: %lu", i, (unsigned long)id);
+            cr_assert_eq(got.id, id);
+        }
+        rig_turn();
+        expect_disconnect(peer, 0);
+        expect_end(peer);
+        peer_free(peer);
+    }
+    peer_free(idle), peer_free(silent);
+    rig_turn();
+    cr_assert_eq(worker_get_phase(&rig.worker[0]), WORKER_DRAINED);
+    rig_stop();
+}
+
+/* What comes after the drain has begun is not read. */
+CONN_TEST(a_drain_has_an_end)
+{
+    struct peer *peer;
+
+    rig_start(2);
+    peer = peer_open(0);
+    rig.plugin.pend = true;
+    peer_send_notifies(peer, 1, 1);
+    drain(0);
+    cr_assert_eq(worker_get_phase(&rig.worker[0]), WORKER_DRAINING);
+    peer_send_notifies(peer, 2, 1);
+    rig_turn();
+    rig_complete(1);
+    rig_turn();
+    cr_assert_eq(rig.plugin.n_calls, 1);
+    cr_assert_eq(peer_recv(peer).type, SPOP_ACK);
+    expect_disconnect(peer, 0);
+    peer_free(peer);
+    rig_turn();
+    cr_assert_eq(worker_get_phase(&rig.worker[0]), WORKER_DRAINED);
+    rig_stop();
+}
+
+/* The client is gone, the plugin holds its request: the worker is drained when that is completed.
+ */
+CONN_TEST(a_drain_waits_for_messages_whose_connection_is_gone)
+{
+    struct peer *peer;
+
+    rig_start(2);
+    peer = peer_open(0);
+    rig.plugin.pend = true;
+    peer_send_notifies(peer, 1, 1);
+    rig_turn();
+    peer_free(peer);
+    rig_turn();
+    cr_assert_eq(rig.plugin.n_cancels, 1);
+    cr_assert_eq(rig.plugin.why, SPOE_CANCEL_CONN_CLOSED);
+    drain(0);
+    cr_assert_eq(worker_get_phase(&rig.worker[0]), WORKER_DRAINING);
+    rig_complete(1);
+    rig_turn();
+    cr_assert_eq(worker_get_phase(&rig.worker[0]), WORKER_DRAINED);
+    rig_stop();
+}
+
+/* 2.6 */
+CONN_TEST(quiescing_refuses_health_checks_alone)
+{
+    struct peer *peer, *check, *fresh;
+
+    rig_start(2);
+    peer = peer_open(0);
+    worker_quiesce(&rig.worker[0]);
+    rig_turn();
+    check = peer_connect(0);
+    peer_send_hello(check, RIG_FRAME_SIZE, true);
+    peer_send_notifies(peer, 1, 1);
+    rig_turn();
+    expect_disconnect(check, 0);
+    cr_assert_eq(peer_acks(peer, 1), 1);
+    fresh = peer_open(0);
+    peer_send_notifies(fresh, 1, 1);
+    rig_turn();
+    cr_assert_eq(peer_acks(fresh, 1), 1);
+    drain(0);
+    expect_disconnect(peer, 0);
+    peer_free(peer), peer_free(check), peer_free(fresh);
+    rig_stop();
+}
+
+/* Make every deadline of a list due, and let the timer see it. */
+static void make_due(struct worker *worker, struct deadline_list *list)
+{
+    struct deadline *deadline;
+
+    TAILQ_FOREACH(deadline, list, link)
+    deadline->at_ns = 1;
+    worker->close_at_ns = 0;
+    worker_arm_close(worker);
+    while ((deadline = TAILQ_FIRST(list)) != NULL && deadline->at_ns == 1)
+        cr_assert_geq(event_base_loop(worker->base, EVLOOP_ONCE), 0);
+}
+
+/* 1.4 */
+CONN_TEST(idle_connections_end_with_code_2)
+{
+    struct peer *idle, *busy;
+
+    rig_start(10);
+    rig.plugin.pend = true;
+    idle = peer_open(0);
+    busy = peer_open(0);
+    peer_send_notifies(busy, 1, 1);
+    rig_turn();
+    make_due(&rig.worker[0], &rig.worker[0].idle);
+    expect_disconnect(idle, SPOP_ERR_TIMEOUT);
+    expect_nothing(busy);
+    cr_assert_eq(COUNTED(idle_timeouts), 1);
+    cr_assert_eq(COUNTED(protocol_errors), 0);
+    rig_complete(1);
+    rig_turn();
+    cr_assert_eq(peer_acks(busy, 1), 1);
+    make_due(&rig.worker[0], &rig.worker[0].idle);
+    expect_disconnect(busy, SPOP_ERR_TIMEOUT);
+    peer_free(idle), peer_free(busy);
+    rig_stop();
+}
+
+CONN_TEST(silent_connections_end_at_hello_timeout)
+{
+    struct peer *silent;
+
+    rig_start(10);
+    silent = peer_connect(0);
+    make_due(&rig.worker[0], &rig.worker[0].hello);
+    expect_disconnect(silent, SPOP_ERR_TIMEOUT);
+    cr_assert_eq(COUNTED(hello_timeouts), 1);
+    peer_free(silent);
+    rig_stop();
+}
+
+/* A frame that says nothing does not put hello-timeout off. */
+CONN_TEST(unknown_frames_do_not_keep_a_connection_without_hello)
+{
+    struct peer *peer;
+    uint8_t frame[32];
+    int64_t at_ns;
+
+    rig_start(10);
+    peer = peer_connect(0);
+    at_ns = peer->conn->deadline.at_ns;
+    peer_send(peer, frame, put_frame(frame, 50, 1, 1, NULL, 0));
+    rig_turn();
+    cr_assert_eq(COUNTED(unknown_frames), 1);
+    cr_assert_eq(peer->conn->deadline.at_ns, at_ns);
+    peer_free(peer);
+    rig_stop();
+}
+
+/* A peer that ignores the DISCONNECT is closed after LINGER_NS, one that closes at once. */
+CONN_TEST(lingers_until_the_peer_closes_or_the_time_is_over)
+{
+    struct peer *stays, *goes;
+    const uint8_t bad[] = {0, 0, 0, 1};
+
+    rig_start(10);
+    stays = peer_open(0);
+    goes = peer_open(0);
+    peer_send(stays, bad, sizeof bad);
+    peer_send(goes, bad, sizeof bad);
+    rig_turn();
+    expect_disconnect(stays, SPOP_ERR_INVALID);
+    expect_end(stays);
+    cr_assert_eq(rig.worker[0].n_conns, 2);
+    peer_send_notifies(stays, 1, 100); /* thrown away */
+    rig_turn();
+    peer_close(goes);
+    rig_turn();
+    cr_assert_eq(rig.worker[0].n_conns, 1);
+    cr_assert_leq(stays->conn->deadline.at_ns, clock_mono_ns() + LINGER_NS);
+    make_due(&rig.worker[0], &rig.worker[0].linger);
+    cr_assert_eq(rig.worker[0].n_conns, 0);
+    cr_assert_eq(rig.plugin.n_calls, 0);
+    peer_free(stays), peer_free(goes);
+    rig_stop();
+}
+
+/* 1.4: who goes when all places are taken. */
+CONN_TEST(evicts_in_order)
+{
+    struct peer *lingering, *old_silent, *young_silent, *idle, *recent, *busy;
+    const uint8_t bad[] = {0, 0, 0, 1};
+    struct worker *worker = &rig.worker[0];
+
+    rig_start(10);
+    idle = peer_open(0);
+    recent = peer_open(0);
+    old_silent = peer_connect(0);
+    young_silent = peer_connect(0);
+    lingering = peer_open(0);
+    busy = peer_open(0);
+    peer_send(lingering, bad, sizeof bad);
+    rig_turn();
+    rig.plugin.pend = true;
+    peer_send_notifies(busy, 1, 1);
+    rig_turn();
+    rig.plugin.pend = false;
+    peer_send_notifies(recent, 1, 1);
+    rig_turn();
+    cr_assert_eq(peer_acks(recent, 1), 1);
+    old_silent->conn->active_ns -= HELLO_GRACE_NS;
+    cr_assert_neq(worker->oldest_ns[EVICT_LINGERING], 0);
+    cr_assert(conn_evict(worker));
+    cr_assert_eq(worker->oldest_ns[EVICT_LINGERING], 0);
+    cr_assert_eq(worker->n_conns, 5);
+    cr_assert(conn_evict(worker));
+    expect_disconnect(old_silent, SPOP_ERR_RESOURCE);
+    expect_end(old_silent);
+    expect_nothing(young_silent);
+    cr_assert(conn_evict(worker));
+    expect_disconnect(idle, SPOP_ERR_RESOURCE);
+    cr_assert(conn_evict(worker));
+    expect_disconnect(recent, SPOP_ERR_RESOURCE);
+    cr_assert(conn_evict(worker));
+    expect_disconnect(young_silent, SPOP_ERR_RESOURCE);
+    cr_assert_not(conn_evict(worker), "one with a message in flight stays");
+    for (size_t i = 0; i < N_EVICTABLE; i++)
+        cr_assert_eq(worker->oldest_ns[i], 0);
+    rig_complete(1);
+    rig_turn();
+    cr_assert_eq(peer_acks(busy, 1), 1);
+    cr_assert_eq(COUNTED(evicted_connections), 5);
+    peer_free(lingering), peer_free(old_silent), peer_free(young_silent);
+    peer_free(idle), peer_free(recent), peer_free(busy);
+    rig_stop();
+}
+
+/* 1.4, 2.10: an accepted socket for which another connection has to go. */
+CONN_TEST(adopts_in_place_of_another_or_not_at_all)
+{
+    struct peer *idle;
+    int first[2], second[2];
+    char byte;
+
+    rig_start(10);
+    idle = peer_open(0);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, first), 0);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, second), 0);
+    worker_adopt(&rig.worker[0], first[0], "first", true);
+    cr_assert_eq(rig.worker[0].n_evicting, 1);
+    cr_assert_eq(rig.worker[0].n_conns, 2);
+    rig_turn();
+    cr_assert_eq(rig.worker[0].n_evicting, 0);
+    cr_assert_eq(rig.worker[0].n_conns, 1);
+    expect_disconnect(idle, SPOP_ERR_RESOURCE);
+    worker_adopt(&rig.worker[1], second[0], "second", true); /* it has none */
+    rig_turn();
+    cr_assert_eq(recv(second[1], &byte, 1, 0), 0);
+    cr_assert_eq(rig.shared.n_refused, 1);
+    cr_assert_eq(rig.worker[1].n_conns, 0);
+    close(first[1]), close(second[1]);
+    peer_free(idle);
+    rig_stop();
+}
+
+/* 1.5: a length is believed as far as its bytes come. */
+CONN_TEST(buffers_grow_with_what_comes)
+{
+    struct peer *peer;
+    uint8_t *frame = calloc(1, 300000), payload[200000] = {1, 'm', 0};
+    size_t n;
+
+    rig_start(10);
+    peer = peer_connect(0);
+    peer_send_hello(peer, 1 << 20, false);
+    rig_turn();
+    expect_frame(peer, SPOP_AGENT_HELLO);
+    n = put_frame(frame, 50, 1, 1, payload, sizeof payload); /* of a type that is skipped */
+    peer_send(peer, frame, 100);
+    rig_turn();
+    cr_assert_eq(peer->conn->in->size, BLOCK_SIZE);
+    peer_send(peer, frame + 100, 29900);
+    rig_turn();
+    cr_assert_leq(peer->conn->in->size, 2 * 30000);
+    for (size_t at = 30000; at < n; at += 10000) {
+        peer_send(peer, frame + at, n - at < 10000 ? n - at : 10000);
+        rig_turn();
+    }
+    cr_assert_eq(COUNTED(unknown_frames), 1);
+    cr_assert_null(peer->conn->in);
+    free(frame);
+    peer_free(peer);
+    rig_stop();
+}
+
+/* Mutants: what HAProxy says with a DISCONNECT. */
+CONN_TEST(an_error_of_the_peer_is_counted_an_idle_end_is_not)
+{
+    rig_start(10);
+    for (uint32_t status = 0; status <= 4; status++) {
+        struct peer *peer = peer_open(0);
+        const struct spoe_value code = {.type = SPOE_T_UINT32, .u.u32 = status},
+                                message = text_value("why");
+        uint8_t payload[64], frame[100];
+        size_t n = put_item(payload, "status-code", &code);
+
+        n += put_item(payload + n, "message", &message);
+        peer_send(peer, frame, put_frame(frame, SPOP_HAPROXY_DISCONNECT, 1, 0, payload, n));
+        rig_turn();
+        expect_disconnect(peer, 0);
+        cr_assert_eq(COUNTED(peer_errors), status > 2 ? status - 2 : 0);
+        peer_free(peer);
+    }
+    rig_stop();
+}
+
+CONN_TEST(a_frame_that_takes_a_fragment_back_is_skipped)
+{
+    struct peer *peer;
+    uint8_t frame[32];
+
+    rig_start(10);
+    peer = peer_open(0);
+    peer_send(peer, frame, put_frame(frame, SPOP_NOTIFY, 3, 1, (const uint8_t[]){1, 'm', 0}, 3));
+    rig_turn();
+    expect_nothing(peer);
+    cr_assert_eq(rig.plugin.n_calls, 0);
+    cr_assert_eq(COUNTED(unknown_frames), 1);
+    peer_send_notifies(peer, 1, 1);
+    rig_turn();
+    cr_assert_eq(peer_acks(peer, 1), 1);
+    peer_free(peer);
+    rig_stop();
+}
+
+/* The time to end is over. */
+CONN_TEST(the_end_answers_what_is_in_flight)
+{
+    struct peer *peer;
+
+    rig_start(10);
+    rig.plugin.pend = true;
+    peer = peer_open(0);
+    peer_send_notifies(peer, 1, 3);
+    rig_turn();
+    conn_end(peer->conn);
+    cr_assert_eq(rig.plugin.n_cancels, 3);
+    cr_assert_eq(rig.plugin.why, SPOE_CANCEL_DRAIN);
+    for (uint64_t id = 1; id <= 3; id++)
+        cr_assert_eq(peer_recv(peer).id, id);
+    expect_disconnect(peer, 0);
+    expect_end(peer);
+    peer_free(peer);
+    rig_stop();
+}
+
+/* 4.3 */
+Test(conn, something_else_is_no_connection, .timeout = 30, .signal = SIGABRT)
+{
+    static struct conn none;
+
+    conn_destroy(&none);
+}
+
+/* 2.10: connections leave a quarter of the descriptors, 16 to 256. */
+Test(listener, leaves_descriptors_for_others)
+{
+    static const struct {
+        uint32_t wanted, limit, open, fit;
+    } cases[] = {
+        {4096, 1024, 40, 728},  {4096, 5000, 40, 4096},
+        {4096, 4392, 40, 4096}, {4096, 4391, 40, 4095},
+        {10, 1024, 40, 10},     {4096, 48, 20, 12},
+        {4096, 64, 20, 28},     {4096, 68, 20, 31},
+        {4096, 30, 20, 1},      {4096, 1023, 40, 1023 - 255 - 40},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct host_conf conf = {.max_connections = cases[i].wanted};
+
+        cr_assert_eq(listeners_fit(&conf, cases[i].limit, cases[i].open), cases[i].fit, "case %zu",
+                     i);
+    }
+}
+
+static int option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+
+    cr_assert_eq(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
+/* 1.4 */
+Test(sockets, tunes_accepted_connections)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    cr_assert_geq(fd, 0);
+    sockets_tune(fd);
+    cr_assert_neq(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
+    cr_assert_neq(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    cr_assert_eq(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 60);
+    cr_assert_eq(option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 10);
+    cr_assert_eq(option(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+    cr_assert_eq(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 30000);
+    close(fd);
+}
