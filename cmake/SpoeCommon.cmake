@@ -9,11 +9,39 @@ target_compile_options(spoe_common INTERFACE
     -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -fno-strict-aliasing -fstack-protector-strong
     -UNDEBUG        # asserts guard against errors of ours and stay on in what users run
     $<$<BOOL:${SPOE_WERROR}>:-Werror>)
-if(NOT SPOE_SANITIZE)
-    target_compile_options(spoe_common INTERFACE
-        $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE> $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>)
-endif()
 target_link_options(spoe_common INTERFACE LINKER:--as-needed LINKER:-z,relro LINKER:-z,now)
+
+# What compiler and linker have against attackers; tests/install/test_binaries.py holds what is built
+# against it. Level 3 of _FORTIFY_SOURCE is gcc 12's and clang's; it needs an optimised build.
+include(CheckCCompilerFlag)
+include(CheckCSourceCompiles)
+include(CheckLinkerFlag)
+check_c_compiler_flag(-fcf-protection SPOE_HAVE_CF_PROTECTION)
+check_c_compiler_flag(-fstack-clash-protection SPOE_HAVE_STACK_CLASH_PROTECTION)
+# Debian's start files keep to shadow stacks and are not marked, which would unmark all of it.
+check_linker_flag(C LINKER:-z,shstk SPOE_HAVE_Z_SHSTK)
+set(CMAKE_REQUIRED_FLAGS "-O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3")
+check_c_source_compiles("
+#include <string.h>
+#if __USE_FORTIFY_LEVEL < 3
+#error no level 3
+#endif
+int main(void) { return 0; }" SPOE_HAVE_FORTIFY_3)
+unset(CMAKE_REQUIRED_FLAGS)
+if(SPOE_HAVE_CF_PROTECTION)
+    target_compile_options(spoe_common INTERFACE -fcf-protection)
+    if(SPOE_HAVE_Z_SHSTK)
+        target_link_options(spoe_common INTERFACE LINKER:-z,shstk)
+    endif()
+endif()
+if(SPOE_HAVE_STACK_CLASH_PROTECTION)
+    target_compile_options(spoe_common INTERFACE -fstack-clash-protection)
+endif()
+if(NOT SPOE_SANITIZE)
+    set(fortify "_FORTIFY_SOURCE=$<IF:$<BOOL:${SPOE_HAVE_FORTIFY_3}>,3,2>")
+    target_compile_options(spoe_common INTERFACE
+        $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE> $<$<NOT:$<CONFIG:Debug>>:-D${fortify}>)
+endif()
 if(SPOE_SANITIZE)
     target_compile_options(spoe_common INTERFACE
         -fsanitize=${SPOE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -83,7 +83,7 @@ def test_unit_starts_what_was_installed():
     """It has the prefix of the installation, not the default one."""
     unit = (PREFIX / "share/spoe-host/spoe-host.service").read_text()
     program = PREFIX.with_name("prefix") / "bin/spoe-host"
-    assert f"ExecStart={program}\n" in unit and f"ExecStartPre={program} -t\n" in unit
+    assert f"ExecStart={program}\n" in unit and f"ExecReload={program} -t\n" in unit
     assert "/usr/local" not in unit
 
 
