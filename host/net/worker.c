@@ -196,7 +196,8 @@ static void share_room(struct worker *worker)
 {
     const struct host_shared *shared = worker->core.shared;
 
-    if (!is_room(shared))
+    /* Where there is none we go on waiting; it may have gone again since we were told. */
+    if (TAILQ_EMPTY(&worker->paused) ? !is_room(shared) : !worker_has_room(worker))
         return;
     if (!worker->gave_room && !TAILQ_EMPTY(&worker->paused) && give_room(worker)) {
         const struct timeval wait = {0, ROOM_WAIT_MS * 1000L};
@@ -223,7 +224,7 @@ static void on_room_timer(evutil_socket_t fd, short what, void *arg)
 static void end_turn(struct worker *worker)
 {
     int given = ROOM_GIVEN;
-    bool room = worker->core.freed_places;
+    bool room = worker->core.freed_places || !TAILQ_EMPTY(&worker->paused);
 
     worker->core.freed_places = false;
     if (atomic_compare_exchange_strong(&worker->room, &given, ROOM_ENOUGH))

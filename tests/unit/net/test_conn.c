@@ -199,6 +199,38 @@ CONN_TEST(a_worker_does_not_keep_all_the_room)
     rig_stop();
 }
 
+/* 1.2: room that a worker was told of is gone when it looks. It goes on waiting. */
+CONN_TEST(room_that_is_gone_again_is_waited_for_again)
+{
+    struct peer *a, *b;
+    size_t n_a = 0, n_b = 0;
+
+    rig_start(2);
+    rig.plugin.pend = true;
+    a = peer_open(0);
+    b = peer_open(1);
+    peer_send_notifies(a, 1, 20);
+    rig_turn();
+    peer_send_notifies(b, 1, 20);
+    rig_turn();
+    for (unsigned i = 0; i < 2; i++) { /* the first one is given away, and taken with the second */
+        rig_complete(1);
+        cr_assert_geq(event_base_loop(rig.worker[0].base, EVLOOP_NONBLOCK), 0);
+    }
+    cr_assert_eq(rig.shared.n_pending, 2);
+    for (unsigned i = 0; i < 100 && n_a + n_b < 40; i++) {
+        rig_turn();
+        rig_complete(rig.plugin.n_pending);
+        rig_turn();
+        n_a += peer_acks(a, n_a + 1);
+        n_b += peer_acks(b, n_b + 1);
+    }
+    cr_assert_eq(n_a, 20);
+    cr_assert_eq(n_b, 20);
+    peer_free(a), peer_free(b);
+    rig_stop();
+}
+
 /* 1.2: a worker that hangs and was given room takes none from the others. */
 CONN_TEST(room_does_not_wait_for_a_worker_that_does_not_turn)
 {
