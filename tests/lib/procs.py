@@ -219,6 +219,9 @@ class Proc:
             pass
         self._popen.wait()
         self._reader.join(LIMIT)
+        # 2.4: also of a process that was killed before it could end with a status of its own
+        if "WARNING: ThreadSanitizer" in self.text():
+            raise AssertionError("a data race" + self.report())
 
     def __enter__(self):
         return self
@@ -245,7 +248,9 @@ def run(argv, env=None, limit=None, cwd=None, stdin=None):
             popen.kill()
             out, _ = popen.communicate()
             raise Timeout(f"{argv} does not end, wrote:\n{out.decode('utf-8', 'replace')}") from None
-        return popen.returncode, out.decode("utf-8", "replace")
+        out = out.decode("utf-8", "replace")
+        assert "WARNING: ThreadSanitizer" not in out, out
+        return popen.returncode, out
 
 
 def host_binary():
