@@ -253,7 +253,9 @@ static int finish_output(int status)
 static int open_standard_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) /* the lowest that is free */
+        int opened = fcntl(fd, F_GETFD) < 0 ? open("/dev/null", O_RDWR) : fd;
+
+        if (opened != fd) /* the lowest that is free, if it was opened */
             return -1;
     }
     return 0;

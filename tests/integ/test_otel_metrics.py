@@ -263,6 +263,8 @@ WITHOUT_PANEL = {
     "process_start_time_seconds": "spoe_host_start_time_seconds marks restarts",
     "process_virtual_memory_bytes": "memory in use is shown",
     "spoe_host_acks_total": "messages are shown",
+    "spoe_host_config_reloads_total": "whoever reloads looks at it",
+    "spoe_host_config_last_reload_success_timestamp_seconds": "likewise",
     "spoe_host_frames_total": "messages are shown",
     "spoe_host_notifies_total": "messages are shown",
     "spoe_host_unknown_frames_total": "HAProxy sends none",
