@@ -28,6 +28,7 @@ struct otel {
     struct store *store;
     struct span_queue *queue;
     struct exporter *exporter;
+    bool abandoned; /* threads of the export still use all of this */
     struct sink sink;
     struct evictor evictor;
     pthread_t evict_thread;
@@ -133,6 +134,8 @@ static void destroy(void *inst)
     if (otel == NULL)
         return;
     stop_evictor(otel);
+    if (otel->abandoned)
+        return; /* the process is about to leave */
     exclude_destroy(otel->handlers.exclude);
     store_destroy(otel->store);
     span_queue_destroy(otel->queue);
@@ -238,7 +241,7 @@ static spoe_status start(void *inst)
     if (start_evictor(otel) != 0) {
         struct exporter_stats stats;
 
-        exporter_stop(otel->exporter, otel->host->now_mono_ns(), &stats);
+        otel->abandoned = exporter_stop(otel->exporter, otel->host->now_mono_ns(), &stats) != 0;
         otel->exporter = NULL;
         return SPOE_E_INTERNAL;
     }
@@ -362,7 +365,7 @@ static void stop(void *inst, int64_t deadline_mono_ns)
     if (otel->conf.disabled)
         return;
     stop_evictor(otel);
-    exporter_stop(otel->exporter, deadline_mono_ns, &stats);
+    otel->abandoned = exporter_stop(otel->exporter, deadline_mono_ns, &stats) != 0;
     otel->exporter = NULL;
     log_totals(otel, &stats);
 }

@@ -294,12 +294,12 @@ static int64_t stop_limit(const struct exporter *ex, int64_t deadline_mono_ns)
     return ex->flush_missed ? min64(limit, ex->limit_ns) : limit;
 }
 
-void exporter_stop(struct exporter *ex, int64_t deadline_mono_ns, struct exporter_stats *ret_stats)
+int exporter_stop(struct exporter *ex, int64_t deadline_mono_ns, struct exporter_stats *ret_stats)
 {
     bool finished;
 
     if (ex == NULL)
-        return;
+        return 0;
     exporter_lock(ex);
     ex->limit_ns = stop_limit(ex, deadline_mono_ns);
     ex->stopping = true;
@@ -325,12 +325,13 @@ void exporter_stop(struct exporter *ex, int64_t deadline_mono_ns, struct exporte
         if (ex->log.host != NULL)
             spoe_logf(ex->log.host, ex->log.self, SPOE_LOG_ERR,
                       "the export's threads do not end, and what they hold is lost");
-        return;
+        return -1;
     }
     (void)pthread_join(ex->thread, NULL); /* it has left its loop */
     lanes_join(ex);
     ex->transport->stop(ex->transport, deadline_mono_ns);
     destroy(ex);
+    return 0;
 }
 
 /* ---- numbers -------------------------------------------------------------------------------- */

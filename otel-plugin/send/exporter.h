@@ -131,9 +131,11 @@ void exporter_begin_flush(struct exporter *exporter, int64_t deadline_mono_ns);
 
 /**
  * Stop and join the threads; what is left by the deadline is counted as `shutdown`. Takes NULL.
+ * @return 0; -1: threads do not end, which is logged: they go on using the exporter, which is not
+ *         freed, and the queue, which must not be
  * Threads: [main]
  */
-void exporter_stop(struct exporter *exporter, int64_t deadline_mono_ns,
+int exporter_stop(struct exporter *exporter, int64_t deadline_mono_ns,
                    struct exporter_stats *ret_stats);
 
 /** Where spans go, for people. @return [pin until exporter_stop()] */

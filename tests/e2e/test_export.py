@@ -158,4 +158,4 @@ def test_bad_tls_options_stop_the_start(collector, certs, name, value, text):
            "SPOE_PLUGIN_DIR": os.environ["SPOE_TEST_PLUGIN_DIR"], "SPOE_ADDR": "127.0.0.1:0"}
     env[name] = value if name == "OTLP_TLS" else certs.path(value)
     status, out = run([host_binary()], env=clean_env(env))
-    assert status == 1 and text in out, out
+    assert status == 78 and text in out, out

@@ -84,6 +84,7 @@ struct fake {
     const struct transport_result *script;
     size_t n_script;
     bool gated; /* send() waits until the gate opens */
+    bool deaf;  /* and is not cancelled */
     bool open;
     uint64_t block_from; /* from this span on, if not 0, send() waits for cancel() */
     pthread_mutex_t lock;
@@ -131,7 +132,7 @@ static void fake_send(struct transport *transport, unsigned lane, const uint8_t 
     if (++fake.at_once > fake.at_once_max)
         fake.at_once_max = fake.at_once;
     pthread_cond_broadcast(&fake.changed);
-    while (fake.gated && !fake.open && !fake.cancelled)
+    while (fake.gated && !fake.open && (!fake.cancelled || fake.deaf))
         pthread_cond_wait(&fake.changed, &fake.lock);
     while (fake.block_from != 0 && fake.sent[fake.n_sent - 1].first >= fake.block_from &&
            !fake.cancelled)
@@ -747,6 +748,26 @@ Test(exporter, stop_cancels_all_lanes)
     await_at_once(EXPORTER_CONCURRENCY_MAX);
     cr_assert_eq(stop(exporter, queue, 2 * S).shutdown, 200);
     expect_logged("spans lost: 200 shutdown");
+}
+
+/* The queue stays, too: plugin.c frees nothing then. */
+Test(exporter, stop_does_not_wait_for_ever_for_a_call_that_cannot_be_cancelled)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(10000, 10, BATCH_BYTES_MAX);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    fake.gated = true;
+    fake.deaf = true;
+    c.batch_max = 10;
+    exporter = start(&c, queue, NULL, ok, 1);
+    push(make_list(25));
+    await_sends(1);
+    cr_assert_eq(exporter_stop(exporter, real_now() + 50 * MS, &stats), -1);
+    cr_assert_not(fake.stopped);
+    expect_logged("the export's threads do not end");
+    open_gate(); /* they end on their own, and find all in its place */
 }
 
 /* ---- flush and stop ----------------------------------------------------------------------- */
