@@ -29,6 +29,8 @@ static const struct word {
     {"plugin-info", 0, true, CLI_PLUGIN_INFO, " FILE", "describe a plugin and exit"},
     {"print-spoe-config", 0, false, CLI_PRINT_SPOE_CONFIG, "",
      "write HAProxy's SPOE section for the plugins and exit"},
+    {"send-test-span", 0, false, CLI_SEND_TEST_SPAN, "",
+     "let the plugins send once what they send to others, report and exit"},
     {"version", 'v', false, CLI_VERSION, "", "version, commit and build time"},
     {"help", 'h', false, CLI_HELP, "", "this text"},
 };

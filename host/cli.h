@@ -17,6 +17,7 @@ enum cli_action {
     CLI_PLUGIN_INFO,       /* --plugin-info FILE */
     CLI_PRINT_CONFIG,      /* -T */
     CLI_PRINT_SPOE_CONFIG, /* --print-spoe-config */
+    CLI_SEND_TEST_SPAN,    /* --send-test-span */
 };
 
 struct cli {

@@ -31,6 +31,8 @@
 /* What an installation and the build tree have in common: bin/ beside lib/. */
 #define PLUGIN_DIR_FROM_BIN "../lib/spoe-host/plugins"
 
+/* For --send-test-span: longer than one export takes unless it is told otherwise. */
+#define TRY_OUT_NS (30 * NS_PER_S)
 #define START_TIMEOUT_NS (15 * NS_PER_S) /* before shutdown-timeout is known: its default */
 #define LAST_LINES_NS NS_PER_S           /* for a slow reader of the log, after an orderly end */
 
@@ -231,6 +233,8 @@ static int act(struct program *p)
     case CLI_PRINT_CONFIG:
         print_config(p);
         return 0;
+    case CLI_SEND_TEST_SPAN:
+        return plugin_set_try_out(&p->plugins, clock_mono_ns() + TRY_OUT_NS) ? 0 : 1;
     case CLI_PRINT_SPOE_CONFIG:
         describe_spoe_config(stdout, &p->plugins, &p->host_conf);
         return 0;

@@ -19,6 +19,7 @@
 #include "input/messages.h"
 #include "input/evict.h"
 #include "metrics.h"
+#include "test_span.h"
 
 struct otel {
     const struct spoe_host *host;
@@ -186,6 +187,13 @@ static spoe_status check(void *inst)
                   "the collector's name does not resolve: %s: %s; spans are lost until it does",
                   exporter->endpoint, error);
     return SPOE_OK;
+}
+
+static spoe_status try_out(void *inst, int64_t deadline_mono_ns)
+{
+    const struct otel *otel = inst;
+
+    return test_span_send(&otel->conf, otel->host, otel->self, deadline_mono_ns);
 }
 
 static spoe_status start(void *inst)
@@ -390,6 +398,7 @@ static const struct spoe_plugin plugin = {
     .stop = stop,
     .destroy = destroy,
     .check = check,
+    .try_out = try_out,
 };
 
 const struct spoe_plugin *spoe_plugin_entry_v1(void)

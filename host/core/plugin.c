@@ -333,6 +333,27 @@ bool plugin_set_check(struct plugin_set *set)
     return good;
 }
 
+bool plugin_set_try_out(struct plugin_set *set, int64_t deadline_mono_ns)
+{
+    bool any = false, good = true;
+
+    for (size_t i = 0; i < set->n; i++) {
+        struct spoe_instance *plugin = set->plugin[i];
+        spoe_status status;
+
+        if (plugin->state != PLUGIN_CONFIGURED || !SPOE_HAS(plugin->desc, try_out))
+            continue;
+        any = true;
+        thread_enter(&plugin->callee, "try_out()");
+        status = plugin->desc->try_out(plugin->inst, deadline_mono_ns);
+        thread_leave();
+        good = good && status == SPOE_OK; /* if not, the plugin has said why */
+    }
+    if (!any)
+        log_line(SPOE_LOG_ERR, "host", "no plugin that is loaded sends anything");
+    return any && good;
+}
+
 int plugin_set_start(struct plugin_set *set, struct error *reterr)
 {
     for (size_t i = 0; i < set->n; i++) {

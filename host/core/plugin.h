@@ -97,6 +97,9 @@ int plugin_reconfigure(struct spoe_instance *plugin, struct conf *conf,
 /** check() of every plugin that has it. @return false: one found that it could not start */
 bool plugin_set_check(struct plugin_set *set);
 
+/** try_out() of every plugin that has it. @return false: it did not go well, or none has it */
+bool plugin_set_try_out(struct plugin_set *set, int64_t deadline_mono_ns);
+
 /** start() of every plugin. @return 0; -1 with *reterr set */
 int plugin_set_start(struct plugin_set *set, struct error *reterr);
 

@@ -127,19 +127,18 @@ done:
 }
 
 /* Where the spans go, for the log: of a URL without what may be secret. */
-static void set_target(struct exporter *ex)
+static void set_target(const struct exporter_conf *conf, char ret[EXPORTER_TARGET_MAX])
 {
-    const struct exporter_conf *conf = &ex->conf;
     const char *host = conf->url != NULL ? strstr(conf->url, "://") : NULL;
     size_t end, at;
 
     if (conf->kind != EXPORTER_OTLP) {
-        (void)snprintf(ex->target, sizeof ex->target, "%s",
+        (void)snprintf(ret, EXPORTER_TARGET_MAX, "%s",
                        conf->kind == EXPORTER_CONSOLE ? "the standard output" : "nowhere");
         return;
     }
     if (conf->protocol != OTLP_HTTP || host == NULL) {
-        (void)snprintf(ex->target, sizeof ex->target, "%s", conf->endpoint);
+        (void)snprintf(ret, EXPORTER_TARGET_MAX, "%s", conf->endpoint);
         return;
     }
     host += 3;
@@ -149,7 +148,7 @@ static void set_target(struct exporter *ex)
         host += at + 1;
         end -= at + 1;
     }
-    (void)snprintf(ex->target, sizeof ex->target, "%.*s", (int)end, host);
+    (void)snprintf(ret, EXPORTER_TARGET_MAX, "%.*s", (int)end, host);
 }
 
 int exporter_start_with(const struct exporter_conf *conf, struct span_queue *queue,
@@ -182,7 +181,7 @@ int exporter_start_with(const struct exporter_conf *conf, struct span_queue *que
                                                .max_ns = conf->retry_max_ns,
                                                .give_up_ns = conf->retry_give_up_ns};
     assert(conf->retry_initial_ns > 0 && conf->retry_initial_ns <= conf->retry_max_ns);
-    set_target(ex);
+    set_target(&ex->conf, ex->target);
     if (init_locks(ex) != 0)
         goto free_exporter;
     ex->first_ns = exporter_now(ex);
@@ -231,6 +230,25 @@ int exporter_start(const struct exporter_conf *conf, struct span_queue *queue,
     if (transport == NULL)
         return -1;
     return exporter_start_with(&used, queue, log_host, log_self, transport, NULL, ret);
+}
+
+int exporter_send_one(const struct exporter_conf *conf, const uint8_t *bytes, size_t size,
+                      int64_t deadline_mono_ns, const struct spoe_host *log_host,
+                      struct spoe_instance *log_self, char ret_target[EXPORTER_TARGET_MAX],
+                      struct transport_result *ret_result)
+{
+    struct transport *transport = start_transport(conf, log_host, log_self);
+    int64_t deadline = deadline_mono_ns;
+
+    if (transport == NULL)
+        return -1;
+    if (conf->timeout_ns > 0 && conf->timeout_ns < deadline_mono_ns - exporter_clock())
+        deadline = exporter_clock() + conf->timeout_ns;
+    set_target(conf, ret_target);
+    *ret_result = (struct transport_result){.outcome = TRANSPORT_RETRYABLE};
+    transport->send(transport, 0, bytes, size, deadline, ret_result);
+    transport->stop(transport, deadline_mono_ns);
+    return 0;
 }
 
 /* ---- flush and stop ------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@
 #include "otlp/queue.h"
 
 struct counters;
+struct transport_result;
 
 enum otlp_tls { OTLP_TLS_DISABLED = 0, OTLP_TLS_ENABLED = 1, OTLP_TLS_SKIP_VERIFY = 2 };
 
@@ -41,6 +42,7 @@ typedef void exporter_attempt_fn(void *arg, int outcome, int64_t ns);
 typedef void exporter_end_fn(void *arg);
 
 #define EXPORTER_CONCURRENCY_MAX 8u
+#define EXPORTER_TARGET_MAX 200u /* its text, NUL included */
 
 /*
  * What the export needs to know; strings are owned by the plugin's configuration and outlive it.
@@ -136,7 +138,7 @@ void exporter_begin_flush(struct exporter *exporter, int64_t deadline_mono_ns);
  * Threads: [main]
  */
 int exporter_stop(struct exporter *exporter, int64_t deadline_mono_ns,
-                   struct exporter_stats *ret_stats);
+                  struct exporter_stats *ret_stats);
 
 /** Where spans go, for people. @return [pin until exporter_stop()] */
 const char *exporter_target(const struct exporter *exporter);
@@ -145,6 +147,19 @@ const char *exporter_target(const struct exporter *exporter);
 void exporter_get_stats(struct exporter *exporter, struct exporter_stats *ret);
 /** What was lost so far, by its reason. Threads: [any] */
 void exporter_get_losses(struct exporter *exporter, struct export_losses *ret);
+
+/**
+ * Send one request and wait for its answer, without an exporter: for whoever wants to see whether
+ * the collector takes it.
+ * @param bytes       [borrow] an ExportTraceServiceRequest
+ * @param ret_target  where it was sent to, for people
+ * @param ret_result  set if 0 is returned
+ * @return 0: it was tried; -1: it could not be, which is logged
+ */
+int exporter_send_one(const struct exporter_conf *conf, const uint8_t *bytes, size_t size,
+                      int64_t deadline_mono_ns, const struct spoe_host *log_host,
+                      struct spoe_instance *log_self, char ret_target[EXPORTER_TARGET_MAX],
+                      struct transport_result *ret_result);
 
 /**
  * Read the PEM files and match certificate and key (OpenSSL), so that a bad one is named when the

@@ -47,7 +47,7 @@ struct exporter {
     struct exporter_hooks hooks;
     struct span_queue *queue;
     struct transport *transport;
-    char target[200]; /* for people */
+    char target[EXPORTER_TARGET_MAX]; /* for people */
     struct export_log log;
     struct batch_encoder *encoder;
     pthread_t thread; /* the sender's */

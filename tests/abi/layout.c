@@ -151,11 +151,12 @@ AT(spoe_plugin, get_extension, 128, 72);
 #if SPOE_ABI_MINOR == 0 /* the headers of tests/abi/v1.0/ */
 SIZE(spoe_plugin, 136, 76);
 #else
-SIZE(spoe_plugin, 168, 92);
+SIZE(spoe_plugin, 176, 96);
 AT(spoe_plugin, open_count, 136, 76);
 AT(spoe_plugin, quiesce, 144, 80);
 AT(spoe_plugin, reconfigure, 152, 84);
 AT(spoe_plugin, check, 160, 88);
+AT(spoe_plugin, try_out, 168, 92);
 NUMBER(SPOE_OPTION_RELOADABLE, 4);
 #endif
 

@@ -12,7 +12,7 @@ from lib import admin
 from lib.certs import Certs
 from lib.collector import Collector
 from lib.http_collector import HttpCollector
-from lib.procs import SpoeHost, wait_until
+from lib.procs import SpoeHost, clean_env, host_binary, run, wait_until
 from lib.proxy import Proxy
 from lib.spop import Client
 
@@ -274,6 +274,47 @@ def test_an_endpoint_that_cannot_be_used_is_not_replaced_in_silence():
         host.wait_line("level=warning .*the endpoint that was set cannot be used, so spans go to the "
                        "default, localhost:4317")
         assert host.terminate() == 0
+
+
+# -- a span to try it
+
+
+def send_test_span(protocol, collector, **env):
+    scheme = "https" if collector.tls else "http"
+    return run([host_binary(), "--send-test-span"], env=clean_env({
+        "SPOE_PLUGIN_DIR": PLUGINS, "SPOE_PLUGINS": "otel.so", "OTEL_SERVICE_NAME": "edge",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"{scheme}://{collector.endpoint}", **env}))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_send_test_span(protocol):
+    """5.4"""
+    with make_collector(protocol) as collector:
+        status, out = send_test_span(protocol, collector)
+        assert status == 0, out
+        (span,) = collector.spans
+        assert span.name == "spoe-host test span" and span.resource["service.name"] == "edge"
+        assert f"has taken a test span, trace {span.trace_id}" in out
+        if protocol == "grpc":
+            collector.refuse(grpc.StatusCode.UNAUTHENTICATED, details="who?")
+        else:
+            collector.answer(401, {"Content-Type": "text/plain"}, b"who?")
+        status, out = send_test_span(protocol, collector)
+        assert status == 1 and collector.calls == 2
+        assert re.search("has not taken a test span: .*: who\\?; are the headers those", out), out
+    status, out = send_test_span(protocol, collector)
+    assert status == 1 and "has not taken a test span: " in out
+
+
+def test_send_test_span_where_nothing_is_sent():
+    with Collector() as collector:
+        status, out = send_test_span("grpc", collector, OTEL_TRACES_EXPORTER="none")
+        assert status == 1 and "no spans are exported: traces-exporter is none" in out
+        status, out = send_test_span("grpc", collector, SPOE_PLUGINS="slots.so",
+                                     SPOE_PLUGIN_DIR=os.environ["SPOE_TEST_PLUGINS"])
+        assert status == 1 and "no plugin that is loaded sends anything" in out
+        assert collector.calls == 0
 
 
 # -- proxies

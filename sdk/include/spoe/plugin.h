@@ -28,7 +28,7 @@
  * mistakes, not against malice.
  *
  * Versions: 1.0 first stable version. 1.1 open_count(), quiesce(), reconfigure(),
- * check(), config_effective(), SPOE_OPTION_RELOADABLE.
+ * check(), try_out(), config_effective(), SPOE_OPTION_RELOADABLE.
  */
 #ifndef SPOE_PLUGIN_H
 #define SPOE_PLUGIN_H
@@ -519,6 +519,17 @@ struct spoe_plugin {
      * Threads: [main]. Since: 1.1.
      */
     spoe_status (*check)(void *inst);
+
+    /**
+     * `spoe-host --send-test-span` only, between configure() and destroy(), without start(): do
+     * once, for real, what the plugin sends to others, and log how it went, also if it went well.
+     * Leave nothing behind.
+     *
+     * @param deadline_mono_ns  be back by then
+     * @return SPOE_OK: it went well; any other negative: it did not, and why is logged
+     * Threads: [main]. Since: 1.1.
+     */
+    spoe_status (*try_out)(void *inst, int64_t deadline_mono_ns);
 };
 
 /*
