@@ -26,7 +26,7 @@ static bool fits_in_file(const char *value, size_t others)
     for (size_t i = 0; i < n; i++) {
         if ((unsigned char)value[i] < ' ' && value[i] != '\t')
             return false;
-        if (value[i] == ';' && i > 0 && is_blank(value[i - 1]))
+        if (value[i] == ';' && (i == 0 || is_blank(value[i - 1]))) /* one is in front of it */
             return false;
     }
     return n + others <= INI_LINE_MAX;

@@ -390,6 +390,20 @@ Test(conf, a_table_that_makes_no_sense_names_the_plugin)
     conf_section_destroy(section);
 }
 
+/* 9.1: the first option's key is looked at as well. */
+Test(conf, no_option_has_the_key_of_the_first)
+{
+    static const struct spoe_option first = {
+        .size = sizeof first, .type = SPOE_OPT_INT, .key = "first"};
+    static const struct spoe_option other = {
+        .size = sizeof other, .type = SPOE_OPT_INT, .key = "other"};
+    static const struct spoe_option *const table[] = {&first, &other, &first, NULL};
+    struct conf_section *section = conf_resolve(conf, "p", table);
+
+    EXPECT_ERRORS("option first of plugin p: another option has its key");
+    conf_section_destroy(section);
+}
+
 Test(conf, a_table_has_a_greatest_length)
 {
     static struct spoe_option many[CONF_OPTIONS_MAX + 1];

@@ -226,6 +226,12 @@ Test(option_parse, cuts_long_values_and_long_lists_of_choices, .timeout = 10)
     option.type = SPOE_OPT_INT;
     cr_assert_eq(option_parse(&option, text, &v, err), -1);
     cr_assert_str_eq(err, "\"" SHOWN_64 "...\" is not valid, expected a whole number");
+    text[65] = '\0';
+    cr_assert_eq(option_parse(&option, text, &v, err), -1);
+    cr_assert_str_eq(err, "\"" SHOWN_64 "...\" is not valid, expected a whole number");
+    text[64] = '\0'; /* is shown whole (9.1) */
+    cr_assert_eq(option_parse(&option, text, &v, err), -1);
+    cr_assert_str_eq(err, "\"" SHOWN_64 "\" is not valid, expected a whole number");
     for (size_t i = 0; i < N(many) - 1; i++)
         many[i] = "a-rather-long-choice";
     option.type = SPOE_OPT_ENUM;
