@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/admin/http.h - the admin endpoint: a few read-only pages over HTTP, on libevent's server.
+ * host/admin/http.h - the admin endpoint: a few read-only pages over HTTP.
  *
  * It has a thread and an event loop of its own, so that it answers while the host starts and
- * drains, and no worker ever waits for it. GET and HEAD only. At most ADMIN_CONNS_MAX connections:
- * beyond them the oldest is closed.
+ * drains, and no worker ever waits for it. GET and HEAD only. At most ADMIN_CONNS_MAX connections
+ * (http_conn.h).
  */
 #ifndef HOST_ADMIN_HTTP_H
 #define HOST_ADMIN_HTTP_H
@@ -13,11 +13,6 @@
 #include <stdio.h>
 
 #include "conf/host_conf.h"
-
-#define ADMIN_CONNS_MAX 16u
-#define ADMIN_HEADERS_MAX 8192 /* bytes of a request's head */
-#define ADMIN_BODY_MAX 1024    /* a body has no use, but may come */
-#define ADMIN_TIMEOUT_S 60     /* of a connection on which nothing happens */
 
 /**
  * Write a page. On the admin thread.

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/admin/http_conn.h - one connection to the admin endpoint: a request, its answer, the next.
+ *
+ *   READING --a whole head--> WRITING --all written--> READING
+ *     a request that cannot be understood, or "Connection: close": WRITING --> ENDING
+ *     end of stream, reset, ADMIN_TIMEOUT_S without news: --> freed
+ *
+ * Nothing is read while an answer is being written. A connection holds HTTP_HEAD_MAX bytes of input
+ * and one page, and nothing once it has ended. ENDING has shut our side down and reads to the end,
+ * so that a reset does not overtake the answer. Threads: the admin thread's.
+ */
+#ifndef HOST_ADMIN_HTTP_CONN_H
+#define HOST_ADMIN_HTTP_CONN_H
+
+#include <sys/queue.h>
+
+#include <event2/event.h>
+
+#include "admin/http_request.h"
+
+#define ADMIN_CONNS_MAX 16u /* beyond them the one without news for longest is closed */
+#define ADMIN_TIMEOUT_S 60  /* of a connection on which nothing happens */
+#define ADMIN_LINGER_S 1    /* for the peer to close, in ENDING */
+
+struct http_conn;
+TAILQ_HEAD(http_conn_list, http_conn);
+
+/* An answer. */
+struct http_answer {
+    int status;
+    const char *content_type; /* [const] */
+    const char *allow;        /* [const] NULL: no such header */
+    char *text;               /* [own] NULL: none */
+    size_t n;
+};
+
+/** Answer a request. */
+typedef void http_answer_fn(void *arg, const struct http_request *request, struct http_answer *ret);
+
+/* The connections, by their last news. */
+struct http_conns {
+    struct event_base *base;
+    struct http_conn_list list;
+    size_t n;
+    http_answer_fn *answer;
+    void *arg; /* its */
+};
+
+/** Take an accepted, non-blocking socket; closes it on failure. */
+void http_conn_create(struct http_conns *conns, int fd);
+/** Close and free all. */
+void http_conns_close(struct http_conns *conns);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/admin/http_request.h - the head of an HTTP request, read from bytes (RFC 9112). What could
+ * be understood in two ways is refused. No I/O, no state; threads: [any].
+ */
+#ifndef HOST_ADMIN_HTTP_REQUEST_H
+#define HOST_ADMIN_HTTP_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <spoe/plugin.h>
+
+#define HTTP_HEAD_MAX 8192u /* bytes of a request's head */
+#define HTTP_BODY_MAX 1024u /* a body has no use, but may come */
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_OTHER };
+
+struct http_request {
+    enum http_method method;
+    struct spoe_span path; /* without the query; into the bytes */
+    bool keep_alive;
+    size_t body_len;
+};
+
+/**
+ * Look for a whole head.
+ * @return > 0: its bytes, with *ret set, a body follows; 0: more is needed; < 0: the negated status
+ *         that answers it, and nothing after it can be understood
+ */
+int http_request_parse(const char *bytes, size_t n, struct http_request *ret);
+
+#endif

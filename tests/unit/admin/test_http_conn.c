@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 2.14: connections of the admin endpoint over socketpairs; the test turns the event loop. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "admin/http_conn.h"
+
+#define PAGE_SIZE 100000u
+#define REQUEST "GET /page HTTP/1.1\r\nHost: h\r\n\r\n"
+
+static unsigned n_answers;
+static size_t page_size = PAGE_SIZE;
+
+static void answer(void *arg, const struct http_request *request, struct http_answer *ret)
+{
+    (void)arg;
+    n_answers++;
+    cr_assert_eq(request->path.n, strlen("/page"));
+    ret->status = 200;
+    ret->text = malloc(page_size + 1);
+    ret->n = page_size;
+    cr_assert_not_null(ret->text);
+    memset(ret->text, 'x', page_size);
+}
+
+static struct http_conns conns;
+
+static void start(void)
+{
+    conns = (struct http_conns){.base = event_base_new(), .answer = answer};
+    TAILQ_INIT(&conns.list);
+    cr_assert_not_null(conns.base);
+}
+
+static void finish(void)
+{
+    http_conns_close(&conns);
+    cr_assert_eq(conns.n, 0);
+    event_base_free(conns.base);
+}
+
+static int connect_peer(void)
+{
+    int ends[2];
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    http_conn_create(&conns, ends[0]);
+    return ends[1];
+}
+
+static void turn(void)
+{
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert_geq(event_base_loop(conns.base, EVLOOP_NONBLOCK), 0);
+}
+
+/* All that comes; *ret_end is set where the stream ends. */
+static size_t read_all(int fd, char *to, size_t size, bool *ret_end)
+{
+    size_t n = 0;
+    unsigned idle = 0;
+
+    *ret_end = false;
+    while (idle < 3) {
+        ssize_t got = recv(fd, to + n % size, size - n % size, 0);
+
+        if (got == 0 || (got < 0 && errno != EAGAIN)) {
+            *ret_end = true;
+            break;
+        }
+        idle = got < 0 ? idle + 1 : 0;
+        n += got > 0 ? (size_t)got : 0;
+        turn();
+    }
+    return n;
+}
+
+static char got[4 * PAGE_SIZE];
+
+Test(http_conn, answers_one_request_after_another, .timeout = 30)
+{
+    int fd;
+    bool end;
+
+    start();
+    page_size = 10;
+    fd = connect_peer();
+    cr_assert_eq(send(fd, REQUEST REQUEST, 2 * strlen(REQUEST), 0), 2 * (ssize_t)strlen(REQUEST));
+    turn();
+    (void)read_all(fd, got, sizeof got, &end);
+    cr_assert_not(end);
+    cr_assert_eq(n_answers, 2);
+    for (size_t i = 0; i < strlen(REQUEST); i++) { /* byte by byte */
+        cr_assert_eq(send(fd, &REQUEST[i], 1, 0), 1);
+        turn();
+    }
+    cr_assert_eq(n_answers, 3);
+    (void)close(fd);
+    turn();
+    cr_assert_eq(conns.n, 0, "freed at its end");
+    finish();
+}
+
+/* A2: requests without end, and nothing is read. */
+Test(http_conn, reads_nothing_while_an_answer_is_unwritten, .timeout = 30)
+{
+    int fd;
+    ssize_t sent = 0;
+    unsigned idle = 0;
+    bool end;
+
+    start();
+    page_size = PAGE_SIZE * 10;
+    fd = connect_peer();
+    while (idle < 3) {
+        ssize_t n = send(fd, REQUEST, strlen(REQUEST), MSG_NOSIGNAL);
+
+        cr_assert(n > 0 || errno == EAGAIN);
+        idle = n < 0 ? idle + 1 : 0;
+        sent += n > 0 ? n : 0;
+        turn();
+    }
+    cr_assert_eq(n_answers, 1);
+    cr_assert_lt(sent, 1 << 20);
+    (void)read_all(fd, got, sizeof got, &end);
+    cr_assert_eq(n_answers, (unsigned)(sent / (ssize_t)strlen(REQUEST)));
+    (void)close(fd);
+    finish();
+}
+
+Test(http_conn, what_is_no_request_ends_the_connection, .timeout = 30)
+{
+    int fd;
+    bool end;
+    size_t n;
+
+    start();
+    fd = connect_peer();
+    cr_assert_gt(send(fd, "nonsense\r\n" REQUEST, strlen("nonsense\r\n" REQUEST), 0), 0);
+    turn();
+    n = read_all(fd, got, sizeof got, &end);
+    cr_assert(end);
+    cr_assert_gt(n, 12);
+    cr_assert_eq(memcmp(got, "HTTP/1.1 400", 12), 0);
+    cr_assert_eq(n_answers, 0);
+    cr_assert_gt(send(fd, REQUEST, strlen(REQUEST), MSG_NOSIGNAL), 0); /* thrown away */
+    turn();
+    cr_assert_eq(n_answers, 0);
+    (void)close(fd);
+    turn();
+    cr_assert_eq(conns.n, 0);
+    finish();
+}
+
+Test(http_conn, a_body_is_passed_over, .timeout = 30)
+{
+    static const char body[] = "GET /page HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n";
+    static char bytes[1000];
+    int fd;
+    bool end;
+
+    start();
+    page_size = 10;
+    fd = connect_peer();
+    memset(bytes, 'G', sizeof bytes);
+    cr_assert_gt(send(fd, body, strlen(body), 0), 0);
+    turn();
+    for (unsigned i = 0; i < 10; i++) {
+        cr_assert_eq(send(fd, bytes + 100 * i, 100, 0), 100);
+        turn();
+    }
+    cr_assert_gt(send(fd, REQUEST, strlen(REQUEST), 0), 0);
+    turn();
+    (void)read_all(fd, got, sizeof got, &end);
+    cr_assert_not(end);
+    cr_assert_eq(n_answers, 2);
+    (void)close(fd);
+    finish();
+}
+
+/* The one without news for longest goes, not one that is in use. */
+Test(http_conn, has_so_many_places, .timeout = 30)
+{
+    int fds[ADMIN_CONNS_MAX + 5];
+    char byte;
+
+    start();
+    for (size_t i = 0; i < ADMIN_CONNS_MAX; i++)
+        fds[i] = connect_peer();
+    cr_assert_eq(send(fds[0], "G", 1, 0), 1);
+    turn();
+    for (size_t i = 0; i < 5; i++) {
+        fds[ADMIN_CONNS_MAX + i] = connect_peer();
+        cr_assert_eq(conns.n, ADMIN_CONNS_MAX);
+        cr_assert_eq(recv(fds[i + 1], &byte, 1, 0), 0);
+    }
+    cr_assert_eq(recv(fds[0], &byte, 1, 0), -1);
+    finish();
+    for (size_t i = 0; i < ADMIN_CONNS_MAX + 5; i++)
+        (void)close(fds[i]);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 2.14: heads of requests, by status; each is also tried at every length. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/http_request.h"
+
+struct good {
+    const char *head;
+    enum http_method method;
+    const char *path;
+    bool keep_alive;
+    size_t body_len;
+};
+
+Test(http_request, takes, .timeout = 30)
+{
+    static const struct good cases[] = {
+        {"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_GET, "/metrics", true, 0},
+        {"GET /metrics HTTP/1.1\nHost: a\n\n", HTTP_GET, "/metrics", true, 0},
+        {"\r\n\r\nHEAD / HTTP/1.1\r\nhOST:\r\n\r\n", HTTP_HEAD, "/", true, 0},
+        {"GET /a?b=/c#d HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_GET, "/a", true, 0},
+        {"GET http://h:1/a?b HTTP/1.1\r\nHost: h:1\r\n\r\n", HTTP_GET, "/a", true, 0},
+        {"GET http://h HTTP/1.1\r\nHost: h\r\n\r\n", HTTP_GET, "/", true, 0},
+        {"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", HTTP_OTHER, "*", true, 0},
+        {"get / HTTP/1.1\r\nHost: h\r\n\r\n", HTTP_OTHER, "/", true, 0},
+        {"GETS / HTTP/1.1\r\nHost: h\r\n\r\n", HTTP_OTHER, "/", true, 0},
+        {"GET / HTTP/1.0\r\n\r\n", HTTP_GET, "/", false, 0},
+        {"GET / HTTP/1.0\r\nConnection: x, Keep-Alive\r\n\r\n", HTTP_GET, "/", true, 0},
+        {"GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", HTTP_GET, "/", false, 0},
+        {"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", HTTP_GET, "/", false, 0},
+        {"GET / HTTP/1.1\r\nHost: h\r\nConnection: closed\r\n\r\n", HTTP_GET, "/", true, 0},
+        {"GET / HTTP/1.2\r\nHost: h\r\n\r\n", HTTP_GET, "/", true, 0},
+        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1024\r\n\r\n", HTTP_OTHER, "/", true, 1024},
+        {"GET / HTTP/1.1\r\nHost: h\r\ncontent-length:\t007 \r\n\r\n", HTTP_GET, "/", true, 7},
+        {"GET / HTTP/1.1\r\nHost: h\r\nX: \t\r\nY: a:b\x80\xff\r\n\r\n", HTTP_GET, "/", true, 0},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct good *c = &cases[i];
+        const size_t n = strlen(c->head);
+        struct http_request got;
+
+        for (size_t len = 0; len < n; len++) {
+            char *exactly = malloc(len + 1); /* ASan sees a byte too many */
+
+            memcpy(exactly + 1, c->head, len);
+            cr_assert_eq(http_request_parse(exactly + 1, len, &got), 0, "case %zu at %zu", i, len);
+            free(exactly);
+        }
+        cr_assert_eq(http_request_parse(c->head, n, &got), (int)n, "case %zu", i);
+        cr_assert_eq(got.method, c->method, "case %zu", i);
+        cr_assert_eq(got.path.n, strlen(c->path), "case %zu", i);
+        cr_assert_eq(memcmp(got.path.p, c->path, got.path.n), 0, "case %zu", i);
+        cr_assert_eq(got.keep_alive, c->keep_alive, "case %zu", i);
+        cr_assert_eq(got.body_len, c->body_len, "case %zu", i);
+    }
+}
+
+Test(http_request, refuses, .timeout = 30)
+{
+    static const struct {
+        int status;
+        const char *head;
+    } cases[] = {
+        {400, "GET / HTTP/1.1\r\n\r\n"}, /* 2.14: no Host */
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"},
+        {400, "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 3\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n"},
+        {413, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1025\r\n\r\n"},
+        {413, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551617\r\n\r\n"},
+        {501, "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"},
+        {505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n"},
+        {505, "GET / HTTP/0.9\r\nHost: a\r\n\r\n"},
+        {400, "GET / HTTP/1.1 \r\nHost: a\r\n\r\n"},
+        {400, "GET / HTTP/1.10\r\nHost: a\r\n\r\n"},
+        {400, "GET / http/1.1\r\nHost: a\r\n\r\n"},
+        {400, "GET  / HTTP/1.1\r\nHost: a\r\n\r\n"},
+        {400, "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"},
+        {400, "GET /a\tb HTTP/1.1\r\nHost: a\r\n\r\n"},
+        {400, "GET ?a HTTP/1.1\r\nHost: a\r\n\r\n"},
+        {400, "GET /\x80 HTTP/1.1\r\nHost: a\r\n\r\n"},
+        {400, "GET /\r\nHost: a\r\n\r\n"},
+        {400, " GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
+        {400, "G(T / HTTP/1.1\r\nHost: a\r\n\r\n"},
+        {400, "nonsense\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost : a\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nnothing\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n"},
+    };
+    struct http_request got;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        cr_assert_eq(http_request_parse(cases[i].head, strlen(cases[i].head), &got),
+                     -cases[i].status, "case %zu", i);
+}
+
+/* The exact limit and one more, in one field and in many. */
+Test(http_request, has_a_limit, .timeout = 30)
+{
+    static char head[HTTP_HEAD_MAX + 2];
+    static const char begin[] = "GET / HTTP/1.1\r\nHost: h\r\nX: ";
+    struct http_request got;
+
+    for (size_t over = 0; over <= 1; over++) {
+        const size_t n = HTTP_HEAD_MAX + over;
+
+        memset(head, 'x', n);
+        memcpy(head, begin, sizeof begin - 1);
+        memcpy(head + n - 4, "\r\n\r\n", 4);
+        cr_assert_eq(http_request_parse(head, n, &got), over ? -431 : (int)n);
+    }
+    memset(head, 'x', sizeof head);
+    cr_assert_eq(http_request_parse(head, HTTP_HEAD_MAX - 1, &got), 0);
+    cr_assert_eq(http_request_parse(head, HTTP_HEAD_MAX, &got), -431);
+}
