@@ -70,14 +70,21 @@ done
 rm -rf "$dir"
 mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$dir/root"
 : >"$dir/status"
-echo "deb [signed-by=$keyring] $uri $suite main" >"$dir/sources.list"
+# Experimental is no whole suite: HAProxy alone is taken from it, what it needs from sid.
+base=$suite
+[ "$suite" != experimental ] || base=sid
+for s in $(printf '%s\n' "$base" "$suite" | sort -u); do
+    echo "deb [signed-by=$keyring] $uri $s main"
+done >"$dir/sources.list"
+printf 'Package: haproxy\nPin: release a=%s\nPin-Priority: 990\n' "$suite" >"$dir/preferences"
 
 # A mirror that lags is good enough for a test: signatures are checked, their dates are not.
 own_apt()
 {
     apt-get -qq -o Dir::State="$dir" -o Dir::State::status="$dir/status" \
         -o Dir::Cache="$dir/cache" -o Dir::Etc::SourceList="$dir/sources.list" \
-        -o Dir::Etc::SourceParts=/dev/null -o Dir::Etc::PreferencesParts=/dev/null \
+        -o Dir::Etc::SourceParts=/dev/null -o Dir::Etc::Preferences="$dir/preferences" \
+        -o Dir::Etc::PreferencesParts=/dev/null \
         -o Acquire::Languages=none -o Acquire::Retries=3 -o APT::Install-Recommends=0 \
         -o Acquire::Check-Valid-Until=false \
         -o APT::Sandbox::User="$(id -un)" -o APT::Update::Error-Mode=any "$@" >&2
