@@ -2,15 +2,18 @@
 /*
  * tests/bench/http_load.c - HTTP requests at a fixed rate over connections that stay open, for the
  * bench through HAProxy. Every answer must be a 200 with a Content-Length. A latency counts from
- * the moment at which the request was due. Prints one JSON object.
+ * the moment at which the request was due. Prints one JSON object. SIGTERM ends it before all
+ * requests are made: those under way are waited for.
  *
  *   http-load --connect 127.0.0.1:PORT [--connections 16] [--requests 10000] [--rate 2000]
+ *             [--count HEADER]    count the answers that have this header
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,10 +41,12 @@ static struct {
     unsigned connections;
     uint64_t requests;
     double rate;
+    char header[64]; /* with its colon; empty: count none */
 } opt = {.connections = 16, .requests = 10000, .rate = 2000};
 
 static struct connection *conns;
-static uint64_t started, finished;
+static uint64_t started, finished, counted;
+static volatile sig_atomic_t stopped;
 static uint32_t *latencies_us;
 static int64_t begin_ns;
 
@@ -80,24 +85,39 @@ static void send_request(struct connection *c)
         die("write");
 }
 
+static void on_term(int signal_number)
+{
+    (void)signal_number;
+    stopped = 1;
+}
+
+/* @return what follows a header's name in the head that ends at `end`, or NULL */
+static const char *find_header(const struct connection *c, const char *end, const char *name)
+{
+    const char *line = c->in;
+
+    while ((line = strstr(line, "\r\n")) != NULL && line < end) {
+        line += 2;
+        if (strncasecmp(line, name, strlen(name)) == 0)
+            return line + strlen(name);
+    }
+    return NULL;
+}
+
 /* @return bytes of the whole answer, 0: the head is not there yet */
 static size_t answer_size(const struct connection *c)
 {
-    static const char length[] = "content-length:";
     const char *end = strstr(c->in, "\r\n\r\n");
-    const char *line = c->in;
+    const char *length;
 
     if (end == NULL)
         return 0;
     if (strncmp(c->in, "HTTP/1.1 200 ", 13) != 0)
         die(c->in);
-    while ((line = strstr(line, "\r\n")) != NULL && line < end) {
-        line += 2;
-        if (strncasecmp(line, length, sizeof length - 1) == 0)
-            return (size_t)(end + 4 - c->in) + strtoul(line + sizeof length - 1, NULL, 10);
-    }
-    die("an answer without Content-Length");
-    return 0;
+    length = find_header(c, end, "content-length:");
+    if (length == NULL)
+        die("an answer without Content-Length");
+    return (size_t)(end + 4 - c->in) + strtoul(length, NULL, 10);
 }
 
 static void read_answer(struct connection *c)
@@ -114,6 +134,8 @@ static void read_answer(struct connection *c)
         return;
     if (c->len > size)
         die("more than an answer");
+    if (opt.header[0] != '\0' && find_header(c, strstr(c->in, "\r\n\r\n"), opt.header) != NULL)
+        counted++;
     latencies_us[finished++] = (uint32_t)((now_ns() - c->due_ns) / 1000);
     c->busy = false;
 }
@@ -169,6 +191,8 @@ static void run(void)
         n = epoll_pwait2(epoll, events, 64, &ts, NULL);
         for (int i = 0; i < n; i++)
             read_answer(events[i].data.ptr);
+        if (stopped)
+            opt.requests = started;
         start_due();
     }
     (void)close(epoll);
@@ -197,6 +221,8 @@ static void parse(int argc, char **argv)
             opt.requests = strtoull(value, NULL, 10);
         } else if (strcmp(name, "--rate") == 0) {
             opt.rate = strtod(value, NULL);
+        } else if (strcmp(name, "--count") == 0 && strlen(value) < sizeof opt.header - 1) {
+            (void)snprintf(opt.header, sizeof opt.header, "%s:", value);
         } else {
             die("unknown option (see the top of http_load.c)");
         }
@@ -208,10 +234,13 @@ static void parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    const struct sigaction term = {.sa_handler = on_term};
     double seconds;
 
     errno = 0;
     parse(argc, argv);
+    if (sigaction(SIGTERM, &term, NULL) != 0)
+        die("sigaction");
     conns = calloc(opt.connections, sizeof *conns);
     latencies_us = calloc(opt.requests, sizeof *latencies_us);
     if (conns == NULL || latencies_us == NULL)
@@ -223,8 +252,8 @@ int main(int argc, char **argv)
     seconds = (double)(now_ns() - begin_ns) / 1e9;
     qsort(latencies_us, finished, sizeof *latencies_us, by_value);
     (void)printf("{\"requests\": %" PRIu64 ", \"requests_per_second\": %.0f, \"p50_us\": %u, "
-                 "\"p99_us\": %u}\n",
+                 "\"p99_us\": %u, \"counted\": %" PRIu64 "}\n",
                  finished, (double)finished / seconds, latencies_us[finished / 2],
-                 latencies_us[finished * 99 / 100]);
+                 latencies_us[finished * 99 / 100], counted);
     return 0;
 }
