@@ -77,7 +77,8 @@ static struct layout_slot search_target(const struct route_target *target, struc
     for (uint32_t s = 0; s < target->n_slots; s++) {
         const struct spoe_arg_decl *decl = target->decl->args[s];
 
-        if (strlen(decl->name) == name.n && memcmp(decl->name, name.p, name.n) == 0)
+        if ((decl->flags & SPOE_ARG_BY_NAME) == 0 && strlen(decl->name) == name.n &&
+            memcmp(decl->name, name.p, name.n) == 0)
             return (struct layout_slot){(int32_t)s, decl->types};
     }
     return (struct layout_slot){.slot = -1};

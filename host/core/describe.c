@@ -50,6 +50,8 @@ static void print_message(FILE *out, const struct spoe_message_decl *decl)
         print_types(out, arg->types);
         if (arg->flags & SPOE_ARG_REQUIRED)
             (void)fputs(", required", out);
+        if (arg->flags & SPOE_ARG_BY_NAME)
+            (void)fputs(", by name", out);
         (void)fprintf(out, "%s%s\n", arg->help != NULL ? "  " : "",
                       arg->help != NULL ? arg->help : "");
     }

@@ -15,7 +15,7 @@
 #define MESSAGE_SIZE_1_0 (offsetof(struct spoe_message_decl, args) + sizeof(void *))
 #define ARGUMENT_SIZE_1_0 (offsetof(struct spoe_arg_decl, help) + sizeof(char *))
 
-#define ARG_FLAGS SPOE_ARG_REQUIRED
+#define ARG_FLAGS (SPOE_ARG_REQUIRED | SPOE_ARG_BY_NAME)
 #define MESSAGE_FLAGS UINT32_C(0)
 #define OPTION_FLAGS (SPOE_OPTION_REQUIRED | SPOE_OPTION_SECRET | SPOE_OPTION_RELOADABLE)
 #define ALL_TYPES (SPOE_ACCEPT_ANY | SPOE_MASK(SPOE_T_NULL))

@@ -76,6 +76,7 @@
 #define OTEL_ARGUMENTS(X)                                                                          \
     X("start", START, NONE, SC, NO)                                                                \
     X("end", END, NONE, NO, SC)                                                                    \
+    X("path", TEXT, URL_PATH, C, NO)                                                               \
     X("query", QUERY, URL_QUERY, SC, S)                                                            \
     X("url.query", QUERY, URL_QUERY, SC, S)                                                        \
     X("url.full", URL, URL_FULL, SC, C)                                                            \

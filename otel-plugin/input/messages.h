@@ -30,10 +30,15 @@ enum {
     REQUEST_B3_SAMPLED,
     REQUEST_B3_FLAGS,
     REQUEST_SAMPLE,
+    /* By name from here on, see arguments.h: their slots stay empty. */
+    REQUEST_SRC_PORT,
+    REQUEST_QUERY,
+    REQUEST_VER,
+    REQUEST_USER_AGENT,
     REQUEST_SLOTS
 };
 
-enum { BACKEND_UNIQUE_ID, BACKEND_METHOD, BACKEND_PATH, BACKEND_SLOTS };
+enum { BACKEND_UNIQUE_ID, BACKEND_METHOD, BACKEND_SLOTS };
 
 enum {
     RESPONSE_UNIQUE_ID,
@@ -43,6 +48,8 @@ enum {
     RESPONSE_CUSTOM_ATTRS,
     RESPONSE_BC_DST,
     RESPONSE_BC_DST_PORT,
+    RESPONSE_SSL_BC, /* by name, and those after it */
+    RESPONSE_RES_VER,
     RESPONSE_SLOTS
 };
 

@@ -93,7 +93,6 @@ void slots_set_backend(const struct handlers *h, struct span *client, struct spo
                        const struct spoe_value *slot)
 {
     set_method(h, client, &slot[BACKEND_METHOD], name);
-    set_text(h, client, ATTR_URL_PATH, &slot[BACKEND_PATH]);
 }
 
 /* Status code and status; `error_from` is the first code that is an error for the span's kind. */

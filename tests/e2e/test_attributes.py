@@ -56,12 +56,10 @@ def test_any_argument_with_its_type(binary, config, agent, origin, collector):
 
 
 def test_conventional_arguments(binary, config, agent, origin, collector):
-    """The lines that spoe-otel.cfg has as comments, and more of the table."""
-    config.edit_spoe(r"^    #args query=query", "    args query=query")
+    """3.10: what the conventions require or recommend is sent by default; the lines that
+    spoe-otel.cfg has as comments, and more of the table."""
     config.edit_spoe(r"^    #args res_size=", "    args res_size=")
-    add_args(config, "request", "src_port=src_port req_size=req.hdr(content-length)")
-    add_args(config, "backend", "query=query")
-    add_args(config, "response", "ssl_bc=ssl_bc res_ver=res.ver")
+    add_args(config, "request", "req_size=req.hdr(content-length)")
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         proxy.get(
             "/conv?page=3&sig=f00", headers={"User-Agent": "test/1"}, method="POST", body=b"12345"
@@ -80,7 +78,6 @@ def test_conventional_arguments(binary, config, agent, origin, collector):
 
 
 def test_http2_version(binary, config, agent, origin, collector):
-    config.edit_spoe(r"^    #args query=query", "    args query=query")
     with HAProxy(binary, config, [agent.port], origin.address) as proxy:
         base = f"http://127.0.0.1:{proxy.web}"
         assert proxy.curl("--http2-prior-knowledge", base=base, paths=["/h2"])[0][:2] == ("2", "200")
@@ -122,7 +119,6 @@ def test_tls(binary, config, tmp, agent, origin, collector, certs, reserved):
 def test_redaction_by_list_and_off(binary, tmp, origin, collector):
     for value, wanted in (("sig,key", "page=3&sig=REDACTED"), ("none", "page=3&sig=f00")):
         config = hap.Config(tmp).relax().show_status()
-        config.edit_spoe(r"^    #args query=query", "    args query=query")
         with SpoeHost(env=host_env(collector, REDACT_QUERY=value)) as agent, HAProxy(
             binary, config, [agent.port], origin.address
         ) as proxy:
@@ -272,7 +268,6 @@ def test_excluded_by_the_plugin(binary, config, origin, collector):
 def test_old_names(binary, tmp, origin, collector):
     for mode in ("http/dup", "http/old"):
         config = hap.Config(tmp).relax().show_status()
-        config.edit_spoe(r"^    #args query=query", "    args query=query")
         env = host_env(collector, OTEL_SEMCONV_STABILITY_OPT_IN=mode)
         with SpoeHost(env=env) as agent, HAProxy(
             binary, config, [agent.port], origin.address

@@ -133,7 +133,7 @@ def b3_config(config):
         "    http-request set-header b3 %[var(txn.otel.b3)]\n"
         "    http-request set-header X-B3-SpanId %[var(txn.otel.span_id)]\n\\1",
     )
-    return uncomment(config, "x-b3-")
+    return uncomment(config, r"(x-)?b3")
 
 
 def test_b3(binary, b3_config, collector, origin):

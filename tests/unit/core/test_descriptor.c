@@ -323,7 +323,7 @@ Test(descriptor, types_flags_and_reserved_are_looked_at_whole)
     setup();
     for (unsigned bit = 0; bit < 32; bit++) {
         arg[1].flags = UINT32_C(1) << bit;
-        if (arg[1].flags == SPOE_ARG_REQUIRED)
+        if (arg[1].flags == SPOE_ARG_REQUIRED || arg[1].flags == SPOE_ARG_BY_NAME)
             taken("required");
         else
             refused("flags");
@@ -351,7 +351,8 @@ Test(descriptor, a_newer_plugins_optional_flags_are_ignored_and_no_others)
         setup();
         desc.abi_minor = SPOE_ABI_MINOR + 1;
         arg[1].flags = flag;
-        if (flag == SPOE_ARG_REQUIRED || (flag & SPOE_FLAGS_OPTIONAL) != 0)
+        if (flag == SPOE_ARG_REQUIRED || flag == SPOE_ARG_BY_NAME ||
+            (flag & SPOE_FLAGS_OPTIONAL) != 0)
             taken("an optional flag");
         else
             refused("flags");

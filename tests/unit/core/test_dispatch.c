@@ -281,6 +281,38 @@ CORE_TEST(fills_slots_in_any_order_and_passes_on_what_is_not_declared)
     finish();
 }
 
+/* 3.10: declared only to be printed. */
+CORE_TEST(an_argument_by_name_comes_among_the_undeclared_ones)
+{
+    static const struct spoe_arg_decl named = {
+        sizeof named, SPOE_ACCEPT_ANY, SPOE_ARG_BY_NAME, 0, "count", "rand", ""};
+    static const struct spoe_arg_decl *const args[] = {&arg_url, &named, &arg_who, NULL};
+    static const struct spoe_message_decl message = {
+        sizeof message, 0, "check", "on-frontend-http-request", "", args};
+    static const struct spoe_message_decl *const messages[] = {&message, NULL};
+    static const struct spoe_plugin desc = DESCRIPTOR("a", messages, handle_a, cancel_a);
+    struct payload p = {.n = 0};
+    int result;
+
+    plugin_a.desc = &desc;
+    start(false);
+    put_message(&p, "check", 3);
+    put_arg(&p, "url", str("/"));
+    put_arg(&p, "count", i32(42));
+    put_arg(&p, "who", ip4());
+    for (int i = 0; i < 2; i++) { /* the order is known the second time */
+        struct exchange *x = dispatch(&p, &result);
+
+        cr_assert_eq(result, 0);
+        cr_expect_str_eq(a.args, "count;");
+        cr_expect_eq(a.types[COUNT_ARG], SPOE_T_NULL);
+        cr_expect_eq(a.types[WHO], SPOE_T_IPV4);
+        exchange_release(&worker, x);
+    }
+    cr_expect_eq(worker.counters.bad_types, 0);
+    finish();
+}
+
 CORE_TEST(a_wrong_type_counts_as_absent_and_is_counted)
 {
     struct payload p = {.n = 0};

@@ -376,6 +376,7 @@ Test(attributes, urls_lose_credentials_and_redacted_values)
 static struct exchange *with_url(const char *query)
 {
     fresh();
+    add(&x.backend, "path", text("/hello")); /* as 0.1's files send it */
     add(&x.backend, "query",
         query != NULL ? text(query) : (struct spoe_value){.type = SPOE_T_NULL});
     add(&x.response, "ssl_bc", spoe_value_bool(0));
@@ -422,7 +423,7 @@ Test(attributes, makes_no_url_up)
     expect_none(ended_client, "url.full");
 
     with_url("a=1");
-    x.backend.slot[BACKEND_PATH] = text("*");
+    add(&x.backend, "path", text("*"));
     exchange_run(&x);
     expect_none(ended_client, "url.full");
 }
@@ -574,7 +575,6 @@ Test(attributes, a_backend_message_without_a_path_has_the_requests)
     fresh();
     add(&x.request, "query", text("a=1"));
     add(&x.response, "ssl_bc", spoe_value_bool(0));
-    x.backend.slot[BACKEND_PATH] = (struct spoe_value){.type = SPOE_T_NULL};
     exchange_run(&x);
     expect_str(ended_client, "url.path", "/hello");
     expect_str(ended_client, "url.query", "a=REDACTED");
@@ -587,7 +587,7 @@ Test(attributes, a_backend_message_with_a_path_stands_alone)
     fresh();
     add(&x.request, "query", text("a=1"));
     add(&x.response, "ssl_bc", spoe_value_bool(0));
-    x.backend.slot[BACKEND_PATH] = text("/rewritten");
+    add(&x.backend, "path", text("/rewritten"));
     exchange_run(&x);
     expect_str(ended_client, "url.path", "/rewritten");
     expect_none(ended_client, "url.query");

@@ -97,7 +97,7 @@ static size_t scenario(struct counters *counters)
         [REQUEST_TRACEPARENT] = text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         [REQUEST_TRACESTATE] = text("vendor=value"),
     };
-    const struct spoe_value backend[BACKEND_SLOTS] = {text("one"), text("GET"), text("/a/path")};
+    const struct spoe_value backend[BACKEND_SLOTS] = {text("one"), text("GET")};
     const struct spoe_value response[RESPONSE_SLOTS] = {
         [RESPONSE_UNIQUE_ID] = text("one"),
         [RESPONSE_STATUS] = spoe_value_int(500),
