@@ -4,7 +4,7 @@
 #   Debian's; demo too), KEEP=1 (demo: leave it running), BASE=FILE (bench: compare with).
 # A variable given on make's command line reaches the scripts through the environment.
 .DEFAULT_GOAL := help
-.PHONY: help deps build install demo bench test test-race fuzz lint mutants format container clean
+.PHONY: help deps build install demo bench test test-all test-race fuzz lint mutants format container clean
 
 PREFIX ?= /usr/local
 
@@ -33,6 +33,9 @@ bench: ## Measure CPU, latency and memory against the floor of an SPOP agent (BA
 
 test: ## Run everything that CI runs (HAPROXY=/path/to/haproxy for another binary)
 	@tools/run-tests
+
+test-all: ## The same, and the tests that take too long for that (label long)
+	@tools/run-tests ci asan tsan fuzz options container lint long
 
 test-race: ## Build with ThreadSanitizer and run the race tests
 	@tools/run-tests tsan
