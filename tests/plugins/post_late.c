@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Posts to every worker from stop() and from destroy(), and says what became of it. */
+/*
+ * Posts to a worker in its own worker_start(), so that it turns while others are not there yet;
+ * then to all of them from stop() and from destroy(), and says what became of it.
+ */
 #include <stdlib.h>
 
 #include <spoe/plugin.h>
@@ -27,6 +30,13 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     return SPOE_OK;
 }
 
+static void early(void *arg)
+{
+    struct late *late = arg;
+
+    spoe_logf(late->host, late->self, SPOE_LOG_INFO, "an early function ran");
+}
+
 static spoe_status worker_start(void *inst, struct spoe_worker *worker, uint32_t index,
                                 void **ret_wctx)
 {
@@ -35,7 +45,7 @@ static spoe_status worker_start(void *inst, struct spoe_worker *worker, uint32_t
     if (index < WORKERS_MAX)
         late->worker[index] = worker;
     *ret_wctx = late;
-    return SPOE_OK;
+    return late->host->post(worker, early, late);
 }
 
 static void never(void *arg)
