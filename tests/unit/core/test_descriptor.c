@@ -17,8 +17,8 @@ static struct spoe_message_decl message[PLUGIN_MESSAGES_MAX + 1];
 static const struct spoe_message_decl *messages[PLUGIN_MESSAGES_MAX + 2];
 static struct spoe_option option[CONF_OPTIONS_MAX + 1];
 static const struct spoe_option *options[CONF_OPTIONS_MAX + 2];
-static char arg_name[PLUGIN_ARGUMENTS_MAX + 1][8], message_name[PLUGIN_MESSAGES_MAX + 1][8];
-static char key[CONF_OPTIONS_MAX + 1][8];
+static char arg_name[PLUGIN_ARGUMENTS_MAX + 1][24], message_name[PLUGIN_MESSAGES_MAX + 1][24];
+static char key[CONF_OPTIONS_MAX + 1][24];
 static struct spoe_plugin desc;
 
 static spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,
