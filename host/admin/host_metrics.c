@@ -131,7 +131,7 @@ static struct spoe_metric_family *declare(const struct view *view, uint32_t type
                                     .help = help,
                                     .labels = labels};
     struct spoe_metric_family *family = NULL;
-    const char *wrong;
+    struct error wrong;
 
     if (type == SPOE_METRIC_HISTOGRAM) {
         decl.bounds = seconds_bounds;

@@ -387,14 +387,14 @@ static int add_name(struct names *names, const char *section, const char *key)
 }
 
 typedef int parse_fn(const struct spoe_option *option, const char *text, struct spoe_value *ret,
-                     char reterr[OPTION_TEXT_MAX]);
+                     struct error *reterr);
 
 /*
  * Set a setting to a text, in place of what it had. A bad text leaves it as it was.
  * @return 0; 1 bad text, with *reterr; -1 out of memory
  */
 static int set_value(struct conf_section *s, size_t i, const char *text, const char *origin,
-                     uint32_t flags, parse_fn *parse, char reterr[OPTION_TEXT_MAX])
+                     uint32_t flags, parse_fn *parse, struct error *reterr)
 {
     struct spoe_setting *setting = &s->settings[i];
     char *own_raw, *own_origin;
@@ -432,16 +432,16 @@ static bool take_turn(struct conf *conf, struct conf_section *s, size_t i, const
                       const char *origin, int *turn)
 {
     const struct spoe_option *option = s->options[i];
-    char err[OPTION_TEXT_MAX];
+    struct error err;
     struct spoe_value value;
     int result = 0;
 
     if (*turn == 0)
-        result = set_value(s, i, text, origin, 0, option_parse, err);
+        result = set_value(s, i, text, origin, 0, option_parse, &err);
     else if (*turn > 0)
-        result = option_parse(option, text, &value, err) != 0 ? 1 : 0;
+        result = option_parse(option, text, &value, &err) != 0 ? 1 : 0;
     if (result == 1)
-        conf_error(conf, "%s: %s.%s: %s", origin, s->name, option->key, err);
+        conf_error(conf, "%s: %s.%s: %s", origin, s->name, option->key, err.text);
     if (*turn == 0)
         *turn = result < 0 ? -1 : 1;
     return result == 1;
@@ -480,7 +480,8 @@ static int set_by_lenient(struct conf *conf, struct conf_section *s, size_t i)
 
     for (size_t e = s->texts[i].n_rejected; env != NULL && env[e] != NULL; e++) {
         const char *text = env_get(env[e]);
-        char *origin = NULL, err[OPTION_TEXT_MAX];
+        char *origin = NULL;
+        struct error err;
         int result;
 
         if (text == NULL)
@@ -488,12 +489,12 @@ static int set_by_lenient(struct conf *conf, struct conf_section *s, size_t i)
         if (asprintf(&origin, "environment %s", env[e]) < 0)
             return -1;
         s->texts[i].n_rejected = e + 1;
-        result = set_value(s, i, text, origin, SPOE_SETTING_LENIENT, option_parse_lenient, err);
+        result = set_value(s, i, text, origin, SPOE_SETTING_LENIENT, option_parse_lenient, &err);
         if (result == 1)
-            conf_warning(conf, "%s: %s.%s: %s; %s", origin, s->name, option->key, err,
+            conf_warning(conf, "%s: %s.%s: %s; %s", origin, s->name, option->key, err.text,
                          option->type == SPOE_OPT_BOOL ? "taken for false" : "ignored");
         if (result == 1 && option->type == SPOE_OPT_BOOL)
-            result = set_value(s, i, "false", origin, SPOE_SETTING_LENIENT, option_parse, err);
+            result = set_value(s, i, "false", origin, SPOE_SETTING_LENIENT, option_parse, &err);
         free(origin);
         if (result <= 0)
             return result == 0 ? 1 : -1;
@@ -531,14 +532,14 @@ static void report_not_set(struct conf *conf, const char *section, const struct 
 static int set_default(struct conf *conf, struct conf_section *s, size_t i)
 {
     const struct spoe_option *option = s->options[i];
-    char err[OPTION_TEXT_MAX];
+    struct error err;
     int result = 0;
 
     if (option->default_text != NULL)
         result = set_value(s, i, option->default_text, "default", SPOE_SETTING_DEFAULT,
-                           option_parse, err);
+                           option_parse, &err);
     if (result == 1)
-        conf_error(conf, "option %s of plugin %s: bad default: %s", option->key, s->name, err);
+        conf_error(conf, "option %s of plugin %s: bad default: %s", option->key, s->name, err.text);
     return result < 0 ? -1 : 0;
 }
 
@@ -563,18 +564,19 @@ static int resolve_one(struct conf *conf, struct conf_section *s, size_t i)
 static bool check_option(struct conf *conf, const struct conf_section *s, size_t i)
 {
     const struct spoe_option *option = s->options[i];
-    const char *wrong = option_check(option);
+    struct error wrong;
+    int result = option_check(option, &wrong);
 
-    for (size_t j = 0; j < i && wrong == NULL; j++) {
+    for (size_t j = 0; j < i && result == 0; j++) {
         if (option_has_key(s->options[j]) && strcmp(s->options[j]->key, option->key) == 0)
-            wrong = "another option has its key";
+            result = error_set(&wrong, "another option has its key");
     }
-    if (wrong == NULL)
+    if (result == 0)
         return true;
     if (option_has_key(option))
-        conf_error(conf, "option %s of plugin %s: %s", option->key, s->name, wrong);
+        conf_error(conf, "option %s of plugin %s: %s", option->key, s->name, wrong.text);
     else
-        conf_error(conf, "option %zu of plugin %s: %s", i, s->name, wrong);
+        conf_error(conf, "option %zu of plugin %s: %s", i, s->name, wrong.text);
     return false;
 }
 
@@ -824,13 +826,13 @@ bool conf_setting_is_shadowed(struct conf *conf, const struct conf_section *s, s
 {
     const struct entry *file = find_entry(conf, SOURCE_FILE, s->name, s->options[i]->key);
     const struct spoe_setting *setting = conf_setting(s, i);
-    char err[OPTION_TEXT_MAX];
+    struct error err;
     struct spoe_value value;
 
     if (file == NULL ||
         same_span(setting->origin, (struct spoe_span){file->origin, strlen(file->origin)}))
         return false;
-    return option_parse(s->options[i], file->value, &value, err) == 0 &&
+    return option_parse(s->options[i], file->value, &value, &err) == 0 &&
            !same_value(&value, &setting->value);
 }
 

@@ -211,13 +211,13 @@ static int add_listen(const struct build *b, size_t option, const char *item)
 {
     struct host_conf *hc = b->hc;
     struct host_listen listen;
-    const char *wrong = NULL;
+    struct error wrong;
     int result = listen_parse(item, &listen, &wrong);
 
     if (result < 0)
         return -1;
     if (result > 0) {
-        bad_item(b, option, item, wrong);
+        bad_item(b, option, item, wrong.text);
         return 0;
     }
     if (hc->n_listen == HOST_LISTEN_MAX) {
@@ -233,7 +233,7 @@ static int add_listen(const struct build *b, size_t option, const char *item)
 static int set_admin(const struct build *b)
 {
     const char *text = get_text(b, OPT_ADMIN);
-    const char *wrong = NULL;
+    struct error wrong;
     int result;
 
     if (text != NULL && strcmp(text, "off") == 0)
@@ -244,7 +244,7 @@ static int set_admin(const struct build *b)
     }
     result = listen_parse(text, &b->hc->admin, &wrong);
     if (result > 0)
-        bad_item(b, OPT_ADMIN, text, wrong);
+        bad_item(b, OPT_ADMIN, text, wrong.text);
     b->hc->has_admin = result == 0;
     return result < 0 ? -1 : 0;
 }

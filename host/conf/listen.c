@@ -106,7 +106,7 @@ static const char *split_tcp(const char *item, struct spoe_span *ret_host, const
     return NULL;
 }
 
-int listen_parse(const char *item, struct host_listen *ret, const char **reterr)
+int listen_parse(const char *item, struct host_listen *ret, struct error *reterr)
 {
     const bool is_unix = strncmp(item, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
     const char *path = is_unix ? item + strlen(UNIX_PREFIX) : NULL;
@@ -117,7 +117,7 @@ int listen_parse(const char *item, struct host_listen *ret, const char **reterr)
     bool ok;
 
     if (wrong != NULL) {
-        *reterr = wrong;
+        (void)error_set(reterr, "%s", wrong);
         return 1;
     }
     listen.text = strdup(item);

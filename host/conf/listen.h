@@ -6,15 +6,16 @@
 #ifndef HOST_CONF_LISTEN_H
 #define HOST_CONF_LISTEN_H
 
+#include "base/error.h"
 #include "conf/host_conf.h"
 
 /**
  * @param item    [borrow]
  * @param ret     [give: listen_fini] set on success only
- * @param reterr  [const] set where the item is bad
+ * @param reterr  set where the item is bad
  * @return 0; 1 bad item; -1 out of memory
  */
-int listen_parse(const char *item, struct host_listen *ret, const char **reterr);
+int listen_parse(const char *item, struct host_listen *ret, struct error *reterr);
 void listen_fini(struct host_listen *listen);
 
 #endif

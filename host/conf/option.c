@@ -50,19 +50,19 @@ bool option_has_key(const struct spoe_option *option)
     return p != option->key;
 }
 
-const char *option_check(const struct spoe_option *option)
+int option_check(const struct spoe_option *option, struct error *reterr)
 {
     if (option->size < OPTION_SIZE_1_0)
-        return "its table is shorter than that of ABI 1.0";
+        return error_set(reterr, "its table is shorter than that of ABI 1.0");
     if (!option_has_key(option))
-        return "its key is not 1 to 64 of a-z, 0-9 and -";
+        return error_set(reterr, "its key is not 1 to 64 of a-z, 0-9 and -");
     if (option->type < SPOE_OPT_BOOL || option->type > SPOE_OPT_ENUM)
-        return "its type is not known to this host";
+        return error_set(reterr, "its type is not known to this host");
     if (option->type == SPOE_OPT_ENUM && (option->choices == NULL || option->choices[0] == NULL))
-        return "it has no choices";
+        return error_set(reterr, "it has no choices");
     if (option->min > option->max)
-        return "its least value is above its greatest";
-    return NULL;
+        return error_set(reterr, "its least value is above its greatest");
+    return 0;
 }
 
 static bool has_bounds(const struct spoe_option *option)
@@ -177,9 +177,9 @@ static int parse_typed(const struct spoe_option *option, const char *text, struc
 
 /* The text in quotes, unless it is a secret, and what would have done. */
 static void explain(const struct spoe_option *option, const char *text, int result,
-                    const char *accepted, char reterr[OPTION_TEXT_MAX])
+                    const char *accepted, struct error *reterr)
 {
-    struct text t = {.p = reterr, .size = OPTION_TEXT_MAX, .n = 0};
+    struct text t = {.p = reterr->text, .size = OPTION_TEXT_MAX, .n = 0};
 
     if ((option->flags & SPOE_OPTION_SECRET) != 0)
         text_add(&t, "the value");
@@ -193,7 +193,7 @@ static void explain(const struct spoe_option *option, const char *text, int resu
 }
 
 int option_parse(const struct spoe_option *option, const char *text, struct spoe_value *ret,
-                 char reterr[OPTION_TEXT_MAX])
+                 struct error *reterr)
 {
     struct spoe_value value = {.type = SPOE_T_NULL};
     int result = parse_typed(option, text, &value);
@@ -207,7 +207,7 @@ int option_parse(const struct spoe_option *option, const char *text, struct spoe
 }
 
 int option_parse_lenient(const struct spoe_option *option, const char *text, struct spoe_value *ret,
-                         char reterr[OPTION_TEXT_MAX])
+                         struct error *reterr)
 {
     switch (option->type) {
     case SPOE_OPT_BOOL:

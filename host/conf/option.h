@@ -11,14 +11,16 @@
 
 #include <spoe/plugin.h>
 
+#include "base/error.h"
+
 #define OPTION_KEY_MAX 64u
 #define OPTION_TEXT_MAX 512u /* a longer message is cut */
 
 /**
  * Check that an element can be used: only then may it be handed to the other functions.
- * @return NULL, or what is wrong with it [const]
+ * @return 0; -1 with *reterr set
  */
-const char *option_check(const struct spoe_option *option);
+int option_check(const struct spoe_option *option, struct error *reterr);
 
 /** Whether the element has a key that is fit to be shown. */
 bool option_has_key(const struct spoe_option *option);
@@ -34,7 +36,7 @@ void option_describe(const struct spoe_option *option, char ret[OPTION_TEXT_MAX]
  * @return 0 or -1
  */
 int option_parse(const struct spoe_option *option, const char *text, struct spoe_value *ret,
-                 char reterr[OPTION_TEXT_MAX]);
+                 struct error *reterr);
 
 /**
  * The same for a text of env_lenient[], which is read as OpenTelemetry's specification has it:
@@ -42,6 +44,6 @@ int option_parse(const struct spoe_option *option, const char *text, struct spoe
  * given is an error, with *ret off.
  */
 int option_parse_lenient(const struct spoe_option *option, const char *text, struct spoe_value *ret,
-                         char reterr[OPTION_TEXT_MAX]);
+                         struct error *reterr);
 
 #endif

@@ -220,17 +220,18 @@ static int check_words(const char *where, const char *field, const char *const *
 static int check_option(const struct spoe_plugin *desc, size_t i, struct error *reterr)
 {
     const struct spoe_option *option = desc->options[i];
-    const char *wrong = option_check(option);
-    char text[OPTION_TEXT_MAX], where[WHERE_MAX];
+    struct error wrong;
+    char where[WHERE_MAX];
     struct spoe_value value;
+    int result = option_check(option, &wrong);
 
-    for (size_t j = 0; j < i && wrong == NULL; j++) {
+    for (size_t j = 0; j < i && result == 0; j++) {
         if (strcmp(desc->options[j]->key, option->key) == 0)
-            wrong = "another option has its key";
+            result = error_set(&wrong, "another option has its key");
     }
-    if (wrong != NULL)
-        return error_set(reterr, "option %zu (\"%s\"): %s", i,
-                         option_has_key(option) ? option->key : "", wrong);
+    if (result != 0)
+        return error_set(reterr, "option %zu (\"%s\"): %.600s", i,
+                         option_has_key(option) ? option->key : "", wrong.text);
     (void)snprintf(where, sizeof where, "option %s", option->key);
     if (check_flags(desc, where, option->flags, OPTION_FLAGS, reterr) != 0 ||
         check_reserved(where, option->reserved, reterr) != 0 ||
@@ -241,8 +242,8 @@ static int check_option(const struct spoe_plugin *desc, size_t i, struct error *
          check_words(where, "choices", option->choices, "", reterr) != 0))
         return -1;
     if (option->default_text != NULL &&
-        option_parse(option, option->default_text, &value, text) != 0)
-        return error_set(reterr, "%s: bad default: %s", where, text);
+        option_parse(option, option->default_text, &value, &wrong) != 0)
+        return error_set(reterr, "%s: bad default: %.600s", where, wrong.text);
     return 0;
 }
 

@@ -276,22 +276,24 @@ fail:
 
 spoe_status metrics_declare(struct metrics *metrics, const char *prefix,
                             const struct spoe_metric_decl *decl, struct spoe_metric_family **ret,
-                            const char **reterr)
+                            struct error *reterr)
 {
     struct spoe_metric_family *family, **at = &metrics->families;
+    const char *wrong = check_decl(prefix, decl);
     int order = 1;
 
     *ret = NULL;
-    *reterr = check_decl(prefix, decl);
-    if (*reterr != NULL)
+    if (wrong != NULL) {
+        (void)error_set(reterr, "%s", wrong);
         return SPOE_E_INVAL;
+    }
     family = family_create(prefix, decl);
     if (family == NULL)
         return SPOE_E_NOMEM;
     while (*at != NULL && (order = strcmp(family->name, (*at)->name)) > 0)
         at = &(*at)->next;
     if (*at != NULL && order == 0) {
-        *reterr = "the name is taken";
+        (void)error_set(reterr, "the name is taken");
         family_destroy(family);
         return SPOE_E_INVAL;
     }

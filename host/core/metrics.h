@@ -18,6 +18,7 @@
 #include <spoe/ext/metrics.h>
 #include <spoe/plugin.h>
 
+#include "base/error.h"
 #include "base/thread.h"
 
 #define METRIC_SHARDS 8u
@@ -37,12 +38,12 @@ void metrics_destroy(struct metrics *metrics);
 
 /**
  * Declare a family; its name is prefix and decl->name. [main & not started]
- * @param reterr  [const] what is wrong with the declaration; set with SPOE_E_INVAL and _LIMIT
+ * @param reterr  what is wrong with the declaration; set with SPOE_E_INVAL and _LIMIT
  * @return as spoe_metrics.declare()
  */
 spoe_status metrics_declare(struct metrics *metrics, const char *prefix,
                             const struct spoe_metric_decl *decl, struct spoe_metric_family **ret,
-                            const char **reterr);
+                            struct error *reterr);
 
 /**
  * Have fn(arg) called before each scrape while its owner is switched on. [main & not started]

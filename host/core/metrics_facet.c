@@ -29,7 +29,7 @@ static spoe_status facet_declare(struct spoe_instance *self, const struct spoe_m
                                  struct spoe_metric_family **ret)
 {
     char prefix[PREFIX_MAX];
-    const char *wrong;
+    struct error wrong = {{0}};
     spoe_status status;
 
     *ret = NULL;
@@ -41,9 +41,9 @@ static spoe_status facet_declare(struct spoe_instance *self, const struct spoe_m
     status = metrics_declare(self->metrics, prefix, decl, ret, &wrong);
     if (status == SPOE_OK)
         self->n_families++;
-    else if (wrong != NULL)
+    else if (wrong.text[0] != '\0')
         log_line(SPOE_LOG_ERR, self->desc->id, "metric %.100s: %s",
-                 SPOE_HAS(decl, name) ? decl->name : "", wrong);
+                 SPOE_HAS(decl, name) ? decl->name : "", wrong.text);
     return status;
 }
 

@@ -43,11 +43,11 @@ static void try_values(const char *text)
 
 static void try_address(const char *text)
 {
-    const char *wrong = NULL;
+    struct error wrong = {{0}};
     struct host_listen listen;
     int result = listen_parse(text, &listen, &wrong);
 
-    assert(result == 0 || (result == 1 && wrong != NULL));
+    assert(result == 0 || (result == 1 && wrong.text[0] != '\0'));
     if (result == 0) {
         assert((listen.port != NULL) != (listen.path != NULL));
         listen_fini(&listen);

@@ -38,7 +38,7 @@ static struct spoe_metric_family *declare(uint32_t type, const char *name,
                                     .labels = labels,
                                     .bounds = bounds};
     struct spoe_metric_family *family;
-    const char *wrong;
+    struct error wrong;
     spoe_status status = metrics_declare(metrics, "spoe_race_", &decl, &family, &wrong);
 
     assert(status == SPOE_OK);

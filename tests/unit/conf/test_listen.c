@@ -36,10 +36,10 @@ Test(listen_parse, takes_every_form, .timeout = 10)
 
     for (size_t i = 0; i < N(cases); i++) {
         struct host_listen listen;
-        const char *wrong = NULL;
+        struct error wrong = {{0}};
         int result = listen_parse(cases[i].item, &listen, &wrong);
 
-        cr_assert(result == 0, "%s: %s", cases[i].item, wrong != NULL ? wrong : "no memory");
+        cr_assert(result == 0, "%s: %s", cases[i].item, wrong.text);
         cr_assert(same(listen.text, cases[i].item));
         cr_assert(same(listen.host, cases[i].host), "%s: host", cases[i].item);
         cr_assert(same(listen.port, cases[i].port), "%s: port", cases[i].item);
@@ -96,10 +96,11 @@ Test(listen_parse, says_what_is_wrong, .timeout = 10)
 
     for (size_t i = 0; i < N(cases); i++) {
         struct host_listen listen;
-        const char *wrong = NULL;
+        struct error wrong = {{0}};
         int result = listen_parse(cases[i].item, &listen, &wrong);
 
         cr_assert(result == 1, "\"%s\": got %d", cases[i].item, result);
-        cr_assert(strcmp(wrong, cases[i].wrong) == 0, "\"%s\": got %s", cases[i].item, wrong);
+        cr_assert(strcmp(wrong.text, cases[i].wrong) == 0, "\"%s\": got %s", cases[i].item,
+                  wrong.text);
     }
 }

@@ -19,6 +19,14 @@ static struct spoe_option good(void)
         .size = sizeof(struct spoe_option), .type = SPOE_OPT_STRING, .key = "name"};
 }
 
+/* @return NULL, or what option_check() says */
+static const char *wrong_with(const struct spoe_option *option)
+{
+    static struct error error;
+
+    return option_check(option, &error) == 0 ? NULL : error.text;
+}
+
 Test(option_check, judges_keys, .timeout = 10)
 {
     static const struct {
@@ -45,7 +53,7 @@ Test(option_check, judges_keys, .timeout = 10)
         const char *wrong;
 
         option.key = cases[i].key;
-        wrong = option_check(&option);
+        wrong = wrong_with(&option);
         cr_assert(option_has_key(&option) == cases[i].good, "key %zu", i);
         if (cases[i].good)
             cr_assert_null(wrong);
@@ -59,12 +67,12 @@ Test(option_check, judges_sizes, .timeout = 10)
     struct spoe_option option = good();
 
     option.size = sizeof option + 64; /* a newer plugin's */
-    cr_assert_null(option_check(&option));
+    cr_assert_null(wrong_with(&option));
     option.size = sizeof option - 1;
-    cr_assert_str_eq(option_check(&option), "its table is shorter than that of ABI 1.0");
+    cr_assert_str_eq(wrong_with(&option), "its table is shorter than that of ABI 1.0");
     cr_assert_not(option_has_key(&option));
     option.size = 0;
-    cr_assert_not_null(option_check(&option));
+    cr_assert_not_null(wrong_with(&option));
 }
 
 /* An element that is too short is not read past its size: what follows may not be there. */
@@ -74,7 +82,7 @@ Test(option_check, reads_no_more_than_the_size, .timeout = 10)
 
     cr_assert_not_null(size);
     *size = sizeof *size;
-    cr_assert_not_null(option_check((const struct spoe_option *)(const void *)size));
+    cr_assert_not_null(wrong_with((const struct spoe_option *)(const void *)size));
     free(size);
 }
 
@@ -83,21 +91,21 @@ Test(option_check, judges_types_choices_and_bounds, .timeout = 10)
     struct spoe_option option = good();
 
     option.type = 0;
-    cr_assert_str_eq(option_check(&option), "its type is not known to this host");
+    cr_assert_str_eq(wrong_with(&option), "its type is not known to this host");
     option.type = SPOE_OPT_ENUM + 1;
-    cr_assert_str_eq(option_check(&option), "its type is not known to this host");
+    cr_assert_str_eq(wrong_with(&option), "its type is not known to this host");
     option.type = SPOE_OPT_ENUM;
-    cr_assert_str_eq(option_check(&option), "it has no choices");
+    cr_assert_str_eq(wrong_with(&option), "it has no choices");
     option.choices = no_choices;
-    cr_assert_str_eq(option_check(&option), "it has no choices");
+    cr_assert_str_eq(wrong_with(&option), "it has no choices");
     option.choices = choices;
-    cr_assert_null(option_check(&option));
+    cr_assert_null(wrong_with(&option));
     option.type = SPOE_OPT_INT;
     option.min = 2;
     option.max = 1;
-    cr_assert_str_eq(option_check(&option), "its least value is above its greatest");
+    cr_assert_str_eq(wrong_with(&option), "its least value is above its greatest");
     option.max = 2;
-    cr_assert_null(option_check(&option));
+    cr_assert_null(wrong_with(&option));
 }
 
 struct parse_case {
@@ -159,16 +167,16 @@ Test(option_parse, holds_bounds_and_says_what_would_do, .timeout = 10)
         const struct parse_case *c = &parse_cases[i];
         struct spoe_option option = good();
         struct spoe_value value = {.type = SPOE_T_NULL};
-        char err[OPTION_TEXT_MAX] = "";
+        struct error err = {{0}};
         int result;
 
         option.type = c->type;
         option.choices = choices;
         option.min = c->min;
         option.max = c->max;
-        result = option_parse(&option, c->text, &value, err);
+        result = option_parse(&option, c->text, &value, &err);
         cr_assert_eq(result, c->error == NULL ? 0 : -1, "\"%s\": got %d", c->text, result);
-        cr_assert_str_eq(err, c->error != NULL ? c->error : "");
+        cr_assert_str_eq(err.text, c->error != NULL ? c->error : "");
         if (c->error != NULL)
             cr_assert_eq(value.type, SPOE_T_NULL);
     }
@@ -178,26 +186,26 @@ Test(option_parse, gives_each_type_its_value, .timeout = 10)
 {
     struct spoe_option option = good();
     struct spoe_value v;
-    char err[OPTION_TEXT_MAX];
+    struct error err;
 
     option.choices = choices;
     option.type = SPOE_OPT_BOOL;
-    cr_assert_eq(option_parse(&option, "yes", &v, err), 0);
+    cr_assert_eq(option_parse(&option, "yes", &v, &err), 0);
     cr_assert(v.type == SPOE_T_BOOL && v.flags == 0 && v.u.b == 1);
     option.type = SPOE_OPT_INT;
-    cr_assert_eq(option_parse(&option, "-3", &v, err), 0);
+    cr_assert_eq(option_parse(&option, "-3", &v, &err), 0);
     cr_assert(v.type == SPOE_T_INT64 && v.u.i64 == -3);
     option.type = SPOE_OPT_DURATION;
-    cr_assert_eq(option_parse(&option, "2s", &v, err), 0);
+    cr_assert_eq(option_parse(&option, "2s", &v, &err), 0);
     cr_assert(v.type == SPOE_T_INT64 && v.u.i64 == INT64_C(2000000000));
     option.type = SPOE_OPT_SIZE;
-    cr_assert_eq(option_parse(&option, "2k", &v, err), 0);
+    cr_assert_eq(option_parse(&option, "2k", &v, &err), 0);
     cr_assert(v.type == SPOE_T_UINT64 && v.u.u64 == 2048);
     option.type = SPOE_OPT_ENUM;
-    cr_assert_eq(option_parse(&option, "enabled", &v, err), 0);
+    cr_assert_eq(option_parse(&option, "enabled", &v, &err), 0);
     cr_assert(v.type == SPOE_T_UINT32 && v.u.u32 == 1);
     option.type = SPOE_OPT_STRING;
-    cr_assert_eq(option_parse(&option, "text", &v, err), 0);
+    cr_assert_eq(option_parse(&option, "text", &v, &err), 0);
     cr_assert(v.type == SPOE_T_STR && v.u.s.n == 4 && memcmp(v.u.s.p, "text", 4) == 0);
 }
 
@@ -205,12 +213,12 @@ Test(option_parse, never_shows_a_secret, .timeout = 10)
 {
     struct spoe_option option = good();
     struct spoe_value v;
-    char err[OPTION_TEXT_MAX];
+    struct error err;
 
     option.type = SPOE_OPT_INT;
     option.flags = SPOE_OPTION_SECRET;
-    cr_assert_eq(option_parse(&option, "hunter2", &v, err), -1);
-    cr_assert_str_eq(err, "the value is not valid, expected a whole number");
+    cr_assert_eq(option_parse(&option, "hunter2", &v, &err), -1);
+    cr_assert_str_eq(err.text, "the value is not valid, expected a whole number");
 }
 
 Test(option_parse, cuts_long_values_and_long_lists_of_choices, .timeout = 10)
@@ -218,24 +226,24 @@ Test(option_parse, cuts_long_values_and_long_lists_of_choices, .timeout = 10)
     static const char *many[100];
     struct spoe_option option = good();
     struct spoe_value v;
-    char err[OPTION_TEXT_MAX];
+    struct error err;
     char text[1000];
 
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = '\0';
     option.type = SPOE_OPT_INT;
-    cr_assert_eq(option_parse(&option, text, &v, err), -1);
-    cr_assert_str_eq(err, "\"" SHOWN_64 "...\" is not valid, expected a whole number");
+    cr_assert_eq(option_parse(&option, text, &v, &err), -1);
+    cr_assert_str_eq(err.text, "\"" SHOWN_64 "...\" is not valid, expected a whole number");
     text[65] = '\0';
-    cr_assert_eq(option_parse(&option, text, &v, err), -1);
-    cr_assert_str_eq(err, "\"" SHOWN_64 "...\" is not valid, expected a whole number");
+    cr_assert_eq(option_parse(&option, text, &v, &err), -1);
+    cr_assert_str_eq(err.text, "\"" SHOWN_64 "...\" is not valid, expected a whole number");
     text[64] = '\0'; /* is shown whole (9.1) */
-    cr_assert_eq(option_parse(&option, text, &v, err), -1);
-    cr_assert_str_eq(err, "\"" SHOWN_64 "\" is not valid, expected a whole number");
+    cr_assert_eq(option_parse(&option, text, &v, &err), -1);
+    cr_assert_str_eq(err.text, "\"" SHOWN_64 "\" is not valid, expected a whole number");
     for (size_t i = 0; i < N(many) - 1; i++)
         many[i] = "a-rather-long-choice";
     option.type = SPOE_OPT_ENUM;
     option.choices = many;
-    cr_assert_eq(option_parse(&option, text, &v, err), -1);
-    cr_assert_eq(strlen(err), OPTION_TEXT_MAX - 1);
+    cr_assert_eq(option_parse(&option, text, &v, &err), -1);
+    cr_assert_eq(strlen(err.text), OPTION_TEXT_MAX - 1);
 }

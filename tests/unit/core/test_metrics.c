@@ -42,10 +42,10 @@ static struct spoe_metric_decl decl(uint32_t type, const char *name)
 static struct spoe_metric_family *must(const struct spoe_metric_decl *d)
 {
     struct spoe_metric_family *family;
-    const char *wrong;
+    struct error wrong;
     spoe_status status = metrics_declare(metrics, "spoe_t_", d, &family, &wrong);
 
-    cr_assert_eq(status, SPOE_OK, "%s: %s", d->name, wrong);
+    cr_assert_eq(status, SPOE_OK, "%s: %s", d->name, wrong.text);
     cr_assert_not_null(family);
     return family;
 }
@@ -54,12 +54,12 @@ static void refused(const struct spoe_metric_decl *d, const char *why)
 {
     static int before;
     struct spoe_metric_family *family = (void *)&before;
-    const char *wrong = NULL;
+    struct error wrong = {{0}};
     spoe_status status = metrics_declare(metrics, "spoe_t_", d, &family, &wrong);
 
     cr_assert_eq(status, SPOE_E_INVAL, "%s was taken", d->name != NULL ? d->name : "NULL");
     cr_assert_null(family);
-    cr_assert_not_null(strstr(wrong, why), "%s: got \"%s\"", d->name, wrong);
+    cr_assert_not_null(strstr(wrong.text, why), "%s: got \"%s\"", d->name, wrong.text);
 }
 
 static const char *scrape(void)
@@ -465,7 +465,7 @@ Test(metrics, where_memory_is_short_there_is_no_family)
     const struct spoe_span value = spoe_str("a");
     struct spoe_metric_family *family = NULL;
     struct spoe_metric *series = NULL;
-    const char *wrong;
+    struct error wrong;
     spoe_status status;
 
     h.bounds = bounds;
