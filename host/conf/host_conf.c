@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "conf/listen.h"
 #include "conf/value.h"
 
@@ -171,30 +172,19 @@ static void bad_item(const struct build *b, size_t option, const char *item, con
 
 typedef int item_fn(const struct build *b, size_t option, const char *item);
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 /*
  * Call fn for every item of a list, without the white space around it. Empty items are errors.
  * @return 0; -1 out of memory
  */
 static int for_each_item(const struct build *b, size_t option, char separator, item_fn *fn)
 {
-    const char *p = get_text(b, option);
+    const char *text = get_text(b, option);
+    struct spoe_span list = {text, text != NULL ? strlen(text) : 0}, span;
     int result = 0;
 
-    while (p != NULL && result == 0) {
-        const char *next = strchr(p, separator);
-        const char *end = next != NULL ? next : p + strlen(p);
-        char *item;
+    while (result == 0 && text_next_item(&list, separator, &span)) {
+        char *item = strndup(span.p, span.n);
 
-        while (p < end && is_space(*p))
-            p++;
-        while (p < end && is_space(end[-1]))
-            end--;
-        item = strndup(p, (size_t)(end - p));
         if (item == NULL)
             return -1;
         if (item[0] == '\0')
@@ -202,7 +192,6 @@ static int for_each_item(const struct build *b, size_t option, char separator, i
         else
             result = fn(b, option, item);
         free(item);
-        p = next != NULL ? next + 1 : NULL;
     }
     return result;
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 _Static_assert(INI_LINE_MAX == 65536, "the error says so");
 
 struct reader {
@@ -19,11 +21,6 @@ struct reader {
 };
 
 enum line_status { LINE_OK, LINE_END, LINE_LONG, LINE_NUL, LINE_FAILED };
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
-}
 
 /* Read one line without its LF or CR LF. */
 static enum line_status read_line(struct reader *r)
@@ -55,13 +52,10 @@ static enum line_status read_line(struct reader *r)
 /* Take the white space off both ends. */
 static char *trim(char *text)
 {
-    size_t n;
+    const struct spoe_span span = text_trim((struct spoe_span){text, strlen(text)});
 
-    while (is_blank(*text))
-        text++;
-    for (n = strlen(text); n > 0 && is_blank(text[n - 1]); n--)
-        ;
-    text[n] = '\0';
+    text += span.p - text;
+    text[span.n] = '\0';
     return text;
 }
 
@@ -69,7 +63,7 @@ static char *trim(char *text)
 static void cut_comment(char *text)
 {
     for (char *p = text; *p != '\0'; p++) {
-        if (*p == ';' && p > text && is_blank(p[-1])) {
+        if (*p == ';' && p > text && text_is_blank(p[-1])) {
             *p = '\0';
             return;
         }
@@ -85,7 +79,7 @@ static const char *read_section(struct reader *r, const char *line)
 
     if (end == NULL)
         return "a section without its ]";
-    for (rest = end + 1; is_blank(*rest); rest++)
+    for (rest = end + 1; text_is_blank(*rest); rest++)
         ;
     if (*rest != '\0' && *rest != ';' && *rest != '#')
         return "text after the ] of a section";
@@ -128,7 +122,7 @@ static const char *read_text(struct reader *r)
 
     if (r->line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
         line += 3; /* a byte order mark */
-    while (is_blank(*line))
+    while (text_is_blank(*line))
         line++;
     if (*line == '\0' || *line == ';' || *line == '#')
         return NULL;

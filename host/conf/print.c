@@ -7,13 +7,9 @@
 
 #include <spoe/util.h>
 
+#include "base/text.h"
 #include "conf/ini_file.h"
 #include "conf/option.h"
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
 
 /* Whether a file can hold it: on one line, without what would be taken for white space around it
  * or for a comment. */
@@ -21,12 +17,12 @@ static bool fits_in_file(const char *value, size_t others)
 {
     const size_t n = strlen(value);
 
-    if (n > 0 && (is_blank(value[0]) || is_blank(value[n - 1])))
+    if (n > 0 && (text_is_blank(value[0]) || text_is_blank(value[n - 1])))
         return false;
     for (size_t i = 0; i < n; i++) {
         if ((unsigned char)value[i] < ' ' && value[i] != '\t')
             return false;
-        if (value[i] == ';' && (i == 0 || is_blank(value[i - 1]))) /* one is in front of it */
+        if (value[i] == ';' && (i == 0 || text_is_blank(value[i - 1]))) /* one is in front of it */
             return false;
     }
     return n + others <= INI_LINE_MAX;

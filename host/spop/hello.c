@@ -7,6 +7,8 @@
 
 #include <spoe/util.h>
 
+#include "base/text.h"
+
 const char *spop_status_text(int status)
 {
     switch (status) { /* SPOE.txt 3.5 */
@@ -43,34 +45,6 @@ const char *spop_status_text(int status)
     }
 }
 
-static struct spoe_span trim(struct spoe_span s)
-{
-    while (s.n > 0 && s.p[0] == ' ') {
-        s.p++;
-        s.n--;
-    }
-    while (s.n > 0 && s.p[s.n - 1] == ' ')
-        s.n--;
-    return s;
-}
-
-/* Take the next item off a comma-separated list, without spaces around it; false at the end. */
-static bool next_item(struct spoe_span *list, struct spoe_span *ret_item)
-{
-    size_t n = 0;
-
-    if (list->n == 0)
-        return false;
-    while (n < list->n && list->p[n] != ',')
-        n++;
-    *ret_item = trim((struct spoe_span){list->p, n});
-    if (n < list->n)
-        n++; /* the comma */
-    list->p += n;
-    list->n -= n;
-    return true;
-}
-
 /* "2.N": whoever speaks it speaks 2.0 too (SPOE.txt 3.2.4). */
 static bool is_version_2(struct spoe_span item)
 {
@@ -86,7 +60,7 @@ static bool speaks_version_2(struct spoe_span versions)
 {
     struct spoe_span item;
 
-    while (next_item(&versions, &item))
+    while (text_next_item(&versions, ',', &item))
         if (is_version_2(item))
             return true;
     return false;
@@ -96,7 +70,7 @@ static bool has_item(struct spoe_span list, const char *name)
 {
     struct spoe_span item;
 
-    while (next_item(&list, &item))
+    while (text_next_item(&list, ',', &item))
         if (spoe_span_is(item, name))
             return true;
     return false;

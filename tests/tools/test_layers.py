@@ -16,7 +16,7 @@ COMMANDS = json.loads((BUILD / "compile_commands.json").read_text())
 # From the bottom to the top; a layer sees those that stand under its name, and itself.
 LAYERS = {
     "host/base": [],
-    "host/spop": [],
+    "host/spop": ["host/base"],
     "host/conf": ["host/base"],
     "host/core": ["host/base", "host/spop", "host/conf"],
     "host/net": ["host/base", "host/spop", "host/conf", "host/core"],
