@@ -5,36 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A secret that is mounted as a file ends in a line end. */
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static void trim(const char **p, size_t *n)
-{
-    while (*n > 0 && is_space(**p)) {
-        (*p)++;
-        (*n)--;
-    }
-    while (*n > 0 && is_space((*p)[*n - 1]))
-        (*n)--;
-}
-
-bool list_next(const char **at, const char **ret, size_t *ret_n)
-{
-    const char *p = *at;
-    size_t n;
-
-    if (p == NULL)
-        return false;
-    n = strcspn(p, ",");
-    *at = p[n] == ',' ? p + n + 1 : NULL;
-    trim(&p, &n);
-    *ret = p;
-    *ret_n = n;
-    return true;
-}
+#include "base/text.h"
 
 static int hex_digit(char c)
 {
@@ -127,29 +98,25 @@ int pair_list_set(struct pair_list *list, const char *key, const char *value)
     return take_pair(list, own_key, own_value);
 }
 
-static int read_pair(struct pair_list *list, const char *p, size_t n, const char **reterr)
+static int read_pair(struct pair_list *list, struct text item, const char **reterr)
 {
-    const char *equals = memchr(p, '=', n), *key_at = p, *value_at;
-    size_t key_n, value_n;
+    struct text key_text = text_before(item, '='), value_text;
     char *key, *value;
 
-    if (equals == NULL || equals == p) {
-        *reterr = equals == NULL ? "has an item without =" : "has an item without a key";
+    if (key_text.n == item.n || key_text.n == 0) {
+        *reterr = key_text.n > 0 ? "has an item without =" : "has an item without a key";
         return PAIRS_E_INVAL;
     }
     if (list->n == PAIRS_MAX) {
         *reterr = "has more than 128 items";
         return PAIRS_E_INVAL;
     }
-    key_n = (size_t)(equals - p);
-    value_at = equals + 1;
-    value_n = n - key_n - 1;
-    trim(&key_at, &key_n);
-    trim(&value_at, &value_n);
-    key = decode(key_at, key_n, PAIRS_KEY_MAX, reterr);
+    value_text = text_trim((struct text){item.p + key_text.n + 1, item.n - key_text.n - 1});
+    key_text = text_trim(key_text);
+    key = decode(key_text.p, key_text.n, PAIRS_KEY_MAX, reterr);
     if (key == NULL)
         return *reterr != NULL ? PAIRS_E_INVAL : PAIRS_E_NOMEM;
-    value = decode(value_at, value_n, PAIRS_VALUE_MAX, reterr);
+    value = decode(value_text.p, value_text.n, PAIRS_VALUE_MAX, reterr);
     if (value == NULL) {
         free(key);
         return *reterr != NULL ? PAIRS_E_INVAL : PAIRS_E_NOMEM;
@@ -160,13 +127,13 @@ static int read_pair(struct pair_list *list, const char *p, size_t n, const char
 int pair_list_read(const char *text, struct pair_list *ret, const char **reterr)
 {
     struct pair_list list = {NULL, 0};
-    const char *at = text, *p, *error = NULL;
-    size_t n;
+    struct text rest = {text, text != NULL ? strlen(text) : 0}, item;
+    const char *error = NULL;
     int result = 0;
 
-    while (result == 0 && list_next(&at, &p, &n)) {
-        if (n > 0)
-            result = read_pair(&list, p, n, &error);
+    while (result == 0 && text_next_item(&rest, ',', &item)) {
+        if (item.n > 0)
+            result = read_pair(&list, item, &error);
     }
     if (result != 0) {
         pair_list_fini(&list);

@@ -2,7 +2,7 @@
 /*
  * otel-plugin/base/pairs.h - "key=value,key=value", as OTEL_RESOURCE_ATTRIBUTES and
  * OTEL_EXPORTER_OTLP_HEADERS are written: in both, %XX stands for a byte, and white space around
- * keys and values does not count. And "one,two,three".
+ * keys and values does not count.
  */
 #ifndef OTEL_BASE_PAIRS_H
 #define OTEL_BASE_PAIRS_H
@@ -43,13 +43,5 @@ int pair_list_set(struct pair_list *list, const char *key, const char *value);
 
 /** Free; what the values were is overwritten, since they may be secrets. */
 void pair_list_fini(struct pair_list *list);
-
-/**
- * Walk a comma-separated list; white space around items does not count.
- * @param at   where to go on: the text at first, NULL after the last item
- * @param ret  the item, ret_n bytes; may be empty
- * @return false after the last
- */
-bool list_next(const char **at, const char **ret, size_t *ret_n);
 
 #endif

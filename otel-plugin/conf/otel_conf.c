@@ -17,6 +17,7 @@
 
 #include <spoe/util.h>
 
+#include "base/text.h"
 #include "conf/endpoint.h"
 #include "send/headers.h"
 #include "conf/number.h"
@@ -142,13 +143,13 @@ static bool is_token(const char *p, size_t n)
 
 static const char *methods_error(const char *value)
 {
-    const char *p;
-    size_t n;
+    struct text rest, item;
 
     if (value == NULL)
         return "must name a method";
-    while (list_next(&value, &p, &n)) {
-        if (!is_token(p, n))
+    rest = text_of(value);
+    while (text_next_item(&rest, ',', &item)) {
+        if (!is_token(item.p, item.n))
             return "is not a comma-separated list of methods";
     }
     return NULL;
@@ -413,9 +414,15 @@ static void read_sampler(struct reader *r)
 }
 
 /* In any case, as the specification wants it of words out of a set. */
-static bool list_item_is(const char *p, size_t n, const char *name)
+static bool list_item_is(struct text item, const char *name)
 {
-    return strlen(name) == n && strncasecmp(p, name, n) == 0;
+    return strlen(name) == item.n && strncasecmp(item.p, name, item.n) == 0;
+}
+
+/* A list that is not set has no item. */
+static struct text text_of_value(const char *value)
+{
+    return value != NULL ? text_of(value) : (struct text){NULL, 0};
 }
 
 static const char *const propagator_names[PROPAGATORS_MAX] = {"tracecontext", "baggage", "b3",
@@ -430,12 +437,12 @@ static void list_add(char *list, size_t size, const char *p, size_t n)
 }
 
 /* @return whether the item is a propagator, which is added to the list */
-static bool take_propagator(const char *p, size_t n, struct propagator_conf *list)
+static bool take_propagator(struct text item, struct propagator_conf *list)
 {
     for (size_t i = 0; i < PROPAGATORS_MAX; i++) {
         const enum propagator bit = (enum propagator)(1u << i);
 
-        if (!list_item_is(p, n, propagator_names[i]))
+        if (!list_item_is(item, propagator_names[i]))
             continue;
         if ((list->set & bit) == 0)
             list->list[list->n++] = bit;
@@ -453,16 +460,15 @@ static const char *read_propagator_list(const char *value, struct propagator_con
                                         char *others, size_t size)
 {
     struct propagator_conf list = {.set = 0};
+    struct text rest = text_of_value(value), item;
     bool none = false;
-    const char *p;
-    size_t n;
 
     others[0] = '\0';
-    while (value != NULL && list_next(&value, &p, &n)) {
-        if (list_item_is(p, n, "none"))
+    while (text_next_item(&rest, ',', &item)) {
+        if (list_item_is(item, "none"))
             none = true;
-        else if (!take_propagator(p, n, &list))
-            list_add(others, size, p, n);
+        else if (!take_propagator(item, &list))
+            list_add(others, size, item.p, item.n);
     }
     if (none && list.n > 0)
         return "has none beside others";
@@ -515,14 +521,13 @@ static void read_propagators(struct reader *r)
 static void read_variables(struct reader *r)
 {
     char *value = NULL;
-    const char *p, *rest;
-    size_t n;
+    struct text rest, item;
     unsigned bit = 1;
 
     text(r, OPT_VARIABLES, &value);
-    rest = value;
-    while (bit != 0 && rest != NULL && list_next(&rest, &p, &n)) {
-        bit = context_variable_bit(p, n);
+    rest = text_of_value(value);
+    while (bit != 0 && text_next_item(&rest, ',', &item)) {
+        bit = context_variable_bit(item.p, item.n);
         r->conf->variables |= bit;
     }
     if (bit == 0)
@@ -537,18 +542,17 @@ static void read_variables(struct reader *r)
  */
 static const char *read_semconv_list(const char *value, bool shared, enum semconv_mode *ret)
 {
+    struct text rest = text_of_value(value), item;
     bool old = false, both = false, stable = false;
-    const char *p;
-    size_t n;
 
-    while (value != NULL && list_next(&value, &p, &n)) {
-        if (list_item_is(p, n, "http/dup"))
+    while (text_next_item(&rest, ',', &item)) {
+        if (list_item_is(item, "http/dup"))
             both = true;
-        else if (list_item_is(p, n, "http/old"))
+        else if (list_item_is(item, "http/old"))
             old = true;
-        else if (list_item_is(p, n, "http"))
+        else if (list_item_is(item, "http"))
             stable = true;
-        else if (!shared || (n >= 5 && strncasecmp(p, "http/", 5) == 0))
+        else if (!shared || (item.n >= 5 && strncasecmp(item.p, "http/", 5) == 0))
             return "is not a list of http, http/dup and http/old";
     }
     *ret = both || (old && stable) ? SEMCONV_DUP : old ? SEMCONV_OLD : SEMCONV_STABLE;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/text.h"
 #include "input/siphash.h"
 
 #define WAYS 4u
@@ -27,46 +28,22 @@ struct exclude {
     _Atomic uint64_t ids[BUCKETS][WAYS]; /* 0: free */
 };
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* The next element, trimmed, empty ones included. @return false at the end */
-static bool next(const char **list, const char **ret, size_t *ret_n)
-{
-    const char *p = *list;
-    size_t n;
-
-    if (p == NULL || *p == '\0')
-        return false;
-    n = strcspn(p, ",");
-    *list = p[n] == ',' ? p + n + 1 : p + n;
-    for (; n > 0 && is_space(*p); n--)
-        p++;
-    while (n > 0 && is_space(p[n - 1]))
-        n--;
-    *ret = p;
-    *ret_n = n;
-    return true;
-}
-
 const char *exclude_error(const char *list)
 {
-    const char *p;
-    size_t n, count = 0;
+    struct text rest = {list, list != NULL ? strlen(list) : 0}, path;
+    size_t count = 0;
 
-    while (next(&list, &p, &n)) {
+    while (text_next_item(&rest, ',', &path)) {
         const char *star;
 
-        if (n == 0)
+        if (path.n == 0)
             continue;
         if (++count > EXCLUDE_PATTERNS_MAX)
             return "names more than 64 paths";
-        if (*p != '/')
+        if (*path.p != '/')
             return "has a path that does not begin with /";
-        star = memchr(p, '*', n);
-        if (star != NULL && star != p + n - 1)
+        star = memchr(path.p, '*', path.n);
+        if (star != NULL && star != path.p + path.n - 1)
             return "has a * that is not at the end of a path";
     }
     return NULL;
@@ -75,8 +52,7 @@ const char *exclude_error(const char *list)
 struct exclude *exclude_create(const char *list)
 {
     struct exclude *exclude = calloc(1, sizeof *exclude);
-    const char *rest, *p;
-    size_t n;
+    struct text rest, path;
 
     if (exclude == NULL)
         return NULL;
@@ -86,11 +62,12 @@ struct exclude *exclude_create(const char *list)
         exclude_destroy(exclude);
         return NULL;
     }
-    for (rest = exclude->text; next(&rest, &p, &n) && exclude->n < EXCLUDE_PATTERNS_MAX;) {
-        const bool prefix = n > 0 && p[n - 1] == '*';
+    rest = text_of(exclude->text);
+    while (text_next_item(&rest, ',', &path) && exclude->n < EXCLUDE_PATTERNS_MAX) {
+        const bool prefix = path.n > 0 && path.p[path.n - 1] == '*';
 
-        if (n > 0)
-            exclude->patterns[exclude->n++] = (struct pattern){p, n - prefix, prefix};
+        if (path.n > 0)
+            exclude->patterns[exclude->n++] = (struct pattern){path.p, path.n - prefix, prefix};
     }
     return exclude;
 }

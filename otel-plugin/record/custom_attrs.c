@@ -4,44 +4,25 @@
 
 #include <string.h>
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static const char *trim(const char *p, const char *end, size_t *ret_len)
-{
-    while (p < end && is_space(*p))
-        p++;
-    while (p < end && is_space(end[-1]))
-        end--;
-    *ret_len = (size_t)(end - p);
-    return p;
-}
-
-/* Where c is in p..end, or end. */
-static const char *find(const char *p, const char *end, char c)
-{
-    const char *at = p < end ? memchr(p, c, (size_t)(end - p)) : NULL;
-
-    return at != NULL ? at : end;
-}
+#include "base/text.h"
 
 bool custom_attrs_next(struct custom_attrs *attrs, struct custom_attr *ret)
 {
-    while (attrs->p < attrs->end && attrs->n < CUSTOM_ATTRS_MAX) {
-        const char *const pair = attrs->p;
-        const char *const pair_end = find(pair, attrs->end, ';');
-        const char *const equals = find(pair, pair_end, '=');
+    struct text rest = {attrs->p, attrs->p != NULL ? (size_t)(attrs->end - attrs->p) : 0}, pair;
+    bool found = false;
 
-        attrs->p = pair_end < attrs->end ? pair_end + 1 : attrs->end;
+    while (!found && attrs->n < CUSTOM_ATTRS_MAX && rest.n > 0 &&
+           text_next_item(&rest, ';', &pair)) {
+        struct text key = text_before(pair, '='), value;
+
         attrs->n++;
-        if (equals == pair_end)
+        if (key.n == pair.n)
             continue;
-        ret->key = trim(pair, equals, &ret->key_len);
-        ret->value = trim(equals + 1, pair_end, &ret->value_len);
-        if (ret->key_len > 0)
-            return true;
+        value = text_trim((struct text){key.p + key.n + 1, pair.n - key.n - 1});
+        key = text_trim(key);
+        *ret = (struct custom_attr){key.p, value.p, key.n, value.n};
+        found = key.n > 0;
     }
-    return false;
+    attrs->p = rest.p != NULL ? rest.p : attrs->end;
+    return found;
 }

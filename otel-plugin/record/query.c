@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/text.h"
+
 struct out {
     char *p;
     size_t n, max;
@@ -32,28 +34,18 @@ static const char *find(const char *p, const char *end, char c)
     return at != NULL ? at : end;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 static bool is_sensitive(const char *keys, const char *key, size_t key_len)
 {
+    struct text rest, item;
+
     if (keys == NULL)
         return false;
     if (strcmp(keys, "*") == 0)
         return true;
-    while (*keys != '\0') {
-        size_t n = strcspn(keys, ",");
-        const char *next = keys[n] == ',' ? keys + n + 1 : keys + n;
-
-        for (; n > 0 && is_space(*keys); n--)
-            keys++;
-        while (n > 0 && is_space(keys[n - 1]))
-            n--;
-        if (n == key_len && n > 0 && memcmp(keys, key, n) == 0)
+    rest = text_of(keys);
+    while (text_next_item(&rest, ',', &item)) {
+        if (item.n == key_len && item.n > 0 && memcmp(item.p, key, key_len) == 0)
             return true;
-        keys = next;
     }
     return false;
 }
