@@ -14,7 +14,7 @@
 
 void otlp_clean_text(const void *bytes, size_t len, char *ret, size_t size)
 {
-    const size_t n = len > 0 ? utf8_repair(bytes, len, ret, size - 1) : 0;
+    const size_t n = len > 0 ? utf8_repair(bytes, len, ret, size - 1) : 0; /* bytes may be NULL */
     size_t used = 0;
 
     for (size_t i = 0; i < n; i++) {

@@ -12,6 +12,16 @@
 
 TestSuite(batch, .timeout = 60);
 
+static bool malloc_fails; /* of what is linked here (--wrap, see CMakeLists.txt) */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return malloc_fails ? NULL : __real_malloc(size);
+}
+
 typedef Opentelemetry__Proto__Common__V1__AnyValue any_value;
 typedef Opentelemetry__Proto__Common__V1__KeyValue key_value;
 typedef Opentelemetry__Proto__Trace__V1__Span span_msg;
@@ -519,6 +529,30 @@ Test(batch, resource_and_scope_have_their_schema)
     request = round_trip(encoder, span);
     cr_expect_str_empty(request->resource_spans[0]->schema_url, "none without one");
     free_request(request);
+    batch_encoder_destroy(encoder);
+}
+
+Test(batch, without_memory_it_is_empty_but_counted)
+{
+    struct batch_encoder *encoder = make_encoder();
+    struct span_queue *queue = span_queue_create(10, SPAN_QUEUE_BYTES_MAX, 10, BATCH_BYTES_MAX);
+    struct batch *batch = batch_create();
+    struct span_chunk *chunks;
+    size_t n;
+
+    cr_assert_eq(chunks_push(span_queue_writer(queue), make_big(1)), SPAN_QUEUE_OK);
+    chunks = span_queue_take(queue, 10, SIZE_MAX, &n);
+    malloc_fails = true;
+    cr_assert_eq(batch_join(encoder, chunks, batch), BATCH_E_NOMEM);
+    malloc_fails = false;
+    cr_assert_eq(batch->n, 1);
+    cr_assert_eq(batch->span_bytes, chunks_size(chunks));
+    cr_assert_eq(batch->size, 0);
+    cr_assert_eq(batch_join(encoder, chunks, batch), 0, "it can be used again");
+    cr_assert_gt(batch->size, batch->span_bytes);
+    span_queue_release(chunks);
+    span_queue_destroy(queue);
+    batch_destroy(batch);
     batch_encoder_destroy(encoder);
 }
 

@@ -337,3 +337,21 @@ Test(conf, no_text_of_a_header_is_ever_shown)
         cr_expect_null(strstr(told, "hunter2"), "%s", told);
     }
 }
+
+/* 3.9, O9: what is in every request leaves no room for spans. */
+Test(conf, a_resource_that_fills_a_request_is_an_error)
+{
+    static char list[80 * 1024];
+    struct otel_conf conf;
+    size_t n = 0;
+
+    for (int i = 0; i < 60; i++)
+        n += (size_t)snprintf(list + n, sizeof list - n, "key%d=%01000d,", i, i);
+    setenv("RESOURCE_ATTRIBUTES", list, 1);
+    set("request-bytes-max", "65536");
+    expect_error("request-bytes-max: is too little: the resource alone, which is in every request, "
+                 "has ");
+    set("request-bytes-max", "200000");
+    expect_good(&conf);
+    otel_conf_fini(&conf);
+}
