@@ -220,9 +220,9 @@ static inline struct spoe_value text_value(const char *s)
     return (struct spoe_value){.type = SPOE_T_STR, .u.s = {s, strlen(s)}};
 }
 
-static inline void peer_send_hello(struct peer *peer, uint32_t frame_size, bool healthcheck)
+/* The payload of a HELLO. @return its bytes */
+static inline size_t put_hello(uint8_t *payload, uint32_t frame_size, bool healthcheck)
 {
-    uint8_t payload[256], frame[300];
     const struct spoe_value versions = text_value("2.0"), capabilities = text_value("pipelining"),
                             engine = text_value("engine"),
                             size = {.type = SPOE_T_UINT32, .u.u32 = frame_size},
@@ -233,7 +233,27 @@ static inline void peer_send_hello(struct peer *peer, uint32_t frame_size, bool 
     n += put_item(payload + n, "capabilities", &capabilities);
     n += healthcheck ? put_item(payload + n, "healthcheck", &check)
                      : put_item(payload + n, "engine-id", &engine);
+    return n;
+}
+
+static inline void peer_send_hello(struct peer *peer, uint32_t frame_size, bool healthcheck)
+{
+    uint8_t payload[256], frame[300];
+    const size_t n = put_hello(payload, frame_size, healthcheck);
+
     peer_send(peer, frame, put_frame(frame, SPOP_HAPROXY_HELLO, 1, 0, payload, n));
+}
+
+/* With ids below 128, which it must not have. */
+static inline void peer_send_hello_of(struct peer *peer, uint8_t stream_id, uint8_t frame_id)
+{
+    uint8_t payload[256], frame[300];
+    const size_t n = put_hello(payload, RIG_FRAME_SIZE, false);
+    const size_t size = put_frame(frame, SPOP_HAPROXY_HELLO, 1, 0, payload, n);
+
+    frame[9] = stream_id;
+    frame[10] = frame_id;
+    peer_send(peer, frame, size);
 }
 
 static inline size_t put_notify(uint8_t *p, uint64_t id)

@@ -2,12 +2,7 @@
 /* The connection: frames, room, back-pressure, closes, time-outs, the drain, who is evicted. */
 #include "rig.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
-
-#include "net/listener.h"
-#include "net/sockets.h"
 
 #define CONN_TEST(name) Test(conn, name, .timeout = 30)
 
@@ -537,10 +532,17 @@ CONN_TEST(unknown_frames_do_not_keep_a_connection_without_hello)
 /* A peer that ignores the DISCONNECT is closed after LINGER_NS, one that closes at once. */
 CONN_TEST(lingers_until_the_peer_closes_or_the_time_is_over)
 {
-    struct peer *stays, *goes;
+    struct peer *stays, *goes, *idle, *silent;
     const uint8_t bad[] = {0, 0, 0, 1};
 
     rig_start(10);
+    idle = peer_open(1); /* later deadlines in the other lists */
+    silent = peer_connect(1);
+    stays = peer_open(1);
+    peer_send(stays, bad, sizeof bad);
+    rig_turn();
+    cr_assert_leq(rig.worker[1].close_at_ns, clock_mono_ns() + LINGER_NS);
+    peer_free(stays), peer_free(idle), peer_free(silent);
     stays = peer_open(0);
     goes = peer_open(0);
     peer_send(stays, bad, sizeof bad);
@@ -691,6 +693,51 @@ CONN_TEST(an_error_of_the_peer_is_counted_an_idle_end_is_not)
     rig_stop();
 }
 
+/* A HELLO belongs to no stream and no frame. */
+CONN_TEST(a_hello_with_an_id_is_refused)
+{
+    rig_start(10);
+    for (uint8_t i = 1; i < 4; i++) {
+        struct peer *peer = peer_connect(0);
+
+        peer_send_hello(peer, RIG_FRAME_SIZE, false);
+        rig_turn();
+        expect_frame(peer, SPOP_AGENT_HELLO);
+        peer_free(peer);
+        peer = peer_connect(0);
+        peer_send_hello_of(peer, (uint8_t)(i & 1), (uint8_t)(i >> 1));
+        rig_turn();
+        expect_disconnect(peer, SPOP_ERR_INVALID);
+        cr_assert_eq(COUNTED(hello_failures[SPOP_ERR_INVALID]), i);
+        peer_free(peer);
+    }
+    rig_stop();
+}
+
+/* The ACK may be as large as was agreed, to the byte. */
+CONN_TEST(an_ack_fills_the_agreed_size)
+{
+    struct peer *peer;
+    struct got got;
+
+    rig_start(10);
+    peer = peer_open(0);
+    /* 7 bytes of head; of the action 3, the name's 2, the value's type and 3 of length */
+    rig.plugin.answer_bytes = RIG_FRAME_SIZE - 7 - 3 - 2 - 1 - 3;
+    peer_send_notifies(peer, 1, 1);
+    rig_turn();
+    got = peer_recv(peer);
+    cr_assert_eq(got.size - SPOP_LENGTH_BYTES, RIG_FRAME_SIZE);
+    cr_assert_eq(COUNTED(truncated_actions), 0);
+    rig.plugin.answer_bytes++;
+    peer_send_notifies(peer, 1, 1);
+    rig_turn();
+    cr_assert_lt(peer_recv(peer).size, 64);
+    cr_assert_eq(COUNTED(truncated_actions), 1);
+    peer_free(peer);
+    rig_stop();
+}
+
 CONN_TEST(a_frame_that_takes_a_fragment_back_is_skipped)
 {
     struct peer *peer;
@@ -737,50 +784,4 @@ Test(conn, something_else_is_no_connection, .timeout = 30, .signal = SIGABRT)
     static struct conn none;
 
     conn_destroy(&none);
-}
-
-/* 2.10: connections leave a quarter of the descriptors, 16 to 256. */
-Test(listener, leaves_descriptors_for_others)
-{
-    static const struct {
-        uint32_t wanted, limit, open, fit;
-    } cases[] = {
-        {4096, 1024, 40, 728},  {4096, 5000, 40, 4096},
-        {4096, 4392, 40, 4096}, {4096, 4391, 40, 4095},
-        {10, 1024, 40, 10},     {4096, 48, 20, 12},
-        {4096, 64, 20, 28},     {4096, 68, 20, 31},
-        {4096, 30, 20, 1},      {4096, 1023, 40, 1023 - 255 - 40},
-    };
-
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct host_conf conf = {.max_connections = cases[i].wanted};
-
-        cr_assert_eq(listeners_fit(&conf, cases[i].limit, cases[i].open), cases[i].fit, "case %zu",
-                     i);
-    }
-}
-
-static int option(int fd, int level, int name)
-{
-    int value = -1;
-    socklen_t len = sizeof value;
-
-    cr_assert_eq(getsockopt(fd, level, name, &value, &len), 0);
-    return value;
-}
-
-/* 1.4 */
-Test(sockets, tunes_accepted_connections)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    cr_assert_geq(fd, 0);
-    sockets_tune(fd);
-    cr_assert_neq(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
-    cr_assert_neq(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
-    cr_assert_eq(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 60);
-    cr_assert_eq(option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 10);
-    cr_assert_eq(option(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
-    cr_assert_eq(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 30000);
-    close(fd);
 }
