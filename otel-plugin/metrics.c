@@ -33,6 +33,10 @@ enum family {
     OPEN,
     OPEN_MAX,
     OPEN_SPANS,
+    OPEN_BYTES,
+    OPEN_BYTES_MAX,
+    REMEMBERED,
+    KEPT_MESSAGES,
     QUEUE,
     QUEUE_MAX,
     QUEUE_BYTES,
@@ -58,8 +62,11 @@ static const struct {
                "Requests that ended: by their response, by span-ttl without one, by the shutdown "
                "without one, or lost at the end of the shutdown.",
                "reason"},
-    [SPANS] = {SPOE_METRIC_COUNTER, "spans_opened_total",
-               "Spans made: server, one per request; client, one per backend message.", "kind"},
+    [SPANS] =
+        {SPOE_METRIC_COUNTER, "spans_opened_total",
+         "Spans made: server, one per request; client, one per backend message; internal, one "
+         "per late response.",
+         "kind"},
     [QUEUED] = {SPOE_METRIC_COUNTER, "spans_queued_total", "Ended spans taken by the queue.", NULL},
     [EXPORTED] = {SPOE_METRIC_COUNTER, "spans_exported_total", "Spans that the collector took.",
                   NULL},
@@ -82,6 +89,13 @@ static const struct {
     [OPEN] = {SPOE_METRIC_GAUGE, "open_requests", "Requests that wait for their response.", NULL},
     [OPEN_MAX] = {SPOE_METRIC_GAUGE, "max_open_requests", "span-store-max.", NULL},
     [OPEN_SPANS] = {SPOE_METRIC_GAUGE, "open_spans", "Spans of open requests.", NULL},
+    [OPEN_BYTES] = {SPOE_METRIC_GAUGE, "open_requests_bytes",
+                    "Memory of open requests and their spans.", NULL},
+    [OPEN_BYTES_MAX] = {SPOE_METRIC_GAUGE, "max_open_requests_bytes", "span-store-bytes.", NULL},
+    [REMEMBERED] = {SPOE_METRIC_GAUGE, "remembered_requests",
+                    "Requests that ended without a response and wait for a late one.", NULL},
+    [KEPT_MESSAGES] = {SPOE_METRIC_GAUGE, "early_messages",
+                       "Messages that came before their request and wait for it.", NULL},
     [QUEUE] = {SPOE_METRIC_GAUGE, "queue_spans",
                "Ended spans that wait, those in batches under way, and those in batches that wait "
                "for their retry.",
@@ -112,6 +126,10 @@ static const struct {
     ROW(duplicate_backend, IGNORED, "duplicate_backend"),
     ROW(unknown_id, IGNORED, "unknown_id"),
     ROW(refused, IGNORED, "store_full"),
+    ROW(refused_client, IGNORED, "store_full_backend"),
+    ROW(late_backend, IGNORED, "late_backend"),
+    ROW(reorder_full, IGNORED, "reorder_full"),
+    ROW(late, SPANS, "internal"),
     ROW(unanswered, UNANSWERED, NULL),
     ROW(opened, OPENED, NULL),
     ROW(ended, ENDED, "response"),
@@ -168,6 +186,7 @@ struct otel_metrics {
     struct spoe_metric *warnings, *attributes_dropped, *events_dropped;
     struct spoe_metric *open, *open_max, *open_spans;
     struct spoe_metric *waiting, *in_flight, *parked, *queue_max, *queue_bytes, *queue_bytes_max;
+    struct spoe_metric *open_bytes, *open_bytes_max, *remembered, *kept;
 };
 
 /* ---- reading ----------------------------------------------------------------------------- */
@@ -217,6 +236,9 @@ static void collect(void *arg)
     m->api->counter_set(m->sampled, COUNTED(m->from.counters, opened));
     m->api->gauge_set(m->open, (int64_t)store_count(m->from.store));
     m->api->gauge_set(m->open_spans, (int64_t)store_span_count(m->from.store));
+    m->api->gauge_set(m->open_bytes, (int64_t)store_bytes(m->from.store));
+    m->api->gauge_set(m->remembered, (int64_t)store_remembered(m->from.store));
+    m->api->gauge_set(m->kept, (int64_t)store_kept(m->from.store));
     collect_export(m);
 }
 
@@ -294,6 +316,10 @@ struct otel_metrics *otel_metrics_create(const struct spoe_host *host, struct sp
     m->events_dropped = series(api, family[EVENTS_DROPPED], NULL);
     m->open = series(api, family[OPEN], NULL);
     m->open_max = series(api, family[OPEN_MAX], NULL);
+    m->open_bytes = series(api, family[OPEN_BYTES], NULL);
+    m->open_bytes_max = series(api, family[OPEN_BYTES_MAX], NULL);
+    m->remembered = series(api, family[REMEMBERED], NULL);
+    m->kept = series(api, family[KEPT_MESSAGES], NULL);
     m->waiting = series(api, family[QUEUE], "waiting");
     m->in_flight = series(api, family[QUEUE], "in_flight");
     m->parked = series(api, family[QUEUE], "parked");
@@ -311,6 +337,7 @@ void otel_metrics_start(struct otel_metrics *m, const struct otel_metrics_source
         return;
     m->from = *source;
     m->api->gauge_set(m->open_max, (int64_t)source->store_max);
+    m->api->gauge_set(m->open_bytes_max, (int64_t)source->store_bytes_max);
 }
 
 void otel_metrics_attempt(void *arg, int outcome, int64_t ns)

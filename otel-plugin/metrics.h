@@ -21,7 +21,7 @@ struct otel_metrics_source {
     struct store *store;
     struct span_queue *queue;
     struct exporter *exporter;
-    size_t store_max;
+    size_t store_max, store_bytes_max;
 };
 
 struct otel_metrics; /* NULL: there is no facet, or no memory */

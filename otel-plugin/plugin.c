@@ -6,10 +6,10 @@
  *   drain      end what is open, flush          stop  join, totals destroy free
  */
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <spoe/util.h>
 
@@ -32,15 +32,20 @@ struct otel {
     bool abandoned; /* threads of the export still use all of this */
     struct sink sink;
     struct evictor evictor;
-    pthread_t evict_thread;
-    pthread_mutex_t evict_lock; /* guards what follows */
-    pthread_cond_t evict_changed;
-    bool evicting; /* the thread runs */
-    bool evict_end, evict_drained;
+    struct handlers_worker evictor_worker;
     struct handlers handlers;
-    struct context_policy policy;
+    struct policy policy;
+    struct rate_cap rate_cap;
+    struct exclude *exclude;      /* NULL: nothing is */
     struct otel_metrics *metrics; /* NULL: the host has none */
 };
+
+/* What is kept beside open requests: docs/otel.md. */
+#define LATE_NS (INT64_C(600) * 1000000000)
+#define LATE_MAX 65536u
+#define LATE_BYTES_MAX (INT64_C(16) << 20)
+#define KEPT_MAX 8192u
+#define KEPT_BYTES_MAX (INT64_C(16) << 20)
 
 /* At the end of the export: spans of requests that are still open are lost. */
 static void count_open(void *arg)
@@ -51,93 +56,19 @@ static void count_open(void *arg)
     count(&otel->counters.still_open, store_span_count(otel->store));
 }
 
-/* ---- the evictor's thread ------------------------------------------------------------------ */
-
-static void wait_evict(struct otel *otel, int64_t until_ns)
-{
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
-                                   .tv_nsec = (long)(until_ns % 1000000000)};
-
-    if (until_ns == INT64_MAX)
-        (void)pthread_cond_wait(&otel->evict_changed, &otel->evict_lock);
-    else
-        (void)pthread_cond_timedwait(&otel->evict_changed, &otel->evict_lock, &until);
-}
-
-static void *run_evictor(void *arg)
-{
-    struct otel *otel = arg;
-
-    (void)pthread_mutex_lock(&otel->evict_lock);
-    while (!otel->evict_end) {
-        int64_t next;
-
-        (void)pthread_mutex_unlock(&otel->evict_lock);
-        next = evictor_run(&otel->evictor, otel->host->now_mono_ns());
-        (void)pthread_mutex_lock(&otel->evict_lock);
-        if (next == INT64_MAX && !otel->evict_drained) {
-            otel->evict_drained = true;
-            (void)pthread_cond_broadcast(&otel->evict_changed);
-        }
-        if (!otel->evict_end)
-            wait_evict(otel, next);
-    }
-    (void)pthread_mutex_unlock(&otel->evict_lock);
-    return NULL;
-}
-
-static int start_evictor(struct otel *otel)
-{
-    pthread_condattr_t attr;
-
-    (void)pthread_mutex_init(&otel->evict_lock, NULL); /* cannot fail without attributes */
-    if (pthread_condattr_init(&attr) != 0)
-        return -1;
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* Linux has it */
-    (void)pthread_cond_init(&otel->evict_changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
-    if (pthread_create(&otel->evict_thread, NULL, run_evictor, otel) != 0)
-        return -1;
-    (void)pthread_setname_np(otel->evict_thread, "otel-evict"); /* only for ps */
-    otel->evicting = true;
-    return 0;
-}
-
-/* End all that is open, as far as the queue takes it until then. */
-static void drain_evictor(struct otel *otel, int64_t deadline_mono_ns)
-{
-    (void)pthread_mutex_lock(&otel->evict_lock);
-    atomic_store(&otel->evictor.draining, 1);
-    (void)pthread_cond_broadcast(&otel->evict_changed);
-    while (!otel->evict_drained && otel->host->now_mono_ns() < deadline_mono_ns)
-        wait_evict(otel, deadline_mono_ns);
-    (void)pthread_mutex_unlock(&otel->evict_lock);
-}
-
-static void stop_evictor(struct otel *otel)
-{
-    if (!otel->evicting)
-        return;
-    (void)pthread_mutex_lock(&otel->evict_lock);
-    otel->evict_end = true;
-    (void)pthread_cond_broadcast(&otel->evict_changed);
-    (void)pthread_mutex_unlock(&otel->evict_lock);
-    (void)pthread_join(otel->evict_thread, NULL);
-    otel->evicting = false;
-}
-
-/* ---- the life of an instance --------------------------------------------------------------- */
-
 static void destroy(void *inst)
 {
     struct otel *otel = inst;
 
     if (otel == NULL)
         return;
-    stop_evictor(otel);
+    evictor_stop(&otel->evictor);
     if (otel->abandoned)
         return; /* the process is about to leave */
-    exclude_destroy(otel->handlers.exclude);
+    pool_cache_fini(&otel->evictor_worker.spans);
+    id_source_fini(&otel->evictor_worker.ids);
+    untraced_destroy(otel->handlers.untraced);
+    exclude_destroy(otel->exclude);
     store_destroy(otel->store);
     span_queue_destroy(otel->queue);
     counters_fini(&otel->counters);
@@ -196,6 +127,59 @@ static spoe_status try_out(void *inst, int64_t deadline_mono_ns)
     return test_span_send(&otel->conf, otel->host, otel->self, deadline_mono_ns);
 }
 
+static struct store *make_store(const struct otel_conf *conf)
+{
+    const struct store_conf store = {.max = conf->span_store_max,
+                                     .bytes_max = conf->span_store_bytes,
+                                     .ttl_ns = conf->span_ttl_ns,
+                                     .reorder_ns = conf->span_reorder_ns,
+                                     .kept_max = KEPT_MAX,
+                                     .kept_bytes_max = KEPT_BYTES_MAX,
+                                     .late_ns = LATE_NS,
+                                     .late_max = LATE_MAX,
+                                     .late_bytes_max = LATE_BYTES_MAX};
+
+    return store_create(&store);
+}
+
+/* What the handlers do from the start on. */
+static spoe_status make_policy(struct otel *otel)
+{
+    const struct otel_conf *conf = &otel->conf;
+
+    rate_cap_init(&otel->rate_cap, conf->sampler.max_per_second);
+    if (conf->exclude_paths != NULL) {
+        otel->exclude = exclude_create(conf->exclude_paths);
+        if (otel->exclude == NULL)
+            return SPOE_E_NOMEM;
+    }
+    otel->policy = (struct policy){
+        .propagators = conf->propagators,
+        .trust_inbound = conf->trust_inbound,
+        .sampler = {.kind = conf->sampler.kind, .bound = sampler_ratio_bound(conf->sampler.ratio)},
+        .rate_cap = &otel->rate_cap,
+        .keep_errors = conf->sampler.keep_errors,
+        .variables = conf->variables,
+        .exclude = otel->exclude,
+        .hold_ns = conf->span_hold_ns,
+        .moment_age_max_ns = conf->span_ttl_ns,
+        .semconv = conf->semconv,
+        .client_address = conf->client_address,
+        .known_methods = conf->known_methods,
+        .redact_query = conf->redact_query};
+    return SPOE_OK;
+}
+
+/* A handlers_worker that is all zero becomes one. */
+static spoe_status init_worker(struct otel *otel, struct handlers_worker *worker)
+{
+    worker->shared = &otel->handlers;
+    worker->writer = otel->queue != NULL ? span_queue_writer(otel->queue) : NULL;
+    if (otel->queue != NULL && worker->writer == NULL)
+        return SPOE_E_NOMEM;
+    return id_source_init(&worker->ids) == 0 ? SPOE_OK : SPOE_E_INTERNAL;
+}
+
 static spoe_status start(void *inst)
 {
     struct otel *otel = inst;
@@ -207,48 +191,34 @@ static spoe_status start(void *inst)
         return SPOE_OK;
     }
     span_set_limits(&conf->limits);
-    otel->store = store_create(conf->span_store_max, conf->span_ttl_ns);
+    otel->store = make_store(conf);
     otel->queue = span_queue_create(conf->span_queue_max, conf->span_queue_bytes,
                                     conf->exporter.batch_max, conf->exporter.bytes_max);
-    if (otel->store == NULL || otel->queue == NULL)
+    otel->handlers.untraced = untraced_create();
+    if (otel->store == NULL || otel->queue == NULL || otel->handlers.untraced == NULL ||
+        make_policy(otel) != SPOE_OK)
         return SPOE_E_NOMEM;
     otel->sink = (struct sink){.queue = otel->queue,
                                .counters = &otel->counters,
                                .discard = conf->exporter.kind == EXPORTER_NONE};
-    otel->evictor = (struct evictor){.store = otel->store,
-                                     .sink = &otel->sink,
-                                     .writer = span_queue_writer(otel->queue),
-                                     .now_mono_ns = otel->host->now_mono_ns,
-                                     .ttl_ns = conf->span_ttl_ns};
-    if (otel->evictor.writer == NULL)
-        return SPOE_E_NOMEM;
-    otel->policy = (struct context_policy){
-        .propagators = conf->propagators,
-        .trust_inbound = conf->trust_inbound,
-        .sampler = {.kind = conf->sampler.kind, .bound = sampler_ratio_bound(conf->sampler.ratio)},
-        .keep_errors = conf->sampler.keep_errors,
-        .variables = conf->variables};
     otel->handlers = (struct handlers){.host = otel->host,
                                        .self = otel->self,
                                        .store = otel->store,
                                        .sink = &otel->sink,
                                        .counters = &otel->counters,
-                                       .known_methods = conf->known_methods,
-                                       .semconv = conf->semconv,
-                                       .redact_query = conf->redact_query,
-                                       .moment_age_max_ns = conf->span_ttl_ns,
-                                       .policy = &otel->policy};
-    rate_cap_init(&otel->handlers.rate_cap, conf->sampler.max_per_second);
-    if (conf->exclude_paths != NULL) {
-        otel->handlers.exclude = exclude_create(conf->exclude_paths);
-        if (otel->handlers.exclude == NULL)
-            return SPOE_E_NOMEM;
-    }
+                                       .untraced = otel->handlers.untraced,
+                                       .policy = &otel->policy,
+                                       .reorder = conf->span_reorder_ns > 0};
+    otel->evictor.worker = &otel->evictor_worker;
+    otel->evictor.now_mono_ns = otel->host->now_mono_ns;
+    if (init_worker(otel, &otel->evictor_worker) != SPOE_OK)
+        return SPOE_E_INTERNAL;
     if (exporter_start(&conf->exporter, otel->queue, otel->host, otel->self, &otel->exporter) != 0)
         return SPOE_E_INTERNAL;
-    if (start_evictor(otel) != 0) {
+    if (evictor_start(&otel->evictor) != 0) {
         struct exporter_stats stats;
 
+        spoe_logf(otel->host, otel->self, SPOE_LOG_ERR, "cannot start the thread that evicts");
         otel->abandoned = exporter_stop(otel->exporter, otel->host->now_mono_ns(), &stats) != 0;
         otel->exporter = NULL;
         return SPOE_E_INTERNAL;
@@ -258,7 +228,8 @@ static spoe_status start(void *inst)
                                                      .store = otel->store,
                                                      .queue = otel->queue,
                                                      .exporter = otel->exporter,
-                                                     .store_max = conf->span_store_max});
+                                                     .store_max = conf->span_store_max,
+                                                     .store_bytes_max = conf->span_store_bytes});
     if (conf->endpoint_fell_back && conf->exporter.kind == EXPORTER_OTLP)
         spoe_logf(otel->host, otel->self, SPOE_LOG_WARNING,
                   "the endpoint that was set cannot be used, so spans go to the default, %s",
@@ -277,21 +248,17 @@ static spoe_status worker_start(void *inst, struct spoe_worker *worker, uint32_t
 {
     struct otel *otel = inst;
     struct handlers_worker *wctx = calloc(1, sizeof *wctx);
+    spoe_status status;
 
     (void)worker;
     (void)index;
     if (wctx == NULL)
         return SPOE_E_NOMEM;
-    wctx->shared = &otel->handlers;
     wctx->counters = counters_add(&otel->counters);
-    wctx->writer = otel->queue != NULL ? span_queue_writer(otel->queue) : NULL;
-    if (wctx->counters == NULL || (otel->queue != NULL && wctx->writer == NULL)) {
+    status = wctx->counters != NULL ? init_worker(otel, wctx) : SPOE_E_NOMEM;
+    if (status != SPOE_OK) {
         free(wctx);
-        return SPOE_E_NOMEM;
-    }
-    if (id_source_init(&wctx->ids) != 0) {
-        free(wctx);
-        return SPOE_E_INTERNAL;
+        return status;
     }
     *ret_wctx = wctx;
     return SPOE_OK;
@@ -315,14 +282,21 @@ static void worker_stop(void *wctx)
     free(worker);
 }
 
+/*
+ * End what is open, no more at once than the queue has room for, while the export makes room. What
+ * the time does not suffice for is counted at the stop.
+ */
 static void drain(void *inst, int64_t deadline_mono_ns)
 {
+    static const struct timespec pause = {.tv_nsec = 2000000};
     struct otel *otel = inst;
 
     if (otel->conf.disabled)
         return;
-    exporter_begin_flush(otel->exporter, deadline_mono_ns); /* so that the queue has room again */
-    drain_evictor(otel, deadline_mono_ns);
+    evictor_stop(&otel->evictor);
+    exporter_begin_flush(otel->exporter, deadline_mono_ns);
+    while (evictor_end_open(&otel->evictor) && otel->host->now_mono_ns() < deadline_mono_ns)
+        (void)nanosleep(&pause, NULL);
     exporter_flush(otel->exporter, deadline_mono_ns);
 }
 
@@ -372,7 +346,7 @@ static void stop(void *inst, int64_t deadline_mono_ns)
 
     if (otel->conf.disabled)
         return;
-    stop_evictor(otel);
+    evictor_stop(&otel->evictor);
     otel->abandoned = exporter_stop(otel->exporter, deadline_mono_ns, &stats) != 0;
     otel->exporter = NULL;
     log_totals(otel, &stats);

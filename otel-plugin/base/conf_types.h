@@ -48,6 +48,10 @@ struct propagator_conf {
 /* Which names of HTTP attributes are written: OTEL_SEMCONV_STABILITY_OPT_IN. */
 enum semconv_mode { SEMCONV_STABLE = 0, SEMCONV_DUP = 1, SEMCONV_OLD = 2 };
 
+/* Whose name CLIENT's server.address is: the request's Host, where known, or who was connected to.
+ */
+enum client_address { CLIENT_ADDRESS_AUTHORITY = 0, CLIENT_ADDRESS_PEER = 1 };
+
 /* OTEL_TRACES_EXPORTER */
 enum exporter_kind { EXPORTER_OTLP = 0, EXPORTER_CONSOLE = 1, EXPORTER_NONE = 2 };
 

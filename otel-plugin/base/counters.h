@@ -31,10 +31,17 @@
     X(long_id)           /* messages with an id above STORE_KEY_MAX */                             \
     X(duplicate_id)      /* request messages whose id was open */                                  \
     X(duplicate_backend) /* backend messages for a request that had one */                         \
-    X(unknown_id)        /* backend and response messages whose id was not open */                 \
+    X(unknown_id)        /* backend and response messages whose request never came */              \
+    X(reordered)         /* of these messages, applied when it did: span-reorder */                \
+    X(reorder_full)      /* of these, not kept for want of room */                                 \
+    X(late)              /* responses after span-ttl, each a span of its own */                    \
+    X(late_backend)      /* backend messages after span-ttl */                                     \
+    X(late_forgotten)    /* evicted requests whose late response would be unknown */               \
     X(excluded)          /* request messages of excluded paths, which open nothing */              \
     X(excluded_later)    /* backend and response messages of those */                              \
-    X(refused)           /* requests over span-store-max */                                        \
+    X(refused)           /* requests over span-store-max or span-store-bytes */                    \
+    X(refused_client)    /* CLIENT spans over span-store-bytes */                                  \
+    X(refused_later)     /* backend and response messages of requests that were refused */         \
     X(no_memory)         /* messages without effect for want of memory */                          \
     X(unanswered)        /* answers that did not fit or came too late */                           \
     X(dropped)           /* spans over span-queue-max or span-queue-bytes */                       \

@@ -31,6 +31,8 @@ static const char *const exporter_choices[] = {
 static const char *const protocol_choices[] = {
     [OTLP_GRPC] = "grpc", [OTLP_HTTP] = "http/protobuf", NULL};
 static const char *const compression_choices[] = {"none", "gzip", NULL};
+static const char *const client_address_choices[] = {
+    [CLIENT_ADDRESS_AUTHORITY] = "authority", [CLIENT_ADDRESS_PEER] = "peer", NULL};
 static const char *const trust_choices[] = {
     [TRUST_INBOUND_ACCEPT] = "accept", [TRUST_INBOUND_IGNORE] = "ignore", NULL};
 static const char *const sampler_choices[] = {
@@ -73,6 +75,19 @@ const struct spoe_option *const otel_options[] = {
     [OPT_SPAN_STORE_MAX] = OPTION(.type = SPOE_OPT_INT, .key = "span-store-max",
                                   .default_text = "200000", .env = ENV("SPAN_STORE_MAX"), .min = 1,
                                   .max = 100000000, .help = "open requests at most"),
+    [OPT_SPAN_STORE_BYTES] =
+        OPTION(.type = SPOE_OPT_INT, .key = "span-store-bytes", .default_text = "268435456",
+               .env = ENV("SPAN_STORE_BYTES"), .min = 65536, .max = INT64_C(1) << 40,
+               .help = "memory of open requests and their spans at most"),
+    [OPT_SPAN_HOLD] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "span-hold", .default_text = "0",
+               .env = ENV("SPAN_HOLD"), .max = 24 * HOURS,
+               .help =
+                   "how long to wait for a response of an origin, above span-ttl; 0: no longer"),
+    [OPT_SPAN_REORDER] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "span-reorder", .default_text = "1s",
+               .env = ENV("SPAN_REORDER"), .max = 60 * SECONDS,
+               .help = "how long a message that came before its request's is kept; 0: not at all"),
     /* 2: a request's two spans leave the store together */
     [OPT_SPAN_QUEUE_MAX] =
         OPTION(.type = SPOE_OPT_INT, .key = "span-queue-max", .default_text = "10000",
@@ -202,6 +217,11 @@ const struct spoe_option *const otel_options[] = {
         OPTION(.type = SPOE_OPT_STRING, .key = "semconv", .default_text = "http",
                .env = ENV("SEMCONV"), .env_lenient = ENV("OTEL_SEMCONV_STABILITY_OPT_IN"),
                .help = "names of attributes: http stable, http/old, http/dup both"),
+    [OPT_CLIENT_SERVER_ADDRESS] =
+        OPTION(.type = SPOE_OPT_ENUM, .key = "client-server-address", .default_text = "authority",
+               .env = ENV("CLIENT_SERVER_ADDRESS"), .choices = client_address_choices,
+               .help =
+                   "server.address of CLIENT: the request's host, or whom HAProxy connected to"),
     [OPT_VALUE_LENGTH_LIMIT] =
         OPTION(.type = SPOE_OPT_INT, .key = "value-length-limit", .env = ENV("VALUE_LENGTH_LIMIT"),
                .env_lenient = ENV("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",

@@ -682,7 +682,11 @@ spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_instance *s
 
     ret->disabled = number(&r, OPT_DISABLED) != 0;
     ret->span_ttl_ns = number(&r, OPT_SPAN_TTL);
+    ret->span_hold_ns = number(&r, OPT_SPAN_HOLD);
+    ret->span_reorder_ns = number(&r, OPT_SPAN_REORDER);
+    ret->client_address = (enum client_address)number(&r, OPT_CLIENT_SERVER_ADDRESS);
     ret->span_store_max = (size_t)number(&r, OPT_SPAN_STORE_MAX);
+    ret->span_store_bytes = (size_t)number(&r, OPT_SPAN_STORE_BYTES);
     ret->span_queue_max = (size_t)number(&r, OPT_SPAN_QUEUE_MAX);
     ret->span_queue_bytes = (size_t)number(&r, OPT_SPAN_QUEUE_BYTES);
     ret->trust_inbound = (enum trust_inbound)number(&r, OPT_TRUST_INBOUND);

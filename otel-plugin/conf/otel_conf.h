@@ -22,7 +22,9 @@ struct otel_conf {
     enum semconv_mode semconv;
     struct span_limits limits;
     int64_t span_ttl_ns;
-    size_t span_store_max, span_queue_max, span_queue_bytes;
+    int64_t span_hold_ns, span_reorder_ns; /* 0: off */
+    enum client_address client_address;
+    size_t span_store_max, span_store_bytes, span_queue_max, span_queue_bytes;
     char *known_methods; /* comma-separated; never NULL */
     char *exclude_paths; /* comma-separated; NULL: none */
     char *redact_query;  /* comma-separated keys; "*": every one; NULL: none */

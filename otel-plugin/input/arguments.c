@@ -11,12 +11,8 @@
 #include "input/attributes.h"
 #include "record/http_parts.h"
 #include "input/messages.h"
+#include "input/slots.h"
 #include "record/query.h"
-
-/* span->notes: HAProxy told the query, or that there is none. */
-#define NOTE_QUERY_KNOWN 1u
-/* client.address is somebody else's word than src_port is (3.7). */
-#define NOTE_CLIENT_TOLD 2u
 
 #define NUMBER_MAX 24 /* text of a 64-bit integer */
 
@@ -77,31 +73,13 @@ static const struct argument *look_up(struct spoe_span name)
 
 /* One message's work. */
 struct work {
-    const struct handlers *h;
+    const struct policy *policy;
     const struct spoe_message *msg;
     struct span *spans[2]; /* SERVER, CLIENT; NULL: not of this message */
     int64_t end_unix_ns;   /* 0: HAProxy told none */
 };
 
 /* ---- values ------------------------------------------------------------------------------- */
-
-/* An integer, or its digits; not below 0. */
-static bool get_size(const struct spoe_value *value, int64_t *ret)
-{
-    int64_t n = 0;
-
-    if (value->type != SPOE_T_STR)
-        return spoe_get_int(value, ret) && *ret >= 0;
-    if (value->u.s.n == 0 || value->u.s.n > 18) /* 18 digits fit */
-        return false;
-    for (size_t i = 0; i < value->u.s.n; i++) {
-        if (value->u.s.p[i] < '0' || value->u.s.p[i] > '9')
-            return false;
-        n = n * 10 + (value->u.s.p[i] - '0');
-    }
-    *ret = n;
-    return true;
-}
 
 /* Any value as text. @param buf  at least HTTP_ADDRESS_MAX bytes. @return false: there is none */
 static bool get_text(const struct spoe_value *value, char *buf, struct spoe_span *ret)
@@ -162,8 +140,8 @@ static bool get_version(const struct spoe_value *value, char *buf, struct spoe_s
 static bool get_moment(const struct work *work, const struct spoe_value *value, int64_t *ret)
 {
     const int64_t now = work->msg->recv_unix_ns;
-    const int64_t age_max =
-        work->h->moment_age_max_ns > 0 ? work->h->moment_age_max_ns : ARGUMENTS_AGE_MAX_NS;
+    const int64_t age_max = work->policy->moment_age_max_ns > 0 ? work->policy->moment_age_max_ns
+                                                                : ARGUMENTS_AGE_MAX_NS;
     int64_t us;
 
     if (!spoe_get_int(value, &us) || us <= 0 || us > INT64_MAX / 1000)
@@ -218,7 +196,7 @@ static void set_route(enum semconv_mode mode, struct span *span, struct spoe_spa
 static void set_redacted(const struct work *work, struct span *span, enum otel_attr attr,
                          enum kind kind, struct spoe_span text)
 {
-    const char *keys = work->h->redact_query;
+    const char *keys = work->policy->redact_query;
     char buf[SPAN_VALUE_MAX];
     size_t n;
 
@@ -226,7 +204,7 @@ static void set_redacted(const struct work *work, struct span *span, enum otel_a
         return;
     n = kind == KIND_QUERY ? query_redact(keys, text, buf, sizeof buf)
                            : query_redact_url(keys, text, buf, sizeof buf);
-    attr_set_text(work->h->semconv, span, attr, (struct spoe_span){buf, n});
+    attr_set_text(work->policy->semconv, span, attr, (struct spoe_span){buf, n});
 }
 
 static void set_number(enum semconv_mode mode, struct span *span, const struct argument *arg,
@@ -235,7 +213,7 @@ static void set_number(enum semconv_mode mode, struct span *span, const struct a
     int64_t n;
 
     if ((arg->kind == KIND_PORT || arg->kind == KIND_PEER) ? !http_get_port(value, &n)
-                                                           : !get_size(value, &n))
+                                                           : !http_get_size(value, &n))
         return;
     if (arg->kind == KIND_COUNT && n == 0)
         return;
@@ -247,7 +225,7 @@ static void set_number(enum semconv_mode mode, struct span *span, const struct a
 static void set_conventional(const struct work *work, struct span *span, const struct argument *arg,
                              const struct spoe_value *value)
 {
-    const enum semconv_mode mode = work->h->semconv;
+    const enum semconv_mode mode = work->policy->semconv;
     char buf[HTTP_ADDRESS_MAX];
     struct spoe_span text, old;
     int64_t moment;
@@ -273,6 +251,8 @@ static void set_conventional(const struct work *work, struct span *span, const s
         attr_set_text(mode, span, arg->attr, text);
         if (arg->attr == ATTR_CLIENT_ADDRESS)
             span->notes |= NOTE_CLIENT_TOLD;
+        else if (arg->attr == ATTR_SERVER_ADDRESS)
+            span->notes |= NOTE_ADDRESS_TOLD;
         break;
     case KIND_VERSION:
         if (get_version(value, buf, &text, &old))
@@ -345,7 +325,7 @@ static bool add_header(const struct work *work, struct span *span, const struct 
     else
         return false;
     if (get_text(&arg->value, buf, &value))
-        attr_add_header(work->h->semconv, span, prefix, key, value);
+        attr_add_header(work->policy->semconv, span, prefix, key, value);
     return true;
 }
 
@@ -387,42 +367,26 @@ static void set_argument(struct work *work, const struct spoe_arg *arg)
         set_own(first, arg->name, &arg->value);
 }
 
-int64_t arguments_set(const struct handlers *h, const struct spoe_message *msg, struct span *server,
-                      struct span *client)
+int64_t arguments_set(const struct policy *policy, const struct spoe_message *msg,
+                      struct span *server, struct span *client)
 {
-    struct work work = {h, msg, {server, client}, 0};
+    struct work work = {policy, msg, {server, client}, 0};
 
     for (uint32_t i = 0; i < msg->n_args; i++)
         set_argument(&work, &msg->args[i]);
     if (server != NULL && (server->notes & NOTE_CLIENT_TOLD) != 0)
-        attr_remove(h->semconv, server, ATTR_CLIENT_PORT); /* of HAProxy's peer, not of this one */
+        attr_remove(policy->semconv, server,
+                    ATTR_CLIENT_PORT); /* of HAProxy's peer, not of this one */
     return work.end_unix_ns;
-}
-
-/* ---- what the backend message need not say again ------------------------------------------- */
-
-void arguments_complete_client(const struct span *server, struct span *client)
-{
-    static const enum span_key keys[] = {SPAN_KEY_URL_PATH, SPAN_KEY_URL_QUERY,
-                                         SPAN_KEY_HTTP_TARGET};
-    struct span_attr attr;
-
-    if (span_find_known(client, SPAN_KEY_URL_PATH, &attr) ||
-        span_find_known(client, SPAN_KEY_HTTP_TARGET, &attr))
-        return;
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (span_find_known(server, keys[i], &attr) && attr.type == SPAN_STRING &&
-            !span_find_known(client, keys[i], &(struct span_attr){.type = SPAN_STRING}))
-            span_set_known_str(client, keys[i], attr.str, attr.str_len);
-    client->notes |= server->notes & NOTE_QUERY_KNOWN;
 }
 
 /* ---- url.full ------------------------------------------------------------------------------ */
 
-static bool find_text(const struct handlers *h, const struct span *span, enum otel_attr attr,
+static bool find_text(const struct policy *policy, const struct span *span, enum otel_attr attr,
                       struct span_attr *ret)
 {
-    return attr_find(h->semconv, span, attr, ret) && ret->type == SPAN_STRING && ret->str_len > 0;
+    return attr_find(policy->semconv, span, attr, ret) && ret->type == SPAN_STRING &&
+           ret->str_len > 0;
 }
 
 static bool is_text(const struct span_attr *attr, const char *text)
@@ -430,7 +394,7 @@ static bool is_text(const struct span_attr *attr, const char *text)
     return attr->str_len == strlen(text) && memcmp(attr->str, text, attr->str_len) == 0;
 }
 
-void arguments_set_full_url(const struct handlers *h, struct span *client)
+void arguments_set_full_url(const struct policy *policy, struct span *client)
 {
     struct span_attr scheme, address, port, path, query = {.str_len = 0};
     char text[SPAN_VALUE_MAX], port_text[NUMBER_MAX] = "";
@@ -438,14 +402,15 @@ void arguments_set_full_url(const struct handlers *h, struct span *client)
     int n;
 
     if ((client->notes & NOTE_QUERY_KNOWN) == 0 ||
-        attr_find(h->semconv, client, ATTR_URL_FULL, &scheme) || /* HAProxy's configuration knew */
-        !find_text(h, client, ATTR_URL_SCHEME, &scheme) ||
-        !find_text(h, client, ATTR_SERVER_ADDRESS, &address) ||
-        !attr_find(h->semconv, client, ATTR_SERVER_PORT, &port) || port.type != SPAN_INT ||
-        !find_text(h, client, ATTR_URL_PATH, &path) || path.str[0] != '/')
+        attr_find(policy->semconv, client, ATTR_URL_FULL,
+                  &scheme) || /* HAProxy's configuration knew */
+        !find_text(policy, client, ATTR_URL_SCHEME, &scheme) ||
+        !find_text(policy, client, ATTR_SERVER_ADDRESS, &address) ||
+        !attr_find(policy->semconv, client, ATTR_SERVER_PORT, &port) || port.type != SPAN_INT ||
+        !find_text(policy, client, ATTR_URL_PATH, &path) || path.str[0] != '/')
         return;
     /* The old http.target has the query already. */
-    has_query = h->semconv != SEMCONV_OLD && find_text(h, client, ATTR_URL_QUERY, &query);
+    has_query = policy->semconv != SEMCONV_OLD && find_text(policy, client, ATTR_URL_QUERY, &query);
     v6 = memchr(address.str, ':', address.str_len) != NULL;
     if (port.i != (is_text(&scheme, "https") ? 443 : 80))
         (void)snprintf(port_text, sizeof port_text, ":%" PRId64, port.i);
@@ -454,5 +419,5 @@ void arguments_set_full_url(const struct handlers *h, struct span *client)
                  (int)path.str_len, path.str, has_query ? "?" : "", (int)query.str_len,
                  has_query ? query.str : "");
     if (n > 0 && (size_t)n < sizeof text) /* a URL that is cut is none */
-        attr_set_text(h->semconv, client, ATTR_URL_FULL, (struct spoe_span){text, (size_t)n});
+        attr_set_text(policy->semconv, client, ATTR_URL_FULL, (struct spoe_span){text, (size_t)n});
 }

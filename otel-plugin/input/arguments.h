@@ -7,9 +7,10 @@
 #ifndef OTEL_INPUT_ARGUMENTS_H
 #define OTEL_INPUT_ARGUMENTS_H
 
-#include "input/handlers.h"
+#include "input/policy.h"
+#include "signal/span.h"
 
-/* A moment that is older than this is none, where nothing else is said (h->moment_age_max_ns). */
+/* A moment that is older than this is none, unless the policy says otherwise. */
 #define ARGUMENTS_AGE_MAX_NS INT64_C(30000000000)
 
 #define HEADER_OF_REQUEST "http.request.header."
@@ -22,19 +23,13 @@
  * @param server, client  [borrow] either may be NULL
  * @return when the response message says that the request ended, under the same bounds; else 0
  */
-int64_t arguments_set(const struct handlers *h, const struct spoe_message *msg, struct span *server,
-                      struct span *client);
-
-/**
- * Path and query of CLIENT out of SERVER, where the backend message had no path (6.2). Due after
- * the response's arguments, or at the eviction.
- */
-void arguments_complete_client(const struct span *server, struct span *client);
+int64_t arguments_set(const struct policy *policy, const struct spoe_message *msg,
+                      struct span *server, struct span *client);
 
 /**
  * url.full of CLIENT, if all of it is known: scheme, address, port, path, and the query or that
  * there is none. Due after the response's slots and arguments.
  */
-void arguments_set_full_url(const struct handlers *h, struct span *client);
+void arguments_set_full_url(const struct policy *policy, struct span *client);
 
 #endif

@@ -12,12 +12,15 @@
 
 #include <spoe/util.h>
 
+#include "context/propagator.h"
 #include "input/handlers.h"
 #include "input/messages.h"
+#include "record/http_parts.h"
 
-const struct context_policy context_policy_default = {
+const struct policy policy_default = {
     .propagators = {.set = PROPAGATOR_TRACECONTEXT, .list = {PROPAGATOR_TRACECONTEXT}, .n = 1},
     .variables = CONTEXT_BIT(CONTEXT_TRACEPARENT),
+    .known_methods = HTTP_KNOWN_METHODS,
 };
 
 static const char *const variable_names[N_CONTEXT_VARIABLES] = {
@@ -34,11 +37,6 @@ unsigned context_variable_bit(const char *name, size_t n)
     return 0;
 }
 
-static const struct context_policy *policy_of(const struct handlers *handlers)
-{
-    return handlers->policy != NULL ? handlers->policy : &context_policy_default;
-}
-
 /* ---- in ---------------------------------------------------------------------------------- */
 
 static struct text text_arg(const struct spoe_value *value)
@@ -47,8 +45,7 @@ static struct text text_arg(const struct spoe_value *value)
                                      : (struct text){NULL, 0};
 }
 
-static struct inbound read_inbound(const struct context_policy *policy,
-                                   const struct spoe_value *slot)
+static struct inbound read_inbound(const struct policy *policy, const struct spoe_value *slot)
 {
     const struct carrier carrier = {.traceparent = text_arg(&slot[REQUEST_TRACEPARENT]),
                                     .traceparent_again =
@@ -105,11 +102,11 @@ static bool read_sample(const struct spoe_value *value, bool *ret)
 /* How likely it was that a request was sampled, for those who count by the caller's `ot=th`. */
 enum probability { PROBABILITY_AS_IT_CAME, PROBABILITY_ONE, PROBABILITY_UNKNOWN };
 
-static bool decide(struct handlers *handlers, const struct spoe_message *msg,
-                   const struct inbound *inbound, const uint8_t trace_id[16],
-                   enum probability *ret_probability)
+static bool decide(struct handlers *handlers, const struct policy *policy,
+                   const struct spoe_message *msg, const struct inbound *inbound,
+                   const uint8_t trace_id[16], enum probability *ret_probability)
 {
-    const struct sampler *sampler = &policy_of(handlers)->sampler;
+    const struct sampler *sampler = &policy->sampler;
     bool sampled;
 
     *ret_probability = PROBABILITY_UNKNOWN;
@@ -117,10 +114,12 @@ static bool decide(struct handlers *handlers, const struct spoe_message *msg,
         sampled = sampler_decide(sampler, inbound, trace_id);
         if (sampler_follows(sampler, inbound))
             *ret_probability = PROBABILITY_AS_IT_CAME;
-        else if (sampler_is_always_on(sampler) && !rate_cap_is_set(&handlers->rate_cap))
+        else if (sampler_is_always_on(sampler) &&
+                 (policy->rate_cap == NULL || !rate_cap_is_set(policy->rate_cap)))
             *ret_probability = PROBABILITY_ONE;
     }
-    if (sampled && !rate_cap_pass(&handlers->rate_cap, msg->recv_mono_ns)) {
+    if (sampled && policy->rate_cap != NULL &&
+        !rate_cap_pass(policy->rate_cap, msg->recv_mono_ns)) {
         count(&handlers->counters->capped, 1);
         *ret_probability = PROBABILITY_UNKNOWN;
         return false;
@@ -128,21 +127,22 @@ static bool decide(struct handlers *handlers, const struct spoe_message *msg,
     return sampled;
 }
 
-void context_begin(struct handlers_worker *worker, const struct spoe_message *msg,
-                   struct new_context *ret)
+void context_begin(struct handlers_worker *worker, const struct policy *policy,
+                   const struct spoe_message *msg, struct new_context *ret)
 {
     struct handlers *handlers = worker->shared;
-    const struct context_policy *policy = policy_of(handlers);
     const struct inbound inbound = read_inbound(policy, msg->slot);
     struct trace_context *context = &ret->context;
     enum probability probability;
     bool sampled;
 
     ret->has_parent = inbound.has_parent;
+    ret->w3c_parent = inbound.has_parent && inbound.w3c;
+    ret->parent = inbound.parent;
+    ret->parent.debug = inbound.debug;
     ret->tracestate_len = 0;
     if (inbound.has_parent) {
         *context = inbound.parent;
-        memcpy(ret->parent_id, context->span_id, sizeof ret->parent_id);
         if (inbound.w3c) /* a tracestate belongs to its traceparent, never to a B3 context */
             ret->tracestate_len = read_tracestate(msg->slot, ret->tracestate);
     } else {
@@ -150,7 +150,7 @@ void context_begin(struct handlers_worker *worker, const struct spoe_message *ms
     }
     id_span(&worker->ids, context->span_id);
 
-    sampled = decide(handlers, msg, &inbound, context->trace_id, &probability);
+    sampled = decide(handlers, policy, msg, &inbound, context->trace_id, &probability);
     if (ret->tracestate_len > 0 && probability != PROBABILITY_AS_IT_CAME)
         ret->tracestate_len = tracestate_set_threshold(ret->tracestate, ret->tracestate_len,
                                                        probability == PROBABILITY_ONE);
@@ -161,9 +161,23 @@ void context_begin(struct handlers_worker *worker, const struct spoe_message *ms
         context->flags |= TRACE_FLAG_SAMPLED; /* the random flag goes on as it came: 4.3 */
     else
         context->flags &= (uint8_t)~TRACE_FLAG_SAMPLED;
+    ret->sampled = sampled;
     ret->record = sampled || policy->keep_errors;
     if (!sampled)
         count(&handlers->counters->unsampled, 1);
+}
+
+void context_pass_on(struct new_context *context, const struct spoe_message *msg)
+{
+    context->sampled = false;
+    if (!context->has_parent) {
+        context->context.flags = 0;
+        context->context.debug = false;
+        return;
+    }
+    context->context = context->parent;
+    if (context->w3c_parent)
+        context->tracestate_len = read_tracestate(msg->slot, context->tracestate);
 }
 
 /* ---- out --------------------------------------------------------------------------------- */
@@ -193,11 +207,11 @@ static void set_text(struct answer *answer, enum context_variable variable, cons
     set(answer, variable, &value);
 }
 
-static void write_answer(struct handlers *handlers, struct spoe_request *req,
-                         const struct trace_context *context, const struct new_context *request)
+static void write_answer(struct handlers *handlers, const struct policy *policy,
+                         struct spoe_request *req, const struct trace_context *context,
+                         const struct new_context *request)
 {
-    const struct context_policy *policy = policy_of(handlers);
-    const struct spoe_value sampled = spoe_value_bool(context_is_sampled(context));
+    const struct spoe_value sampled = spoe_value_bool(request != NULL && request->sampled);
     struct answer answer = {.handlers = handlers, .req = req, .wanted = policy->variables};
     char traceparent[TRACEPARENT_LEN], b3[B3_SINGLE_LEN];
 
@@ -221,14 +235,14 @@ static void write_answer(struct handlers *handlers, struct spoe_request *req,
         count(&handlers->counters->unanswered, 1);
 }
 
-void context_answer(struct handlers *handlers, struct spoe_request *req,
-                    const struct new_context *context)
+void context_answer(struct handlers *handlers, const struct policy *policy,
+                    struct spoe_request *req, const struct new_context *context)
 {
-    write_answer(handlers, req, &context->context, context);
+    write_answer(handlers, policy, req, &context->context, context);
 }
 
-void context_answer_child(struct handlers *handlers, struct spoe_request *req,
-                          const struct trace_context *context)
+void context_answer_child(struct handlers *handlers, const struct policy *policy,
+                          struct spoe_request *req, const struct trace_context *context)
 {
-    write_answer(handlers, req, context, NULL);
+    write_answer(handlers, policy, req, context, NULL);
 }

@@ -17,9 +17,9 @@
 
 #include <spoe/plugin.h>
 
-#include "context/propagator.h"
+#include "context/trace_context.h"
 #include "context/tracestate.h"
-#include "context/sampler.h"
+#include "input/policy.h"
 
 /* The variables, in the order in which they are set: what is needed most comes first. */
 #define CONTEXT_VARIABLES(X)                                                                       \
@@ -38,23 +38,12 @@ enum context_variable {
 };
 #define CONTEXT_BIT(variable) (1u << (variable))
 
-/* The configuration of all this; [const] once the workers run. */
-struct context_policy {
-    struct propagator_conf propagators;
-    enum trust_inbound trust_inbound;
-    struct sampler sampler;
-    bool keep_errors;   /* requests that are passed over get spans all the same, for a 5xx */
-    unsigned variables; /* CONTEXT_BIT() of each that may be set */
-};
-
-/* W3C in and out, every request sampled, traceparent alone answered. */
-extern const struct context_policy context_policy_default;
-
 struct new_context {
     struct trace_context context; /* the SERVER span's; its flags say whether it is sampled */
-    uint8_t parent_id[8];
-    bool has_parent;
-    bool record; /* make spans: sampled, or kept in case of an error */
+    struct trace_context parent;  /* the caller's, as it came; where has_parent */
+    bool has_parent, w3c_parent;
+    bool sampled; /* for HAProxy: whether spans of it are exported */
+    bool record;  /* make spans: sampled, or kept in case of an error */
     size_t tracestate_len;
     char tracestate[TRACESTATE_MAX];
 };
@@ -66,15 +55,21 @@ struct handlers;
 struct handlers_worker;
 
 /** Decide about a new request. @param msg  MESSAGE_REQUEST */
-void context_begin(struct handlers_worker *worker, const struct spoe_message *msg,
-                   struct new_context *ret);
+void context_begin(struct handlers_worker *worker, const struct policy *policy,
+                   const struct spoe_message *msg, struct new_context *ret);
+
+/**
+ * There will be no span after all: the caller's context is handed on as it came; where there is
+ * none, one that is not sampled.
+ */
+void context_pass_on(struct new_context *context, const struct spoe_message *msg);
 
 /** Answer a request message. */
-void context_answer(struct handlers *handlers, struct spoe_request *req,
-                    const struct new_context *context);
+void context_answer(struct handlers *handlers, const struct policy *policy,
+                    struct spoe_request *req, const struct new_context *context);
 /** Answer a backend message. @param context  the CLIENT span's */
-void context_answer_child(struct handlers *handlers, struct spoe_request *req,
-                          const struct trace_context *context);
+void context_answer_child(struct handlers *handlers, const struct policy *policy,
+                          struct spoe_request *req, const struct trace_context *context);
 
 static inline bool context_is_sampled(const struct trace_context *context)
 {

@@ -122,6 +122,7 @@
     X("x-b3-parentspanid", NONE, NONE, NO, NO)                                                     \
     X("x-b3-sampled", NONE, NONE, NO, NO)                                                          \
     X("x-b3-flags", NONE, NONE, NO, NO)                                                            \
+    X("hold", NONE, NONE, NO, NO)                                                                  \
     X("sample", NONE, NONE, NO, NO)                                                                \
     X("custom_attrs", NONE, NONE, NO, NO)
 

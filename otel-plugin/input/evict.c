@@ -2,75 +2,112 @@
 /* otel-plugin/input/evict.c - requests without a response. */
 #include "input/evict.h"
 
-#include "input/arguments.h"
+#include <assert.h>
+#include <time.h>
 
-/* Requests that expire within this time are ended together; also the pause while there is no room.
- */
-#define STEP_NS INT64_C(100000000)
-#define DRAIN_STEP_NS INT64_C(10000000)
-
-static void mark(struct span *span, int64_t end_unix_ns)
-{
-    span_set_bool(span, ATTR_INCOMPLETE, sizeof ATTR_INCOMPLETE - 1, true);
-    span_end(span, end_unix_ns);
-    span_add_event(span, EVENT_NO_RESPONSE, span->end_unix_ns);
-}
-
-/* End a request at the last moment that is known of it. @return its spans, linked */
-static struct span *end_incomplete(const struct store_request *request)
-{
-    int64_t end = request->last_unix_ns;
-
-    request->server->next = NULL;
-    if (request->client == NULL) {
-        mark(request->server, end);
-        return request->server;
-    }
-    arguments_complete_client(request->server, request->client);
-    mark(request->client, end);
-    if (end < request->client->end_unix_ns)
-        end = request->client->end_unix_ns; /* the clock was set back: CLIENT stays inside */
-    mark(request->server, end);
-    request->client->next = request->server;
-    return request->client;
-}
-
-static bool is_sampled(const struct store_request *request)
-{
-    return request->server != NULL && (request->server->context.flags & TRACE_FLAG_SAMPLED) != 0;
-}
+#define NS_PER_S INT64_C(1000000000)
+/* Requests that are due within this time are ended together. */
+#define STEP_NS (NS_PER_S / 10)
+/* A message that is kept is due within a second, and nobody wakes the thread for it. */
+#define PAUSE_MAX_NS NS_PER_S
 
 int64_t evictor_run(struct evictor *evictor, int64_t now_mono_ns)
 {
-    const int draining = atomic_load(&evictor->draining);
-    struct counters *counters = evictor->sink->counters;
-    struct store_request request;
     int64_t next;
-    bool left;
 
-    while (store_expire(evictor->store, draining ? INT64_MAX : now_mono_ns,
-                        span_queue_room(evictor->sink->queue), &request, &left)) {
-        if (is_sampled(&request)) { /* else whether it ended in an error is not known */
-            sink_push(evictor->sink, evictor->writer, end_incomplete(&request));
-            count(draining ? &counters->ended_at_stop : &counters->evicted, 1);
-        } else if (request.server != NULL) {
-            count(&counters->unsampled_spans, request.client != NULL ? 2 : 1);
-        }
-        span_destroy(request.client);
-        span_destroy(request.server);
-    }
-
-    if (draining)
-        return left ? now_mono_ns + DRAIN_STEP_NS : INT64_MAX;
-    next = left ? now_mono_ns : store_next_expiry(evictor->store);
-    if (next > now_mono_ns + evictor->ttl_ns)
-        next = now_mono_ns + evictor->ttl_ns; /* nothing is open: what opens now expires then */
+    while (handlers_expire(evictor->worker, now_mono_ns))
+        continue;
+    next = store_next_expiry(evictor->worker->shared->store);
+    if (next > now_mono_ns + PAUSE_MAX_NS)
+        next = now_mono_ns + PAUSE_MAX_NS;
     return next < now_mono_ns + STEP_NS ? now_mono_ns + STEP_NS : next;
 }
 
-int64_t evictor_refill(void *arg)
+bool evictor_end_open(struct evictor *evictor)
+{
+    struct handlers *h = evictor->worker->shared;
+
+    while (h->sink->discard || span_queue_room(h->sink->queue) >= 2)
+        if (!handlers_expire(evictor->worker, INT64_MAX))
+            return false;
+    return store_count(h->store) > 0;
+}
+
+static void lock(struct evictor *evictor)
+{
+    const int err = pthread_mutex_lock(&evictor->_lock);
+
+    assert(err == 0);
+    (void)err;
+}
+
+static void unlock(struct evictor *evictor)
+{
+    const int err = pthread_mutex_unlock(&evictor->_lock);
+
+    assert(err == 0);
+    (void)err;
+}
+
+static void *run(void *arg)
 {
     struct evictor *evictor = arg;
 
-    return evictor_run(evictor, evictor->now_mono_ns());
+    lock(evictor);
+    while (!evictor->_stop) {
+        struct timespec until;
+        int64_t next;
+
+        unlock(evictor);
+        next = evictor_run(evictor, evictor->now_mono_ns());
+        until = (struct timespec){.tv_sec = (time_t)(next / NS_PER_S),
+                                  .tv_nsec = (long)(next % NS_PER_S)};
+        lock(evictor);
+        if (!evictor->_stop)
+            (void)pthread_cond_timedwait(&evictor->_wake, &evictor->_lock, &until);
+    }
+    unlock(evictor);
+    return NULL;
+}
+
+int evictor_start(struct evictor *evictor)
+{
+    pthread_condattr_t attr;
+    int err = -1;
+
+    evictor->_stop = false;
+    if (pthread_condattr_init(&attr) != 0)
+        return -1;
+    (void)pthread_mutex_init(&evictor->_lock, NULL); /* cannot fail without attributes */
+    if (pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0)
+        err = pthread_cond_init(&evictor->_wake, &attr);
+    (void)pthread_condattr_destroy(&attr); /* cannot fail after init */
+    if (err != 0)
+        goto destroy_lock;
+    err = pthread_create(&evictor->_thread, NULL, run, evictor);
+    if (err != 0)
+        goto destroy_wake;
+    (void)pthread_setname_np(evictor->_thread, "otel-evict"); /* only for ps */
+    evictor->_running = true;
+    return 0;
+
+destroy_wake:
+    (void)pthread_cond_destroy(&evictor->_wake);
+destroy_lock:
+    (void)pthread_mutex_destroy(&evictor->_lock);
+    return -1;
+}
+
+void evictor_stop(struct evictor *evictor)
+{
+    if (!evictor->_running)
+        return;
+    lock(evictor);
+    evictor->_stop = true;
+    unlock(evictor);
+    (void)pthread_cond_signal(&evictor->_wake); /* cannot fail, as what follows */
+    (void)pthread_join(evictor->_thread, NULL);
+    (void)pthread_cond_destroy(&evictor->_wake);
+    (void)pthread_mutex_destroy(&evictor->_lock);
+    evictor->_running = false;
 }

@@ -1,40 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/input/evict.h - ends the requests that never got their response, because their
- * TTL passed or because the plugin stops.
+ * otel-plugin/input/evict.h - ends the requests that never got their response, because their time
+ * is over or because the plugin stops.
  *
- * Runs on the export thread, which asks for more each time before it takes a batch. Moves no more
- * than the queue has room for, so that a full store goes through a small queue without a loss.
+ * While the plugin runs a thread of its own does that, by its own clock: it never waits for the
+ * export. Spans for which the queue has no room are dropped and counted. At the shutdown whoever
+ * drains ends what is open, no more at once than the queue has room for, so that a full store goes
+ * through a small queue without a loss.
  */
 #ifndef OTEL_INPUT_EVICT_H
 #define OTEL_INPUT_EVICT_H
 
-#include <stdatomic.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "input/sink.h"
-#include "input/store.h"
-
-/* What marks the spans of such a request. */
-#define EVENT_NO_RESPONSE "haproxy.no_response"
-#define ATTR_INCOMPLETE "haproxy.incomplete"
+#include "input/handlers.h"
 
 struct evictor {
-    struct store *store;
-    struct sink *sink;
-    struct span_writer *writer;
-    int64_t (*now_mono_ns)(void); /* the host's */
-    int64_t ttl_ns;
-    _Atomic int draining; /* end all that is open, whatever its age */
+    struct handlers_worker *worker; /* its own */
+    int64_t (*now_mono_ns)(void);   /* the host's, CLOCK_MONOTONIC */
+    pthread_t _thread;
+    pthread_mutex_t _lock; /* guards _stop */
+    pthread_cond_t _wake;
+    bool _running, _stop;
 };
 
 /**
- * Move what has expired by now.
- * @return when to call again at the latest; INT64_MAX: draining, and nothing is left
+ * End what is due by now.
+ * @return when to call again at the latest
  */
 int64_t evictor_run(struct evictor *evictor, int64_t now_mono_ns);
 
-/** evictor_run() by its clock, as exporter_refill_fn. @param evictor struct evictor */
-int64_t evictor_refill(void *evictor);
+/** Start the thread. @return 0; -1: it could not start */
+int evictor_start(struct evictor *evictor);
+/** Stop and join it. Takes one that does not run. */
+void evictor_stop(struct evictor *evictor);
+
+/**
+ * End open requests, whatever their age, while the queue has room for their spans.
+ * @return whether some are left
+ * Threads: one, once the evictor's own has stopped
+ */
+bool evictor_end_open(struct evictor *evictor);
 
 #endif

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* otel-plugin/input/exclude.c - paths by list, ids by hash in buckets of WAYS. */
+/* otel-plugin/input/exclude.c - paths by list. */
 #include "input/exclude.h"
 
-#include <stdatomic.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/text.h"
-#include "input/siphash.h"
-
-#define WAYS 4u
-#define BUCKETS (EXCLUDE_IDS / WAYS)
 
 struct pattern {
     const char *p;
@@ -24,8 +17,6 @@ struct exclude {
     char *text; /* what the patterns point into */
     struct pattern patterns[EXCLUDE_PATTERNS_MAX];
     size_t n;
-    uint64_t key[2];
-    _Atomic uint64_t ids[BUCKETS][WAYS]; /* 0: free */
 };
 
 const char *exclude_error(const char *list)
@@ -57,8 +48,7 @@ struct exclude *exclude_create(const char *list)
     if (exclude == NULL)
         return NULL;
     exclude->text = strdup(list);
-    if (exclude->text == NULL ||
-        getrandom(exclude->key, sizeof exclude->key, 0) != sizeof exclude->key) {
+    if (exclude->text == NULL) {
         exclude_destroy(exclude);
         return NULL;
     }
@@ -88,49 +78,6 @@ bool exclude_path(const struct exclude *exclude, struct spoe_span path)
         if ((pattern->prefix ? path.n >= pattern->n : path.n == pattern->n) &&
             memcmp(path.p, pattern->p, pattern->n) == 0)
             return true;
-    }
-    return false;
-}
-
-/* The hash by which an id is remembered, never 0, and its bucket. */
-static uint64_t hash_of(struct exclude *exclude, struct spoe_span id, _Atomic uint64_t **ret)
-{
-    const uint64_t hash = siphash(exclude->key, id.p, id.n) | 1;
-
-    *ret = exclude->ids[(hash >> 1) % BUCKETS];
-    return hash;
-}
-
-void exclude_remember(struct exclude *exclude, struct spoe_span id)
-{
-    _Atomic uint64_t *bucket;
-    const uint64_t hash = hash_of(exclude, id, &bucket);
-
-    for (size_t i = 0; i < WAYS; i++) {
-        uint64_t free_slot = 0;
-
-        if (atomic_compare_exchange_strong_explicit(&bucket[i], &free_slot, hash,
-                                                    memory_order_relaxed, memory_order_relaxed))
-            return;
-    }
-    /* One that never had a response, most likely. */
-    atomic_store_explicit(&bucket[(hash >> 32) % WAYS], hash, memory_order_relaxed);
-}
-
-bool exclude_remembers(struct exclude *exclude, struct spoe_span id, bool last)
-{
-    _Atomic uint64_t *bucket;
-    const uint64_t hash = hash_of(exclude, id, &bucket);
-
-    for (size_t i = 0; i < WAYS; i++) {
-        uint64_t found = hash;
-
-        if (atomic_load_explicit(&bucket[i], memory_order_relaxed) != hash)
-            continue;
-        if (last)
-            (void)atomic_compare_exchange_strong_explicit(
-                &bucket[i], &found, 0, memory_order_relaxed, memory_order_relaxed);
-        return true;
     }
     return false;
 }

@@ -1,31 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * otel-plugin/input/handlers.c - the life of a request's spans; slots.c and arguments.c fill
- * them.
+ * them, ending.c hands them over.
  */
 #include "input/handlers.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <string.h>
 
 #include <spoe/util.h>
 
 #include "input/arguments.h"
+#include "input/ending.h"
 #include "input/messages.h"
 #include "input/slots.h"
-
-/* What marks spans that the sampler passed over and that were exported for a 5xx; its value. */
-#define ATTR_KEPT "haproxy.sampling.kept"
-#define KEPT_ERROR "error"
+#include "record/http_parts.h"
 
 _Static_assert(REQUEST_UNIQUE_ID == 0 && BACKEND_UNIQUE_ID == 0 && RESPONSE_UNIQUE_ID == 0,
                "unique_id() reads the first slot");
-
-/* Count what each message counts. */
-#define COUNT_OWN(worker, name)                                                                    \
-    ((worker)->counters != NULL ? count_own(&(worker)->counters->name, 1)                          \
-                                : count(&(worker)->shared->counters->name, 1))
 
 /*
  * Most often HAProxy's configuration lacks a line, and nothing else would say what to do. Once: how
@@ -58,232 +49,388 @@ static struct spoe_span unique_id(struct handlers *h, const struct spoe_message 
     return value->u.s;
 }
 
-/* Whether a request is not to be traced. Its later messages are known by its id then. */
-static bool is_excluded(struct handlers *h, struct spoe_span id, const struct spoe_value *path)
+/* One message on its way through. */
+struct turn {
+    struct handlers_worker *worker;
+    const struct policy *policy;
+    struct spoe_request *req; /* NULL in tests, too */
+    const struct spoe_message *msg;
+    struct spoe_span id;
+    bool late;  /* it waited for its request, and was answered long ago */
+    bool again; /* it was not kept, since its request came meanwhile */
+};
+
+static void handle(struct turn *turn);
+
+/* ---- messages that do not find their request ---------------------------------------------- */
+
+/* Apply messages that waited for a request, in the order in which they should have come. */
+static void apply_kept(const struct turn *turn, struct kept *list)
 {
-    if (h->exclude == NULL || path->type != SPOE_T_STR || !exclude_path(h->exclude, path->u.s))
+    static const uint32_t order[] = {MESSAGE_BACKEND, MESSAGE_RESPONSE};
+
+    for (size_t i = 0; list != NULL && i < sizeof order / sizeof order[0]; i++) {
+        const struct spoe_message *msg = kept_find(list, order[i]);
+        struct turn its = *turn;
+
+        if (msg == NULL)
+            continue;
+        count(&turn->worker->shared->counters->reordered, 1);
+        its.msg = msg;
+        its.late = true;
+        handle(&its);
+    }
+    kept_free(list);
+}
+
+static void count_untraced(struct handlers *h, enum untraced why, uint64_t n)
+{
+    count(why == UNTRACED_EXCLUDED ? &h->counters->excluded_later : &h->counters->refused_later, n);
+}
+
+/* A request that opens nothing: its later messages are known by its id, also those that are here.
+ */
+static void leave_untraced(const struct turn *turn, enum untraced why)
+{
+    struct handlers *h = turn->worker->shared;
+    struct kept *kept;
+
+    if (h->untraced == NULL)
+        return;
+    untraced_remember(h->untraced, turn->id, why);
+    kept = store_take_kept(h->store, turn->id.p, turn->id.n);
+    for (const struct kept *one = kept; one != NULL; one = one->next)
+        count_untraced(h, why, 1);
+    kept_free(kept);
+}
+
+/* Keep a message for its request. @return whether it is somebody's now, or counted */
+static bool keep(struct turn *turn)
+{
+    struct handlers *h = turn->worker->shared;
+    struct kept *kept;
+    enum store_result result;
+
+    if (!h->reorder || turn->late || turn->again)
         return false;
-    exclude_remember(h->exclude, id);
-    count(&h->counters->excluded, 1);
+    kept = kept_copy(turn->msg);
+    if (kept == NULL) {
+        count(&h->counters->no_memory, 1);
+        return true;
+    }
+    result = store_keep(h->store, turn->id.p, turn->id.n, kept, turn->msg->recv_mono_ns);
+    if (result == STORE_OK)
+        return true;
+    kept_free(kept);
+    if (result == STORE_AGAIN) { /* it came between two looks */
+        turn->again = true;
+        handle(turn);
+        return true;
+    }
+    if (result != STORE_FULL)
+        return false;
+    count(&h->counters->reorder_full, 1);
     return true;
 }
 
-/* A message whose request is not open: an excluded one's, or something is wrong. */
-static void on_unknown_id(struct handlers *h, struct spoe_span id, bool last)
+/* A message whose request is not open: an untraced one's, one that came early, or a stray. */
+static void on_unknown_id(struct turn *turn, bool last)
 {
-    if (h->exclude != NULL && exclude_remembers(h->exclude, id, last))
-        count(&h->counters->excluded_later, 1);
-    else
+    struct handlers *h = turn->worker->shared;
+    const enum untraced why =
+        h->untraced != NULL ? untraced_find(h->untraced, turn->id, last) : UNTRACED_NOT;
+
+    if (why != UNTRACED_NOT)
+        count_untraced(h, why, 1);
+    else if (!keep(turn))
         count(&h->counters->unknown_id, 1);
 }
 
 /* ---- request ----------------------------------------------------------------------------- */
 
-/* A request without spans: an entry in the store, so that its backend message finds its context. */
-static void open_unsampled(struct handlers *h, struct spoe_request *req,
-                           const struct spoe_message *msg, struct spoe_span id,
-                           const struct new_context *begun)
+static void answer(const struct turn *turn, const struct new_context *context)
 {
-    if (store_open_unsampled(h->store, id.p, id.n, &begun->context, msg->recv_mono_ns,
-                             msg->recv_unix_ns) == STORE_DUPLICATE)
-        count(&h->counters->duplicate_id, 1);
-    else
-        context_answer(h, req, begun); /* with a full store, too: nothing is lost but the child */
+    context_answer(turn->worker->shared, turn->policy, turn->req, context);
 }
 
-static void on_request(struct handlers_worker *worker, struct spoe_request *req,
-                       const struct spoe_message *msg)
+/* How long HAProxy wants a request to be held, in seconds. */
+static int64_t read_hold(const struct spoe_value *value)
 {
-    struct handlers *h = worker->shared;
-    const struct spoe_value *slot = msg->slot;
-    const struct spoe_span id = unique_id(h, msg);
-    struct spoe_span name;
+    int64_t seconds;
+
+    if (!http_get_size(value, &seconds) || seconds > HANDLERS_HOLD_MAX_S)
+        return 0;
+    return seconds * INT64_C(1000000000);
+}
+
+/* The SERVER span of a request. @return NULL: out of memory */
+static struct span *make_server(const struct turn *turn, const struct new_context *begun)
+{
+    const struct spoe_value *slot = turn->msg->slot;
+    const struct spoe_span name = slots_name(turn->policy, &slot[REQUEST_METHOD]);
+    struct span *span = span_create_from(&turn->worker->spans, SPAN_SERVER, &begun->context,
+                                         begun->has_parent ? begun->parent.span_id : NULL,
+                                         begun->has_parent, 0, name.p, name.n);
+
+    if (span == NULL)
+        return NULL;
+    span_set_trace_state(span, begun->tracestate, begun->tracestate_len);
+    slots_set_request(turn->policy, span, name, slot);
+    (void)arguments_set(turn->policy, turn->msg, span, NULL);
+    return span;
+}
+
+/*
+ * Open a request.
+ * @param server  [own]; NULL: it has no span
+ */
+static void open_request(const struct turn *turn, struct new_context *begun, struct span *server)
+{
+    struct handlers *h = turn->worker->shared;
+    const struct spoe_message *msg = turn->msg;
+    const struct store_opening opening = {.server = server,
+                                          .context = &begun->context,
+                                          .mono_ns = msg->recv_mono_ns,
+                                          .unix_ns = msg->recv_unix_ns,
+                                          .hold_ns = read_hold(&msg->slot[REQUEST_HOLD])};
+    const bool sampled = server != NULL && context_is_sampled(&begun->context);
+    struct kept *kept;
+    const enum store_result result = store_open(h->store, turn->id.p, turn->id.n, &opening, &kept);
+
+    if (result == STORE_OK) { /* the span is the store's now */
+        if (sampled)
+            COUNT_OWN(turn->worker, opened);
+        else if (server != NULL)
+            COUNT_OWN(turn->worker, passed_over);
+        answer(turn, begun);
+        apply_kept(turn, kept);
+        return;
+    }
+    span_recycle(&turn->worker->spans, server);
+    kept_free(kept);
+    if (result == STORE_DUPLICATE) {
+        count(&h->counters->duplicate_id, 1);
+        return;
+    }
+    if (result == STORE_NOMEM)
+        count(&h->counters->no_memory, 1);
+    else if (sampled) /* the export's line about losses tells it */
+        count(&h->counters->refused, 1);
+    if (begun->sampled)
+        context_pass_on(begun, msg);
+    answer(turn, begun);
+    leave_untraced(turn, UNTRACED_REFUSED);
+}
+
+static void on_request(struct turn *turn)
+{
+    struct handlers *h = turn->worker->shared;
+    const struct spoe_value *path = &turn->msg->slot[REQUEST_PATH];
     struct new_context begun;
-    struct span *span;
+    struct span *server;
 
-    if (id.n == 0)
+    if (turn->policy->exclude != NULL && path->type == SPOE_T_STR &&
+        exclude_path(turn->policy->exclude, path->u.s)) {
+        count(&h->counters->excluded, 1);
+        leave_untraced(turn, UNTRACED_EXCLUDED);
         return;
-    if (is_excluded(h, id, &slot[REQUEST_PATH]))
-        return;
-    context_begin(worker, msg, &begun);
+    }
+    context_begin(turn->worker, turn->policy, turn->msg, &begun);
     if (!begun.record) {
-        open_unsampled(h, req, msg, id, &begun);
+        open_request(turn, &begun, NULL);
         return;
     }
-    name = slots_name(h, &slot[REQUEST_METHOD]);
-    span = span_create_from(&worker->spans, SPAN_SERVER, &begun.context,
-                            begun.has_parent ? begun.parent_id : NULL, begun.has_parent,
-                            msg->recv_unix_ns, name.p, name.n);
-    if (span == NULL) {
-        count(&h->counters->no_memory, 1);
+    server = make_server(turn, &begun);
+    if (server != NULL) {
+        open_request(turn, &begun, server);
         return;
     }
-    span_set_trace_state(span, begun.tracestate, begun.tracestate_len);
-    slots_set_request(h, span, name, slot);
-    (void)arguments_set(h, msg, span, NULL);
-
-    switch (store_open(h->store, id.p, id.n, span, msg->recv_mono_ns, msg->recv_unix_ns)) {
-    case STORE_OK:
-        if (context_is_sampled(&begun.context))
-            COUNT_OWN(worker, opened);
-        else
-            COUNT_OWN(worker, passed_over);
-        context_answer(h, req, &begun);
-        return; /* the store's now */
-    case STORE_DUPLICATE:
-        count(&h->counters->duplicate_id, 1);
-        break;
-    case STORE_FULL:
-        count(&h->counters->refused, 1); /* the export's line about losses tells it */
-        break;
-    default:
-        count(&h->counters->no_memory, 1);
-        break;
-    }
-    span_recycle(&worker->spans, span);
-}
-
-/* ---- backend request --------------------------------------------------------------------- */
-
-static void on_backend(struct handlers_worker *worker, struct spoe_request *req,
-                       const struct spoe_message *msg)
-{
-    struct handlers *h = worker->shared;
-    const struct spoe_value *slot = msg->slot;
-    const struct spoe_span id = unique_id(h, msg);
-    const struct spoe_span name = slots_name(h, &slot[BACKEND_METHOD]);
-    struct trace_context context = {.flags = 0};
-    struct span *span;
-
-    if (id.n == 0)
-        return;
-    if (store_unsampled(h->store, id.p, id.n, &context)) {
-        id_span(&worker->ids, context.span_id);
-        context_answer_child(h, req, &context);
-        return;
-    }
-    id_span(&worker->ids, context.span_id); /* the rest comes from the SERVER span */
-    span = span_create_from(&worker->spans, SPAN_CLIENT, &context, NULL, false, msg->recv_unix_ns,
-                            name.p, name.n);
-    if (span == NULL) {
-        count(&h->counters->no_memory, 1);
-        return;
-    }
-    slots_set_backend(h, span, name, slot);
-    (void)arguments_set(h, msg, NULL, span);
-
-    switch (store_attach(h->store, id.p, id.n, span, msg->recv_unix_ns, &context)) {
-    case STORE_OK:
-        COUNT_OWN(worker, attached);
-        context_answer_child(h, req, &context);
-        return; /* the store's now */
-    case STORE_DUPLICATE:
-        count(&h->counters->duplicate_backend, 1);
-        break;
-    default:
-        on_unknown_id(h, id, false);
-        break;
-    }
-    span_recycle(&worker->spans, span);
+    count(&h->counters->no_memory, 1);
+    if (begun.sampled)
+        context_pass_on(&begun, turn->msg);
+    answer(turn, &begun);
+    leave_untraced(turn, UNTRACED_REFUSED);
 }
 
 /* ---- response ---------------------------------------------------------------------------- */
 
 /*
- * A request that the sampler passed over is exported after all if it ended in 5xx, and says so.
- * @return false: it is not
+ * Whether a response that finds no CLIENT span is to wait for the backend's message: it names a
+ * server, so there was one, if HAProxy sends them.
  */
-static bool keep_unsampled(struct handlers *h, const struct store_request *request,
-                           const struct spoe_value *status)
+static bool waits_for_backend(const struct turn *turn)
 {
-    struct span *const spans[] = {request->client, request->server};
-    int64_t code;
+    struct handlers *h = turn->worker->shared;
+    const struct spoe_value *server = &turn->msg->slot[RESPONSE_SRV_NAME];
 
-    if (!spoe_get_int(status, &code) || code < 500 || code > 599)
-        return false;
-    for (size_t i = 0; i < 2; i++)
-        if (spans[i] != NULL)
-            span_set_str(spans[i], ATTR_KEPT, sizeof ATTR_KEPT - 1, KEPT_ERROR,
-                         sizeof KEPT_ERROR - 1);
-    count(&h->counters->kept_errors, 1);
-    return true;
+    return h->reorder && !turn->again && server->type == SPOE_T_STR && server->u.s.n > 0 &&
+           atomic_load_explicit(&h->_backends_come, memory_order_relaxed);
 }
 
-/* Complete a request's spans and hand them over. */
-static void export_spans(struct handlers_worker *worker, const struct spoe_message *msg,
-                         const struct store_request *request)
+static void on_response(struct turn *turn)
 {
-    struct handlers *h = worker->shared;
-    struct span *const server = request->server, *const client = request->client;
-    int64_t end;
-
-    slots_set_response(h, server, client, msg->slot);
-    end = arguments_set(h, msg, server, client);
-    slots_set_custom(server, msg->slot);
-    if (end == 0) {
-        end = msg->recv_unix_ns;
-        if (end < request->last_unix_ns)
-            end = request->last_unix_ns; /* the clock was set back */
-    }
-    server->next = NULL;
-    if (client != NULL) {
-        arguments_complete_client(server, client);
-        arguments_set_full_url(h, client);
-        span_end(client, end);
-        if (end < client->end_unix_ns)
-            end = client->end_unix_ns; /* CLIENT stays inside SERVER */
-        client->next = server;
-    }
-    span_end(server, end);
-    sink_push(h->sink, worker->writer, client != NULL ? client : server);
-}
-
-static void on_response(struct handlers_worker *worker, const struct spoe_message *msg)
-{
-    struct handlers *h = worker->shared;
-    const struct spoe_span id = unique_id(h, msg);
+    struct handlers *h = turn->worker->shared;
     struct store_request request;
+    enum store_result result =
+        store_take(h->store, turn->id.p, turn->id.n, waits_for_backend(turn), &request);
 
-    if (id.n == 0)
-        return;
-    if (store_take(h->store, id.p, id.n, &request) != STORE_OK) {
-        on_unknown_id(h, id, true);
+    if (result == STORE_WAIT) {
+        struct kept *kept = kept_copy(turn->msg);
+
+        if (kept != NULL &&
+            store_keep(h->store, turn->id.p, turn->id.n, kept, turn->msg->recv_mono_ns) == STORE_OK)
+            return;
+        kept_free(kept);
+        turn->again = true;
+        result = store_take(h->store, turn->id.p, turn->id.n, false, &request);
+    }
+    if (result == STORE_OK)
+        ending_by_response(turn->worker, turn->msg, &request);
+    else if (result == STORE_LATE)
+        ending_late(turn->worker, turn->msg, &request);
+    else
+        on_unknown_id(turn, true);
+}
+
+/* ---- backend request --------------------------------------------------------------------- */
+
+/* The response was here before the backend's message. */
+static void end_with_kept(const struct turn *turn)
+{
+    struct store_request request;
+    const struct spoe_message *response;
+
+    if (store_take(turn->worker->shared->store, turn->id.p, turn->id.n, false, &request) !=
+        STORE_OK)
+        return; /* another response took it, or its time was over */
+    count(&turn->worker->shared->counters->reordered, 1);
+    response = kept_find(request.kept, MESSAGE_RESPONSE);
+    assert(response != NULL);
+    ending_by_response(turn->worker, response, &request);
+}
+
+static void on_attached(struct turn *turn, const struct store_attached *attached)
+{
+    struct handlers *h = turn->worker->shared;
+
+    COUNT_OWN(turn->worker, attached);
+    if (!atomic_load_explicit(&h->_backends_come, memory_order_relaxed))
+        atomic_store_explicit(&h->_backends_come, true, memory_order_relaxed);
+    if (!turn->late)
+        context_answer_child(h, turn->policy, turn->req, &attached->context);
+    if (attached->response_waits)
+        end_with_kept(turn);
+}
+
+static void on_backend(struct turn *turn)
+{
+    struct handlers_worker *worker = turn->worker;
+    struct handlers *h = worker->shared;
+    const struct spoe_message *msg = turn->msg;
+    const struct spoe_span name = slots_name(turn->policy, &msg->slot[BACKEND_METHOD]);
+    struct trace_context context = {.flags = 0};
+    struct store_attached attached;
+    struct span *span;
+
+    if (store_unsampled(h->store, turn->id.p, turn->id.n, &context)) {
+        id_span(&worker->ids, context.span_id);
+        if (!turn->late)
+            context_answer_child(h, turn->policy, turn->req, &context);
         return;
     }
-    if (request.server == NULL)
-        return; /* not sampled */
-    if (context_is_sampled(&request.server->context)) {
-        COUNT_OWN(worker, ended);
-        export_spans(worker, msg, &request);
-    } else if (keep_unsampled(h, &request, &msg->slot[RESPONSE_STATUS])) {
-        export_spans(worker, msg, &request);
-    } else {
-        count(&h->counters->unsampled_spans, request.client != NULL ? 2 : 1);
+    id_span(&worker->ids, context.span_id); /* the rest comes from the SERVER span */
+    span = span_create_from(&worker->spans, SPAN_CLIENT, &context, NULL, false, 0, name.p, name.n);
+    if (span == NULL) {
+        count(&h->counters->no_memory, 1);
+        return;
     }
-    span_recycle(&worker->spans, request.client);
-    span_recycle(&worker->spans, request.server);
+    slots_set_backend(turn->policy, span, name, msg->slot);
+    (void)arguments_set(turn->policy, msg, NULL, span);
+
+    switch (store_attach(h->store, turn->id.p, turn->id.n, span, msg->recv_mono_ns,
+                         turn->policy->hold_ns, &attached)) {
+    case STORE_OK:
+        on_attached(turn, &attached);
+        return; /* the span is the store's now */
+    case STORE_DUPLICATE:
+        count(&h->counters->duplicate_backend, 1);
+        break;
+    case STORE_LATE:
+        count(&h->counters->late_backend, 1);
+        break;
+    case STORE_FULL: /* the SERVER span's context, which HAProxy has, goes on */
+        count(&h->counters->refused_client, 1);
+        break;
+    default:
+        on_unknown_id(turn, false);
+        break;
+    }
+    span_recycle(&worker->spans, span);
+}
+
+/* ---- all of them ------------------------------------------------------------------------- */
+
+static void handle(struct turn *turn)
+{
+    switch (turn->msg->index) {
+    case MESSAGE_REQUEST:
+        on_request(turn);
+        break;
+    case MESSAGE_BACKEND:
+        on_backend(turn);
+        break;
+    default:
+        on_response(turn);
+        break;
+    }
 }
 
 spoe_status handlers_handle(struct handlers_worker *worker, struct spoe_request *req,
                             const struct spoe_message *msg)
 {
+    struct turn turn = {
+        .worker = worker, .policy = handlers_policy(worker->shared), .req = req, .msg = msg};
+
     switch (msg->index) {
     case MESSAGE_REQUEST:
         assert(msg->n_slots == REQUEST_SLOTS);
         COUNT_OWN(worker, requests);
-        on_request(worker, req, msg);
-        return SPOE_OK;
+        break;
     case MESSAGE_BACKEND:
         assert(msg->n_slots == BACKEND_SLOTS);
         COUNT_OWN(worker, backends);
-        on_backend(worker, req, msg);
-        return SPOE_OK;
+        break;
     case MESSAGE_RESPONSE:
         assert(msg->n_slots == RESPONSE_SLOTS);
         COUNT_OWN(worker, responses);
-        on_response(worker, msg);
-        return SPOE_OK;
+        break;
     default:
         return SPOE_E_INVAL;
     }
+    turn.id = unique_id(worker->shared, msg);
+    if (turn.id.n > 0)
+        handle(&turn);
+    return SPOE_OK;
+}
+
+bool handlers_expire(struct handlers_worker *worker, int64_t now_mono_ns)
+{
+    struct handlers *h = worker->shared;
+    struct store_request request;
+    const struct spoe_message *response;
+
+    if (!store_expire(h->store, now_mono_ns, &request))
+        return false;
+    if (request.never_opened) {
+        for (const struct kept *kept = request.kept; kept != NULL; kept = kept->next)
+            count(&h->counters->unknown_id, 1);
+        kept_free(request.kept);
+        return true;
+    }
+    response = kept_find(request.kept, MESSAGE_RESPONSE);
+    if (response != NULL) /* it waited for a backend message that did not come */
+        ending_by_response(worker, response, &request);
+    else
+        ending_without_response(worker, &request, now_mono_ns == INT64_MAX);
+    return true;
 }

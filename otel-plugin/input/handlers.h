@@ -8,7 +8,13 @@
  *   response  ends CLIENT, SERVER   answers nothing
  *
  * context.h says what else is answered, and which requests are sampled. One that is not has an
- * entry in the store and no spans; its answers are the same but for the flags.
+ * entry in the store and no spans; its answers are the same but for the flags. One for which there
+ * is no room is answered, too: with its caller's context as it came, or with one that is not
+ * sampled.
+ *
+ * Later messages may overtake the first (HAProxy 3.1 and later). One whose request is not open is
+ * kept for a moment, answered with nothing, and applied when its request comes; so is a response
+ * that comes before the backend's message.
  *
  * What does not fit that order is counted and opens nothing. A request message whose id is open
  * answers nothing either: it may belong to another request, whose trace is none of its business
@@ -21,13 +27,15 @@
 #include <spoe/plugin.h>
 
 #include "base/conf_types.h"
-#include "context/ids.h"
 #include "base/counters.h"
+#include "context/ids.h"
 #include "input/context.h"
-#include "input/exclude.h"
+#include "input/policy.h"
 #include "input/sink.h"
-#include "context/rate_cap.h"
 #include "input/store.h"
+#include "input/untraced.h"
+
+#define HANDLERS_HOLD_MAX_S 86400 /* of a request's argument `hold`; more is none */
 
 /* What all workers share. */
 struct handlers {
@@ -36,14 +44,11 @@ struct handlers {
     struct store *store;
     struct sink *sink;
     struct counters *counters;
-    const char *known_methods; /* comma-separated */
-    enum semconv_mode semconv;
-    const char *redact_query;            /* comma-separated keys; "*": every one; NULL: none */
-    struct exclude *exclude;             /* NULL: no path is */
-    int64_t moment_age_max_ns;           /* 0: ARGUMENTS_AGE_MAX_NS */
-    const struct context_policy *policy; /* NULL: context_policy_default */
-    struct rate_cap rate_cap;
+    struct untraced_ids *untraced;
+    _Atomic(const struct policy *) policy; /* NULL: policy_default */
+    bool reorder;                          /* the store keeps messages for their request */
     _Atomic bool _missing_id_told;
+    _Atomic bool _backends_come; /* HAProxy sends backend messages at all */
 };
 
 /* What a worker has of its own. */
@@ -55,11 +60,32 @@ struct handlers_worker {
     struct span_writer *writer;
 };
 
+/* Count what each message counts. */
+#define COUNT_OWN(worker, name)                                                                    \
+    ((worker)->counters != NULL ? count_own(&(worker)->counters->name, 1)                          \
+                                : count(&(worker)->shared->counters->name, 1))
+
+/** The policy of this moment; one message is handled by one of them. */
+static inline const struct policy *handlers_policy(const struct handlers *handlers)
+{
+    const struct policy *policy = atomic_load_explicit(&handlers->policy, memory_order_acquire);
+
+    return policy != NULL ? policy : &policy_default;
+}
+
 /**
  * Handle one message of otel_messages[]. Never blocks but for a shard's mutex.
  * @return SPOE_OK; SPOE_E_INVAL: no such message
  */
 spoe_status handlers_handle(struct handlers_worker *worker, struct spoe_request *req,
                             const struct spoe_message *msg);
+
+/**
+ * End one request whose time is over, or give up messages whose request did not come.
+ * @param now_mono_ns  INT64_MAX: whatever is there, for the shutdown
+ * @return false: nothing is due
+ * Threads: one at a time, with a worker of its own.
+ */
+bool handlers_expire(struct handlers_worker *worker, int64_t now_mono_ns);
 
 #endif

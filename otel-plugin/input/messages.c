@@ -78,6 +78,8 @@ static const struct spoe_message_decl request = {
             [REQUEST_SAMPLE] =
                 ARG(SPOE_ACCEPT_BOOL | SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "sample",
                     "var(txn.otel_sample)", "whether to sample; overrides the sampler"),
+            [REQUEST_HOLD] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "hold", "var(txn.otel_hold)",
+                                 "seconds to wait for the response; overrides span-ttl"),
             [REQUEST_SRC_PORT] =
                 BY_NAME(SPOE_ACCEPT_ANY, "src_port", "src_port", "port of the client"),
             [REQUEST_QUERY] = BY_NAME(SPOE_ACCEPT_ANY, "query", CUT("query", 4096),

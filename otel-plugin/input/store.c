@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* otel-plugin/input/store.c - a sharded hash table with a list by age in each shard. */
+/* otel-plugin/input/store.c - a sharded hash table with three lists by age in each shard. */
 #include "input/store.h"
 
 #include <assert.h>
@@ -17,47 +17,73 @@
 /* Buckets for each entry at least: with many open requests a chain is cold memory. */
 #define BUCKETS_PER_ENTRY 2u
 
+#define ENTRY_MAGIC UINT32_C(0x6f727171)
+
+/* What an entry is; each kind has a list of its own. */
+enum kind {
+    OPEN,       /* a request, with spans or without */
+    KEPT,       /* messages that wait: for their request, or a response for the backend's message */
+    REMEMBERED, /* a request that was evicted */
+    N_KINDS
+};
+
 struct entry {
+    uint32_t magic;
+    uint32_t hash;               /* the part that picks the bucket */
     struct entry *chain;         /* of the bucket */
-    struct entry *older, *newer; /* of the shard's list */
+    struct entry *older, *newer; /* of its kind's list */
     struct span *server, *client;
-    int64_t opened_mono_ns;
-    int64_t last_unix_ns;
-    uint32_t hash; /* the part that picks the bucket */
+    struct kept *kept;
+    int64_t due_ns;        /* when its list's end looks at it */
+    int64_t hold_until_ns; /* not evicted before */
+    int64_t opened_mono_ns, opened_unix_ns;
+    int64_t last_mono_ns; /* of a remembered one: when it was evicted */
+    uint32_t bytes;       /* that count as open: the entry and its spans */
     uint16_t key_len;
-    char key[]; /* where server is NULL, a struct trace_context follows it, not aligned */
+    uint8_t kind;
+    bool opened;                  /* its request was seen */
+    struct trace_context context; /* SERVER's */
+    char key[];
 };
 
 /* What workers write must not lie beside what others read: a line goes from core to core. */
 #define CACHE_LINE 64u
+
+struct list {
+    struct entry *oldest, *newest;
+};
 
 struct shard {
     _Alignas(CACHE_LINE) pthread_mutex_t lock; /* guards the rest */
     struct entry **buckets;
     size_t n_buckets; /* a power of two */
     size_t n, n_spans;
-    struct entry *oldest, *newest;
+    struct list lists[N_KINDS];
+};
+
+/* What is held, in number and bytes. */
+struct held {
+    _Atomic size_t n, bytes;
 };
 
 struct store {
-    size_t max;
-    int64_t ttl_ns;
+    struct store_conf conf;
     uint64_t hash_key[2];
-    _Atomic size_t n_bare;                      /* open requests without spans */
-    _Alignas(CACHE_LINE) _Atomic size_t n;      /* open, and about to be */
+    _Atomic size_t n_bare; /* open requests without spans */
+    struct held kept, remembered;
+    _Alignas(CACHE_LINE) struct held open;      /* open, and about to be */
     _Alignas(CACHE_LINE) unsigned expire_shard; /* where store_expire() goes on; its own */
     struct shard shards[N_SHARDS];
 };
 
-struct store *store_create(size_t max, int64_t ttl_ns)
+struct store *store_create(const struct store_conf *conf)
 {
     struct store *store = aligned_alloc(CACHE_LINE, sizeof *store);
 
     if (store == NULL)
         return NULL;
     memset(store, 0, sizeof *store);
-    store->max = max;
-    store->ttl_ns = ttl_ns;
+    store->conf = *conf;
     /* At most 256 bytes from getrandom(2) come whole, and no signal interrupts them. */
     if (getrandom(store->hash_key, sizeof store->hash_key, 0) != sizeof store->hash_key) {
         free(store);
@@ -77,24 +103,34 @@ struct store *store_create(size_t max, int64_t ttl_ns)
     return store;
 }
 
+static void free_entry(struct entry *entry)
+{
+    entry->magic = 0;
+    free(entry);
+}
+
 void store_destroy(struct store *store)
 {
     if (store == NULL)
         return;
     for (unsigned i = 0; i < N_SHARDS; i++) {
         struct shard *shard = &store->shards[i];
-        struct entry *entry = shard->oldest;
 
-        while (entry != NULL) {
-            struct entry *newer = entry->newer;
-
-            span_destroy(entry->server);
-            span_destroy(entry->client);
-            free(entry);
-            entry = newer;
-        }
         if (shard->buckets == NULL)
             break; /* half-built: the later ones have no lock either */
+        for (unsigned kind = 0; kind < N_KINDS; kind++) {
+            struct entry *entry = shard->lists[kind].oldest;
+
+            while (entry != NULL) {
+                struct entry *newer = entry->newer;
+
+                span_destroy(entry->server);
+                span_destroy(entry->client);
+                kept_free(entry->kept);
+                free_entry(entry);
+                entry = newer;
+            }
+        }
         free(shard->buckets);
         (void)pthread_mutex_destroy(&shard->lock);
     }
@@ -138,6 +174,7 @@ static struct entry **find(struct shard *shard, uint32_t hash, const char *key, 
     while (*link != NULL && ((*link)->hash != hash || (*link)->key_len != key_len ||
                              memcmp((*link)->key, key, key_len) != 0))
         link = &(*link)->chain;
+    assert(*link == NULL || (*link)->magic == ENTRY_MAGIC);
     return link;
 }
 
@@ -149,111 +186,227 @@ static void grow(struct shard *shard)
 
     if (buckets == NULL)
         return;
-    for (struct entry *entry = shard->oldest; entry != NULL; entry = entry->newer) {
-        entry->chain = buckets[entry->hash & (n - 1)];
-        buckets[entry->hash & (n - 1)] = entry;
-    }
+    for (unsigned kind = 0; kind < N_KINDS; kind++)
+        for (struct entry *entry = shard->lists[kind].oldest; entry != NULL; entry = entry->newer) {
+            entry->chain = buckets[entry->hash & (n - 1)];
+            buckets[entry->hash & (n - 1)] = entry;
+        }
     free(shard->buckets);
     shard->buckets = buckets;
     shard->n_buckets = n;
 }
 
-/* Unhook the entry that *link points at, and hand its spans over. The caller frees it. */
+/* ---- bounds ------------------------------------------------------------------------------ */
+
+/* Take a place and so many bytes. @return false: a bound is reached, and nothing is taken */
+static bool hold(struct held *held, size_t n, size_t bytes, size_t n_max, size_t bytes_max)
+{
+    const size_t n_before = atomic_fetch_add_explicit(&held->n, n, memory_order_relaxed);
+    const size_t before = atomic_fetch_add_explicit(&held->bytes, bytes, memory_order_relaxed);
+
+    if ((n_max == 0 || n_before + n <= n_max) && (bytes_max == 0 || before + bytes <= bytes_max))
+        return true;
+    atomic_fetch_sub_explicit(&held->n, n, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&held->bytes, bytes, memory_order_relaxed);
+    return false;
+}
+
+static void let_go(struct held *held, size_t n, size_t bytes)
+{
+    atomic_fetch_sub_explicit(&held->n, n, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&held->bytes, bytes, memory_order_relaxed);
+}
+
+static size_t entry_size(const struct entry *entry)
+{
+    return sizeof *entry + entry->key_len;
+}
+
+static void let_go_kept(struct store *store, const struct kept *kept)
+{
+    for (; kept != NULL; kept = kept->next)
+        let_go(&store->kept, 1, kept->bytes);
+}
+
+/* ---- entries in their lists -------------------------------------------------------------- */
+
+static void append(struct shard *shard, struct entry *entry, enum kind kind, int64_t due_ns)
+{
+    struct list *list = &shard->lists[kind];
+
+    entry->kind = (uint8_t)kind;
+    entry->due_ns = due_ns;
+    entry->newer = NULL;
+    entry->older = list->newest;
+    if (list->newest != NULL)
+        list->newest->newer = entry;
+    else
+        list->oldest = entry;
+    list->newest = entry;
+}
+
+static void leave_list(struct shard *shard, struct entry *entry)
+{
+    struct list *list = &shard->lists[entry->kind];
+
+    if (entry->older != NULL)
+        entry->older->newer = entry->newer;
+    else
+        list->oldest = entry->newer;
+    if (entry->newer != NULL)
+        entry->newer->older = entry->older;
+    else
+        list->newest = entry->older;
+}
+
+static void insert(struct shard *shard, struct entry *entry, enum kind kind, int64_t due_ns)
+{
+    /* In front, since its next message comes long before those of what is left open. */
+    struct entry **link = &shard->buckets[entry->hash & (shard->n_buckets - 1)];
+
+    entry->chain = *link;
+    *link = entry;
+    append(shard, entry, kind, due_ns);
+    if (++shard->n * BUCKETS_PER_ENTRY > shard->n_buckets)
+        grow(shard);
+}
+
+/* What a request had as open goes to *ret; the entry stays. */
+static void take_open(struct store *store, struct shard *shard, struct entry *entry,
+                      struct store_request *ret)
+{
+    *ret = (struct store_request){.server = entry->server,
+                                  .client = entry->client,
+                                  .kept = entry->kept,
+                                  .context = entry->context,
+                                  .opened_mono_ns = entry->opened_mono_ns,
+                                  .opened_unix_ns = entry->opened_unix_ns,
+                                  .last_mono_ns = entry->last_mono_ns,
+                                  .evicted_mono_ns = entry->last_mono_ns,
+                                  .never_opened = !entry->opened};
+    let_go_kept(store, entry->kept);
+    if (entry->opened && entry->kind != REMEMBERED) {
+        let_go(&store->open, 1, entry->bytes);
+        if (entry->server == NULL)
+            atomic_fetch_sub_explicit(&store->n_bare, 1, memory_order_relaxed);
+    }
+    shard->n_spans -= (entry->server != NULL ? 1u : 0u) + (entry->client != NULL ? 1u : 0u);
+    entry->server = entry->client = NULL;
+    entry->kept = NULL;
+}
+
+/* Unhook the entry that *link points at, and hand over what it has. The caller frees it. */
 static struct entry *unlink_entry(struct store *store, struct shard *shard, struct entry **link,
                                   struct store_request *ret)
 {
     struct entry *entry = *link;
 
     *link = entry->chain;
-    if (entry->older != NULL)
-        entry->older->newer = entry->newer;
-    else
-        shard->oldest = entry->newer;
-    if (entry->newer != NULL)
-        entry->newer->older = entry->older;
-    else
-        shard->newest = entry->older;
+    leave_list(shard, entry);
     shard->n--;
-    shard->n_spans -= (entry->server != NULL ? 1u : 0u) + (entry->client != NULL ? 1u : 0u);
-    atomic_fetch_sub_explicit(&store->n, 1, memory_order_relaxed);
-    if (entry->server == NULL)
-        atomic_fetch_sub_explicit(&store->n_bare, 1, memory_order_relaxed);
-    *ret = (struct store_request){
-        .server = entry->server, .client = entry->client, .last_unix_ns = entry->last_unix_ns};
+    take_open(store, shard, entry, ret);
+    if (entry->kind == REMEMBERED)
+        let_go(&store->remembered, 1, entry_size(entry));
     return entry;
 }
 
-/* @param context  where server is NULL */
-static enum store_result open_entry(struct store *store, const char *key, size_t key_len,
-                                    struct span *server, const struct trace_context *context,
-                                    int64_t now_mono_ns, int64_t now_unix_ns)
+static struct entry *unlink_found(struct store *store, struct shard *shard, struct entry *entry,
+                                  struct store_request *ret)
 {
-    const size_t tail = server == NULL ? sizeof *context : 0;
-    struct shard *shard;
-    struct entry *entry, **link;
-    uint32_t hash;
+    struct entry **link = find(shard, entry->hash, entry->key, entry->key_len);
 
-    if (!key_ok(key_len))
-        return STORE_KEY;
-    shard = pick(store, key, key_len, &hash);
-    entry = malloc(sizeof *entry + key_len + tail);
+    assert(*link == entry);
+    return unlink_entry(store, shard, link, ret);
+}
+
+static struct entry *make_entry(const char *key, size_t key_len, uint32_t hash)
+{
+    struct entry *entry = malloc(sizeof *entry + key_len);
+
     if (entry == NULL)
-        return STORE_NOMEM;
-    *entry = (struct entry){.server = server,
-                            .opened_mono_ns = now_mono_ns,
-                            .last_unix_ns = now_unix_ns,
-                            .hash = hash,
-                            .key_len = (uint16_t)key_len};
+        return NULL;
+    *entry = (struct entry){.magic = ENTRY_MAGIC, .hash = hash, .key_len = (uint16_t)key_len};
     memcpy(entry->key, key, key_len);
-    if (tail > 0)
-        memcpy(entry->key + key_len, context, tail);
+    return entry;
+}
 
-    lock(shard);
-    link = find(shard, hash, key, key_len);
-    if (*link != NULL) {
-        unlock(shard);
-        free(entry);
-        return STORE_DUPLICATE;
-    }
-    if (atomic_fetch_add_explicit(&store->n, 1, memory_order_relaxed) >= store->max) {
-        atomic_fetch_sub_explicit(&store->n, 1, memory_order_relaxed);
-        unlock(shard);
-        free(entry);
-        return STORE_FULL;
-    }
-    /* In front, since its next message comes long before those of what is left open. */
-    link = &shard->buckets[hash & (shard->n_buckets - 1)];
-    entry->chain = *link;
-    *link = entry;
-    entry->older = shard->newest;
-    if (shard->newest != NULL)
-        shard->newest->newer = entry;
-    else
-        shard->oldest = entry;
-    shard->newest = entry;
-    if (++shard->n * BUCKETS_PER_ENTRY > shard->n_buckets)
-        grow(shard);
-    if (server == NULL)
-        atomic_fetch_add_explicit(&store->n_bare, 1, memory_order_relaxed);
-    else
-        shard->n_spans++;
-    unlock(shard);
-    return STORE_OK;
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* ---- open -------------------------------------------------------------------------------- */
+
+/* The SERVER span's start, unless HAProxy told it. What came before it shows that it was there. */
+static void set_start(const struct store_opening *opening, const struct kept *kept)
+{
+    int64_t first = opening->mono_ns;
+
+    if (opening->server == NULL || opening->server->start_unix_ns != 0)
+        return;
+    for (; kept != NULL; kept = kept->next)
+        if (kept->msg.recv_mono_ns < first)
+            first = kept->msg.recv_mono_ns;
+    opening->server->start_unix_ns = opening->unix_ns - (opening->mono_ns - first);
 }
 
 enum store_result store_open(struct store *store, const char *key, size_t key_len,
-                             struct span *server, int64_t now_mono_ns, int64_t now_unix_ns)
+                             const struct store_opening *opening, struct kept **ret_kept)
 {
-    assert(server != NULL);
-    return open_entry(store, key, key_len, server, NULL, now_mono_ns, now_unix_ns);
+    struct store_request before = {.kept = NULL};
+    struct entry *entry, *gone = NULL, **link;
+    enum store_result result = STORE_OK;
+    struct shard *shard;
+    uint32_t hash;
+
+    if (ret_kept != NULL)
+        *ret_kept = NULL;
+    if (!key_ok(key_len))
+        return STORE_KEY;
+    shard = pick(store, key, key_len, &hash);
+    entry = make_entry(key, key_len, hash);
+    if (entry == NULL)
+        return STORE_NOMEM;
+    entry->opened = true;
+    entry->server = opening->server;
+    entry->context = opening->server != NULL ? opening->server->context : *opening->context;
+    entry->opened_mono_ns = entry->last_mono_ns = opening->mono_ns;
+    entry->opened_unix_ns = opening->unix_ns;
+    entry->hold_until_ns = opening->mono_ns + opening->hold_ns;
+    entry->bytes = (uint32_t)(entry_size(entry) +
+                              (opening->server != NULL ? span_memory(opening->server) : 0));
+
+    lock(shard);
+    link = find(shard, hash, key, key_len);
+    if (*link != NULL && (*link)->opened && (*link)->kind != REMEMBERED) {
+        result = STORE_DUPLICATE;
+    } else {
+        if (*link != NULL)
+            gone = unlink_entry(store, shard, link, &before);
+        set_start(opening, before.kept);
+        if (hold(&store->open, 1, entry->bytes, store->conf.max, store->conf.bytes_max)) {
+            insert(shard, entry, OPEN, opening->mono_ns + store->conf.ttl_ns);
+            if (opening->server == NULL)
+                atomic_fetch_add_explicit(&store->n_bare, 1, memory_order_relaxed);
+            else
+                shard->n_spans++;
+        } else {
+            result = STORE_FULL;
+        }
+    }
+    unlock(shard);
+    if (gone != NULL)
+        free_entry(gone);
+    if (result != STORE_OK)
+        free_entry(entry);
+    if (ret_kept != NULL)
+        *ret_kept = before.kept;
+    else
+        kept_free(before.kept);
+    return result;
 }
 
-enum store_result store_open_unsampled(struct store *store, const char *key, size_t key_len,
-                                       const struct trace_context *context, int64_t now_mono_ns,
-                                       int64_t now_unix_ns)
-{
-    return open_entry(store, key, key_len, NULL, context, now_mono_ns, now_unix_ns);
-}
+/* ---- backend messages -------------------------------------------------------------------- */
 
 bool store_unsampled(struct store *store, const char *key, size_t key_len,
                      struct trace_context *ret)
@@ -269,18 +422,37 @@ bool store_unsampled(struct store *store, const char *key, size_t key_len,
     shard = pick(store, key, key_len, &hash);
     lock(shard);
     entry = *find(shard, hash, key, key_len);
-    found = entry != NULL && entry->server == NULL;
+    found = entry != NULL && entry->kind == OPEN && entry->server == NULL;
     if (found)
-        memcpy(ret, entry->key + entry->key_len, sizeof *ret);
+        *ret = entry->context;
     unlock(shard);
     return found;
 }
 
+/* Make a span the child of an entry's SERVER span. */
+static void adopt(struct entry *entry, struct span *client, int64_t now_mono_ns)
+{
+    const struct span *server = entry->server;
+
+    memcpy(client->context.trace_id, server->context.trace_id, sizeof client->context.trace_id);
+    client->context.flags = server->context.flags;
+    client->context.debug = server->context.debug;
+    memcpy(client->parent_id, server->context.span_id, sizeof client->parent_id);
+    client->parent_remote = false;
+    span_share_trace_state(client, server);
+    if (client->start_unix_ns == 0)
+        client->start_unix_ns = entry->opened_unix_ns + (now_mono_ns - entry->opened_mono_ns);
+    if (client->start_unix_ns < server->start_unix_ns)
+        client->start_unix_ns = server->start_unix_ns;
+    entry->client = client;
+}
+
 enum store_result store_attach(struct store *store, const char *key, size_t key_len,
-                               struct span *client, int64_t now_unix_ns,
-                               struct trace_context *ret_context)
+                               struct span *client, int64_t now_mono_ns, int64_t hold_ns,
+                               struct store_attached *ret)
 {
     enum store_result result = STORE_OK;
+    const size_t bytes = span_memory(client);
     struct shard *shard;
     struct entry *entry;
     uint32_t hash;
@@ -290,38 +462,37 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
     shard = pick(store, key, key_len, &hash);
     lock(shard);
     entry = *find(shard, hash, key, key_len);
-    if (entry == NULL) {
+    if (entry == NULL || !entry->opened) {
         result = STORE_UNKNOWN;
+    } else if (entry->kind == REMEMBERED) {
+        result = STORE_LATE;
     } else if (entry->server == NULL) {
         result = STORE_UNSAMPLED;
     } else if (entry->client != NULL) {
         result = STORE_DUPLICATE;
+    } else if (!hold(&store->open, 0, bytes, 0, store->conf.bytes_max)) {
+        result = STORE_FULL;
     } else {
-        const struct span *server = entry->server;
-
-        memcpy(client->context.trace_id, server->context.trace_id, sizeof client->context.trace_id);
-        client->context.flags = server->context.flags;
-        client->context.debug = server->context.debug;
-        memcpy(client->parent_id, server->context.span_id, sizeof client->parent_id);
-        client->parent_remote = false;
-        span_share_trace_state(client, server);
-        if (client->start_unix_ns < server->start_unix_ns)
-            client->start_unix_ns = server->start_unix_ns;
-        if (entry->last_unix_ns < now_unix_ns)
-            entry->last_unix_ns = now_unix_ns;
-        entry->client = client;
+        adopt(entry, client, now_mono_ns);
         shard->n_spans++;
-        *ret_context = client->context;
+        entry->bytes += (uint32_t)bytes;
+        entry->last_mono_ns = max64(entry->last_mono_ns, now_mono_ns);
+        entry->hold_until_ns = max64(entry->hold_until_ns, entry->opened_mono_ns + hold_ns);
+        *ret = (struct store_attached){.context = client->context,
+                                       .response_waits = entry->kept != NULL};
     }
     unlock(shard);
     return result;
 }
 
-enum store_result store_take(struct store *store, const char *key, size_t key_len,
+/* ---- responses --------------------------------------------------------------------------- */
+
+enum store_result store_take(struct store *store, const char *key, size_t key_len, bool wait,
                              struct store_request *ret)
 {
+    enum store_result result = STORE_OK;
+    struct entry *entry, **link;
     struct shard *shard;
-    struct entry *entry = NULL, **link;
     uint32_t hash;
 
     if (!key_ok(key_len))
@@ -329,46 +500,179 @@ enum store_result store_take(struct store *store, const char *key, size_t key_le
     shard = pick(store, key, key_len, &hash);
     lock(shard);
     link = find(shard, hash, key, key_len);
-    if (*link != NULL)
+    entry = *link;
+    if (entry == NULL || !entry->opened) {
+        result = STORE_UNKNOWN;
+    } else if (wait && entry->kind == OPEN && entry->server != NULL && entry->client == NULL) {
+        result = STORE_WAIT;
+    } else {
+        result = entry->kind == REMEMBERED ? STORE_LATE : STORE_OK;
         entry = unlink_entry(store, shard, link, ret);
+    }
     unlock(shard);
-    if (entry == NULL)
-        return STORE_UNKNOWN;
-    free(entry);
+    if (result == STORE_OK || result == STORE_LATE)
+        free_entry(entry);
+    return result;
+}
+
+/* ---- messages before their request -------------------------------------------------------- */
+
+/* An entry that has a message already. */
+static enum store_result keep_more(struct store *store, struct shard *shard, struct entry *entry,
+                                   struct kept *kept, int64_t now_mono_ns)
+{
+    const struct store_conf *conf = &store->conf;
+    struct kept **last = &entry->kept;
+
+    if (entry->kind == REMEMBERED ||
+        (entry->opened && (entry->server == NULL || entry->client != NULL)))
+        return STORE_AGAIN;
+    if (kept_find(entry->kept, kept->msg.index) != NULL)
+        return STORE_DUPLICATE;
+    if (!hold(&store->kept, 1, kept->bytes, conf->kept_max, conf->kept_bytes_max))
+        return STORE_FULL;
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = kept;
+    if (entry->kind == OPEN) { /* a response that waits for the backend's message */
+        leave_list(shard, entry);
+        append(shard, entry, KEPT, now_mono_ns + conf->reorder_ns);
+    }
     return STORE_OK;
 }
 
-static bool is_expired(const struct store *store, const struct entry *entry, int64_t now_mono_ns)
+enum store_result store_keep(struct store *store, const char *key, size_t key_len,
+                             struct kept *kept, int64_t now_mono_ns)
 {
-    return now_mono_ns == INT64_MAX || now_mono_ns - entry->opened_mono_ns >= store->ttl_ns;
+    const struct store_conf *conf = &store->conf;
+    enum store_result result = STORE_OK;
+    struct entry *entry, *fresh;
+    struct shard *shard;
+    uint32_t hash;
+
+    kept->next = NULL;
+    if (!key_ok(key_len))
+        return STORE_KEY;
+    if (conf->reorder_ns == 0)
+        return STORE_FULL;
+    shard = pick(store, key, key_len, &hash);
+    fresh = make_entry(key, key_len, hash);
+    if (fresh == NULL)
+        return STORE_NOMEM;
+    lock(shard);
+    entry = *find(shard, hash, key, key_len);
+    if (entry != NULL) {
+        result = keep_more(store, shard, entry, kept, now_mono_ns);
+    } else if (!hold(&store->kept, 1, kept->bytes, conf->kept_max, conf->kept_bytes_max)) {
+        result = STORE_FULL;
+    } else {
+        fresh->kept = kept;
+        insert(shard, fresh, KEPT, now_mono_ns + conf->reorder_ns);
+        fresh = NULL;
+    }
+    unlock(shard);
+    if (fresh != NULL)
+        free_entry(fresh);
+    return result;
 }
 
-bool store_expire(struct store *store, int64_t now_mono_ns, size_t max_spans,
-                  struct store_request *ret, bool *ret_left)
+struct kept *store_take_kept(struct store *store, const char *key, size_t key_len)
 {
-    *ret_left = false;
+    struct store_request request = {.kept = NULL};
+    struct entry *entry = NULL, **link;
+    struct shard *shard;
+    uint32_t hash;
+
+    if (!key_ok(key_len) || store_kept(store) == 0)
+        return NULL;
+    shard = pick(store, key, key_len, &hash);
+    lock(shard);
+    link = find(shard, hash, key, key_len);
+    if (*link != NULL && !(*link)->opened)
+        entry = unlink_entry(store, shard, link, &request);
+    unlock(shard);
+    if (entry != NULL)
+        free_entry(entry);
+    return request.kept;
+}
+
+/* ---- expiry ------------------------------------------------------------------------------ */
+
+/* Keep of an evicted request what a late response needs, in the place of an older one if need be.
+ */
+static bool remember(struct store *store, struct shard *shard, struct entry *entry, int64_t now_ns,
+                     bool *ret_forgot)
+{
+    const struct store_conf *conf = &store->conf;
+    const size_t size = entry_size(entry);
+    struct entry *oldest = shard->lists[REMEMBERED].oldest;
+    struct store_request gone;
+
+    entry->last_mono_ns = now_ns;
+    *ret_forgot = !hold(&store->remembered, 1, size, conf->late_max, conf->late_bytes_max);
+    if (*ret_forgot) {
+        if (oldest == NULL)
+            return false;
+        free_entry(unlink_found(store, shard, oldest, &gone));
+        if (!hold(&store->remembered, 1, size, conf->late_max, conf->late_bytes_max))
+            return false;
+    }
+    append(shard, entry, REMEMBERED, now_ns + conf->late_ns);
+    return true;
+}
+
+/* Take out the oldest open request. */
+static void evict(struct store *store, struct shard *shard, struct entry *entry, int64_t now_ns,
+                  struct store_request *ret)
+{
+    if (now_ns == INT64_MAX || store->conf.late_ns == 0) {
+        free_entry(unlink_found(store, shard, entry, ret));
+        return;
+    }
+    leave_list(shard, entry);
+    take_open(store, shard, entry, ret);
+    if (remember(store, shard, entry, now_ns, &ret->forgot))
+        return;
+    *find(shard, entry->hash, entry->key, entry->key_len) = entry->chain;
+    shard->n--;
+    free_entry(entry);
+}
+
+/* What is due in a shard. @return false: nothing for the caller */
+static bool expire_shard(struct store *store, struct shard *shard, int64_t now_ns,
+                         struct store_request *ret)
+{
+    struct entry *entry;
+
+    while ((entry = shard->lists[REMEMBERED].oldest) != NULL && entry->due_ns <= now_ns)
+        free_entry(unlink_found(store, shard, entry, ret));
+    entry = shard->lists[KEPT].oldest;
+    if (entry != NULL && entry->due_ns <= now_ns) {
+        free_entry(unlink_found(store, shard, entry, ret));
+        return true;
+    }
+    while ((entry = shard->lists[OPEN].oldest) != NULL && entry->due_ns <= now_ns) {
+        if (entry->hold_until_ns <= now_ns) {
+            evict(store, shard, entry, now_ns, ret);
+            return true;
+        }
+        leave_list(shard, entry); /* looked at again after another TTL, at the list's end */
+        append(shard, entry, OPEN, now_ns + store->conf.ttl_ns);
+    }
+    return false;
+}
+
+bool store_expire(struct store *store, int64_t now_mono_ns, struct store_request *ret)
+{
     for (unsigned i = 0; i < N_SHARDS; i++) {
         struct shard *shard = &store->shards[store->expire_shard];
-        struct entry *entry;
+        bool found;
 
         lock(shard);
-        entry = shard->oldest;
-        if (entry != NULL && is_expired(store, entry, now_mono_ns)) {
-            const size_t spans =
-                (entry->server != NULL ? 1u : 0u) + (entry->client != NULL ? 1u : 0u);
-
-            if (spans <= max_spans) {
-                struct entry **link = find(shard, entry->hash, entry->key, entry->key_len);
-
-                assert(*link == entry);
-                entry = unlink_entry(store, shard, link, ret);
-                unlock(shard);
-                free(entry);
-                return true;
-            }
-            *ret_left = true;
-        }
+        found = expire_shard(store, shard, now_mono_ns, ret);
         unlock(shard);
+        if (found)
+            return true;
         store->expire_shard = (store->expire_shard + 1) % N_SHARDS;
     }
     return false;
@@ -382,8 +686,12 @@ int64_t store_next_expiry(struct store *store)
         struct shard *shard = &store->shards[i];
 
         lock(shard);
-        if (shard->oldest != NULL && shard->oldest->opened_mono_ns + store->ttl_ns < next)
-            next = shard->oldest->opened_mono_ns + store->ttl_ns;
+        for (unsigned kind = 0; kind < N_KINDS; kind++) {
+            const struct entry *oldest = shard->lists[kind].oldest;
+
+            if (oldest != NULL && oldest->due_ns < next)
+                next = oldest->due_ns;
+        }
         unlock(shard);
     }
     return next;
@@ -391,7 +699,7 @@ int64_t store_next_expiry(struct store *store)
 
 size_t store_count(struct store *store)
 {
-    return atomic_load_explicit(&store->n, memory_order_relaxed);
+    return atomic_load_explicit(&store->open.n, memory_order_relaxed);
 }
 
 size_t store_span_count(struct store *store)
@@ -404,4 +712,19 @@ size_t store_span_count(struct store *store)
         unlock(&store->shards[i]);
     }
     return n;
+}
+
+size_t store_bytes(struct store *store)
+{
+    return atomic_load_explicit(&store->open.bytes, memory_order_relaxed);
+}
+
+size_t store_kept(struct store *store)
+{
+    return atomic_load_explicit(&store->kept.n, memory_order_relaxed);
+}
+
+size_t store_remembered(struct store *store)
+{
+    return atomic_load_explicit(&store->remembered.n, memory_order_relaxed);
 }

@@ -114,6 +114,23 @@ bool http_get_port(const struct spoe_value *value, int64_t *ret)
     return spoe_get_int(value, ret) && *ret > 0 && *ret <= 65535;
 }
 
+bool http_get_size(const struct spoe_value *value, int64_t *ret)
+{
+    int64_t n = 0;
+
+    if (value->type != SPOE_T_STR)
+        return spoe_get_int(value, ret) && *ret >= 0;
+    if (value->u.s.n == 0 || value->u.s.n > 18) /* 18 digits fit */
+        return false;
+    for (size_t i = 0; i < value->u.s.n; i++) {
+        if (value->u.s.p[i] < '0' || value->u.s.p[i] > '9')
+            return false;
+        n = n * 10 + (value->u.s.p[i] - '0');
+    }
+    *ret = n;
+    return true;
+}
+
 /* inet_ntop(3) goes through printf, which costs more than all else that is done for a request. */
 static struct spoe_span ipv4_text(const uint8_t ip[4], char *buf)
 {

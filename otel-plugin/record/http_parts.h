@@ -30,6 +30,9 @@ bool http_split_host(struct spoe_span text, struct spoe_span *ret_host, uint32_t
 /** Read a port: an integer or its digits. @return false: neither, or outside 1 to 65535 */
 bool http_get_port(const struct spoe_value *value, int64_t *ret);
 
+/** Read an integer that is not below 0, or its digits, 18 at most. */
+bool http_get_size(const struct spoe_value *value, int64_t *ret);
+
 #define HTTP_ADDRESS_MAX 46 /* INET6_ADDRSTRLEN */
 
 /**

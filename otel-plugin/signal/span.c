@@ -17,7 +17,7 @@
 #include "base/utf8.h"
 
 _Static_assert(SPAN_VALUE_MAX <= UINT16_MAX, "a name's length fits _name_len");
-/* The worst case fits the 32-bit offsets with room: 128 * (4096 + 256 + 6) + 4096 < 2^20. */
+/* The worst case fits the 32-bit offsets with room: 1024 * (4096 + 256 + 6) + 4096 < 2^23. */
 #define STEP 64u
 /*
  * The first block lies behind the span itself, in one allocation, and holds what a usual request
@@ -60,7 +60,7 @@ struct key {
 };
 
 static struct span_limits limits = {
-    .value_length = UINT32_MAX, .attributes = SPAN_ATTRIBUTES_MAX, .events = SPAN_EVENTS_MAX};
+    .value_length = UINT32_MAX, .attributes = SPAN_ATTRIBUTES_DEFAULT, .events = SPAN_EVENTS_MAX};
 
 void span_set_limits(const struct span_limits *new_limits)
 {
@@ -608,6 +608,19 @@ const char *span_name(const struct span *span, size_t *ret_len)
 {
     *ret_len = span->_name_len;
     return span->_data;
+}
+
+size_t span_memory(const struct span *span)
+{
+    size_t size = block_size((enum span_kind)span->kind);
+
+    if (has_own_block(span))
+        size += span->_size + PACKED_SLACK;
+    if (span->events != NULL)
+        size += SPAN_EVENTS_MAX * sizeof *span->events;
+    if (span->_state != NULL && span->kind == SPAN_SERVER) /* shared, so counted once */
+        size += sizeof *span->_state + span->_state->len;
+    return size;
 }
 
 size_t span_data_size(const struct span *span)

@@ -18,12 +18,13 @@
 #include "record/known_keys.h"
 #include "signal/pool.h"
 
-#define SPAN_VALUE_MAX 4096u     /* bytes of one attribute's value, or of the name */
-#define SPAN_KEY_MAX 256u        /* bytes of an attribute's key */
-#define SPAN_ATTRIBUTES_MAX 128u /* as OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT's default */
+#define SPAN_VALUE_MAX 4096u         /* bytes of one attribute's value, or of the name */
+#define SPAN_KEY_MAX 256u            /* bytes of an attribute's key */
+#define SPAN_ATTRIBUTES_DEFAULT 128u /* OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT's */
+#define SPAN_ATTRIBUTES_MAX 1024u    /* what that may be */
 #define SPAN_EVENTS_MAX 4u
 
-enum span_kind { SPAN_SERVER = 2, SPAN_CLIENT = 3 };                                   /* OTLP */
+enum span_kind { SPAN_INTERNAL = 1, SPAN_SERVER = 2, SPAN_CLIENT = 3 };                /* OTLP */
 enum span_status { SPAN_STATUS_UNSET = 0, SPAN_STATUS_OK = 1, SPAN_STATUS_ERROR = 2 }; /* OTLP */
 enum span_value_type {
     SPAN_STRING = 1,
@@ -147,6 +148,8 @@ const char *span_trace_state(const struct span *span, size_t *ret_len);
 void span_end(struct span *span, int64_t end_unix_ns);
 
 const char *span_name(const struct span *span, size_t *ret_len);
+/** Bytes of memory that a span has, its blocks included. */
+size_t span_memory(const struct span *span);
 /** Bytes that name and attributes take in the span. */
 size_t span_data_size(const struct span *span);
 /**

@@ -241,7 +241,8 @@ def test_the_section_that_the_host_wrote(binary, config, agent, origin, collecto
         server, client = wait_pair(collector, "/printed")
         assert server.parent_id == PARENT.split("-")[2]
         assert server.attributes["site"] == "web"
-        assert client.attributes["server.port"] == origin.port
+        assert client.attributes["server.port"] == proxy.web
+        assert client.attributes["network.peer.port"] == origin.port
         assert answer.origin_traceparent.split("-")[2] == client.span_id
 
 

@@ -100,14 +100,14 @@ def test_comments_of_the_files_fit_too():
 
 
 def test_the_files_send_what_the_host_prints(collector):
-    """One declaration, three texts: what is printed is what spoe-otel.cfg sends, but for B3 and the
-    sample, which are comments there."""
+    """One declaration, three texts: what is printed is what spoe-otel.cfg sends, but for B3, the
+    sample and the hold, which are comments there."""
     ours, theirs = messages(hap.source_text("spoe-otel.cfg")), messages(printed(collector))
     assert ours.keys() == theirs.keys()
     for name, (args, event) in ours.items():
         more = {arg: e for arg, e in theirs[name][0].items() if arg not in args}
         assert {**args, **more} == theirs[name][0] and event == theirs[name][1].split()[0]
-        assert all("b3" in arg or arg == "sample" for arg in more), more
+        assert all("b3" in arg or arg in ("sample", "hold") for arg in more), more
 
 
 # -- on a real HAProxy

@@ -40,15 +40,15 @@ def server_attributes(port, path, status, frontend="web", **more):
     }
 
 
-def client_attributes(origin, path, status, backend="web-app", server="app1", **more):
+def client_attributes(origin, port, path, status, backend="web-app", server="app1", **more):
     return {
         "http.request.method": "GET",
         "url.path": path,
         "url.scheme": "http",
-        "url.full": f"http://{origin.address}{path}",
+        "url.full": f"http://127.0.0.1:{port}{path}",
         "network.protocol.version": "1.1",
-        "server.address": "127.0.0.1",
-        "server.port": origin.port,
+        "server.address": "127.0.0.1",  # the authority's, as SERVER's (3.9)
+        "server.port": port,
         "network.peer.address": "127.0.0.1",
         "network.peer.port": origin.port,
         "http.response.status_code": status,
@@ -69,8 +69,8 @@ def test_one_request(proxy, collector, origin):
     # 3.10: the query is exported, redacted.
     query = {"url.query": "secret=REDACTED"}
     assert seen(server) == server_attributes(proxy.web, "/one", 200, **WEB, **query)
-    full = {"url.full": f"http://{origin.address}/one?secret=REDACTED", **query}
-    assert seen(client) == {**client_attributes(origin, "/one", 200), **full}
+    full = {"url.full": f"http://127.0.0.1:{proxy.web}/one?secret=REDACTED", **query}
+    assert seen(client) == {**client_attributes(origin, proxy.web, "/one", 200), **full}
     assert (server.name, client.name) == ("GET", "GET")
     assert (server.parent_id, server.flags, client.flags) == ("", 0x103, 0x103)
     assert (server.status, client.status) == ("UNSET", "UNSET")
@@ -132,7 +132,7 @@ def test_statuses(proxy, agent, collector, origin, status, server_status, client
         proxy.web, path, status, **WEB, **(error if server_status == "ERROR" else {})
     )
     assert seen(client) == client_attributes(
-        origin, path, status, **(error if client_status == "ERROR" else {})
+        origin, proxy.web, path, status, **(error if client_status == "ERROR" else {})
     )
 
 
@@ -147,7 +147,9 @@ def test_both_frontends(proxy, agent, collector, origin):
     wanted = server_attributes(proxy.api, "/b", 200, "api", **api)
     wanted.update({"server.address": "shop.example", "server.port": 8443})
     assert seen(server) == wanted
-    assert seen(client) == client_attributes(origin, "/b", 200, "api-app", "api1")
+    assert seen(client) == client_attributes(
+        origin, 8443, "/b", 200, "api-app", "api1",
+        **{"server.address": "shop.example", "url.full": "http://shop.example:8443/b"})
 
 
 def test_methods(proxy, agent, collector):
@@ -187,7 +189,7 @@ def test_http2_in_clear_text(proxy, agent, collector, origin):
     assert seen(server).pop("user_agent.original").startswith("curl/")
     wanted.update({"network.protocol.version": "2"})
     assert seen(server).items() >= wanted.items()
-    assert seen(client) == client_attributes(origin, "/h2", 200)
+    assert seen(client) == client_attributes(origin, proxy.web, "/h2", 200)
 
 
 def test_http2_over_tls(binary, config, tmp, agent, origin, collector, certs, reserved):
@@ -261,7 +263,7 @@ def test_custom_attributes(binary, config, agent, origin, collector):
         wanted = {"site": "last", "team": "storefront", "pool": "blue", "empty": "", "eq": "a=b"}
         wanted["agent"] = wanted["user_agent.original"] = "caf\ufffd/1"
         assert seen(server) == server_attributes(proxy.web, "/custom", 200, **wanted)
-        assert seen(client) == client_attributes(origin, "/custom", 200)
+        assert seen(client) == client_attributes(origin, proxy.web, "/custom", 200)
 
 
 def test_long_values_are_cut(binary, config, agent, origin, collector):
@@ -315,7 +317,7 @@ def test_file_for_3x(binary, version, tmp, agent, origin, collector):
         server, client = wait_pair(collector, "/three")
         wanted = server_attributes(proxy.web, "/three", 200, **WEB)
         assert server.attributes.items() >= wanted.items()
-        assert client.attributes.items() >= client_attributes(origin, "/three", 200).items()
+        assert client.attributes.items() >= client_attributes(origin, proxy.web, "/three", 200).items()
 
 
 # -- requests that get no response from an origin

@@ -79,7 +79,7 @@ static void check_span(const struct span *span)
             if (other.key_len == attr.key_len && memcmp(other.key, attr.key, attr.key_len) == 0)
                 abort();
     }
-    if (n != span->n_attributes || n > SPAN_ATTRIBUTES_MAX)
+    if (n != span->n_attributes || n > SPAN_ATTRIBUTES_DEFAULT)
         abort();
     if (!utf8_is_clean(span_name(span, &pos), pos))
         abort();
@@ -112,14 +112,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct trace_context context = {.trace_id = {1}, .span_id = {1}};
     struct spoe_arg args[ARGS_MAX];
     struct span *server, *client;
-    struct handlers handlers = {.known_methods = HTTP_KNOWN_METHODS, .redact_query = "*"};
+    struct policy policy = {.known_methods = HTTP_KNOWN_METHODS, .redact_query = "*"};
     struct spoe_message msg = {.size = sizeof msg, .args = args, .recv_unix_ns = INT64_C(1) << 60};
 
     if (size == 0)
         return 0;
     check_query(data, size);
     msg.index = data[0] % 3;
-    handlers.semconv = (enum semconv_mode)(data[0] / 3 % 3);
+    policy.semconv = (enum semconv_mode)(data[0] / 3 % 3);
     msg.n_args = (uint32_t)read_args(data + 1, data + size, args);
     server = msg.index == MESSAGE_BACKEND
                  ? NULL
@@ -127,11 +127,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     client = msg.index == MESSAGE_REQUEST
                  ? NULL
                  : span_create(SPAN_CLIENT, &context, NULL, false, 1, "GET", 3);
-    (void)arguments_set(&handlers, &msg, server, client);
+    (void)arguments_set(&policy, &msg, server, client);
     if (server != NULL)
         check_span(server);
     if (client != NULL) {
-        arguments_set_full_url(&handlers, client);
+        arguments_set_full_url(&policy, client);
         check_span(client);
     }
     span_destroy(server);

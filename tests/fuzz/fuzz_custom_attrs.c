@@ -10,7 +10,7 @@
 #include "signal/span.h"
 #include "base/utf8.h"
 
-#define INPUT_MAX 768u /* more than SPAN_ATTRIBUTES_MAX pairs; longer ones are only slower */
+#define INPUT_MAX 768u /* more than SPAN_ATTRIBUTES_DEFAULT pairs; longer ones are only slower */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -33,7 +33,7 @@ static void check_span(const struct span *span)
             if (a.key_len == b.key_len && memcmp(a.key, b.key, a.key_len) == 0)
                 abort();
     }
-    if (n != span->n_attributes || n > SPAN_ATTRIBUTES_MAX)
+    if (n != span->n_attributes || n > SPAN_ATTRIBUTES_DEFAULT)
         abort();
 }
 

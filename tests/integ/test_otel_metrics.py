@@ -50,7 +50,10 @@ def test_requests_and_spans():
             client.ask("on-http-request", {"unique-id": "open", "method": "GET", "path": "/"})
             client.ask("on-http-response", {"unique-id": "nobody's", "status": 200})
             client.ask("on-http-request", {"unique-id": "", "method": "GET", "path": "/"})
-        families = admin.metrics(host)
+        # 7.1: unknown is what nobody claims for a second
+        families = wait_until(lambda: (lambda f: f if of(f, "ignored_messages_total",
+                                                         reason="unknown_id") else None)(
+                                                             admin.metrics(host)), "unknown_id")
         assert of(families, "messages_total", message="request") == 7
         assert of(families, "messages_total", message="backend") == 4
         assert of(families, "messages_total", message="response") == 5
@@ -282,6 +285,10 @@ WITHOUT_PANEL = {
     "spoe_otel_queue_max_bytes": "the queue's spans are shown",
     "spoe_otel_spans_unsampled_total": "for the sum of all spans",
     "spoe_otel_spans_discarded_total": "for the sum of all spans",
+    "spoe_otel_open_requests_bytes": "open requests are shown",
+    "spoe_otel_max_open_requests_bytes": "open requests are shown",
+    "spoe_otel_remembered_requests": "late responses are shown among the spans",
+    "spoe_otel_early_messages": "what of them is lost is shown among the ignored messages",
 }
 
 

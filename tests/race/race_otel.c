@@ -63,9 +63,12 @@ static const struct spoe_host host = {.size = sizeof host,
 
 static struct counters counters;
 static struct sink sink = {.counters = &counters};
+static struct rate_cap rate_cap;
+static struct policy policies[2]; /* one in the place of the other, all the time */
 static struct handlers handlers = {
-    .host = &host, .sink = &sink, .counters = &counters, .known_methods = HTTP_KNOWN_METHODS};
-static struct evictor evictor = {.sink = &sink, .now_mono_ns = now, .ttl_ns = TTL_NS};
+    .host = &host, .sink = &sink, .counters = &counters, .reorder = true};
+static struct handlers_worker evictor_worker = {.shared = &handlers};
+static struct evictor evictor = {.worker = &evictor_worker, .now_mono_ns = now};
 
 static void *work(void *arg)
 {
@@ -125,17 +128,18 @@ static size_t take(size_t max)
     return n;
 }
 
-/* The export thread's part. @return spans taken, in *arg */
+/* The export's and the evictor's part, and a reload now and then. @return spans taken, in *arg */
 static void *export(void *arg)
 {
     size_t *taken = arg;
+    unsigned turn = 0;
 
     while (atomic_load(&running) > 0) {
-        (void)evictor_refill(&evictor);
+        (void)evictor_run(&evictor, now());
         *taken += take(16);
+        atomic_store_explicit(&handlers.policy, &policies[++turn % 2], memory_order_release);
     }
-    atomic_store(&evictor.draining, 1);
-    while (evictor_refill(&evictor) != INT64_MAX)
+    while (evictor_end_open(&evictor))
         *taken += take(SIZE_MAX);
     *taken += take(SIZE_MAX);
     return NULL;
@@ -144,16 +148,26 @@ static void *export(void *arg)
 int main(void)
 {
     pthread_t threads[WORKERS], exporter;
+    struct exclude *exclude;
     size_t taken = 0;
-    uint64_t ended, spans;
+    uint64_t ended, spans, made;
 
-    handlers.store = evictor.store = store_create(STORE_MAX, TTL_NS);
+    handlers.store = store_create(&(struct store_conf){.max = STORE_MAX,
+                                                       .ttl_ns = TTL_NS,
+                                                       .reorder_ns = 100,
+                                                       .kept_max = 20,
+                                                       .late_ns = 1000,
+                                                       .late_max = 40});
     sink.queue = span_queue_create(QUEUE_MAX, SPAN_QUEUE_BYTES_MAX, 16, 4000000);
-    handlers.exclude = exclude_create("/healthz");
-    evictor.writer = sink.queue != NULL ? span_queue_writer(sink.queue) : NULL;
-    if (handlers.store == NULL || evictor.writer == NULL || handlers.exclude == NULL)
+    policies[0] = policies[1] = policy_default;
+    policies[0].rate_cap = policies[1].rate_cap = &rate_cap;
+    policies[0].exclude = policies[1].exclude = exclude = exclude_create("/healthz");
+    handlers.untraced = untraced_create();
+    evictor_worker.writer = sink.queue != NULL ? span_queue_writer(sink.queue) : NULL;
+    if (handlers.store == NULL || evictor_worker.writer == NULL || exclude == NULL ||
+        handlers.untraced == NULL || id_source_init(&evictor_worker.ids) != 0)
         return 1;
-    rate_cap_init(&handlers.rate_cap, RATE_CAP_MAX); /* never reached, but shared by all */
+    rate_cap_init(&rate_cap, RATE_CAP_MAX); /* never reached, but shared by all */
     if (pthread_create(&exporter, NULL, export, &taken) != 0)
         abort();
     for (int i = 0; i < WORKERS; i++)
@@ -167,20 +181,26 @@ int main(void)
 
     ended =
         COUNTED(&counters, ended) + COUNTED(&counters, evicted) + COUNTED(&counters, ended_at_stop);
-    /* A sampled answer is a span: the request messages' and the backend messages'. */
+    /* Each span that was made has left: SERVER, CLIENT, and those of late responses. */
     spans = taken + COUNTED(&counters, dropped);
+    made = COUNTED(&counters, opened) + COUNTED(&counters, attached) + COUNTED(&counters, late);
 #define X(name) (void)printf(#name "=%llu ", (unsigned long long)COUNTED(&counters, name));
     OTEL_COUNTERS(X)
 #undef X
     (void)printf("taken=%zu answers=%u\n", taken, atomic_load(&answers));
-    if (COUNTED(&counters, opened) != ended || spans != atomic_load(&answers) ||
+    if (COUNTED(&counters, opened) != ended || spans != made || atomic_load(&answers) == 0 ||
+        store_bytes(handlers.store) != 0 || store_kept(handlers.store) != 0 ||
+        COUNTED(&counters, late) == 0 || COUNTED(&counters, reordered) == 0 ||
         store_count(handlers.store) != 0 || COUNTED(&counters, ended) == 0 ||
         COUNTED(&counters, excluded) == 0 || COUNTED(&counters, excluded_later) == 0 ||
         COUNTED(&counters, unsampled) == 0) {
         (void)fprintf(stderr, "the numbers do not add up\n");
         return 1;
     }
-    exclude_destroy(handlers.exclude);
+    pool_cache_fini(&evictor_worker.spans);
+    id_source_fini(&evictor_worker.ids);
+    untraced_destroy(handlers.untraced);
+    exclude_destroy(exclude);
     store_destroy(handlers.store);
     counters_fini(&counters);
     span_queue_destroy(sink.queue);

@@ -16,11 +16,14 @@ enum { THREADS = 4, ROUNDS = 100000, KEYS = 500, CAP = 400 };
 
 static struct store *store;
 static _Atomic int64_t now_ns = 1;
-static _Atomic size_t opened, attached, servers_out, clients_out, refused;
+static _Atomic size_t kept_in, opened, attached, servers_out, clients_out, refused;
 static pthread_mutex_t expire_lock = PTHREAD_MUTEX_INITIALIZER; /* store_expire(): one at a time */
 
 static void give_back(struct store_request *request)
 {
+    kept_free(request->kept);
+    if (request->never_opened)
+        return;
     assert(request->server != NULL && request->server->kind == SPAN_SERVER);
     atomic_fetch_add(&servers_out, 1);
     if (request->client != NULL) {
@@ -34,6 +37,7 @@ static void give_back(struct store_request *request)
 static void begin(struct id_source *ids, const char *key, size_t n, int64_t now)
 {
     struct trace_context context = {.flags = 1};
+    struct kept *kept;
     struct span *span;
     enum store_result result;
 
@@ -42,7 +46,10 @@ static void begin(struct id_source *ids, const char *key, size_t n, int64_t now)
     span = span_create(SPAN_SERVER, &context, NULL, false, now, "GET", 3);
     assert(span != NULL);
     span_set_str(span, "url.path", 8, key, n);
-    result = store_open(store, key, n, span, now, now);
+    result =
+        store_open(store, key, n,
+                   &(struct store_opening){.server = span, .mono_ns = now, .unix_ns = now}, &kept);
+    kept_free(kept);
     if (result == STORE_OK) {
         atomic_fetch_add(&opened, 1);
         return;
@@ -55,25 +62,38 @@ static void begin(struct id_source *ids, const char *key, size_t n, int64_t now)
 static void attach(struct id_source *ids, const char *key, size_t n, int64_t now)
 {
     struct trace_context context = {.flags = 0};
+    struct store_attached ret;
     struct span *span;
 
     id_span(ids, context.span_id);
     span = span_create(SPAN_CLIENT, &context, NULL, false, now, "GET", 3);
     assert(span != NULL);
-    if (store_attach(store, key, n, span, now, &context) == STORE_OK)
+    if (store_attach(store, key, n, span, now, 0, &ret) == STORE_OK)
         atomic_fetch_add(&attached, 1);
     else
         span_destroy(span);
 }
 
+/* A response before its request, or before the backend's message. */
+static void keep(const char *key, size_t n, int64_t now)
+{
+    const struct spoe_message msg = {.size = sizeof msg, .index = 2, .recv_mono_ns = now};
+    struct kept *kept = kept_copy(&msg);
+
+    assert(kept != NULL);
+    if (store_keep(store, key, n, kept, now) == STORE_OK)
+        atomic_fetch_add(&kept_in, 1);
+    else
+        kept_free(kept);
+}
+
 static void expire(int64_t now, size_t max)
 {
     struct store_request request;
-    bool left;
 
     if (pthread_mutex_trylock(&expire_lock) != 0)
         return;
-    while (max-- > 0 && store_expire(store, now, 2, &request, &left))
+    while (max-- > 0 && store_expire(store, now, &request))
         give_back(&request);
     (void)store_next_expiry(store);
     (void)pthread_mutex_unlock(&expire_lock);
@@ -107,8 +127,10 @@ static void *run(void *arg)
             break;
         case 5:
         case 6:
-            if (store_take(store, key, n, &request) == STORE_OK)
+            if (store_take(store, key, n, random[3] % 2 == 0, &request) == STORE_OK)
                 give_back(&request);
+            else if (random[4] % 2 == 0)
+                keep(key, n, now);
             break;
         default:
             if (random[3] % 16 == 0)
@@ -125,7 +147,14 @@ int main(void)
 {
     pthread_t threads[THREADS];
 
-    store = store_create(CAP, 2000);
+    store = store_create(&(struct store_conf){.max = CAP,
+                                              .bytes_max = (size_t)CAP * 1000,
+                                              .ttl_ns = 2000,
+                                              .reorder_ns = 500,
+                                              .kept_max = 50,
+                                              .late_ns = 4000,
+                                              .late_max = 40,
+                                              .late_bytes_max = 6000});
     if (store == NULL)
         return 1;
     for (int i = 0; i < THREADS; i++)
@@ -137,7 +166,8 @@ int main(void)
     expire(INT64_MAX, SIZE_MAX);
     (void)printf("opened %zu, attached %zu, refused %zu\n", opened, attached, refused);
     if (store_count(store) != 0 || servers_out != opened || clients_out != attached ||
-        opened == 0 || attached == 0 || refused == 0) {
+        store_bytes(store) != 0 || store_kept(store) != 0 || opened == 0 || attached == 0 ||
+        refused == 0 || kept_in == 0) {
         (void)fprintf(stderr, "left %zu, SERVER spans out %zu, CLIENT spans out %zu\n",
                       store_count(store), servers_out, clients_out);
         return 1;

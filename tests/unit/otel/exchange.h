@@ -35,6 +35,8 @@ struct exchange {
 
 static struct counters counters;
 static struct sink sink;
+static struct policy policy;
+static struct exclude *excluded; /* freed after the test */
 static struct handlers handlers;
 static struct handlers_worker worker;
 static struct span *ended_server, *ended_client; /* of the last exchange_run() */
@@ -49,12 +51,16 @@ static inline void exchange_set_up(void)
     fake = (struct fake_host){.now_ns = 1};
     sink = (struct sink){.queue = span_queue_create(1000, SPAN_QUEUE_BYTES_MAX, 512, 4000000),
                          .counters = &counters};
-    handlers = (struct handlers){.host = &fake_table,
-                                 .store = store_create(100, INT64_C(30000000000)),
-                                 .sink = &sink,
-                                 .counters = &counters,
-                                 .known_methods = HTTP_KNOWN_METHODS,
-                                 .redact_query = "*"};
+    handlers = (struct handlers){
+        .host = &fake_table,
+        .store = store_create(&(struct store_conf){.max = 100, .ttl_ns = INT64_C(30000000000)}),
+        .sink = &sink,
+        .counters = &counters,
+        .untraced = untraced_create(),
+        .policy = &policy};
+    policy = policy_default;
+    policy.client_address = CLIENT_ADDRESS_PEER;
+    policy.redact_query = "*";
     worker.shared = &handlers;
     cr_assert_not_null(sink.queue);
     worker.writer = span_queue_writer(sink.queue);
@@ -73,7 +79,9 @@ static inline void exchange_forget(void)
 static inline void exchange_tear_down(void)
 {
     exchange_forget();
-    exclude_destroy(handlers.exclude);
+    exclude_destroy(excluded);
+    excluded = NULL;
+    untraced_destroy(handlers.untraced);
     store_destroy(handlers.store);
     span_queue_destroy(sink.queue);
     pool_cache_fini(&worker.spans);
@@ -119,7 +127,7 @@ static inline void send_message(uint32_t index, uint32_t n_slots,
                                      .n_args = message->n_args,
                                      .args = message->args,
                                      .recv_unix_ns = unix_ns,
-                                     .recv_mono_ns = fake.now_ns};
+                                     .recv_mono_ns = unix_ns};
 
     cr_assert_eq(handlers_handle(&worker, NULL, &msg), SPOE_OK);
 }

@@ -66,7 +66,8 @@ static const struct spoe_host recording_table = {
 
 static struct counters counters;
 static struct sink sink;
-static struct context_policy policy;
+static struct policy policy;
+static struct rate_cap rate_cap;
 static struct handlers handlers;
 static struct handlers_worker worker;
 
@@ -76,14 +77,16 @@ static void set_up(void)
     fake = (struct fake_host){.now_ns = 1};
     sink = (struct sink){.queue = span_queue_create(1000, SPAN_QUEUE_BYTES_MAX, 512, 4000000),
                          .counters = &counters};
-    policy = context_policy_default;
+    policy = policy_default;
+    rate_cap = (struct rate_cap){.interval_ns = 0};
+    policy.rate_cap = &rate_cap;
     policy.variables = ALL_VARIABLES;
-    handlers = (struct handlers){.host = &recording_table,
-                                 .store = store_create(10, 30 * SECOND),
-                                 .sink = &sink,
-                                 .counters = &counters,
-                                 .known_methods = HTTP_KNOWN_METHODS,
-                                 .policy = &policy};
+    handlers = (struct handlers){
+        .host = &recording_table,
+        .store = store_create(&(struct store_conf){.max = 10, .ttl_ns = 30 * SECOND}),
+        .sink = &sink,
+        .counters = &counters,
+        .policy = &policy};
     worker.shared = &handlers;
     cr_assert_not_null(sink.queue);
     worker.writer = span_queue_writer(sink.queue);

@@ -128,7 +128,7 @@ Test(attributes, too_many_are_counted)
         add(&x.request, names[i], spoe_value_int(i));
     }
     exchange_run(&x);
-    cr_expect_eq(ended_server->n_attributes, SPAN_ATTRIBUTES_MAX);
+    cr_expect_eq(ended_server->n_attributes, SPAN_ATTRIBUTES_DEFAULT);
     cr_expect_gt(ended_server->dropped_attributes, 0);
 }
 
@@ -352,11 +352,11 @@ Test(attributes, the_query_is_redacted)
     expect_str(ended_server, "url.query", "page=REDACTED&token=REDACTED&sig=REDACTED&flag&empty=");
     expect_str(ended_client, "url.query", "sig=REDACTED");
 
-    handlers.redact_query = QUERY_SENSITIVE_KEYS;
+    policy.redact_query = QUERY_SENSITIVE_KEYS;
     exchange_run(&x);
     expect_str(ended_server, "url.query", "page=3&token=secret&sig=REDACTED&flag&empty=");
 
-    handlers.redact_query = NULL;
+    policy.redact_query = NULL;
     exchange_run(&x);
     expect_str(ended_server, "url.query", "page=3&token=secret&sig=abc&flag&empty=");
 }
@@ -470,7 +470,7 @@ static void expect_old_names(void)
 
 Test(attributes, old_names_stand_beside_the_stable_ones)
 {
-    handlers.semconv = SEMCONV_DUP;
+    policy.semconv = SEMCONV_DUP;
     exchange_run(for_old_names());
     expect_old_names();
     expect_str(ended_server, "http.request.method", "_OTHER");
@@ -497,7 +497,7 @@ Test(attributes, old_names_take_the_stable_ones_place)
                                        "network.peer.port",
                                        "http.request.header.x-plan"};
 
-    handlers.semconv = SEMCONV_OLD;
+    policy.semconv = SEMCONV_OLD;
     exchange_run(for_old_names());
     expect_old_names();
     for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) {
@@ -592,4 +592,64 @@ Test(attributes, a_backend_message_with_a_path_stands_alone)
     expect_str(ended_client, "url.path", "/rewritten");
     expect_none(ended_client, "url.query");
     expect_none(ended_client, "url.full");
+}
+
+/* ---- CLIENT's server.address ----------------------------------------------------------------- */
+
+static void expect_client_server(const char *address, int64_t port)
+{
+    struct span_attr attr;
+
+    exchange_run(&x);
+    expect_str(ended_client, "server.address", address);
+    if (port != 0)
+        expect_int(ended_client, "server.port", port);
+    else
+        cr_expect_not(span_find(ended_client, "server.port", 11, &attr));
+    expect_str(ended_client, "network.peer.address", "10.0.0.1");
+    expect_int(ended_client, "network.peer.port", 8080);
+}
+
+/* 3.9: the authority's where it is known, the peer's stay in network.peer.* */
+Test(attributes, the_clients_server_is_the_authority)
+{
+    policy.client_address = CLIENT_ADDRESS_AUTHORITY;
+    fresh();
+    expect_client_server("example.org", 8443);
+    fresh();
+    x.request.slot[REQUEST_HOST] = text("example.org"); /* the scheme of the origin is not known */
+    expect_client_server("example.org", 0);
+    fresh();
+    x.request.slot[REQUEST_HOST] = text("example.org");
+    add(&x.response, "ssl_bc", spoe_value_bool(0)); /* SERVER's scheme is https */
+    expect_client_server("example.org", 80);
+    fresh();
+    x.request.slot[REQUEST_HOST] = text("example.org");
+    add(&x.response, "ssl_bc", spoe_value_bool(1));
+    expect_client_server("example.org", 443);
+    fresh();
+    x.request.slot[REQUEST_HOST] = (struct spoe_value){.type = SPOE_T_NULL};
+    expect_client_server("10.0.0.1", 8080);
+    fresh(); /* HAProxy's configuration knows better */
+    add(&x.backend, "srv_addr", text("origin.internal"));
+    add(&x.backend, "srv_port", spoe_value_int(9000));
+    expect_client_server("origin.internal", 9000);
+    fresh();
+    add(&x.request, "query", text(""));
+    add(&x.response, "ssl_bc", spoe_value_bool(0));
+    exchange_run(&x);
+    expect_str(ended_client, "url.full", "http://example.org:8443/hello");
+    policy.semconv = SEMCONV_OLD;
+    fresh();
+    exchange_run(&x);
+    expect_str(ended_client, "net.peer.name", "example.org");
+    expect_int(ended_client, "net.peer.port", 8443);
+    expect_str(ended_client, "net.sock.peer.addr", "10.0.0.1");
+}
+
+/* 3.9 */
+Test(attributes, the_clients_server_can_be_the_peer)
+{
+    fresh();
+    expect_client_server("10.0.0.1", 8080);
 }

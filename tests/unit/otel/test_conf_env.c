@@ -263,7 +263,7 @@ static const struct variable {
      .show = show_attribute_count,
      .unset = "128",
      .good = {{"10", "10"}, {"0", "0"}},
-     .bad = {"-1", "129", "x"},
+     .bad = {"-1", "1025", "x"},
      .short_name = "ATTRIBUTE_COUNT_LIMIT",
      .short_value = "7",
      .short_shown = "7"},

@@ -1,25 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/otel/test_evict.c - requests without a response: TTL, shutdown, a small queue. */
 #include <criterion/criterion.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#include "input/ending.h"
 #include "input/evict.h"
 #include "queued.h"
 
 #define S INT64_C(1000000000)
 #define TTL (30 * S)
 
-static int64_t clock_ns;
-
 static int64_t read_clock(void)
 {
-    return clock_ns;
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * S + ts.tv_nsec;
 }
 
 struct setup {
     struct counters counters;
     struct sink sink;
+    struct handlers handlers;
+    struct handlers_worker worker;
     struct evictor evictor;
 };
 
@@ -29,36 +35,42 @@ static void set_up(struct setup *t, size_t store_max, size_t queue_max)
     t->sink =
         (struct sink){.queue = span_queue_create(queue_max, SPAN_QUEUE_BYTES_MAX, 512, 4000000),
                       .counters = &t->counters};
-    t->evictor = (struct evictor){.store = store_create(store_max, TTL),
-                                  .sink = &t->sink,
-                                  .writer = span_queue_writer(t->sink.queue),
-                                  .now_mono_ns = read_clock,
-                                  .ttl_ns = TTL};
-    cr_assert_not_null(t->evictor.writer);
-    cr_assert_not_null(t->evictor.store);
+    t->handlers.store = store_create(&(struct store_conf){.max = store_max, .ttl_ns = TTL});
+    t->handlers.sink = &t->sink;
+    t->handlers.counters = &t->counters;
+    t->worker.shared = &t->handlers;
+    t->worker.writer = span_queue_writer(t->sink.queue);
+    t->evictor = (struct evictor){.worker = &t->worker, .now_mono_ns = read_clock};
+    cr_assert_not_null(t->worker.writer);
+    cr_assert_not_null(t->handlers.store);
 }
 
 static void tear_down(struct setup *t)
 {
-    store_destroy(t->evictor.store);
+    store_destroy(t->handlers.store);
+    pool_cache_fini(&t->worker.spans);
     span_queue_destroy(t->sink.queue);
 }
 
 static void open_request(struct setup *t, int i, bool with_client, int64_t mono, int64_t unix_ns)
 {
     const struct trace_context context = {.trace_id = {1}, .span_id = {2}, .flags = 1};
-    struct trace_context answer;
+    const struct store_opening opening = {
+        .server = span_create(SPAN_SERVER, &context, NULL, false, unix_ns, "GET", 3),
+        .mono_ns = mono,
+        .unix_ns = unix_ns};
+    struct store_attached attached;
     char key[32];
     const size_t n = (size_t)snprintf(key, sizeof key, "%d", i);
-    struct span *span = span_create(SPAN_SERVER, &context, NULL, false, unix_ns, "GET", 3);
+    struct span *span;
 
-    cr_assert_not_null(span);
-    cr_assert_eq(store_open(t->evictor.store, key, n, span, mono, unix_ns), STORE_OK);
+    cr_assert_not_null(opening.server);
+    cr_assert_eq(store_open(t->handlers.store, key, n, &opening, NULL), STORE_OK);
     if (!with_client)
         return;
     span = span_create(SPAN_CLIENT, &context, NULL, false, unix_ns + 5, "GET", 3);
     cr_assert_not_null(span);
-    cr_assert_eq(store_attach(t->evictor.store, key, n, span, unix_ns + 5, &answer), STORE_OK);
+    cr_assert_eq(store_attach(t->handlers.store, key, n, span, mono + 5, 0, &attached), STORE_OK);
 }
 
 /* Take everything that waits. @return how many spans */
@@ -136,32 +148,49 @@ Test(evict, says_when_it_wants_to_run_again, .timeout = 10)
     struct setup t;
 
     set_up(&t, 10, 10);
-    cr_expect_eq(evictor_run(&t.evictor, 5 * S), 5 * S + TTL, "nothing is open");
+    cr_expect_eq(evictor_run(&t.evictor, 5 * S), 6 * S,
+                 "a message that is kept is due in a second");
     open_request(&t, 1, false, 6 * S, 1);
-    cr_expect_eq(evictor_run(&t.evictor, 10 * S), 36 * S);
+    cr_expect_eq(evictor_run(&t.evictor, 35 * S + S / 2), 36 * S);
     cr_expect_eq(evictor_run(&t.evictor, 36 * S - 1), 36 * S - 1 + S / 10, "a small step at least");
-    cr_expect_eq(evictor_run(&t.evictor, 37 * S), 37 * S + TTL);
-    clock_ns = 40 * S;
-    cr_expect_eq(evictor_refill(&t.evictor), 40 * S + TTL, "by its clock");
-    atomic_store(&t.evictor.draining, 1);
-    cr_expect_eq(evictor_run(&t.evictor, 41 * S), INT64_MAX, "nothing more will come");
+    cr_expect_eq(evictor_run(&t.evictor, 37 * S), 38 * S);
+    cr_expect_eq(counted(&t.counters.evicted), 1);
     tear_down(&t);
 }
 
-Test(evict, waits_for_room, .timeout = 10)
+/* 3.4, O3: what has no room is dropped and counted; nobody waits for the export. */
+Test(evict, does_not_wait_for_the_queue, .timeout = 10)
 {
     struct setup t;
 
     set_up(&t, 100, 5);
     for (int i = 0; i < 10; i++)
         open_request(&t, i, true, 1, 1);
-    cr_expect_leq(evictor_run(&t.evictor, 40 * S), 41 * S, "it comes back soon");
-    cr_expect_eq(counted(&t.counters.evicted), 2, "two whole requests fit into five");
-    cr_expect_eq(store_count(t.evictor.store), 8);
-    cr_expect_eq(take_all(&t), 4);
     (void)evictor_run(&t.evictor, 40 * S);
-    cr_expect_eq(counted(&t.counters.evicted), 4);
-    cr_expect_eq(counted(&t.counters.dropped), 0);
+    cr_expect_eq(counted(&t.counters.evicted), 10);
+    cr_expect_eq(store_count(t.handlers.store), 0);
+    cr_expect_eq(counted(&t.counters.dropped), 16, "two whole requests fit into five");
+    cr_expect_eq(take_all(&t), 4);
+    tear_down(&t);
+}
+
+/* 3.4, O3: the thread's clock is its own; nobody takes anything from the queue. */
+Test(evict, has_a_thread_of_its_own, .timeout = 60)
+{
+    struct setup t;
+    const int64_t now = read_clock();
+
+    set_up(&t, 100, 100);
+    open_request(&t, 1, true, now - TTL, 1);
+    open_request(&t, 2, true, now - TTL + S / 10, 1);
+    cr_assert_eq(evictor_start(&t.evictor), 0);
+    while (store_count(t.handlers.store) > 0)
+        (void)sched_yield();
+    evictor_stop(&t.evictor);
+    evictor_stop(&t.evictor); /* takes one that does not run */
+    cr_expect_eq(counted(&t.counters.evicted), 2);
+    cr_expect_eq(take_all(&t), 4);
+    cr_expect_geq(read_clock() - now, S / 10);
     tear_down(&t);
 }
 
@@ -170,22 +199,21 @@ Test(evict, shutdown_of_a_full_store_loses_nothing, .timeout = 120)
     enum { REQUESTS = 200000, QUEUE = 10000 };
     struct setup t;
     size_t spans = 0;
-    int64_t next;
+    bool left;
 
     set_up(&t, REQUESTS, QUEUE);
     for (int i = 0; i < REQUESTS; i++)
         open_request(&t, i, true, 1, 1);
-    cr_assert_eq(store_count(t.evictor.store), REQUESTS);
-    atomic_store(&t.evictor.draining, 1);
+    cr_assert_eq(store_count(t.handlers.store), REQUESTS);
     do {
-        next = evictor_run(&t.evictor, 2);
+        left = evictor_end_open(&t.evictor);
         spans += take_all(&t);
-    } while (next != INT64_MAX);
+    } while (left);
     cr_expect_eq(spans, 2 * REQUESTS);
     cr_expect_eq(counted(&t.counters.ended_at_stop), REQUESTS);
     cr_expect_eq(counted(&t.counters.evicted), 0);
     cr_expect_eq(counted(&t.counters.dropped), 0);
-    cr_expect_eq(store_count(t.evictor.store), 0);
+    cr_expect_eq(store_count(t.handlers.store), 0);
     tear_down(&t);
 }
 
@@ -200,7 +228,7 @@ Test(sink, counts_what_does_not_fit, .timeout = 10)
 
         cr_assert_not_null(span);
         span_end(span, 2);
-        sink_push(&t.sink, t.evictor.writer, span);
+        sink_push(&t.sink, t.worker.writer, span);
         span_destroy(span);
     }
     cr_expect_eq(counted(&t.counters.dropped), 3);

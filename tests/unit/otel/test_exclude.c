@@ -61,7 +61,7 @@ static struct exchange *with_path(const char *path)
 
 Test(exclude, an_excluded_request_opens_nothing_and_its_messages_are_no_anomaly)
 {
-    handlers.exclude = exclude_create("/healthz");
+    policy.exclude = excluded = exclude_create("/healthz");
     with_path("/healthz");
     send_request(&x);
     cr_expect_eq(fake.answers, 0);
@@ -81,7 +81,7 @@ Test(exclude, an_excluded_request_opens_nothing_and_its_messages_are_no_anomaly)
 
 Test(exclude, others_are_traced)
 {
-    handlers.exclude = exclude_create("/healthz");
+    policy.exclude = excluded = exclude_create("/healthz");
     exchange_run(with_path("/other"));
     cr_expect_eq(counted(&counters.excluded), 0);
     send_response(&x);
@@ -92,7 +92,7 @@ Test(exclude, others_are_traced)
 
 Test(exclude, an_excluded_id_that_is_used_again_is_traced)
 {
-    handlers.exclude = exclude_create("/healthz");
+    policy.exclude = excluded = exclude_create("/healthz");
     with_path("/healthz");
     send_request(&x); /* and no response */
     exchange_run(with_path("/other"));
@@ -101,24 +101,24 @@ Test(exclude, an_excluded_id_that_is_used_again_is_traced)
 
 Test(exclude, remembers_many_and_forgets_some_of_too_many)
 {
-    struct exclude *exclude = exclude_create("/healthz");
+    struct untraced_ids *ids = untraced_create();
     size_t known = 0;
     char id[16];
 
     for (int i = 0; i < 1000; i++) {
         (void)snprintf(id, sizeof id, "id-%d", i);
-        exclude_remember(exclude, spoe_str(id));
+        untraced_remember(ids, spoe_str(id), UNTRACED_EXCLUDED);
     }
     for (int i = 0; i < 1000; i++) {
         (void)snprintf(id, sizeof id, "id-%d", i);
-        known += exclude_remembers(exclude, spoe_str(id), false);
+        known += untraced_find(ids, spoe_str(id), false) == UNTRACED_EXCLUDED;
     }
     cr_expect_geq(known, 990, "a bucket of four rarely gets five: %zu", known);
     for (int i = 0; i < 200000; i++) {
         (void)snprintf(id, sizeof id, "more-%d", i);
-        exclude_remember(exclude, spoe_str(id));
+        untraced_remember(ids, spoe_str(id), UNTRACED_EXCLUDED);
     }
-    cr_expect(exclude_remembers(exclude, spoe_str(id), true), "the newest is there");
-    cr_expect_not(exclude_remembers(exclude, spoe_str(id), true));
-    exclude_destroy(exclude);
+    cr_expect_eq(untraced_find(ids, spoe_str(id), true), UNTRACED_EXCLUDED, "the newest is there");
+    cr_expect_eq(untraced_find(ids, spoe_str(id), true), UNTRACED_NOT);
+    untraced_destroy(ids);
 }

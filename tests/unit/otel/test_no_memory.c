@@ -79,15 +79,16 @@ static size_t scenario(struct counters *counters)
 {
     struct sink sink = {.queue = span_queue_create(10, SPAN_QUEUE_BYTES_MAX, 10, 4000000),
                         .counters = counters};
-    struct store *store = store_create(10, 1);
+    struct store *store = store_create(&(struct store_conf){.max = 10, .ttl_ns = 1});
     struct handlers handlers = {.host = &fake_table,
                                 .store = store,
                                 .sink = &sink,
                                 .counters = counters,
-                                .known_methods = HTTP_KNOWN_METHODS};
+                                .untraced = untraced_create(),
+                                .reorder = true};
     struct span_writer *writer = sink.queue != NULL ? span_queue_writer(sink.queue) : NULL;
-    struct evictor evictor = {.store = store, .sink = &sink, .writer = writer, .ttl_ns = 1};
     struct handlers_worker worker = {.shared = &handlers, .writer = writer};
+    struct evictor evictor = {.worker = &worker};
     struct spoe_value request[REQUEST_SLOTS] = {
         [REQUEST_UNIQUE_ID] = text("one"),
         [REQUEST_METHOD] = text("GET"),
@@ -106,7 +107,7 @@ static size_t scenario(struct counters *counters)
     };
     size_t n = 0;
 
-    if (writer == NULL || store == NULL)
+    if (writer == NULL || store == NULL || handlers.untraced == NULL)
         goto done;
     cr_assert_eq(id_source_init(&worker.ids), 0);
     send(&worker, MESSAGE_REQUEST, REQUEST_SLOTS, request);
@@ -127,6 +128,7 @@ static size_t scenario(struct counters *counters)
 done:
     pool_cache_fini(&worker.spans);
     id_source_fini(&worker.ids);
+    untraced_destroy(handlers.untraced);
     store_destroy(store);
     span_queue_destroy(sink.queue);
     return n;

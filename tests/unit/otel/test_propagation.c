@@ -280,11 +280,97 @@ Test(propagation, a_threshold_is_that_of_who_decided)
         send(MESSAGE_REQUEST, slot);
         expect_variable("tracestate", cases[i].out);
     }
-    rate_cap_init(&handlers.rate_cap, 1000); /* a cap makes always_on a guess */
+    rate_cap_init(&rate_cap, 1000); /* a cap makes always_on a guess */
     policy.sampler.kind = SAMPLER_ALWAYS_ON;
     send(MESSAGE_REQUEST,
          (struct spoe_value[REQUEST_SLOTS]){[REQUEST_UNIQUE_ID] = text("capped"),
                                             [REQUEST_TRACEPARENT] = text(INBOUND "00"),
                                             [REQUEST_TRACESTATE] = text("ot=th:c")});
     expect_variable("tracestate", NULL);
+}
+
+/* ---- without room --------------------------------------------------------------------------- */
+
+static void fill_store(void)
+{
+    char id[8];
+
+    for (int i = 0; i < 10; i++) {
+        (void)snprintf(id, sizeof id, "f%d", i);
+        send(MESSAGE_REQUEST, (struct spoe_value[REQUEST_SLOTS]){[REQUEST_UNIQUE_ID] = text(id)});
+    }
+    cr_assert_eq(store_count(handlers.store), 10);
+    handlers.untraced = untraced_create();
+    cr_assert_not_null(handlers.untraced);
+}
+
+/* 3.3, O2, A9 */
+Test(propagation, a_full_store_hands_on_the_callers_context)
+{
+    static const char *const flags[] = {"00", "01", "02", "03"};
+    char parent[TRACEPARENT_LEN + 1], id[8];
+
+    fill_store();
+    for (size_t i = 0; i < 4; i++) {
+        struct spoe_value slot[REQUEST_SLOTS] = {[REQUEST_TRACESTATE] = text("a=1,ot=th:c")};
+
+        (void)snprintf(parent, sizeof parent, INBOUND "%s", flags[i]);
+        (void)snprintf(id, sizeof id, "u%zu", i);
+        slot[REQUEST_UNIQUE_ID] = text(id);
+        slot[REQUEST_TRACEPARENT] = text(parent);
+        send(MESSAGE_REQUEST, slot);
+        expect_variable("traceparent", parent);
+        expect_variable("trace_id", TRACE);
+        expect_variable("span_id", SPAN);
+        expect_variable("sampled", "0");
+        expect_variable("tracestate", "a=1,ot=th:c");
+        send_backend(id); /* what HAProxy has stays */
+        cr_expect_eq(answer.n, 0);
+        send_response(id, 200);
+    }
+    cr_expect_eq(counted(&counters.refused), 4);
+    cr_expect_eq(counted(&counters.refused_later), 8);
+    cr_expect_eq(counted(&counters.unknown_id), 0);
+    cr_expect_eq(counted(&counters.opened), 10);
+    untraced_destroy(handlers.untraced);
+}
+
+/* 3.3, O2, A9 */
+Test(propagation, a_full_store_begins_traces_that_are_not_sampled)
+{
+    struct spoe_value slot[REQUEST_SLOTS] = {[REQUEST_UNIQUE_ID] = text("u1")};
+    char first[33];
+
+    fill_store();
+    send(MESSAGE_REQUEST, slot);
+    cr_expect_str_eq(answered_flags(), "00");
+    expect_variable("sampled", "0");
+    (void)snprintf(first, sizeof first, "%s", variable("trace_id"));
+    slot[REQUEST_UNIQUE_ID] = text("u2");
+    send(MESSAGE_REQUEST, slot);
+    cr_expect_str_neq(variable("trace_id"), first);
+    slot[REQUEST_TRACEPARENT] = text("nonsense");
+    slot[REQUEST_UNIQUE_ID] = text("u3");
+    send(MESSAGE_REQUEST, slot);
+    cr_expect_str_eq(answered_flags(), "00");
+    /* A caller that is not trusted is not handed on either. */
+    policy.trust_inbound = TRUST_INBOUND_IGNORE;
+    slot[REQUEST_TRACEPARENT] = text(INBOUND "01");
+    slot[REQUEST_UNIQUE_ID] = text("u4");
+    send(MESSAGE_REQUEST, slot);
+    cr_expect_str_eq(answered_flags(), "00");
+    cr_expect_str_neq(variable("trace_id"), TRACE);
+    untraced_destroy(handlers.untraced);
+}
+
+/* 3.3: B3's caller likewise, its debug flag included */
+Test(propagation, a_full_store_hands_on_b3)
+{
+    with_b3();
+    fill_store();
+    send(MESSAGE_REQUEST,
+         (struct spoe_value[REQUEST_SLOTS]){
+             [REQUEST_UNIQUE_ID] = text("u1"), [REQUEST_B3] = text(TRACE "-" SPAN "-d")});
+    expect_variable("b3", TRACE "-" SPAN "-d");
+    untraced_destroy(handlers.untraced);
 }

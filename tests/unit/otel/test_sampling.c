@@ -110,11 +110,7 @@ Test(sampling, the_flags_say_what_was_decided)
 
 Test(sampling, an_unsampled_request_without_a_response_leaves_nothing)
 {
-    struct evictor evictor = {.store = handlers.store,
-                              .sink = &sink,
-                              .writer = worker.writer,
-                              .now_mono_ns = fake_now,
-                              .ttl_ns = 30 * SECOND};
+    struct evictor evictor = {.worker = &worker};
 
     policy.sampler.kind = SAMPLER_ALWAYS_OFF;
     send_request("u1", NULL, absent);
@@ -253,7 +249,7 @@ Test(sampling, haproxy_decides_by_the_argument)
 
 Test(sampling, the_cap_has_the_last_word)
 {
-    rate_cap_init(&handlers.rate_cap, 2);
+    rate_cap_init(&rate_cap, 2);
     send_request("a", NULL, absent);
     expect_variable("sampled", "1");
     send_request("b", NULL, absent);

@@ -272,13 +272,13 @@ Test(span, counts_attributes_past_the_limit, .timeout = 10)
     struct span *span = new_span();
     char key[16];
 
-    for (unsigned i = 0; i < SPAN_ATTRIBUTES_MAX + 3; i++) {
+    for (unsigned i = 0; i < SPAN_ATTRIBUTES_DEFAULT + 3; i++) {
         const int n = snprintf(key, sizeof key, "k%u", i);
 
         span_set_int(span, key, (size_t)n, i);
     }
-    cr_expect_eq(span->n_attributes, SPAN_ATTRIBUTES_MAX);
-    cr_expect_eq(count(span), SPAN_ATTRIBUTES_MAX);
+    cr_expect_eq(span->n_attributes, SPAN_ATTRIBUTES_DEFAULT);
+    cr_expect_eq(count(span), SPAN_ATTRIBUTES_DEFAULT);
     cr_expect_eq(span->dropped_attributes, 3);
     span_set_int(span, KEY("k0"), 99); /* a known key still takes a value */
     cr_expect_eq(span->dropped_attributes, 3);
@@ -351,12 +351,12 @@ Test(span, holds_the_largest_attributes_there_can_be, .timeout = 20)
 
     memset(value, 'v', sizeof value);
     memset(key, 'k', sizeof key);
-    for (unsigned i = 0; i < SPAN_ATTRIBUTES_MAX; i++) {
+    for (unsigned i = 0; i < SPAN_ATTRIBUTES_DEFAULT; i++) {
         key[0] = (char)('0' + i % 10);
         key[1] = (char)('0' + i / 10);
         span_set_str(span, key, sizeof key, value, sizeof value);
     }
-    cr_expect_eq(count(span), SPAN_ATTRIBUTES_MAX);
+    cr_expect_eq(count(span), SPAN_ATTRIBUTES_DEFAULT);
     cr_expect_eq(span->dropped_attributes, 0);
     span_destroy(span);
 }

@@ -70,7 +70,7 @@ Test(times, what_is_not_sane_is_ignored)
 
 Test(times, the_oldest_start_is_a_setting)
 {
-    handlers.moment_age_max_ns = 1 * S;
+    policy.moment_age_max_ns = 1 * S;
     fresh();
     add(&x.request, "start", us(REQUEST_AT - 1 * S));
     exchange_run(&x);

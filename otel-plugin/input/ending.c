@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* otel-plugin/input/ending.c - spans get their end and go into the queue. */
+#include "input/ending.h"
+
+#include <string.h>
+
+#include <spoe/util.h>
+
+#include "input/arguments.h"
+#include "input/messages.h"
+#include "input/slots.h"
+
+/* What marks spans that the sampler passed over and that were exported for a 5xx; its value. */
+#define ATTR_KEPT "haproxy.sampling.kept"
+#define KEPT_ERROR "error"
+
+static void free_request(struct handlers_worker *worker, struct store_request *request)
+{
+    span_recycle(&worker->spans, request->client);
+    span_recycle(&worker->spans, request->server);
+    kept_free(request->kept);
+    request->client = request->server = NULL;
+    request->kept = NULL;
+}
+
+static bool is_sampled(const struct store_request *request)
+{
+    return request->server != NULL && context_is_sampled(&request->server->context);
+}
+
+/* Spans of a request that was passed over, made for keep-errors. */
+static void count_unsampled(struct handlers *h, const struct store_request *request)
+{
+    if (request->server != NULL)
+        count(&h->counters->unsampled_spans, request->client != NULL ? 2 : 1);
+}
+
+/* ---- by its response ---------------------------------------------------------------------- */
+
+/*
+ * A request that the sampler passed over is exported after all if it ended in 5xx, and says so.
+ * @return false: it is not
+ */
+static bool keep_unsampled(struct handlers *h, const struct store_request *request,
+                           const struct spoe_value *status)
+{
+    struct span *const spans[] = {request->client, request->server};
+    int64_t code;
+
+    if (!spoe_get_int(status, &code) || code < 500 || code > 599)
+        return false;
+    for (size_t i = 0; i < 2; i++)
+        if (spans[i] != NULL)
+            span_set_str(spans[i], ATTR_KEPT, sizeof ATTR_KEPT - 1, KEPT_ERROR,
+                         sizeof KEPT_ERROR - 1);
+    count(&h->counters->kept_errors, 1);
+    return true;
+}
+
+/* Complete a request's spans and hand them over. */
+static void export_spans(struct handlers_worker *worker, const struct spoe_message *msg,
+                         const struct store_request *request)
+{
+    struct handlers *h = worker->shared;
+    const struct policy *policy = handlers_policy(h);
+    struct span *const server = request->server, *const client = request->client;
+    int64_t end;
+
+    slots_set_response(policy, server, client, msg->slot);
+    end = arguments_set(policy, msg, server, client);
+    slots_set_custom(server, msg->slot);
+    if (end == 0) {
+        const bool behind =
+            msg->recv_mono_ns < request->last_mono_ns; /* another worker's message */
+
+        end = store_unix_ns(request, behind ? request->last_mono_ns : msg->recv_mono_ns);
+    }
+    server->next = NULL;
+    if (client != NULL) {
+        slots_complete_client(policy, server, client);
+        arguments_set_full_url(policy, client);
+        span_end(client, end);
+        if (end < client->end_unix_ns)
+            end = client->end_unix_ns; /* CLIENT stays inside SERVER */
+        client->next = server;
+    }
+    span_end(server, end);
+    sink_push(h->sink, worker->writer, client != NULL ? client : server);
+}
+
+void ending_by_response(struct handlers_worker *worker, const struct spoe_message *response,
+                        struct store_request *request)
+{
+    if (is_sampled(request)) {
+        COUNT_OWN(worker, ended);
+        export_spans(worker, response, request);
+    } else if (request->server != NULL &&
+               keep_unsampled(worker->shared, request, &response->slot[RESPONSE_STATUS])) {
+        export_spans(worker, response, request);
+    } else {
+        count_unsampled(worker->shared, request);
+    }
+    free_request(worker, request);
+}
+
+/* ---- without one -------------------------------------------------------------------------- */
+
+static void mark(struct span *span, int64_t end_unix_ns)
+{
+    span_set_bool(span, ATTR_INCOMPLETE, sizeof ATTR_INCOMPLETE - 1, true);
+    span_end(span, end_unix_ns);
+    span_add_event(span, EVENT_NO_RESPONSE, span->end_unix_ns);
+}
+
+/* End a request at the last moment that is known of it. @return its spans, linked */
+static struct span *end_incomplete(const struct policy *policy, const struct store_request *request)
+{
+    int64_t end = store_unix_ns(request, request->last_mono_ns);
+
+    request->server->next = NULL;
+    if (request->client == NULL) {
+        mark(request->server, end);
+        return request->server;
+    }
+    slots_complete_client(policy, request->server, request->client);
+    mark(request->client, end);
+    if (end < request->client->end_unix_ns)
+        end = request->client->end_unix_ns; /* CLIENT stays inside SERVER */
+    mark(request->server, end);
+    request->client->next = request->server;
+    return request->client;
+}
+
+void ending_without_response(struct handlers_worker *worker, struct store_request *request,
+                             bool at_stop)
+{
+    struct handlers *h = worker->shared;
+
+    if (is_sampled(request)) { /* else whether it ended in an error is not known */
+        sink_push(h->sink, worker->writer, end_incomplete(handlers_policy(h), request));
+        count(at_stop ? &h->counters->ended_at_stop : &h->counters->evicted, 1);
+    } else {
+        count_unsampled(h, request);
+    }
+    if (request->forgot)
+        count(&h->counters->late_forgotten, 1);
+    free_request(worker, request);
+}
+
+/* ---- by one that is late ------------------------------------------------------------------ */
+
+void ending_late(struct handlers_worker *worker, const struct spoe_message *response,
+                 struct store_request *request)
+{
+    struct handlers *h = worker->shared;
+    const struct policy *policy = handlers_policy(h);
+    struct trace_context context = request->context;
+    struct span *span;
+
+    if (!context_is_sampled(&context))
+        return; /* there is no span that this one could be the child of */
+    id_span(&worker->ids, context.span_id);
+    span = span_create_from(&worker->spans, SPAN_INTERNAL, &context, request->context.span_id,
+                            false, store_unix_ns(request, request->evicted_mono_ns), LATE_RESPONSE,
+                            sizeof LATE_RESPONSE - 1);
+    if (span == NULL) {
+        count(&h->counters->no_memory, 1);
+        return;
+    }
+    slots_set_late(policy, span, response->slot);
+    span_end(span, store_unix_ns(request, response->recv_mono_ns));
+    count(&h->counters->late, 1);
+    sink_push(h->sink, worker->writer, span);
+    span_recycle(&worker->spans, span);
+}

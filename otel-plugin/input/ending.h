@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/input/ending.h - how a request ends: by its response, without one, or by one that
+ * comes after that. Each hands the spans over; none is handed over twice.
+ */
+#ifndef OTEL_INPUT_ENDING_H
+#define OTEL_INPUT_ENDING_H
+
+#include "input/handlers.h"
+
+/* What marks the spans of a request without a response. */
+#define EVENT_NO_RESPONSE "haproxy.no_response"
+#define ATTR_INCOMPLETE "haproxy.incomplete"
+/* The span of a response that comes after its request was ended without one. */
+#define LATE_RESPONSE "late response"
+
+/* @param request  taken out of the store; its spans are freed in each */
+void ending_by_response(struct handlers_worker *worker, const struct spoe_message *response,
+                        struct store_request *request);
+/* @param at_stop  by the shutdown and not by its TTL */
+void ending_without_response(struct handlers_worker *worker, struct store_request *request,
+                             bool at_stop);
+/* An INTERNAL span, child of SERVER, from the eviction to the response. */
+void ending_late(struct handlers_worker *worker, const struct spoe_message *response,
+                 struct store_request *request);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * otel-plugin/input/policy.h - what the handlers do with a request, as far as it is configured. One
+ * struct that never changes once it is published: who wants it otherwise makes another and puts it
+ * in the place of the first (struct handlers).
+ */
+#ifndef OTEL_INPUT_POLICY_H
+#define OTEL_INPUT_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/conf_types.h"
+#include "context/rate_cap.h"
+#include "context/sampler.h"
+#include "input/exclude.h"
+
+/* Strings and pointers outlive it; NULL is none. */
+struct policy {
+    /* contexts: context.h */
+    struct propagator_conf propagators;
+    enum trust_inbound trust_inbound;
+    struct sampler sampler;
+    struct rate_cap *rate_cap; /* shared by all workers */
+    bool keep_errors;          /* requests that are passed over get spans all the same, for a 5xx */
+    unsigned variables;        /* CONTEXT_BIT() of each that may be set */
+
+    /* requests */
+    const struct exclude *exclude;
+    int64_t hold_ns;           /* a request with a backend message is not evicted before; 0: off */
+    int64_t moment_age_max_ns; /* 0: ARGUMENTS_AGE_MAX_NS */
+
+    /* attributes */
+    enum semconv_mode semconv;
+    enum client_address client_address;
+    const char *known_methods; /* comma-separated */
+    const char *redact_query;  /* comma-separated keys; "*": every one; NULL: none */
+};
+
+/* W3C in and out, every request sampled, traceparent alone answered. */
+extern const struct policy policy_default;
+
+#endif
