@@ -163,10 +163,10 @@ static spoe_status make_policy(struct otel *otel)
         .exclude = otel->exclude,
         .hold_ns = conf->span_hold_ns,
         .moment_age_max_ns = conf->span_ttl_ns,
-        .semconv = conf->semconv,
-        .client_address = conf->client_address,
-        .known_methods = conf->known_methods,
-        .redact_query = conf->redact_query};
+        .conventions = {.semconv = conf->semconv,
+                        .client_address = conf->client_address,
+                        .known_methods = conf->known_methods,
+                        .redact_query = conf->redact_query}};
     return SPOE_OK;
 }
 

@@ -20,7 +20,7 @@
 const struct policy policy_default = {
     .propagators = {.set = PROPAGATOR_TRACECONTEXT, .list = {PROPAGATOR_TRACECONTEXT}, .n = 1},
     .variables = CONTEXT_BIT(CONTEXT_TRACEPARENT),
-    .known_methods = HTTP_KNOWN_METHODS,
+    .conventions = {.known_methods = HTTP_KNOWN_METHODS},
 };
 
 static const char *const variable_names[N_CONTEXT_VARIABLES] = {
@@ -41,15 +41,13 @@ unsigned context_variable_bit(const char *name, size_t n)
 
 static struct text text_arg(const struct spoe_value *value)
 {
-    return value->type == SPOE_T_STR ? (struct text){value->u.s.p, value->u.s.n}
-                                     : (struct text){NULL, 0};
+    return http_is_text(value) ? (struct text){value->u.s.p, value->u.s.n} : (struct text){NULL, 0};
 }
 
 static struct inbound read_inbound(const struct policy *policy, const struct spoe_value *slot)
 {
     const struct carrier carrier = {.traceparent = text_arg(&slot[REQUEST_TRACEPARENT]),
-                                    .traceparent_again =
-                                        slot[REQUEST_TRACEPARENT2].type == SPOE_T_STR,
+                                    .traceparent_again = http_is_text(&slot[REQUEST_TRACEPARENT2]),
                                     .b3 = text_arg(&slot[REQUEST_B3]),
                                     .b3_multi = {.trace_id = text_arg(&slot[REQUEST_B3_TRACE_ID]),
                                                  .span_id = text_arg(&slot[REQUEST_B3_SPAN_ID]),
@@ -93,7 +91,7 @@ static bool read_sample(const struct spoe_value *value, bool *ret)
         *ret = n != 0;
         return true;
     }
-    if (value->type != SPOE_T_STR)
+    if (!http_is_text(value))
         return false;
     *ret = is_one_of(value->u.s, yes);
     return *ret || is_one_of(value->u.s, no);

@@ -6,9 +6,8 @@
 
 #include <spoe/util.h>
 
-#include "input/arguments.h"
+#include "input/message_fill.h"
 #include "input/messages.h"
-#include "input/slots.h"
 
 /* What marks spans that the sampler passed over and that were exported for a 5xx; its value. */
 #define ATTR_KEPT "haproxy.sampling.kept"
@@ -66,9 +65,7 @@ static void export_spans(struct handlers_worker *worker, const struct spoe_messa
     struct span *const server = request->server, *const client = request->client;
     int64_t end;
 
-    slots_set_response(policy, server, client, msg->slot);
-    end = arguments_set(policy, msg, server, client);
-    slots_set_custom(server, msg->slot);
+    end = message_fill(policy, msg, server, client);
     if (end == 0) {
         const bool behind =
             msg->recv_mono_ns < request->last_mono_ns; /* another worker's message */
@@ -77,8 +74,8 @@ static void export_spans(struct handlers_worker *worker, const struct spoe_messa
     }
     server->next = NULL;
     if (client != NULL) {
-        slots_complete_client(policy, server, client);
-        arguments_set_full_url(policy, client);
+        fill_complete_client(&policy->conventions, server, client);
+        fill_full_url(&policy->conventions, client);
         span_end(client, end);
         if (end < client->end_unix_ns)
             end = client->end_unix_ns; /* CLIENT stays inside SERVER */
@@ -122,7 +119,7 @@ static struct span *end_incomplete(const struct policy *policy, const struct sto
         mark(request->server, end);
         return request->server;
     }
-    slots_complete_client(policy, request->server, request->client);
+    fill_complete_client(&policy->conventions, request->server, request->client);
     mark(request->client, end);
     if (end < request->client->end_unix_ns)
         end = request->client->end_unix_ns; /* CLIENT stays inside SERVER */
@@ -167,7 +164,7 @@ void ending_late(struct handlers_worker *worker, const struct spoe_message *resp
         count(&h->counters->no_memory, 1);
         return;
     }
-    slots_set_late(policy, span, response->slot);
+    message_fill_late(policy, response, span);
     span_end(span, store_unix_ns(request, response->recv_mono_ns));
     count(&h->counters->late, 1);
     sink_push(h->sink, worker->writer, span);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/input/handlers.c - the life of a request's spans; slots.c and arguments.c fill
- * them, ending.c hands them over.
+ * otel-plugin/input/handlers.c - the life of a request's spans; message_fill.c fills them,
+ * ending.c hands them over.
  */
 #include "input/handlers.h"
 
@@ -9,10 +9,9 @@
 
 #include <spoe/util.h>
 
-#include "input/arguments.h"
 #include "input/ending.h"
+#include "input/message_fill.h"
 #include "input/messages.h"
-#include "input/slots.h"
 #include "record/http_parts.h"
 
 _Static_assert(REQUEST_UNIQUE_ID == 0 && BACKEND_UNIQUE_ID == 0 && RESPONSE_UNIQUE_ID == 0,
@@ -38,7 +37,7 @@ static struct spoe_span unique_id(struct handlers *h, const struct spoe_message 
     const struct spoe_value *value = &msg->slot[0];
     const struct spoe_span none = {NULL, 0};
 
-    if (value->type != SPOE_T_STR || value->u.s.n == 0) {
+    if (!http_is_text(value) || value->u.s.n == 0) {
         on_missing_id(h);
         return none;
     }
@@ -166,8 +165,8 @@ static int64_t read_hold(const struct spoe_value *value)
 /* The SERVER span of a request. @return NULL: out of memory */
 static struct span *make_server(const struct turn *turn, const struct new_context *begun)
 {
-    const struct spoe_value *slot = turn->msg->slot;
-    const struct spoe_span name = slots_name(turn->policy, &slot[REQUEST_METHOD]);
+    const struct spoe_span name =
+        fill_name(&turn->policy->conventions, &turn->msg->slot[REQUEST_METHOD]);
     struct span *span = span_create_from(&turn->worker->spans, SPAN_SERVER, &begun->context,
                                          begun->has_parent ? begun->parent.span_id : NULL,
                                          begun->has_parent, 0, name.p, name.n);
@@ -175,8 +174,7 @@ static struct span *make_server(const struct turn *turn, const struct new_contex
     if (span == NULL)
         return NULL;
     span_set_trace_state(span, begun->tracestate, begun->tracestate_len);
-    slots_set_request(turn->policy, span, name, slot);
-    (void)arguments_set(turn->policy, turn->msg, span, NULL);
+    (void)message_fill(turn->policy, turn->msg, span, NULL);
     return span;
 }
 
@@ -229,7 +227,7 @@ static void on_request(struct turn *turn)
     struct new_context begun;
     struct span *server;
 
-    if (turn->policy->exclude != NULL && path->type == SPOE_T_STR &&
+    if (turn->policy->exclude != NULL && http_is_text(path) &&
         exclude_path(turn->policy->exclude, path->u.s)) {
         count(&h->counters->excluded, 1);
         leave_untraced(turn, UNTRACED_EXCLUDED);
@@ -263,7 +261,7 @@ static bool waits_for_backend(const struct turn *turn)
     struct handlers *h = turn->worker->shared;
     const struct spoe_value *server = &turn->msg->slot[RESPONSE_SRV_NAME];
 
-    return h->reorder && !turn->again && server->type == SPOE_T_STR && server->u.s.n > 0 &&
+    return h->reorder && !turn->again && http_is_text(server) && server->u.s.n > 0 &&
            atomic_load_explicit(&h->_backends_come, memory_order_relaxed);
 }
 
@@ -327,7 +325,7 @@ static void on_backend(struct turn *turn)
     struct handlers_worker *worker = turn->worker;
     struct handlers *h = worker->shared;
     const struct spoe_message *msg = turn->msg;
-    const struct spoe_span name = slots_name(turn->policy, &msg->slot[BACKEND_METHOD]);
+    const struct spoe_span name = fill_name(&turn->policy->conventions, &msg->slot[BACKEND_METHOD]);
     struct trace_context context = {.flags = 0};
     struct store_attached attached;
     struct span *span;
@@ -344,8 +342,7 @@ static void on_backend(struct turn *turn)
         count(&h->counters->no_memory, 1);
         return;
     }
-    slots_set_backend(turn->policy, span, name, msg->slot);
-    (void)arguments_set(turn->policy, msg, NULL, span);
+    (void)message_fill(turn->policy, msg, NULL, span);
 
     switch (store_attach(h->store, turn->id.p, turn->id.n, span, msg->recv_mono_ns,
                          turn->policy->hold_ns, &attached)) {

@@ -31,7 +31,7 @@ enum {
     REQUEST_B3_FLAGS,
     REQUEST_SAMPLE,
     REQUEST_HOLD,
-    /* By name from here on, see arguments.h: their slots stay empty. */
+    /* By name from here on, see message_fill.h: their slots stay empty. */
     REQUEST_SRC_PORT,
     REQUEST_QUERY,
     REQUEST_VER,

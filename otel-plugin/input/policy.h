@@ -14,6 +14,7 @@
 #include "context/rate_cap.h"
 #include "context/sampler.h"
 #include "input/exclude.h"
+#include "signal/fill.h"
 
 /* Strings and pointers outlive it; NULL is none. */
 struct policy {
@@ -28,13 +29,10 @@ struct policy {
     /* requests */
     const struct exclude *exclude;
     int64_t hold_ns;           /* a request with a backend message is not evicted before; 0: off */
-    int64_t moment_age_max_ns; /* 0: ARGUMENTS_AGE_MAX_NS */
+    int64_t moment_age_max_ns; /* 0: FILL_AGE_MAX_NS */
 
     /* attributes */
-    enum semconv_mode semconv;
-    enum client_address client_address;
-    const char *known_methods; /* comma-separated */
-    const char *redact_query;  /* comma-separated keys; "*": every one; NULL: none */
+    struct conventions conventions;
 };
 
 /* W3C in and out, every request sampled, traceparent alone answered. */

@@ -105,7 +105,7 @@ bool http_get_port(const struct spoe_value *value, int64_t *ret)
 {
     uint32_t port;
 
-    if (value->type == SPOE_T_STR) {
+    if (http_is_text(value)) {
         if (!read_port(value->u.s.p, value->u.s.n, &port))
             return false;
         *ret = port;
@@ -118,7 +118,7 @@ bool http_get_size(const struct spoe_value *value, int64_t *ret)
 {
     int64_t n = 0;
 
-    if (value->type != SPOE_T_STR)
+    if (!http_is_text(value))
         return spoe_get_int(value, ret) && *ret >= 0;
     if (value->u.s.n == 0 || value->u.s.n > 18) /* 18 digits fit */
         return false;
@@ -162,6 +162,7 @@ bool http_get_address(const struct spoe_value *value, char *buf, struct spoe_spa
         text = inet_ntop(AF_INET6, value->u.ip6, buf, HTTP_ADDRESS_MAX);
         break;
     case SPOE_T_STR:
+    case SPOE_T_BIN:
         *ret = value->u.s;
         return ret->n > 0;
     default:

@@ -12,6 +12,12 @@
 
 #include <spoe/plugin.h>
 
+/** Whether a value is a text; HAProxy's bytes() makes binary of one. */
+static inline bool http_is_text(const struct spoe_value *value)
+{
+    return value->type == SPOE_T_STR || value->type == SPOE_T_BIN;
+}
+
 /* RFC 9110, RFC 5789 and QUERY: the methods of the attribute http.request.method, frequent first.
  */
 #define HTTP_KNOWN_METHODS "GET,POST,PUT,DELETE,HEAD,PATCH,OPTIONS,CONNECT,QUERY,TRACE"

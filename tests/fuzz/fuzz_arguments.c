@@ -11,8 +11,7 @@
 
 #include <spoe/util.h>
 
-#include "input/arguments.h"
-#include "input/conventions.h"
+#include "input/message_fill.h"
 #include "record/http_parts.h"
 #include "input/messages.h"
 #include "record/query.h"
@@ -112,14 +111,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct trace_context context = {.trace_id = {1}, .span_id = {1}};
     struct spoe_arg args[ARGS_MAX];
     struct span *server, *client;
-    struct policy policy = {.known_methods = HTTP_KNOWN_METHODS, .redact_query = "*"};
-    struct spoe_message msg = {.size = sizeof msg, .args = args, .recv_unix_ns = INT64_C(1) << 60};
+    struct policy policy = {
+        .conventions = {.known_methods = HTTP_KNOWN_METHODS, .redact_query = "*"}};
+    struct spoe_value slots[REQUEST_SLOTS] = {
+        {.type = SPOE_T_NULL}}; /* more than the others have */
+    struct spoe_message msg = {
+        .size = sizeof msg, .slot = slots, .args = args, .recv_unix_ns = INT64_C(1) << 60};
 
     if (size == 0)
         return 0;
     check_query(data, size);
     msg.index = data[0] % 3;
-    policy.semconv = (enum semconv_mode)(data[0] / 3 % 3);
+    policy.conventions.semconv = (enum semconv_mode)(data[0] / 3 % 3);
     msg.n_args = (uint32_t)read_args(data + 1, data + size, args);
     server = msg.index == MESSAGE_BACKEND
                  ? NULL
@@ -127,11 +130,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     client = msg.index == MESSAGE_REQUEST
                  ? NULL
                  : span_create(SPAN_CLIENT, &context, NULL, false, 1, "GET", 3);
-    (void)arguments_set(&policy, &msg, server, client);
+    (void)message_fill(&policy, &msg, server, client);
     if (server != NULL)
         check_span(server);
     if (client != NULL) {
-        arguments_set_full_url(&policy, client);
+        fill_full_url(&policy.conventions, client);
         check_span(client);
     }
     span_destroy(server);

@@ -6,7 +6,7 @@ import pathlib
 import re
 
 SOURCE = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"])
-CODE = (SOURCE / "otel-plugin/input/conventions.h").read_text()
+CODE = (SOURCE / "otel-plugin/record/fields.h").read_text()
 KEYS = dict(
     re.findall(r'X\((\w+), "([^"]+)"\)', (SOURCE / "otel-plugin/record/known_keys.h").read_text())
 )

@@ -59,8 +59,8 @@ static inline void exchange_set_up(void)
         .untraced = untraced_create(),
         .policy = &policy};
     policy = policy_default;
-    policy.client_address = CLIENT_ADDRESS_PEER;
-    policy.redact_query = "*";
+    policy.conventions.client_address = CLIENT_ADDRESS_PEER;
+    policy.conventions.redact_query = "*";
     worker.shared = &handlers;
     cr_assert_not_null(sink.queue);
     worker.writer = span_queue_writer(sink.queue);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/otel/test_attributes.c - what becomes of the arguments that nobody declared. */
 #include "exchange.h"
-#include "input/attributes.h"
+#include "signal/attributes.h"
 #include "record/query.h"
 
 TestSuite(attributes, .init = exchange_set_up, .fini = exchange_tear_down, .timeout = 20);
@@ -352,11 +352,11 @@ Test(attributes, the_query_is_redacted)
     expect_str(ended_server, "url.query", "page=REDACTED&token=REDACTED&sig=REDACTED&flag&empty=");
     expect_str(ended_client, "url.query", "sig=REDACTED");
 
-    policy.redact_query = QUERY_SENSITIVE_KEYS;
+    policy.conventions.redact_query = QUERY_SENSITIVE_KEYS;
     exchange_run(&x);
     expect_str(ended_server, "url.query", "page=3&token=secret&sig=REDACTED&flag&empty=");
 
-    policy.redact_query = NULL;
+    policy.conventions.redact_query = NULL;
     exchange_run(&x);
     expect_str(ended_server, "url.query", "page=3&token=secret&sig=abc&flag&empty=");
 }
@@ -470,7 +470,7 @@ static void expect_old_names(void)
 
 Test(attributes, old_names_stand_beside_the_stable_ones)
 {
-    policy.semconv = SEMCONV_DUP;
+    policy.conventions.semconv = SEMCONV_DUP;
     exchange_run(for_old_names());
     expect_old_names();
     expect_str(ended_server, "http.request.method", "_OTHER");
@@ -497,7 +497,7 @@ Test(attributes, old_names_take_the_stable_ones_place)
                                        "network.peer.port",
                                        "http.request.header.x-plan"};
 
-    policy.semconv = SEMCONV_OLD;
+    policy.conventions.semconv = SEMCONV_OLD;
     exchange_run(for_old_names());
     expect_old_names();
     for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) {
@@ -613,7 +613,7 @@ static void expect_client_server(const char *address, int64_t port)
 /* 3.9: the authority's where it is known, the peer's stay in network.peer.* */
 Test(attributes, the_clients_server_is_the_authority)
 {
-    policy.client_address = CLIENT_ADDRESS_AUTHORITY;
+    policy.conventions.client_address = CLIENT_ADDRESS_AUTHORITY;
     fresh();
     expect_client_server("example.org", 8443);
     fresh();
@@ -639,7 +639,7 @@ Test(attributes, the_clients_server_is_the_authority)
     add(&x.response, "ssl_bc", spoe_value_bool(0));
     exchange_run(&x);
     expect_str(ended_client, "url.full", "http://example.org:8443/hello");
-    policy.semconv = SEMCONV_OLD;
+    policy.conventions.semconv = SEMCONV_OLD;
     fresh();
     exchange_run(&x);
     expect_str(ended_client, "net.peer.name", "example.org");

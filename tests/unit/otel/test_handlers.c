@@ -31,7 +31,7 @@ static void set_up(void)
                           .counters = &counters,
                           .policy = &policy};
     policy = policy_default;
-    policy.client_address = CLIENT_ADDRESS_PEER;
+    policy.conventions.client_address = CLIENT_ADDRESS_PEER;
     worker.shared = &handlers;
     cr_assert_not_null(sink.queue);
     worker.writer = span_queue_writer(sink.queue);
@@ -423,7 +423,7 @@ Test(handlers, an_unknown_method_is_other)
     expect_str(pair.client, "http.request.method_original", "PROPFIND");
     free_pair(&pair);
 
-    policy.known_methods = "GET,PROPFIND";
+    policy.conventions.known_methods = "GET,PROPFIND";
     pair = exchange(&req, &be, &resp);
     expect_name(pair.server, "PROPFIND");
     expect_str(pair.server, "http.request.method", "PROPFIND");

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/otel/test_times.c - HAProxy's moments and timers. */
 #include "exchange.h"
-#include "input/arguments.h"
 
 #define US INT64_C(1000)
 #define MS INT64_C(1000000)
@@ -48,7 +47,7 @@ Test(times, without_them_the_agents_clock_counts)
 Test(times, what_is_not_sane_is_ignored)
 {
     const struct spoe_value bad[] = {
-        us(RESPONSE_AT + 1 * US),  us(REQUEST_AT - ARGUMENTS_AGE_MAX_NS - 1 * S),
+        us(RESPONSE_AT + 1 * US),  us(REQUEST_AT - FILL_AGE_MAX_NS - 1 * S),
         spoe_value_int(0),         spoe_value_int(-1),
         spoe_value_int(INT64_MAX), spoe_value_int(INT64_MIN),
         text("1700000000000000"),  spoe_value_bool(1),

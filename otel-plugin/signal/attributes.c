@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* otel-plugin/input/attributes.c - stable names, old names, or both. */
-#include "input/attributes.h"
+/* otel-plugin/signal/attributes.c - stable names, old names, or both. */
+#include "signal/attributes.h"
 
 #include <string.h>
 

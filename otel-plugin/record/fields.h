@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/input/conventions.h - every conventional attribute, and which argument of a
- * message becomes which attribute. docs/otel.md has the same tables; a test compares them.
+ * otel-plugin/record/fields.h - what can be known of a request: every field, by the name of its
+ * argument, with its type, the attribute that it becomes, and on which span; and the names of the
+ * attributes in the stable and the old conventions. docs/attributes.md and docs/otel.md have the
+ * same tables; a test compares them. Where a field comes from (a message of HAProxy's, or anything
+ * else that tells of a request) is not known here.
  *
  * Sources: https://opentelemetry.io/docs/specs/semconv/http/http-spans/ and its registry for the
  * stable names; docs/non-normative/http-migration.md of the conventions for the old ones (v1.20).
  */
-#ifndef OTEL_INPUT_CONVENTIONS_H
-#define OTEL_INPUT_CONVENTIONS_H
+#ifndef OTEL_RECORD_FIELDS_H
+#define OTEL_RECORD_FIELDS_H
 
 /*
  * X(id, stable name, old name on SERVER, old name on CLIENT, stays); names as numbers of
- * span/known_keys.h, which has their texts.
+ * record/known_keys.h, which has their texts.
  * Old names are written beside the stable ones with http/dup and in their place with http/old;
  * NONE: the name never changed. `stays`: HAProxy's agents wrote the stable name beside the old
  * HTTP ones all along, so http/old keeps it, too.
@@ -61,17 +64,42 @@
     X(TERMINATION_STATE, HAPROXY_TERMINATION_STATE, NONE, NONE, 0)
 
 /*
- * X(argument, kind of value, attribute, spans that open with it, spans of the response message)
- * Spans are S, C, SC or NO. The request message opens SERVER, the backend message CLIENT; where an
- * argument has no conventional place on the message's span, it keeps its own name. Kinds:
+ * X(field, kind of value, attribute, spans that open with it, spans of the response)
+ * Spans are S, C, SC or NO. The request opens SERVER, the backend's request CLIENT. Kinds:
  *   TEXT     a text, or a value as text; none where it is empty
  *   INT      an integer, or its digits; none below 0, as HAProxy's timers are that never ran
  *   COUNT    an INT that is not 0
  *   BOOL     ADDRESS an address or a text     PORT 1 to 65535, or its digits
+ *   METHOD   and what is not known of them    PATH  a TEXT; of OPTIONS without one "*"
+ *   HOST     server.address and server.port   STATUS  code, error.type and the span's status
+ *   SOURCE   ADDRESS, also for network.peer.address
+ *   ORIGIN, ORIGIN_PORT  the peer of CLIENT, whose server.* it may be as well
  *   VERSION  of HTTP, "2.0" written as "2"    TLS  whether TLS is spoken: https or http
  *   TLSVER   TLSv1.3, taken apart             PEER  PORT, also for network.peer.port
  *   QUERY, URL  redacted                      ROUTE  names the span, too
- *   START, END  microseconds since 1970       NONE  not for attributes
+ *   START, END  microseconds since 1970       CUSTOM  key=value;key=value, after all others
+ *   NONE     not for attributes
+ */
+
+/* What a source declares: found by number. */
+#define OTEL_DECLARED(X)                                                                           \
+    X("method", METHOD, METHOD, SC, NO)                                                            \
+    X("path", PATH, URL_PATH, SC, NO)                                                              \
+    X("host", HOST, SERVER_ADDRESS, S, NO)                                                         \
+    X("ssl_fc", TLS, URL_SCHEME, S, NO)                                                            \
+    X("src", SOURCE, CLIENT_ADDRESS, S, NO)                                                        \
+    X("fe_name", TEXT, FRONTEND_NAME, S, NO)                                                       \
+    X("fe_port", PORT, FRONTEND_PORT, S, NO)                                                       \
+    X("status", STATUS, STATUS_CODE, NO, SC)                                                       \
+    X("be_name", TEXT, BACKEND_NAME, NO, C)                                                        \
+    X("srv_name", TEXT, SERVER_NAME, NO, C)                                                        \
+    X("bc_dst", ORIGIN, PEER_ADDRESS, NO, C)                                                       \
+    X("bc_dst_port", ORIGIN_PORT, PEER_PORT, NO, C)                                                \
+    X("custom_attrs", CUSTOM, NONE, NO, S)
+
+/*
+ * What may come beside it: found by name. Where it has no conventional place on the span that is
+ * opened, it keeps its own name.
  */
 #define OTEL_ARGUMENTS(X)                                                                          \
     X("start", START, NONE, SC, NO)                                                                \
@@ -125,6 +153,24 @@
     X("hold", NONE, NONE, NO, NO)                                                                  \
     X("sample", NONE, NONE, NO, NO)                                                                \
     X("custom_attrs", NONE, NONE, NO, NO)
+
+/* The rows of OTEL_DECLARED, in their order. */
+enum field {
+    FIELD_METHOD,
+    FIELD_PATH,
+    FIELD_HOST,
+    FIELD_TLS,
+    FIELD_SOURCE,
+    FIELD_FRONTEND_NAME,
+    FIELD_FRONTEND_PORT,
+    FIELD_STATUS,
+    FIELD_BACKEND_NAME,
+    FIELD_SERVER_NAME,
+    FIELD_ORIGIN,
+    FIELD_ORIGIN_PORT,
+    FIELD_CUSTOM,
+    N_DECLARED_FIELDS
+};
 
 enum otel_attr {
     ATTR_NONE,

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/input/attributes.h - set conventional attributes by their id: the one place where
+ * otel-plugin/signal/attributes.h - set conventional attributes by their id: the one place where
  * stable and old names part (OTEL_SEMCONV_STABILITY_OPT_IN).
  */
-#ifndef OTEL_INPUT_ATTRIBUTES_H
-#define OTEL_INPUT_ATTRIBUTES_H
+#ifndef OTEL_SIGNAL_ATTRIBUTES_H
+#define OTEL_SIGNAL_ATTRIBUTES_H
 
 #include <spoe/plugin.h>
 
 #include "base/conf_types.h"
-#include "input/conventions.h"
+#include "record/fields.h"
 #include "signal/span.h"
 
 /* For tests and for tables; the names are of enum span_key. */

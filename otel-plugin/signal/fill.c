@@ -1,0 +1,665 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* otel-plugin/signal/fill.c - the table of record/fields.h at work. */
+#include "signal/fill.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <spoe/util.h>
+
+#include "record/custom_attrs.h"
+#include "record/http_parts.h"
+#include "record/query.h"
+#include "signal/attributes.h"
+
+/* What is known of a span beside its attributes: struct span's notes. */
+#define NOTE_QUERY_KNOWN 1u   /* HAProxy told the query, or that there is none */
+#define NOTE_CLIENT_TOLD 2u   /* client.address is another's word than src_port is (3.7) */
+#define NOTE_HOST 4u          /* server.address is the Host's */
+#define NOTE_HOST_PORT 8u     /* and so is server.port */
+#define NOTE_ADDRESS_TOLD 16u /* HAProxy's configuration told CLIENT's server.address */
+
+#define HEADER_OF_REQUEST "http.request.header."
+#define HEADER_OF_RESPONSE "http.response.header."
+#define NUMBER_MAX 24 /* text of a 64-bit integer */
+
+enum kind {
+    KIND_NONE,
+    KIND_TEXT,
+    KIND_INT,
+    KIND_COUNT,
+    KIND_BOOL,
+    KIND_ADDRESS,
+    KIND_PORT,
+    KIND_METHOD,
+    KIND_PATH,
+    KIND_HOST,
+    KIND_STATUS,
+    KIND_SOURCE,
+    KIND_ORIGIN,
+    KIND_ORIGIN_PORT,
+    KIND_PEER,
+    KIND_VERSION,
+    KIND_TLS,
+    KIND_TLSVER,
+    KIND_QUERY,
+    KIND_URL,
+    KIND_ROUTE,
+    KIND_START,
+    KIND_END,
+    KIND_CUSTOM
+};
+
+enum { ON_NO = 0, ON_S = 1, ON_C = 2, ON_SC = 3 };
+
+struct row {
+    const char *name;
+    uint8_t kind, attr, open, response;
+};
+
+#define X(name, kind, attr, open, response)                                                        \
+    {name, KIND_##kind, ATTR_##attr, ON_##open, ON_##response},
+static const struct row declared[] = {OTEL_DECLARED(X)};
+static const struct row named[] = {OTEL_ARGUMENTS(X)};
+#undef X
+#define N_NAMED (sizeof named / sizeof named[0])
+_Static_assert(sizeof declared / sizeof declared[0] == N_DECLARED_FIELDS,
+               "enum field has them all");
+
+/* The names' lengths side by side: few names share one, so few are compared. */
+static const uint8_t lengths[] = {
+#define X(name, ...) sizeof name - 1,
+    OTEL_ARGUMENTS(X)
+#undef X
+};
+
+static const struct row *look_up(struct spoe_span name)
+{
+    for (size_t i = 0; name.n <= UINT8_MAX && i < N_NAMED; i++) {
+        const uint8_t *at = memchr(lengths + i, (int)name.n, N_NAMED - i);
+
+        if (at == NULL)
+            return NULL;
+        i = (size_t)(at - lengths);
+        if (memcmp(named[i].name, name.p, name.n) == 0)
+            return &named[i];
+    }
+    return NULL;
+}
+
+/* ---- values ------------------------------------------------------------------------------- */
+
+/* Any value as text. @param buf  at least HTTP_ADDRESS_MAX bytes. @return false: there is none */
+static bool get_text(const struct spoe_value *value, char *buf, struct spoe_span *ret)
+{
+    int64_t i;
+
+    _Static_assert(HTTP_ADDRESS_MAX >= NUMBER_MAX, "a number fits");
+    switch (value->type) {
+    case SPOE_T_NULL:
+        return false;
+    case SPOE_T_BOOL:
+        *ret = spoe_str(value->u.b ? "true" : "false");
+        return true;
+    case SPOE_T_STR:
+    case SPOE_T_BIN:
+        *ret = value->u.s;
+        return true;
+    case SPOE_T_IPV4:
+    case SPOE_T_IPV6:
+        return http_get_address(value, buf, ret);
+    default:
+        if (spoe_get_int(value, &i))
+            (void)snprintf(buf, NUMBER_MAX, "%" PRId64, i);
+        else if (value->type == SPOE_T_UINT64)
+            (void)snprintf(buf, NUMBER_MAX, "%" PRIu64, value->u.u64);
+        else
+            return false;
+        *ret = spoe_str(buf);
+        return true;
+    }
+}
+
+/* "HTTP/2.0", "2.0", 2 to "2"; "1.1" stays. A bare 1 may be 1.0 or 1.1, so it is neither. */
+static bool get_version(const struct spoe_value *value, char *buf, struct spoe_span *ret,
+                        struct spoe_span *ret_old)
+{
+    int64_t major;
+
+    if (spoe_get_int(value, &major)) {
+        if (major < 2 || major > 9)
+            return false;
+        (void)snprintf(buf, NUMBER_MAX, "%d.0", (int)major);
+        *ret_old = spoe_str(buf);
+    } else if (http_is_text(value) && value->u.s.n > 0) {
+        *ret_old = value->u.s;
+        if (ret_old->n > 5 && memcmp(ret_old->p, "HTTP/", 5) == 0)
+            *ret_old = (struct spoe_span){ret_old->p + 5, ret_old->n - 5};
+    } else {
+        return false;
+    }
+    *ret = *ret_old;
+    if (ret->n == 3 && ret->p[0] >= '2' && memcmp(ret->p + 1, ".0", 2) == 0)
+        ret->n = 1;
+    return true;
+}
+
+/* A moment in microseconds since 1970, if it can be one of these fields'. */
+static bool get_moment(const struct filling *filling, const struct spoe_value *value, int64_t *ret)
+{
+    const int64_t now = filling->received_unix_ns;
+    const int64_t age_max = filling->age_max_ns > 0 ? filling->age_max_ns : FILL_AGE_MAX_NS;
+    int64_t us;
+
+    if (!spoe_get_int(value, &us) || us <= 0 || us > INT64_MAX / 1000)
+        return false;
+    if (us * 1000 > now || now - us * 1000 > age_max)
+        return false;
+    *ret = us * 1000;
+    return true;
+}
+
+/* "TLSv1.3" is protocol tls, version 1.3. */
+static void set_tls_version(enum semconv_mode mode, struct span *span,
+                            const struct spoe_value *value)
+{
+    const struct spoe_span text = value->u.s;
+
+    if (!http_is_text(value) || text.n < 5 || text.p[3] != 'v')
+        return;
+    if (memcmp(text.p, "TLS", 3) == 0)
+        attr_set_text(mode, span, ATTR_TLS_NAME, spoe_str("tls"));
+    else if (memcmp(text.p, "SSL", 3) == 0)
+        attr_set_text(mode, span, ATTR_TLS_NAME, spoe_str("ssl"));
+    else
+        return;
+    attr_set_text(mode, span, ATTR_TLS_VERSION, (struct spoe_span){text.p + 4, text.n - 4});
+}
+
+/* http.route, and the name "{method} {route}". */
+static void set_route(enum semconv_mode mode, struct span *span, struct spoe_span route)
+{
+    char name[SPAN_VALUE_MAX];
+    size_t n;
+    const char *old = span_name(span, &n);
+    const char *space = n > 0 ? memchr(old, ' ', n) : NULL;
+
+    if (space != NULL)
+        n = (size_t)(space - old); /* a route that comes twice takes the first one's place */
+    if (n < sizeof name) {
+        const size_t room = sizeof name - n - 1;
+        const size_t len = route.n < room ? route.n : room;
+
+        memcpy(name, old, n);
+        name[n] = ' ';
+        memcpy(name + n + 1, route.p, len);
+        span_set_name(span, name, n + 1 + len);
+    }
+    attr_set_text(mode, span, ATTR_ROUTE, route);
+}
+
+static void set_redacted(const struct filling *filling, struct span *span, enum otel_attr attr,
+                         enum kind kind, struct spoe_span text)
+{
+    const char *keys = filling->conventions->redact_query;
+    char buf[SPAN_VALUE_MAX];
+    size_t n;
+
+    if (text.n == 0)
+        return;
+    n = kind == KIND_QUERY ? query_redact(keys, text, buf, sizeof buf)
+                           : query_redact_url(keys, text, buf, sizeof buf);
+    attr_set_text(filling->conventions->semconv, span, attr, (struct spoe_span){buf, n});
+}
+
+static void set_number(enum semconv_mode mode, struct span *span, const struct row *row,
+                       const struct spoe_value *value)
+{
+    int64_t n;
+
+    if ((row->kind == KIND_PORT || row->kind == KIND_PEER) ? !http_get_port(value, &n)
+                                                           : !http_get_size(value, &n))
+        return;
+    if (row->kind == KIND_COUNT && n == 0)
+        return;
+    attr_set_int(mode, span, row->attr, n);
+    if (row->kind == KIND_PEER)
+        attr_set_int(mode, span, ATTR_PEER_PORT, n);
+}
+
+/* Status code and status: 4xx is an error of CLIENT alone. */
+static void set_status(const struct conventions *conventions, struct span *span,
+                       const struct spoe_value *value)
+{
+    const int64_t error_from = span->kind == SPAN_CLIENT ? 400 : 500;
+    char text[4];
+    int64_t code;
+
+    if (!spoe_get_int(value, &code))
+        return;
+    if (code < 100 || code > 999) { /* not interpretable, so an error without a code */
+        span->status = SPAN_STATUS_ERROR;
+        attr_set_text(conventions->semconv, span, ATTR_ERROR_TYPE, spoe_str("_OTHER"));
+        return;
+    }
+    attr_set_int(conventions->semconv, span, ATTR_STATUS_CODE, code);
+    if (code < error_from)
+        return;
+    span->status = SPAN_STATUS_ERROR;
+    for (int i = 2; i >= 0; i--, code /= 10)
+        text[i] = (char)('0' + code % 10);
+    attr_set_text(conventions->semconv, span, ATTR_ERROR_TYPE, (struct spoe_span){text, 3});
+}
+
+/* Whether CLIENT's server.address is the request's Host, and it is known. */
+static bool by_authority(const struct conventions *conventions, const struct span *server,
+                         struct span_attr *ret)
+{
+    return conventions->client_address == CLIENT_ADDRESS_AUTHORITY &&
+           attr_find(conventions->semconv, server, ATTR_SERVER_ADDRESS, ret) &&
+           ret->type == SPAN_STRING;
+}
+
+/* ---- fields of several attributes ---------------------------------------------------------- */
+
+static void set_method(const struct conventions *conventions, struct span *span,
+                       const struct spoe_value *method)
+{
+    if (!http_is_text(method) || method->u.s.n == 0)
+        return;
+    if (http_method_known(conventions->known_methods, method->u.s)) {
+        attr_set_text(conventions->semconv, span, ATTR_METHOD, method->u.s);
+        return;
+    }
+    attr_set_text(conventions->semconv, span, ATTR_METHOD, spoe_str("_OTHER"));
+    attr_set_text(conventions->semconv, span, ATTR_METHOD_ORIGINAL, method->u.s);
+}
+
+static void set_host(enum semconv_mode mode, struct span *span, const struct spoe_value *value)
+{
+    struct spoe_span host;
+    uint32_t port;
+
+    if (!http_is_text(value) || !http_split_host(value->u.s, &host, &port))
+        return;
+    attr_set_text(mode, span, ATTR_SERVER_ADDRESS, host);
+    span->notes |= NOTE_HOST;
+    if (port == 0)
+        return;
+    attr_set_int(mode, span, ATTR_SERVER_PORT, port);
+    span->notes |= NOTE_HOST_PORT;
+}
+
+/* Whom HAProxy connected to. It is CLIENT's server as well, where the authority is not to be. */
+static void set_origin(struct filling *filling, struct span *span, const struct spoe_value *value)
+{
+    const enum semconv_mode mode = filling->conventions->semconv;
+    char buf[HTTP_ADDRESS_MAX];
+    struct span_attr authority;
+    struct spoe_span text;
+
+    if (!http_get_address(value, buf, &text))
+        return;
+    filling->_origin_is_server =
+        filling->server != NULL && !by_authority(filling->conventions, filling->server, &authority);
+    filling->_has_origin = true;
+    if (filling->_origin_is_server)
+        attr_set_text(mode, span, ATTR_SERVER_ADDRESS, text);
+    attr_set_text(mode, span, ATTR_PEER_ADDRESS, text);
+}
+
+static void set_origin_port(const struct filling *filling, struct span *span,
+                            const struct spoe_value *value)
+{
+    int64_t port;
+
+    if (!filling->_has_origin || !http_get_port(value, &port))
+        return;
+    if (filling->_origin_is_server)
+        attr_set_int(filling->conventions->semconv, span, ATTR_SERVER_PORT, port);
+    attr_set_int(filling->conventions->semconv, span, ATTR_PEER_PORT, port);
+}
+
+/* ---- one field on one span ------------------------------------------------------------------ */
+
+static void set_conventional(struct filling *filling, struct span *span, const struct row *row,
+                             const struct spoe_value *value)
+{
+    const enum semconv_mode mode = filling->conventions->semconv;
+    char buf[HTTP_ADDRESS_MAX];
+    struct spoe_span text, old;
+    int64_t moment;
+
+    switch ((enum kind)row->kind) {
+    case KIND_METHOD:
+        set_method(filling->conventions, span, value);
+        break;
+    case KIND_HOST:
+        set_host(mode, span, value);
+        break;
+    case KIND_STATUS:
+        set_status(filling->conventions, span, value);
+        break;
+    case KIND_ORIGIN:
+        set_origin(filling, span, value);
+        break;
+    case KIND_ORIGIN_PORT:
+        set_origin_port(filling, span, value);
+        break;
+    case KIND_SOURCE:
+        if (!http_get_address(value, buf, &text))
+            break;
+        attr_set_text(mode, span, ATTR_CLIENT_ADDRESS, text);
+        attr_set_text(mode, span, ATTR_PEER_ADDRESS, text);
+        break;
+    case KIND_TEXT:
+    case KIND_PATH:
+        if (get_text(value, buf, &text) && text.n > 0)
+            attr_set_text(mode, span, row->attr, text);
+        break;
+    case KIND_INT:
+    case KIND_COUNT:
+    case KIND_PORT:
+    case KIND_PEER:
+        set_number(mode, span, row, value);
+        break;
+    case KIND_BOOL:
+        if (value->type == SPOE_T_BOOL)
+            attr_set_bool(mode, span, row->attr, value->u.b != 0);
+        break;
+    case KIND_ADDRESS:
+        if (!http_get_address(value, buf, &text))
+            break;
+        attr_set_text(mode, span, row->attr, text);
+        if (row->attr == ATTR_CLIENT_ADDRESS)
+            span->notes |= NOTE_CLIENT_TOLD;
+        else if (row->attr == ATTR_SERVER_ADDRESS)
+            span->notes |= NOTE_ADDRESS_TOLD;
+        break;
+    case KIND_VERSION:
+        if (get_version(value, buf, &text, &old))
+            attr_set_texts(mode, span, row->attr, text, old);
+        break;
+    case KIND_TLS:
+        if (value->type == SPOE_T_BOOL)
+            attr_set_text(mode, span, row->attr, spoe_str(value->u.b ? "https" : "http"));
+        break;
+    case KIND_TLSVER:
+        set_tls_version(mode, span, value);
+        break;
+    case KIND_QUERY:
+    case KIND_URL:
+        if (http_is_text(value))
+            set_redacted(filling, span, row->attr, row->kind, value->u.s);
+        break;
+    case KIND_ROUTE:
+        if (http_is_text(value) && value->u.s.n > 0)
+            set_route(mode, span, value->u.s);
+        break;
+    case KIND_START:
+        if (get_moment(filling, value, &moment))
+            span->start_unix_ns = moment;
+        break;
+    case KIND_END:
+    case KIND_CUSTOM:
+    case KIND_NONE:
+        break;
+    }
+}
+
+/* ---- everything else ------------------------------------------------------------------------ */
+
+static void set_own(struct span *span, struct spoe_span name, const struct spoe_value *value)
+{
+    char buf[HTTP_ADDRESS_MAX];
+    struct spoe_span text;
+    int64_t i;
+
+    if (value->type == SPOE_T_BOOL)
+        span_set_bool(span, name.p, name.n, value->u.b != 0);
+    else if (value->type == SPOE_T_BIN)
+        span_set_bytes(span, name.p, name.n, value->u.s.p, value->u.s.n);
+    else if (spoe_get_int(value, &i))
+        span_set_int(span, name.p, name.n, i);
+    else if (get_text(value, buf, &text)) /* a text, an address, an integer above OTLP's */
+        span_set_str(span, name.p, name.n, text.p, text.n);
+}
+
+static bool begins(struct spoe_span name, const char *prefix, struct spoe_span *ret_rest)
+{
+    const size_t n = strlen(prefix);
+
+    if (name.n <= n || memcmp(name.p, prefix, n) != 0)
+        return false;
+    *ret_rest = (struct spoe_span){name.p + n, name.n - n};
+    return true;
+}
+
+static bool add_header(const struct filling *filling, struct span *span, struct spoe_span name,
+                       const struct spoe_value *from)
+{
+    char buf[HTTP_ADDRESS_MAX];
+    struct spoe_span key, value;
+    const char *prefix;
+
+    if (begins(name, HEADER_OF_REQUEST, &key))
+        prefix = HEADER_OF_REQUEST;
+    else if (begins(name, HEADER_OF_RESPONSE, &key))
+        prefix = HEADER_OF_RESPONSE;
+    else
+        return false;
+    if (get_text(from, buf, &value))
+        attr_add_header(filling->conventions->semconv, span, prefix, key, value);
+    return true;
+}
+
+/* ---- fields, as they come -------------------------------------------------------------------- */
+
+struct spoe_span fill_name(const struct conventions *conventions, const struct spoe_value *method)
+{
+    /* Names are to be few, so HTTP where the method is not known. */
+    if (http_is_text(method) && http_method_known(conventions->known_methods, method->u.s))
+        return method->u.s;
+    return spoe_str("HTTP");
+}
+
+/* A field on the spans that the table names. @return which these are */
+static unsigned set_on_spans(struct filling *filling, const struct row *row,
+                             const struct spoe_value *value)
+{
+    const unsigned on = filling->phase == FILL_RESPONSE ? row->response : row->open;
+
+    if (filling->server != NULL && (on & ON_S) != 0)
+        set_conventional(filling, filling->server, row, value);
+    if (filling->client != NULL && (on & ON_C) != 0)
+        set_conventional(filling, filling->client, row, value);
+    return on;
+}
+
+static bool is_options(const struct spoe_value *method)
+{
+    return http_is_text(method) && method->u.s.n == 7 && memcmp(method->u.s.p, "OPTIONS", 7) == 0;
+}
+
+void fill_field(struct filling *filling, enum field field, const struct spoe_value *value)
+{
+    const struct row *row = &declared[field];
+
+    switch ((enum kind)row->kind) {
+    case KIND_METHOD:
+        filling->_is_options = is_options(value);
+        break;
+    case KIND_PATH:
+        filling->_has_path = http_is_text(value) && value->u.s.n > 0;
+        break;
+    case KIND_TLS:
+        if (value->type == SPOE_T_BOOL)
+            filling->_default_port = value->u.b ? 443 : 80;
+        break;
+    case KIND_CUSTOM:
+        if (http_is_text(value))
+            filling->_custom = value->u.s;
+        return;
+    default:
+        break;
+    }
+    if (value->type != SPOE_T_NULL)
+        (void)set_on_spans(filling, row, value);
+}
+
+void fill_named(struct filling *filling, struct spoe_span name, const struct spoe_value *value)
+{
+    struct span *const first = filling->server != NULL ? filling->server : filling->client;
+    const bool is_response = filling->phase == FILL_RESPONSE;
+    const struct row *row;
+    unsigned on;
+
+    if (name.n == 0 || first == NULL)
+        return;
+    row = look_up(name);
+    if (row != NULL && row->kind == KIND_QUERY && !is_response)
+        first->notes |= NOTE_QUERY_KNOWN;
+    if (value->type == SPOE_T_NULL)
+        return;
+    if (row == NULL) {
+        if (!add_header(filling, first, name, value))
+            set_own(first, name, value);
+        return;
+    }
+    if (row->kind == KIND_NONE)
+        return;
+    if (row->kind == KIND_END || row->kind == KIND_START) {
+        if (is_response && row->kind == KIND_END)
+            (void)get_moment(filling, value, &filling->end_unix_ns);
+        else if (!is_response && row->kind == KIND_START)
+            set_conventional(filling, first, row, value);
+        return;
+    }
+    on = set_on_spans(filling, row, value);
+    if (!is_response && (on & (first == filling->server ? ON_S : ON_C)) == 0)
+        set_own(first, name, value);
+}
+
+/* ---- when all of them are in ------------------------------------------------------------------
+ */
+
+/* Attributes of the user's own, which win over all others. */
+static void set_custom(struct span *span, struct spoe_span text)
+{
+    struct custom_attrs attrs = {.p = text.p, .end = text.p + text.n};
+    struct custom_attr attr;
+
+    while (custom_attrs_next(&attrs, &attr))
+        span_set_str(span, attr.key, attr.key_len, attr.value, attr.value_len);
+}
+
+void fill_end(struct filling *filling)
+{
+    const enum semconv_mode mode = filling->conventions->semconv;
+    struct span *const server = filling->server;
+    struct span *const first = server != NULL ? server : filling->client;
+
+    if (server != NULL && filling->phase == FILL_REQUEST) {
+        /* "OPTIONS *", of which HAProxy's `path` says nothing (RFC 9110, 7.1: it is no path). */
+        if (filling->_is_options && !filling->_has_path)
+            attr_set_text(mode, server, ATTR_URL_PATH, spoe_str("*"));
+        /* Without a port the host means its scheme's; without the scheme nobody knows. */
+        if ((server->notes & (NOTE_HOST | NOTE_HOST_PORT)) == NOTE_HOST &&
+            filling->_default_port != 0)
+            attr_set_int(mode, server, ATTR_SERVER_PORT, filling->_default_port);
+    }
+    if (server != NULL && (server->notes & NOTE_CLIENT_TOLD) != 0)
+        attr_remove(mode, server, ATTR_CLIENT_PORT); /* of HAProxy's peer, not of this one */
+    if (first != NULL && filling->_custom.n > 0)
+        set_custom(first, filling->_custom);
+}
+
+/* ---- when the request ends ---------------------------------------------------------------------
+ */
+
+static void complete_path(const struct span *server, struct span *client)
+{
+    static const enum span_key keys[] = {SPAN_KEY_URL_PATH, SPAN_KEY_URL_QUERY,
+                                         SPAN_KEY_HTTP_TARGET};
+    struct span_attr attr, own;
+
+    if (span_find_known(client, SPAN_KEY_URL_PATH, &own) ||
+        span_find_known(client, SPAN_KEY_HTTP_TARGET, &own))
+        return;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (span_find_known(server, keys[i], &attr) && attr.type == SPAN_STRING &&
+            !span_find_known(client, keys[i], &own))
+            span_set_known_str(client, keys[i], attr.str, attr.str_len);
+    client->notes |= server->notes & NOTE_QUERY_KNOWN;
+}
+
+/* Semantic conventions, HTTP client spans, notes 2 and 3. */
+static void complete_authority(const struct conventions *conventions, const struct span *server,
+                               struct span *client)
+{
+    struct span_attr authority, attr;
+
+    if ((client->notes & NOTE_ADDRESS_TOLD) != 0 || !by_authority(conventions, server, &authority))
+        return;
+    attr_set_text(conventions->semconv, client, ATTR_SERVER_ADDRESS,
+                  (struct spoe_span){authority.str, authority.str_len});
+    if ((server->notes & NOTE_HOST_PORT) != 0) {
+        if (attr_find(conventions->semconv, server, ATTR_SERVER_PORT, &attr) &&
+            attr.type == SPAN_INT)
+            attr_set_int(conventions->semconv, client, ATTR_SERVER_PORT, attr.i);
+    } else if (attr_find(conventions->semconv, client, ATTR_URL_SCHEME, &attr)) {
+        /* Without a port the host means its scheme's, which is that of HAProxy's own request. */
+        attr_set_int(conventions->semconv, client, ATTR_SERVER_PORT, attr.str_len == 5 ? 443 : 80);
+    }
+}
+
+void fill_complete_client(const struct conventions *conventions, const struct span *server,
+                          struct span *client)
+{
+    complete_path(server, client);
+    complete_authority(conventions, server, client);
+}
+
+static bool find_text(const struct conventions *conventions, const struct span *span,
+                      enum otel_attr attr, struct span_attr *ret)
+{
+    return attr_find(conventions->semconv, span, attr, ret) && ret->type == SPAN_STRING &&
+           ret->str_len > 0;
+}
+
+static bool is_text(const struct span_attr *attr, const char *text)
+{
+    return attr->str_len == strlen(text) && memcmp(attr->str, text, attr->str_len) == 0;
+}
+
+void fill_full_url(const struct conventions *conventions, struct span *client)
+{
+    struct span_attr scheme, address, port, path, query = {.str_len = 0};
+    char text[SPAN_VALUE_MAX], port_text[NUMBER_MAX] = "";
+    bool has_query, v6;
+    int n;
+
+    if ((client->notes & NOTE_QUERY_KNOWN) == 0 ||
+        attr_find(conventions->semconv, client, ATTR_URL_FULL,
+                  &scheme) || /* HAProxy's configuration knew */
+        !find_text(conventions, client, ATTR_URL_SCHEME, &scheme) ||
+        !find_text(conventions, client, ATTR_SERVER_ADDRESS, &address) ||
+        !attr_find(conventions->semconv, client, ATTR_SERVER_PORT, &port) ||
+        port.type != SPAN_INT || !find_text(conventions, client, ATTR_URL_PATH, &path) ||
+        path.str[0] != '/')
+        return;
+    /* The old http.target has the query already. */
+    has_query = conventions->semconv != SEMCONV_OLD &&
+                find_text(conventions, client, ATTR_URL_QUERY, &query);
+    v6 = memchr(address.str, ':', address.str_len) != NULL;
+    if (port.i != (is_text(&scheme, "https") ? 443 : 80))
+        (void)snprintf(port_text, sizeof port_text, ":%" PRId64, port.i);
+    n = snprintf(text, sizeof text, "%.*s://%s%.*s%s%s%.*s%s%.*s", (int)scheme.str_len, scheme.str,
+                 v6 ? "[" : "", (int)address.str_len, address.str, v6 ? "]" : "", port_text,
+                 (int)path.str_len, path.str, has_query ? "?" : "", (int)query.str_len,
+                 has_query ? query.str : "");
+    if (n > 0 && (size_t)n < sizeof text) /* a URL that is cut is none */
+        attr_set_text(conventions->semconv, client, ATTR_URL_FULL,
+                      (struct spoe_span){text, (size_t)n});
+}
