@@ -918,9 +918,11 @@ static void check_variable(struct conf *conf, const char *prefix, const char *na
         ours = ours || strncmp(n->key, prefix, strlen(prefix)) == 0;
         suggest_offer(&near, n->key);
     }
+    if (is_service_link(name))
+        return;
     if (near.best != NULL)
         conf_warning(conf, "environment %s: unknown variable; did you mean %s?", name, near.best);
-    else if (ours && !is_service_link(name))
+    else if (ours)
         conf_warning(conf, "environment %s: unknown variable: no option listens to it", name);
 }
 

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from lib.collector import Collector
+from lib.http_collector import HttpCollector
 from lib.procs import clean_env, host_binary, run
 from lib.spop import Client
 
@@ -138,3 +139,27 @@ def test_w9_propagators_of_others():
     status, text = check({"OTEL_PROPAGATORS": "jaeger,b3"})
     assert status == 0, text
     assert "environment OTEL_PROPAGATORS: otel.propagators: jaeger: not known here" in text
+
+
+@pytest.mark.parametrize("place", ["command line", "environment", "file"])
+@pytest.mark.parametrize("path,sent_to", [("", "/v1/traces"), ("/", "/v1/traces"),
+                                          ("/otlp/x", "/otlp/x")])
+def test_5_3_a_url_wherever_an_endpoint_can_be_set(start, tmp_path, place, path, sent_to):
+    conf = tmp_path / "host.ini"
+    conf.write_text("[host]\nlisten = 127.0.0.1:0\n")
+    args, env = ["-f", conf], {**BASE, "OTLP_PROTOCOL": "http/protobuf", "BATCH_DELAY": "50ms"}
+    with HttpCollector() as collector:
+        if place == "command line":
+            args += ["--set", f"otel.endpoint={collector.url}{path}"]
+        elif place == "environment":
+            env["OTLP_ENDPOINT"] = collector.url + path
+        else:
+            conf.write_text(f"{conf.read_text()}[otel]\nendpoint = {collector.url}{path}\n")
+        host = start(args=args, env=env)
+        with Client(host.port) as client:
+            client.hello()
+            client.ask("on-http-request", [("unique-id", "a"), ("method", "GET")])
+            client.ask("on-http-response", [("unique-id", "a"), ("status", 200)])
+            collector.wait_spans(1)
+        assert set(collector.paths) == {sent_to}
+        assert host.terminate() == 0
