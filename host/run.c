@@ -22,7 +22,8 @@
 #include "net/listener.h"
 #include "net/worker.h"
 
-/* Beside the workers: the admin endpoint's, and those of plugins. otel with gRPC has some 12. */
+/* Beside the workers: the admin endpoint's, and those of plugins. otel with gRPC begins with 6, on
+ * a machine of two cores, and has more while it exports. */
 #define PROBE_THREADS 16u
 #define QUIESCE_TICK_NS (10 * NS_PER_MS) /* how often plugins are asked what is open */
 #define CLOSE_GRACE_PART 10 /* of the plugins' time, for a worker that is in one of them */
