@@ -107,3 +107,32 @@ Test(thread, all_are_listed_and_their_places_come_back)
     }
     thread_end();
 }
+
+static void *be_one_of_many(void *arg)
+{
+    thread_begin("many");
+    thread_enter(&callee, "start()");
+    *(int *)arg = thread_mine != &thread_nobody;
+    (void)pthread_barrier_wait(&barrier);
+    thread_end();
+    return NULL;
+}
+
+/* Threads beyond the last record run as well; nobody is told where they are. */
+Test(thread, there_are_so_many_records)
+{
+    enum { N = THREADS_MAX + 5 };
+    static pthread_t threads[N];
+    static int has[N];
+    unsigned n = 0;
+
+    cr_assert_eq(pthread_barrier_init(&barrier, NULL, N + 1), 0);
+    for (size_t i = 0; i < N; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, be_one_of_many, &has[i]), 0);
+    (void)pthread_barrier_wait(&barrier);
+    for (size_t i = 0; i < N; i++) {
+        cr_assert_eq(pthread_join(threads[i], NULL), 0);
+        n += (unsigned)has[i];
+    }
+    cr_assert_eq(n, THREADS_MAX);
+}

@@ -762,6 +762,30 @@ CORE_TEST(an_unknown_message_is_malformed_at_every_cut_as_well)
     finish();
 }
 
+/* 9.1: the handler has not been called when what follows its arguments turns out to be cut. */
+CORE_TEST(an_undeclared_argument_that_is_cut_is_malformed)
+{
+    struct payload p = {.n = 0};
+    size_t declared;
+    int result;
+
+    start(false);
+    put_message(&p, "check", 2);
+    put_arg(&p, "url", str("/"));
+    declared = p.n;
+    put_arg(&p, "more", str("undeclared"));
+    for (size_t n = declared; n <= p.n; n++) {
+        struct payload cut = p;
+
+        cut.n = n;
+        struct exchange *x = dispatch(&cut, &result);
+        cr_assert_eq(result, n == p.n ? 0 : -SPOP_ERR_INVALID, "cut at %zu", n);
+        cr_assert_eq(a.n_calls, n == p.n ? 1u : 0u, "cut at %zu", n);
+        exchange_release(&worker, x);
+    }
+    finish();
+}
+
 /* 9.1 */
 CORE_TEST(a_frame_holds_so_many_messages_and_no_more)
 {
