@@ -17,7 +17,6 @@
 #include "base/thread.h"
 #include "net/conn.h"
 
-#define ROOM_WAIT_MS 5 /* for another worker to take the room that it was given */
 #define CLOSE_TIMER_MAX_NS (3600 * NS_PER_S) /* libevent's timers take no years */
 
 static struct worker *check(struct worker *worker)
@@ -150,75 +149,7 @@ static void on_due_timer(evutil_socket_t fd, short what, void *arg)
     conn_run_due(check(arg));
 }
 
-/* ---- room below max-pending ---- */
-
-static bool is_room(const struct host_shared *shared)
-{
-    return atomic_load(&shared->n_pending) < shared->conf->max_pending;
-}
-
-bool worker_has_room(struct worker *worker)
-{
-    const struct host_shared *shared = worker->core.shared;
-
-    if (is_room(shared))
-        return true;
-    /* First say that we wait, then look again: who frees a place does it the other way round. */
-    atomic_store(&worker->room, ROOM_WANTED);
-    return is_room(shared);
-}
-
-/* Wake the next worker that waits for room. @return false: none does */
-static bool give_room(struct worker *worker)
-{
-    const struct host_shared *shared = worker->core.shared;
-    const uint32_t n = atomic_load(&shared->n_workers);
-    const uint64_t one = 1;
-
-    for (uint32_t i = 1; i < n; i++) {
-        struct worker *other = worker_of(shared->workers[(worker->core.index + i) % n]);
-        int wanted = ROOM_WANTED;
-
-        if (atomic_compare_exchange_strong(&other->room, &wanted, ROOM_GIVEN)) {
-            (void)!write(other->core.mailbox.fd, &one, sizeof one);
-            return true;
-        }
-    }
-    return false;
-}
-
-/*
- * Places below max-pending came free here, or another worker says that some are. Where others wait
- * as well they and our own connections take turns. The next message of ours that ends brings us
- * back here, or else a timer: that another worker hangs costs nobody room for longer.
- */
-static void share_room(struct worker *worker)
-{
-    const struct host_shared *shared = worker->core.shared;
-
-    /* Where there is none we go on waiting; it may have gone again since we were told. */
-    if (TAILQ_EMPTY(&worker->paused) ? !is_room(shared) : !worker_has_room(worker))
-        return;
-    if (!worker->gave_room && !TAILQ_EMPTY(&worker->paused) && give_room(worker)) {
-        const struct timeval wait = {0, ROOM_WAIT_MS * 1000L};
-
-        worker->gave_room = true;
-        if (worker->core.n_places == 0)
-            (void)evtimer_add(worker->room_timer, &wait);
-        return;
-    }
-    worker->gave_room = false;
-    conn_resume_paused(worker);
-    while (is_room(shared) && give_room(worker))
-        ;
-}
-
-static void on_room_timer(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    share_room(check(arg));
-}
+/* ---- mail ---- */
 
 /* The last of each turn in which messages ended. */
 static void end_turn(struct worker *worker)
@@ -231,11 +162,9 @@ static void end_turn(struct worker *worker)
         room = worker->gave_room = true; /* it is our own connections' turn */
     conn_run_due(worker);
     if (room)
-        share_room(worker);
+        worker_share_room(worker);
     worker_check_drained(worker);
 }
-
-/* ---- mail ---- */
 
 static void on_mail(evutil_socket_t fd, short what, void *arg)
 {
@@ -445,7 +374,7 @@ static int init_events(struct worker *worker)
         return -1;
     worker->close_timer = evtimer_new(worker->base, on_close_timer, worker);
     worker->due_timer = evtimer_new(worker->base, on_due_timer, worker);
-    worker->room_timer = evtimer_new(worker->base, on_room_timer, worker);
+    worker->room_timer = evtimer_new(worker->base, worker_on_room_timer, worker);
     if (worker->close_timer == NULL || worker->due_timer == NULL || worker->room_timer == NULL ||
         event_assign(&worker->mail_event, worker->base, worker->core.mailbox.fd,
                      EV_READ | EV_PERSIST, on_mail, worker) != 0 ||

@@ -124,6 +124,10 @@ void worker_arm_close(struct worker *worker);
 void worker_arm_due(struct worker *worker);
 /** Whether there is room below max-pending. Where not, the worker is woken when there is. */
 bool worker_has_room(struct worker *worker);
+/** There may be room: take it, or give it to another worker. */
+void worker_share_room(struct worker *worker);
+/** Of room_timer; arg is the worker. */
+void worker_on_room_timer(evutil_socket_t fd, short what, void *arg);
 /** A connection is gone: maybe the drain is over. */
 void worker_check_drained(struct worker *worker);
 
