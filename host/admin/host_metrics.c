@@ -45,6 +45,8 @@ static const struct plain plains[] = {
     PLAIN(bad_types, "bad_types_total", "Declared arguments of a type that is not accepted."),
     PLAIN(missing_arguments, "missing_arguments_total",
           "Messages not handed over for want of a required argument."),
+    PLAIN(withheld_messages, "withheld_messages_total",
+          "Messages not handed to a plugin that holds too many whose time is over."),
     PLAIN(refused_messages, "refused_messages_total",
           "Messages not handed over, since the host was about to leave."),
     PLAIN(refused_actions, "refused_actions_total",

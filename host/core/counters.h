@@ -26,6 +26,7 @@
     X(handler_errors)      /* messages for which a plugin returned or completed with an error */   \
     X(bad_types)           /* declared arguments of a type that is not accepted */                 \
     X(missing_arguments)   /* messages not handed over for want of a required argument */          \
+    X(withheld_messages)   /* messages not handed to a plugin that completes none */               \
     X(refused_messages)    /* messages not handed over, since the host is about to leave */        \
     X(refused_actions)     /* set_var or unset_var that was not taken */                           \
     X(truncated_actions)   /* of those, because the ACK would have passed the frame size */        \

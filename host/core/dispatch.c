@@ -107,6 +107,20 @@ static struct request *begin(struct spoe_worker *worker, struct exchange *exchan
     return request;
 }
 
+/* Whether a plugin keeps messages and does not complete them, though their time is over. */
+static bool holds_too_many(const struct spoe_worker *worker, const struct spoe_instance *plugin)
+{
+    static struct log_limit limit;
+
+    if (worker->n_overdue[plugin->index] < OVERDUE_MAX)
+        return false;
+    log_limited(&limit, SPOE_LOG_WARNING, "host",
+                "plugin %s has not completed %u messages whose time is over; it gets no more until "
+                "it does",
+                plugin->desc->id, OVERDUE_MAX);
+    return true;
+}
+
 /* One message to all plugins that take it. @return pending ones; -SPOP_ERR_* */
 static int dispatch_message(struct spoe_worker *worker, const struct route *route,
                             struct exchange *exchange, struct spop_cursor *cursor, uint32_t n_args,
@@ -128,7 +142,10 @@ static int dispatch_message(struct spoe_worker *worker, const struct route *rout
     if (!exchange->shared && (exchange->first != exchange->last || cursor->p != cursor->end))
         exchange->shared = true;
     for (struct request *request = first; request != NULL; request = request->next) {
-        if (arguments_suffice(request)) {
+        if (holds_too_many(worker, request->target->plugin)) {
+            COUNT(&worker->counters, withheld_messages);
+            (void)request_finish(request);
+        } else if (arguments_suffice(request)) {
             n_pending += call_handler(worker, request);
         } else {
             COUNT(&worker->counters, missing_arguments);

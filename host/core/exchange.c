@@ -99,6 +99,16 @@ static void free_place(struct spoe_worker *worker, struct request *request)
     (void)atomic_fetch_sub(&worker->shared->n_pending, 1);
 }
 
+/* The time of a message is over, and its plugin has not completed it. */
+static void expire(struct spoe_worker *worker, struct request *request)
+{
+    if (request->overdue)
+        return;
+    request->overdue = true;
+    worker->n_overdue[request->target->plugin->index]++;
+    free_place(worker, request);
+}
+
 void exchange_on_complete(struct mail *mail)
 {
     struct request *request = container_of(mail, struct request, mail);
@@ -118,6 +128,8 @@ void exchange_on_complete(struct mail *mail)
     worker->n_outstanding--;
     COUNT_ADD(worker, in_flight[request->target->plugin->index], -1);
     free_place(worker, request);
+    if (request->overdue)
+        worker->n_overdue[request->target->plugin->index]--;
     if (--exchange->outstanding == 0)
         worker->on_done(worker, exchange);
 }
@@ -177,7 +189,7 @@ void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int3
                 continue;
             }
             r->expired = true;
-            free_place(worker, r);
+            expire(worker, r);
             COUNT(&worker->counters, timeouts);
             COUNT(request_counters(r), timeouts);
         }
@@ -195,7 +207,7 @@ void exchange_free_places(struct spoe_worker *worker, struct exchange *exchange)
     assert(IS(exchange, EXCHANGE_MAGIC));
     for (struct request *r = exchange->first; r != NULL; r = r->next) {
         if (r->pending)
-            free_place(worker, r);
+            expire(worker, r);
     }
 }
 

@@ -126,7 +126,7 @@ struct request *request_get(struct spoe_worker *worker, struct exchange *exchang
     request->next = NULL;
     request->exchange = exchange;
     atomic_store_explicit(&request->status, SPOE_OK, memory_order_relaxed);
-    request->has_place = false;
+    request->has_place = request->overdue = false;
     request->pending = request->cancelled = request->expired = request->in_ack = false;
     request->actions_len = 0;
     word = atomic_load_explicit(&request->word, memory_order_relaxed);

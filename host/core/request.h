@@ -48,6 +48,7 @@ struct request {
     struct request *next; /* in the exchange, or in the free list */
     const struct route_target *target;
     bool pending;     /* handle() returned PENDING */
+    bool overdue;     /* still pending when its time was over */
     bool has_place;   /* counts in host_shared.n_pending */
     bool cancelled;   /* cancel() was called */
     bool expired;     /* the ACK has left without it */

@@ -22,7 +22,9 @@ int worker_core_init(struct spoe_worker *worker, struct host_shared *shared, uin
                                    .on_done = on_done,
                                    .mailbox = {.fd = -1}};
     if (mailbox_init(&worker->mailbox) != 0 ||
-        request_pool_init(&worker->pool, (size_t)shared->conf->max_pending + POOL_SPARE,
+        request_pool_init(&worker->pool,
+                          (size_t)shared->conf->max_pending + POOL_SPARE +
+                              OVERDUE_MAX * shared->plugins->n,
                           routes->max_slots) != 0)
         goto fail;
     worker->layouts = arguments_create(routes);

@@ -37,6 +37,9 @@ struct host_shared {
     _Atomic uint32_t n_workers; /* of them, those that are there */
 };
 
+/* Messages that a plugin may hold beyond their time, on each worker; then it gets no more. */
+#define OVERDUE_MAX 1024u
+
 #define WORKER_CORE_MAGIC MAGIC('W', 'K', 'C', 'O')
 
 struct layout; /* core/arguments.h */
@@ -58,6 +61,7 @@ struct spoe_worker {
     size_t n_outstanding;                    /* messages that plugins have not completed */
     _Atomic uint64_t in_flight[PLUGINS_MAX]; /* the same by plugin; [any] reads */
     int64_t clock_ns;                        /* the last that is known of the monotonic clock */
+    uint32_t n_overdue[PLUGINS_MAX];         /* of in_flight, those whose time is over */
     size_t n_places;                         /* of host_shared.n_pending, this worker's */
     bool freed_places;  /* set when one of them came free; the layer above clears it */
     uint32_t n_started; /* plugins whose worker_start() succeeded */

@@ -288,7 +288,7 @@ static void on_finished(struct spoe_worker *w, struct exchange *exchange)
 
 static void hold_all(void)
 {
-    const size_t max = (size_t)conf.max_pending + 4096; /* POOL_SPARE */
+    const size_t max = (size_t)conf.max_pending + 4096 + OVERDUE_MAX * set.n; /* POOL_SPARE */
     uint8_t payload[8];
     const struct dispatch_input input = {.deadline_ns = 1};
     const size_t n = put(payload, "s");

@@ -22,7 +22,7 @@
 #include "spop/spop.h"
 
 #define RIG_WORKERS 2u
-#define RIG_PENDING_MAX 1024u
+#define RIG_PENDING_MAX 4096u
 #define RIG_FRAME_SIZE 16380u
 
 /* What the plugin does, and what it has seen. */

@@ -337,6 +337,42 @@ CONN_TEST(expired_requests_give_their_places_back)
     rig_stop();
 }
 
+/* 1.2: what a plugin that never completes may hold is bounded, and costs nobody else anything. */
+CONN_TEST(a_plugin_that_completes_nothing_gets_no_more)
+{
+    struct peer *peer;
+    unsigned calls;
+    size_t n = 0;
+
+    rig_start(RIG_PENDING_MAX);
+    rig.conf.processing_timeout_ns = 1;
+    rig.plugin.pend = true;
+    peer = peer_open(0);
+    for (unsigned i = 0; i < 13; i++) {
+        peer_send_notifies(peer, n + 1, 100);
+        for (size_t end = n + 100; n < end;) {
+            rig_turn();
+            n += peer_acks(peer, n + 1);
+        }
+    }
+    calls = rig.plugin.n_calls;
+    cr_assert_geq(calls, OVERDUE_MAX);
+    cr_assert_leq(calls, OVERDUE_MAX + 100, "those of a frame's time were not over yet");
+    cr_assert_eq(COUNTED(withheld_messages), 1300 - calls);
+    cr_assert_eq(rig.shared.n_pending, 0);
+    rig_complete(calls - OVERDUE_MAX + 1);
+    rig_turn();
+    peer_send_notifies(peer, n + 1, 1);
+    while (rig.plugin.n_calls < calls + 1)
+        rig_turn();
+    rig_complete(rig.plugin.n_pending);
+    rig_turn();
+    cr_assert_eq(rig.worker[0].core.n_overdue[0], 0);
+    cr_assert_eq(rig.worker[0].core.n_outstanding, 0);
+    peer_free(peer);
+    rig_stop();
+}
+
 static void drain(uint32_t worker)
 {
     worker_drain(&rig.worker[worker]);
