@@ -76,7 +76,7 @@ const struct spoe_option *const otel_options[] = {
                                   .default_text = "200000", .env = ENV("SPAN_STORE_MAX"), .min = 1,
                                   .max = 100000000, .help = "open requests at most"),
     [OPT_SPAN_STORE_BYTES] =
-        OPTION(.type = SPOE_OPT_INT, .key = "span-store-bytes", .default_text = "268435456",
+        OPTION(.type = SPOE_OPT_SIZE, .key = "span-store-bytes", .default_text = "256m",
                .env = ENV("SPAN_STORE_BYTES"), .min = 65536, .max = INT64_C(1) << 40,
                .help = "memory of open requests and their spans at most"),
     [OPT_SPAN_HOLD] =
@@ -96,7 +96,7 @@ const struct spoe_option *const otel_options[] = {
                .help = "ended spans that wait for the collector at most"),
     /* The least: a span of about 600 kB, the largest that there is, has room. */
     [OPT_SPAN_QUEUE_BYTES] =
-        OPTION(.type = SPOE_OPT_INT, .key = "span-queue-bytes", .default_text = "67108864",
+        OPTION(.type = SPOE_OPT_SIZE, .key = "span-queue-bytes", .default_text = "64m",
                .env = ENV("SPAN_QUEUE_BYTES"), .min = 1048576, .max = INT64_C(68719476736),
                .help = "bytes of ended spans that wait for the collector at most"),
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every span that the otel plugin makes is in exactly one place: exported, lost for one reason, open,
-waiting, parked or in flight, not sampled, or discarded where nobody exports. SpoeHost.terminate()
-checks it for every host with the plugin: on /metrics, where the admin endpoint is on, before SIGTERM,
-and in the log's line of totals after it. Requests and messages are never added up with spans.
+waiting, parked or in flight, not sampled, or discarded where nobody exports. SpoeHost
+checks it for every host with the plugin: on /metrics, where the admin endpoint is on, at the end of
+its block and before SIGTERM, and in the log's line of totals after it. Requests and messages are never added up with spans.
 """
 
 import re

@@ -303,14 +303,29 @@ class SpoeHost(Proc):
                 self.port = int(address.rsplit(":", 1)[1])
                 break
 
-    def terminate(self, limit=None):
-        """SIGTERM, then wait(). Where the otel plugin is loaded, its spans have to add up."""
+    def _traces(self):
+        return any("exporting to" in line for line in list(self.lines))
+
+    def check_spans(self):
+        """Where the otel plugin is loaded and the admin endpoint is on, spans have to add up."""
         from . import accounting  # it uses this module
 
-        traces = any("exporting to" in line for line in list(self.lines))
-        if traces and self.admin and self.alive():
+        if self.admin and self.alive() and self._traces():
             accounting.check_metrics(self)
+
+    def terminate(self, limit=None):
+        """SIGTERM, then wait(). The spans have to add up before and after it."""
+        from . import accounting
+
+        self.check_spans()
         status = super().terminate(limit)
-        if traces and status == 0:
+        if status == 0 and self._traces():
             accounting.check_totals(self)
         return status
+
+    def __exit__(self, kind, value, trace):
+        try:
+            if kind is None:
+                self.check_spans()
+        finally:
+            super().__exit__(kind, value, trace)
