@@ -83,7 +83,7 @@ VARIABLES = {
     "KNOWN_METHODS": ("GET,PURGE", "GET,a b", {}),
     "SEMCONV": ("http/dup", "old", {}),
     "VALUE_LENGTH_LIMIT": ("100", "-1", {}),
-    "ATTRIBUTE_COUNT_LIMIT": ("64", "129", {}),
+    "ATTRIBUTE_COUNT_LIMIT": ("64", "1025", {}),
     "EVENT_COUNT_LIMIT": ("1", "-1", {}),
     "LINK_COUNT_LIMIT": ("1", "-1", {}),
 }
