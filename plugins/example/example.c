@@ -9,8 +9,8 @@ struct example { /* one instance; nothing global, so that one process may hold t
     uint64_t longest;
 };
 enum { PATH, SRC }; /* slots: the order of args[] */
-static const struct spoe_arg_decl path = {sizeof path, SPOE_ACCEPT_STR, SPOE_ARG_REQUIRED,   0,
-                                          "path",      "path",          "the request's path"};
+static const struct spoe_arg_decl path = {
+    sizeof path, SPOE_ACCEPT_STR, SPOE_ARG_REQUIRED, 0, "path", "path,bytes(0,2049),concat()", ""};
 static const struct spoe_arg_decl src = {sizeof src, SPOE_ACCEPT_IP,        0, 0, "src",
                                          "src",      "the client's address"};
 static const struct spoe_arg_decl *const args[] = {&path, &src, NULL};
@@ -19,7 +19,7 @@ static const struct spoe_message_decl check_path = {
 static const struct spoe_message_decl *const messages[] = {&check_path, NULL};
 static const char *const env[] = {"EXAMPLE_LONGEST", NULL};
 static const struct spoe_option longest = {sizeof longest, SPOE_OPT_SIZE, 0,    0, "longest", "2k",
-                                           "longest path", env,           NULL, 1, 65536,     NULL};
+                                           "longest path", env,           NULL, 1, 2048,      NULL};
 static const struct spoe_option *const options[] = {&longest, NULL};
 
 static spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,
