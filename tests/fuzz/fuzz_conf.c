@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/fuzz/fuzz_conf.c - the input as a file of the host, then each of its lines as a value of
- * every type, as an address and as an assignment of the command line.
+ * every type, as an address and as an assignment of the command line. What is in effect then is
+ * printed as a file and read back.
  */
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "conf/host_conf.h"
 #include "conf/listen.h"
+#include "conf/print.h"
 #include "conf/value.h"
 
 #define LINES_MAX 64u /* of one input that are tried as values */
@@ -38,7 +41,7 @@ static void try_values(const char *text)
     (void)value_parse_int(text, &ns);
     (void)value_parse_bool(text, &b);
     if (value_parse_enum(text, choices, &index) == VALUE_OK)
-        assert(strcmp(text, choices[index]) == 0);
+        assert(strcasecmp(text, choices[index]) == 0);
 }
 
 static void try_address(const char *text)
@@ -86,6 +89,36 @@ static void try_lines(const uint8_t *data, size_t size, struct conf *conf)
     }
 }
 
+/* As -T does. What a file cannot say is a comment there, and so at its default when it is read. */
+static void try_print(const struct conf_section *settings)
+{
+    struct conf *conf = conf_create();
+    struct conf_section *again;
+    const struct spoe_option *option;
+    char *text = NULL;
+    size_t n = 0;
+    FILE *file = open_memstream(&text, &n);
+
+    assert(conf != NULL && file != NULL);
+    conf_print_section(file, settings);
+    (void)fclose(file);
+    try_file((const uint8_t *)text, n, conf);
+    assert(conf_error_count(conf) == 0);
+    again = conf_resolve(conf, "host", host_options);
+    assert(again != NULL && conf_error_count(conf) == 0);
+    for (size_t i = 0; (option = conf_section_option(settings, i)) != NULL; i++) {
+        const struct spoe_setting *a = conf_setting(settings, i), *b = conf_setting(again, i);
+
+        if ((b->flags & SPOE_SETTING_DEFAULT) == 0)
+            assert(conf_setting_same(a, b));
+        else
+            assert((a->flags & SPOE_SETTING_DEFAULT) != 0 || option->type == SPOE_OPT_STRING);
+    }
+    conf_section_destroy(again);
+    conf_destroy(conf);
+    free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct conf *conf = conf_create();
@@ -101,6 +134,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(hc.n_listen <= HOST_LISTEN_MAX && hc.plugin_dirs != NULL && hc.plugin_dirs[0] != NULL);
     for (size_t i = 0; i < conf_error_count(conf) && i < CONF_ERRORS_MAX; i++)
         assert(conf_error_text(conf, i)[0] != '\0');
+    if (conf_error_count(conf) == 0)
+        try_print(hc.settings);
     host_conf_fini(&hc);
     conf_destroy(conf);
     return 0;
