@@ -126,6 +126,7 @@ static const struct {
     ROW(duplicate_backend, IGNORED, "duplicate_backend"),
     ROW(unknown_id, IGNORED, "unknown_id"),
     ROW(refused, IGNORED, "store_full"),
+    ROW(stopping, IGNORED, "stopping"),
     ROW(refused_client, IGNORED, "store_full_backend"),
     ROW(late_backend, IGNORED, "late_backend"),
     ROW(reorder_full, IGNORED, "reorder_full"),
@@ -331,13 +332,20 @@ struct otel_metrics *otel_metrics_create(const struct spoe_host *host, struct sp
     return m;
 }
 
+void otel_metrics_limits(struct otel_metrics *m, size_t store_max, size_t store_bytes_max)
+{
+    if (m == NULL)
+        return;
+    m->api->gauge_set(m->open_max, (int64_t)store_max);
+    m->api->gauge_set(m->open_bytes_max, (int64_t)store_bytes_max);
+}
+
 void otel_metrics_start(struct otel_metrics *m, const struct otel_metrics_source *source)
 {
     if (m == NULL)
         return;
     m->from = *source;
-    m->api->gauge_set(m->open_max, (int64_t)source->store_max);
-    m->api->gauge_set(m->open_bytes_max, (int64_t)source->store_bytes_max);
+    otel_metrics_limits(m, source->store_max, source->store_bytes_max);
 }
 
 void otel_metrics_attempt(void *arg, int outcome, int64_t ns)

@@ -32,6 +32,9 @@ struct otel_metrics *otel_metrics_create(const struct spoe_host *host, struct sp
 /** Read from here, from the first scrape after start() on. [main], in start(); takes NULL */
 void otel_metrics_start(struct otel_metrics *metrics, const struct otel_metrics_source *source);
 
+/** The bounds of the store have changed. [main]; takes NULL */
+void otel_metrics_limits(struct otel_metrics *metrics, size_t store_max, size_t store_bytes_max);
+
 /** One export request has ended, well or not. As exporter_attempt_fn; arg may be NULL. [any] */
 void otel_metrics_attempt(void *arg, int outcome, int64_t ns);
 

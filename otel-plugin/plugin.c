@@ -19,6 +19,7 @@
 #include "input/messages.h"
 #include "input/evict.h"
 #include "metrics.h"
+#include "policies.h"
 #include "test_span.h"
 
 struct otel {
@@ -34,9 +35,8 @@ struct otel {
     struct evictor evictor;
     struct handlers_worker evictor_worker;
     struct handlers handlers;
-    struct policy policy;
-    struct rate_cap rate_cap;
-    struct exclude *exclude;      /* NULL: nothing is */
+    struct policies *policies;
+    _Atomic int64_t quiet_ns;     /* when quiesce() came; 0: it has not */
     struct otel_metrics *metrics; /* NULL: the host has none */
 };
 
@@ -46,6 +46,9 @@ struct otel {
 #define LATE_BYTES_MAX (INT64_C(16) << 20)
 #define KEPT_MAX 8192u
 #define KEPT_BYTES_MAX (INT64_C(16) << 20)
+
+/* A backend message follows its request within this time, or never. */
+#define SETTLE_NS (INT64_C(100) * 1000000)
 
 /* At the end of the export: spans of requests that are still open are lost. */
 static void count_open(void *arg)
@@ -68,7 +71,7 @@ static void destroy(void *inst)
     pool_cache_fini(&otel->evictor_worker.spans);
     id_source_fini(&otel->evictor_worker.ids);
     untraced_destroy(otel->handlers.untraced);
-    exclude_destroy(otel->exclude);
+    policies_destroy(otel->policies);
     store_destroy(otel->store);
     span_queue_destroy(otel->queue);
     counters_fini(&otel->counters);
@@ -142,34 +145,6 @@ static struct store *make_store(const struct otel_conf *conf)
     return store_create(&store);
 }
 
-/* What the handlers do from the start on. */
-static spoe_status make_policy(struct otel *otel)
-{
-    const struct otel_conf *conf = &otel->conf;
-
-    rate_cap_init(&otel->rate_cap, conf->sampler.max_per_second);
-    if (conf->exclude_paths != NULL) {
-        otel->exclude = exclude_create(conf->exclude_paths);
-        if (otel->exclude == NULL)
-            return SPOE_E_NOMEM;
-    }
-    otel->policy = (struct policy){
-        .propagators = conf->propagators,
-        .trust_inbound = conf->trust_inbound,
-        .sampler = {.kind = conf->sampler.kind, .bound = sampler_ratio_bound(conf->sampler.ratio)},
-        .rate_cap = &otel->rate_cap,
-        .keep_errors = conf->sampler.keep_errors,
-        .variables = conf->variables,
-        .exclude = otel->exclude,
-        .hold_ns = conf->span_hold_ns,
-        .moment_age_max_ns = conf->span_ttl_ns,
-        .conventions = {.semconv = conf->semconv,
-                        .client_address = conf->client_address,
-                        .known_methods = conf->known_methods,
-                        .redact_query = conf->redact_query}};
-    return SPOE_OK;
-}
-
 /* A handlers_worker that is all zero becomes one. */
 static spoe_status init_worker(struct otel *otel, struct handlers_worker *worker)
 {
@@ -195,8 +170,9 @@ static spoe_status start(void *inst)
     otel->queue = span_queue_create(conf->span_queue_max, conf->span_queue_bytes,
                                     conf->exporter.batch_max, conf->exporter.bytes_max);
     otel->handlers.untraced = untraced_create();
+    otel->policies = policies_create(otel->host, &otel->handlers, &otel->evictor);
     if (otel->store == NULL || otel->queue == NULL || otel->handlers.untraced == NULL ||
-        make_policy(otel) != SPOE_OK)
+        otel->policies == NULL)
         return SPOE_E_NOMEM;
     otel->sink = (struct sink){.queue = otel->queue,
                                .counters = &otel->counters,
@@ -207,8 +183,9 @@ static spoe_status start(void *inst)
                                        .sink = &otel->sink,
                                        .counters = &otel->counters,
                                        .untraced = otel->handlers.untraced,
-                                       .policy = &otel->policy,
                                        .reorder = conf->span_reorder_ns > 0};
+    if (policies_use(otel->policies, conf, conf) != SPOE_OK)
+        return SPOE_E_NOMEM;
     otel->evictor.worker = &otel->evictor_worker;
     otel->evictor.now_mono_ns = otel->host->now_mono_ns;
     if (init_worker(otel, &otel->evictor_worker) != SPOE_OK)
@@ -250,12 +227,16 @@ static spoe_status worker_start(void *inst, struct spoe_worker *worker, uint32_t
     struct handlers_worker *wctx = calloc(1, sizeof *wctx);
     spoe_status status;
 
-    (void)worker;
     (void)index;
     if (wctx == NULL)
         return SPOE_E_NOMEM;
     wctx->counters = counters_add(&otel->counters);
     status = wctx->counters != NULL ? init_worker(otel, wctx) : SPOE_E_NOMEM;
+    if (status == SPOE_OK && otel->policies != NULL &&
+        policies_add_worker(otel->policies, worker) != 0) {
+        id_source_fini(&wctx->ids);
+        status = SPOE_E_NOMEM;
+    }
     if (status != SPOE_OK) {
         free(wctx);
         return status;
@@ -280,6 +261,53 @@ static void worker_stop(void *wctx)
     pool_cache_fini(&worker->spans);
     id_source_fini(&worker->ids);
     free(worker);
+}
+
+/*
+ * Requests whose response has still to come. HAProxy's own answers (redirects, denials) have none,
+ * and nothing says so but that no backend message follows: a while after the last request was
+ * opened only those with a CLIENT span count, where HAProxy sends backend messages at all. A site
+ * that redirects would make each end wait for the whole of drain-time otherwise.
+ */
+static uint64_t open_count(void *inst)
+{
+    struct otel *otel = inst;
+    int64_t quiet_ns = atomic_load(&otel->quiet_ns);
+    size_t n, n_spans;
+
+    if (otel->store == NULL)
+        return 0;
+    n = store_with_spans(otel->store);
+    if (quiet_ns == 0 || otel->host->now_mono_ns() < quiet_ns + SETTLE_NS ||
+        !atomic_load_explicit(&otel->handlers._backends_come, memory_order_relaxed))
+        return n;
+    n_spans = store_span_count(otel->store);
+    return n_spans > n ? n_spans - n : 0; /* they are not read at one moment */
+}
+
+static void quiesce(void *inst)
+{
+    struct otel *otel = inst;
+
+    atomic_store(&otel->quiet_ns, otel->host->now_mono_ns());
+    atomic_store(&otel->handlers.quiet, true);
+}
+
+static spoe_status reconfigure(void *inst, struct spoe_config *cfg)
+{
+    struct otel *otel = inst;
+    struct otel_conf rules = {.span_ttl_ns = 0};
+    spoe_status status = otel_conf_read_rules(otel->host, otel->self, cfg, &rules);
+
+    if (status == SPOE_OK && otel->store != NULL) { /* else it is disabled */
+        status = policies_use(otel->policies, &otel->conf, &rules);
+        if (status == SPOE_OK) {
+            store_set_limits(otel->store, rules.span_store_max, rules.span_store_bytes);
+            otel_metrics_limits(otel->metrics, rules.span_store_max, rules.span_store_bytes);
+        }
+    }
+    otel_conf_fini(&rules);
+    return status;
 }
 
 /*
@@ -371,6 +399,9 @@ static const struct spoe_plugin plugin = {
     .worker_stop = worker_stop,
     .stop = stop,
     .destroy = destroy,
+    .open_count = open_count,
+    .quiesce = quiesce,
+    .reconfigure = reconfigure,
     .check = check,
     .try_out = try_out,
 };

@@ -42,6 +42,7 @@
     X(refused)           /* requests over span-store-max or span-store-bytes */                    \
     X(refused_client)    /* CLIENT spans over span-store-bytes */                                  \
     X(refused_later)     /* backend and response messages of requests that were refused */         \
+    X(stopping)          /* requests that came while the host was about to leave */                \
     X(no_memory)         /* messages without effect for want of memory */                          \
     X(unanswered)        /* answers that did not fit or came too late */                           \
     X(dropped)           /* spans over span-queue-max or span-queue-bytes */                       \

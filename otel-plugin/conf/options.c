@@ -72,16 +72,17 @@ const struct spoe_option *const otel_options[] = {
     [OPT_SPAN_TTL] = OPTION(.type = SPOE_OPT_DURATION, .key = "span-ttl", .default_text = "30s",
                             .env = ENV("SPAN_TTL"), .min = MS, .max = 24 * HOURS,
                             .help = "a request without a response ends as incomplete after this"),
-    [OPT_SPAN_STORE_MAX] = OPTION(.type = SPOE_OPT_INT, .key = "span-store-max",
-                                  .default_text = "200000", .env = ENV("SPAN_STORE_MAX"), .min = 1,
-                                  .max = 100000000, .help = "open requests at most"),
+    [OPT_SPAN_STORE_MAX] =
+        OPTION(.type = SPOE_OPT_INT, .flags = SPOE_OPTION_RELOADABLE, .key = "span-store-max",
+               .default_text = "200000", .env = ENV("SPAN_STORE_MAX"), .min = 1, .max = 100000000,
+               .help = "open requests at most"),
     [OPT_SPAN_STORE_BYTES] =
-        OPTION(.type = SPOE_OPT_SIZE, .key = "span-store-bytes", .default_text = "256m",
-               .env = ENV("SPAN_STORE_BYTES"), .min = 65536, .max = INT64_C(1) << 40,
-               .help = "memory of open requests and their spans at most"),
+        OPTION(.type = SPOE_OPT_SIZE, .flags = SPOE_OPTION_RELOADABLE, .key = "span-store-bytes",
+               .default_text = "256m", .env = ENV("SPAN_STORE_BYTES"), .min = 65536,
+               .max = INT64_C(1) << 40, .help = "memory of open requests and their spans at most"),
     [OPT_SPAN_HOLD] =
-        OPTION(.type = SPOE_OPT_DURATION, .key = "span-hold", .default_text = "0",
-               .env = ENV("SPAN_HOLD"), .max = 24 * HOURS,
+        OPTION(.type = SPOE_OPT_DURATION, .flags = SPOE_OPTION_RELOADABLE, .key = "span-hold",
+               .default_text = "0", .env = ENV("SPAN_HOLD"), .max = 24 * HOURS,
                .help =
                    "how long to wait for a response of an origin, above span-ttl; 0: no longer"),
     [OPT_SPAN_REORDER] =
@@ -160,20 +161,21 @@ const struct spoe_option *const otel_options[] = {
                              .help = "pings on an idle connection to the collector; 0: none"),
 
     /* -- which requests, and whose traces ---------------------------------------------------- */
-    [OPT_SAMPLER] = OPTION(.type = SPOE_OPT_ENUM, .key = "sampler", .default_text = "always_on",
-                           .env = ENV("SAMPLER"), .env_lenient = ENV("OTEL_TRACES_SAMPLER"),
-                           .choices = sampler_choices, .help = "which requests are traced"),
-    [OPT_SAMPLER_ARG] =
-        OPTION(.type = SPOE_OPT_STRING, .key = "sampler-arg", .default_text = "1",
-               .env = ENV("SAMPLER_ARG"), .env_lenient = ENV("OTEL_TRACES_SAMPLER_ARG"),
-               .help = "of the ratio samplers, which part of all: 0 to 1"),
-    [OPT_SAMPLE_MAX_PER_SECOND] =
-        OPTION(.type = SPOE_OPT_INT, .key = "sample-max-per-second", .default_text = "0",
-               .env = ENV("SAMPLE_MAX_PER_SECOND"), .max = 10000000,
-               .help = "requests traced in a second at most; 0: no cap"),
+    [OPT_SAMPLER] = OPTION(.type = SPOE_OPT_ENUM, .flags = SPOE_OPTION_RELOADABLE, .key = "sampler",
+                           .default_text = "always_on", .env = ENV("SAMPLER"),
+                           .env_lenient = ENV("OTEL_TRACES_SAMPLER"), .choices = sampler_choices,
+                           .help = "which requests are traced"),
+    [OPT_SAMPLER_ARG] = OPTION(.type = SPOE_OPT_STRING, .flags = SPOE_OPTION_RELOADABLE,
+                               .key = "sampler-arg", .default_text = "1", .env = ENV("SAMPLER_ARG"),
+                               .env_lenient = ENV("OTEL_TRACES_SAMPLER_ARG"),
+                               .help = "of the ratio samplers, which part of all: 0 to 1"),
+    [OPT_SAMPLE_MAX_PER_SECOND] = OPTION(.type = SPOE_OPT_INT, .flags = SPOE_OPTION_RELOADABLE,
+                                         .key = "sample-max-per-second", .default_text = "0",
+                                         .env = ENV("SAMPLE_MAX_PER_SECOND"), .max = 10000000,
+                                         .help = "requests traced in a second at most; 0: no cap"),
     [OPT_KEEP_ERRORS] =
-        OPTION(.type = SPOE_OPT_BOOL, .key = "keep-errors", .default_text = "off",
-               .env = ENV("KEEP_ERRORS"),
+        OPTION(.type = SPOE_OPT_BOOL, .flags = SPOE_OPTION_RELOADABLE, .key = "keep-errors",
+               .default_text = "off", .env = ENV("KEEP_ERRORS"),
                .help = "export what the sampler passed over when it ends in 5xx, marked"),
     [OPT_TRUST_INBOUND] =
         OPTION(.type = SPOE_OPT_ENUM, .key = "trust-inbound", .default_text = "accept",
@@ -202,12 +204,12 @@ const struct spoe_option *const otel_options[] = {
     [OPT_SERVICE_INSTANCE_ID] =
         OPTION(.type = SPOE_OPT_STRING, .key = "service-instance-id",
                .env = ENV("SERVICE_INSTANCE_ID"), .help = "service.instance.id; else a random one"),
-    [OPT_EXCLUDE_PATHS] =
-        OPTION(.type = SPOE_OPT_STRING, .key = "exclude-paths", .env = ENV("EXCLUDE_PATHS"),
-               .help = "paths that are not traced: /healthz,/internal/*"),
+    [OPT_EXCLUDE_PATHS] = OPTION(.type = SPOE_OPT_STRING, .flags = SPOE_OPTION_RELOADABLE,
+                                 .key = "exclude-paths", .env = ENV("EXCLUDE_PATHS"),
+                                 .help = "paths that are not traced: /healthz,/internal/*"),
     [OPT_REDACT_QUERY] =
-        OPTION(.type = SPOE_OPT_STRING, .key = "redact-query", .default_text = "*",
-               .env = ENV("REDACT_QUERY"),
+        OPTION(.type = SPOE_OPT_STRING, .flags = SPOE_OPTION_RELOADABLE, .key = "redact-query",
+               .default_text = "*", .env = ENV("REDACT_QUERY"),
                .help = "parameters of queries whose values are hidden; *: all, none: none"),
     [OPT_KNOWN_METHODS] = OPTION(.type = SPOE_OPT_STRING, .key = "known-methods",
                                  .default_text = HTTP_KNOWN_METHODS, .env = ENV("KNOWN_METHODS"),

@@ -675,6 +675,35 @@ static void read_resource(struct reader *r)
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
+/* The options with SPOE_OPTION_RELOADABLE. */
+static void read_rules(struct reader *r)
+{
+    struct otel_conf *conf = r->conf;
+
+    conf->span_hold_ns = number(r, OPT_SPAN_HOLD);
+    conf->span_store_max = (size_t)number(r, OPT_SPAN_STORE_MAX);
+    conf->span_store_bytes = (size_t)number(r, OPT_SPAN_STORE_BYTES);
+    read_sampler(r);
+    read_redaction(r);
+    checked_text(r, OPT_EXCLUDE_PATHS, exclude_error, &conf->exclude_paths);
+}
+
+static spoe_status result_of(const struct reader *r)
+{
+    if (r->no_memory)
+        return SPOE_E_NOMEM;
+    return r->bad ? SPOE_E_CONFIG : SPOE_OK;
+}
+
+spoe_status otel_conf_read_rules(const struct spoe_host *host, struct spoe_instance *self,
+                                 struct spoe_config *cfg, struct otel_conf *ret)
+{
+    struct reader r = {.host = host, .self = self, .cfg = cfg, .conf = ret};
+
+    read_rules(&r);
+    return result_of(&r);
+}
+
 spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_instance *self,
                            struct spoe_config *cfg, struct otel_conf *ret)
 {
@@ -682,30 +711,23 @@ spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_instance *s
 
     ret->disabled = number(&r, OPT_DISABLED) != 0;
     ret->span_ttl_ns = number(&r, OPT_SPAN_TTL);
-    ret->span_hold_ns = number(&r, OPT_SPAN_HOLD);
     ret->span_reorder_ns = number(&r, OPT_SPAN_REORDER);
     ret->client_address = (enum client_address)number(&r, OPT_CLIENT_SERVER_ADDRESS);
-    ret->span_store_max = (size_t)number(&r, OPT_SPAN_STORE_MAX);
-    ret->span_store_bytes = (size_t)number(&r, OPT_SPAN_STORE_BYTES);
     ret->span_queue_max = (size_t)number(&r, OPT_SPAN_QUEUE_MAX);
     ret->span_queue_bytes = (size_t)number(&r, OPT_SPAN_QUEUE_BYTES);
     ret->trust_inbound = (enum trust_inbound)number(&r, OPT_TRUST_INBOUND);
     read_exporter(&r);
-    read_sampler(&r);
+    read_rules(&r);
     read_propagators(&r);
     read_variables(&r);
     read_semconv(&r);
-    read_redaction(&r);
     read_limits(&r);
     read_resource(&r);
     ret->exporter.schema_url = ret->semconv != SEMCONV_OLD ? BATCH_SCHEMA_URL : NULL;
     if (!r.no_memory && !r.bad)
         check_request_bytes(&r);
-    checked_text(&r, OPT_EXCLUDE_PATHS, exclude_error, &ret->exclude_paths);
     checked_text(&r, OPT_KNOWN_METHODS, methods_error, &ret->known_methods);
-    if (r.no_memory)
-        return SPOE_E_NOMEM;
-    return r.bad ? SPOE_E_CONFIG : SPOE_OK;
+    return result_of(&r);
 }
 
 void otel_conf_fini(struct otel_conf *conf)

@@ -40,6 +40,12 @@ struct otel_conf {
  */
 spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_instance *self,
                            struct spoe_config *cfg, struct otel_conf *ret);
+/**
+ * Read and check what can change at run time, and nothing else.
+ * @param ret  as for otel_conf_read()
+ */
+spoe_status otel_conf_read_rules(const struct spoe_host *host, struct spoe_instance *self,
+                                 struct spoe_config *cfg, struct otel_conf *ret);
 void otel_conf_fini(struct otel_conf *conf);
 
 /** The name of a mode of TLS, as it is configured. */

@@ -59,6 +59,7 @@ static void *run(void *arg)
         int64_t next;
 
         unlock(evictor);
+        (void)atomic_fetch_add(&evictor->_turns, 1);
         next = evictor_run(evictor, evictor->now_mono_ns());
         until = (struct timespec){.tv_sec = (time_t)(next / NS_PER_S),
                                   .tv_nsec = (long)(next % NS_PER_S)};

@@ -12,6 +12,7 @@
 #define OTEL_INPUT_EVICT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,7 +25,17 @@ struct evictor {
     pthread_mutex_t _lock; /* guards _stop */
     pthread_cond_t _wake;
     bool _running, _stop;
+    _Atomic uint64_t _turns;
 };
+
+/**
+ * How often its thread has come to a point where it holds nothing of what it read before: whoever
+ * sees a greater number than before knows that it has done so in between. Threads: [any]
+ */
+static inline uint64_t evictor_turns(const struct evictor *evictor)
+{
+    return atomic_load(&evictor->_turns);
+}
 
 /**
  * End what is due by now.

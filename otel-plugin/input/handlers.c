@@ -152,6 +152,15 @@ static void answer(const struct turn *turn, const struct new_context *context)
     context_answer(turn->worker->shared, turn->policy, turn->req, context);
 }
 
+/* Answer a request, and open nothing: nobody below is to be the child of a span that never is. */
+static void refuse(const struct turn *turn, struct new_context *begun)
+{
+    if (begun->sampled)
+        context_pass_on(begun, turn->msg);
+    answer(turn, begun);
+    leave_untraced(turn, UNTRACED_REFUSED);
+}
+
 /* How long HAProxy wants a request to be held, in seconds. */
 static int64_t read_hold(const struct spoe_value *value)
 {
@@ -214,10 +223,7 @@ static void open_request(const struct turn *turn, struct new_context *begun, str
         count(&h->counters->no_memory, 1);
     else if (sampled) /* the export's line about losses tells it */
         count(&h->counters->refused, 1);
-    if (begun->sampled)
-        context_pass_on(begun, msg);
-    answer(turn, begun);
-    leave_untraced(turn, UNTRACED_REFUSED);
+    refuse(turn, begun);
 }
 
 static void on_request(struct turn *turn)
@@ -234,6 +240,11 @@ static void on_request(struct turn *turn)
         return;
     }
     context_begin(turn->worker, turn->policy, turn->msg, &begun);
+    if (atomic_load_explicit(&h->quiet, memory_order_relaxed)) {
+        count(&h->counters->stopping, 1);
+        refuse(turn, &begun);
+        return;
+    }
     if (!begun.record) {
         open_request(turn, &begun, NULL);
         return;
@@ -244,10 +255,7 @@ static void on_request(struct turn *turn)
         return;
     }
     count(&h->counters->no_memory, 1);
-    if (begun.sampled)
-        context_pass_on(&begun, turn->msg);
-    answer(turn, &begun);
-    leave_untraced(turn, UNTRACED_REFUSED);
+    refuse(turn, &begun);
 }
 
 /* ---- response ---------------------------------------------------------------------------- */

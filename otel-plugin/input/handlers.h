@@ -47,6 +47,7 @@ struct handlers {
     struct untraced_ids *untraced;
     _Atomic(const struct policy *) policy; /* NULL: policy_default */
     bool reorder;                          /* the store keeps messages for their request */
+    _Atomic bool quiet;                    /* open nothing new: the host is about to leave */
     _Atomic bool _missing_id_told;
     _Atomic bool _backends_come; /* HAProxy sends backend messages at all */
 };

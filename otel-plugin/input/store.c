@@ -68,6 +68,7 @@ struct held {
 
 struct store {
     struct store_conf conf;
+    _Atomic size_t max, bytes_max; /* of open requests; can change */
     uint64_t hash_key[2];
     _Atomic size_t n_bare; /* open requests without spans */
     struct held kept, remembered;
@@ -84,6 +85,7 @@ struct store *store_create(const struct store_conf *conf)
         return NULL;
     memset(store, 0, sizeof *store);
     store->conf = *conf;
+    store_set_limits(store, conf->max, conf->bytes_max);
     /* At most 256 bytes from getrandom(2) come whole, and no signal interrupts them. */
     if (getrandom(store->hash_key, sizeof store->hash_key, 0) != sizeof store->hash_key) {
         free(store);
@@ -209,6 +211,11 @@ static bool hold(struct held *held, size_t n, size_t bytes, size_t n_max, size_t
     atomic_fetch_sub_explicit(&held->n, n, memory_order_relaxed);
     atomic_fetch_sub_explicit(&held->bytes, bytes, memory_order_relaxed);
     return false;
+}
+
+static size_t limit(_Atomic size_t *limit)
+{
+    return atomic_load_explicit(limit, memory_order_relaxed);
 }
 
 static void let_go(struct held *held, size_t n, size_t bytes)
@@ -384,7 +391,7 @@ enum store_result store_open(struct store *store, const char *key, size_t key_le
         if (*link != NULL)
             gone = unlink_entry(store, shard, link, &before);
         set_start(opening, before.kept);
-        if (hold(&store->open, 1, entry->bytes, store->conf.max, store->conf.bytes_max)) {
+        if (hold(&store->open, 1, entry->bytes, limit(&store->max), limit(&store->bytes_max))) {
             insert(shard, entry, OPEN, opening->mono_ns + store->conf.ttl_ns);
             if (opening->server == NULL)
                 atomic_fetch_add_explicit(&store->n_bare, 1, memory_order_relaxed);
@@ -470,7 +477,7 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
         result = STORE_UNSAMPLED;
     } else if (entry->client != NULL) {
         result = STORE_DUPLICATE;
-    } else if (!hold(&store->open, 0, bytes, 0, store->conf.bytes_max)) {
+    } else if (!hold(&store->open, 0, bytes, 0, limit(&store->bytes_max))) {
         result = STORE_FULL;
     } else {
         adopt(entry, client, now_mono_ns);
@@ -695,6 +702,20 @@ int64_t store_next_expiry(struct store *store)
         unlock(shard);
     }
     return next;
+}
+
+void store_set_limits(struct store *store, size_t max, size_t bytes_max)
+{
+    atomic_store_explicit(&store->max, max, memory_order_relaxed);
+    atomic_store_explicit(&store->bytes_max, bytes_max, memory_order_relaxed);
+}
+
+size_t store_with_spans(struct store *store)
+{
+    const size_t n = store_count(store);
+    const size_t bare = atomic_load_explicit(&store->n_bare, memory_order_relaxed);
+
+    return n > bare ? n - bare : 0; /* they are not read at one moment */
 }
 
 size_t store_count(struct store *store)

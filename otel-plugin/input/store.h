@@ -91,6 +91,8 @@ struct store_attached {
 struct store *store_create(const struct store_conf *conf);
 /** Free the store and all that is in it. No other thread may use it. Takes NULL. */
 void store_destroy(struct store *store);
+/** Change store_conf.max and .bytes_max; what is open already stays. Threads: [any] */
+void store_set_limits(struct store *store, size_t max, size_t bytes_max);
 
 /**
  * Open a request. A SERVER span whose start is 0 gets its start.
@@ -149,7 +151,8 @@ int64_t store_next_expiry(struct store *store);
 
 /* Threads: [any] */
 size_t store_count(struct store *store);      /* open requests */
-size_t store_span_count(struct store *store); /* of them */
+size_t store_with_spans(struct store *store); /* of these, those that have spans */
+size_t store_span_count(struct store *store); /* their spans */
 size_t store_bytes(struct store *store);      /* of open requests with their spans */
 size_t store_kept(struct store *store);       /* messages */
 size_t store_remembered(struct store *store); /* requests that were evicted */

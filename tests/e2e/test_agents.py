@@ -77,7 +77,7 @@ def test_agent_stopped(binary, strict, agent, origin, collector):
 
 def test_agent_restarted_under_traffic(binary, strict, origin, collector, reserved):
     """No request is lost; one whose messages were all answered has its spans, those that were open
-    when the first agent ended included."""
+    when the first agent ended included, unless it came after that had begun (2.6)."""
     env = host_env(collector, SPOE_ADDR=reserved.address)
     results, stop = [], threading.Event()
 
@@ -119,8 +119,9 @@ def test_agent_restarted_under_traffic(binary, strict, origin, collector, reserv
                 stop.set()
     assert {status for _, status, _ in results} == {200}
     known = {server.attributes["url.path"]: clients for server, clients in pairs(collector.spans)}
-    for path, _, otel_status in results:
-        assert otel_status is not None or path in known, f"{path} has no span"
+    untraced = [path for path, _, status in results if status is None and path not in known]
+    late = sum(int(re.search(r" stopping=(\d+)", host.text()).group(1)) for host in (first, second))
+    assert len(untraced) <= late, untraced
 
 
 def test_backup_takes_over(binary, strict, origin, collector, reserved):

@@ -446,6 +446,9 @@ Test(conf_env, every_option_is_documented)
         }
         for (size_t c = 0; o->choices != NULL && o->choices[c] != NULL; c++)
             cr_expect_not_null(strstr(text, o->choices[c]), "%s: not %s", text, o->choices[c]);
+        /* 2.7 */
+        cr_expect_eq(strstr(text, "Can change at run time") != NULL,
+                     (o->flags & SPOE_OPTION_RELOADABLE) != 0, "%s", text);
         free(text);
         rows++;
     }

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Policies that a reload has replaced are freed when nobody can read them any more, not before
+ * (2.7). */
+#include <criterion/criterion.h>
+
+#include "../../../otel-plugin/policies.c" /* for what it keeps */
+
+#define WORKERS 3
+
+/* What was posted, by worker. */
+static struct {
+    void (*fn)(void *arg);
+    void *arg;
+} posted[WORKERS][16];
+static unsigned n_posted[WORKERS];
+static bool closed;
+
+static char worker_tags[WORKERS];
+
+static struct spoe_worker *worker(unsigned i)
+{
+    return (struct spoe_worker *)(void *)&worker_tags[i];
+}
+
+static spoe_status post(struct spoe_worker *to, void (*fn)(void *arg), void *arg)
+{
+    const size_t i = (size_t)((char *)(void *)to - worker_tags);
+
+    if (closed)
+        return SPOE_E_STOPPING;
+    cr_assert_lt(n_posted[i], 16);
+    posted[i][n_posted[i]].fn = fn;
+    posted[i][n_posted[i]++].arg = arg;
+    return SPOE_OK;
+}
+
+static void run_worker(unsigned i)
+{
+    for (unsigned p = 0; p < n_posted[i]; p++)
+        posted[i][p].fn(posted[i][p].arg);
+    n_posted[i] = 0;
+}
+
+static const struct spoe_host host = {.size = sizeof host, .post = post};
+static struct evictor evictor;
+static struct handlers handlers;
+static struct policies *policies;
+static struct otel_conf fixed, rules;
+
+static void setup(void)
+{
+    policies = policies_create(&host, &handlers, &evictor);
+    cr_assert_not_null(policies);
+    fixed.semconv = SEMCONV_DUP;
+    for (unsigned i = 0; i < WORKERS; i++)
+        cr_assert_eq(policies_add_worker(policies, worker(i)), 0);
+}
+
+static void teardown(void)
+{
+    policies_destroy(policies);
+}
+
+TestSuite(policies, .init = setup, .fini = teardown, .timeout = 10);
+
+static void use(void)
+{
+    cr_assert_eq(policies_use(policies, &fixed, &rules), SPOE_OK);
+}
+
+static size_t kept(void)
+{
+    size_t n = 0;
+
+    for (const struct held *held = policies->newest; held != NULL; held = held->before)
+        n++;
+    return n;
+}
+
+Test(policies, the_newest_is_in_use_with_what_it_points_to)
+{
+    char paths[] = "/a,/b/*", keys[] = "token";
+    const struct policy *policy;
+
+    rules = (struct otel_conf){.exclude_paths = paths, .redact_query = keys, .span_hold_ns = 7};
+    rules.sampler.kind = SAMPLER_ALWAYS_OFF;
+    rules.sampler.max_per_second = 5;
+    use();
+    memset(paths, 'x', sizeof paths - 1); /* the configuration that was read is gone */
+    memset(keys, 'x', sizeof keys - 1);
+    policy = handlers_policy(&handlers);
+    cr_assert(exclude_path(policy->exclude, (struct spoe_span){"/b/c", 4}));
+    cr_assert_str_eq(policy->conventions.redact_query, "token");
+    cr_assert_eq(policy->hold_ns, 7);
+    cr_assert_eq(policy->sampler.kind, SAMPLER_ALWAYS_OFF);
+    cr_assert(rate_cap_is_set(policy->rate_cap));
+    cr_assert_eq(policy->conventions.semconv, SEMCONV_DUP);
+    rules = (struct otel_conf){.span_hold_ns = 0};
+    use();
+    cr_assert_null(handlers_policy(&handlers)->exclude);
+    cr_assert_null(handlers_policy(&handlers)->conventions.redact_query);
+    cr_assert_not(rate_cap_is_set(handlers_policy(&handlers)->rate_cap));
+}
+
+Test(policies, one_that_a_worker_may_read_is_kept)
+{
+    use();
+    use();
+    evictor._turns++;
+    run_worker(0);
+    run_worker(1);
+    use(); /* looks for what can go: nothing */
+    cr_assert_eq(kept(), 3);
+    run_worker(2); /* for both */
+    evictor._turns++;
+    use(); /* the first can; workers 0 and 1 have not come past the second's end */
+    cr_assert_eq(kept(), 3);
+    for (unsigned i = 0; i < WORKERS; i++)
+        run_worker(i);
+    evictor._turns++;
+    use();
+    cr_assert_eq(kept(), 2);
+}
+
+Test(policies, one_that_the_evictor_may_read_is_kept)
+{
+    use();
+    use();
+    for (unsigned i = 0; i < WORKERS; i++)
+        run_worker(i);
+    use();
+    cr_assert_eq(kept(), 3);
+    for (unsigned i = 0; i < WORKERS; i++)
+        run_worker(i);
+    evictor._turns++;
+    use();
+    cr_assert_eq(kept(), 2);
+}
+
+Test(policies, workers_that_stop_leave_it_to_the_end)
+{
+    use();
+    closed = true;
+    use();
+    evictor._turns++;
+    use();
+    cr_assert_eq(kept(), 3); /* freed by policies_destroy(), as LeakSanitizer sees */
+}
