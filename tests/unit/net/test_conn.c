@@ -534,6 +534,25 @@ CONN_TEST(idle_connections_end_with_code_2)
     rig_stop();
 }
 
+/* 1.4: 0 switches it off; who is silent for longest is known all the same. */
+CONN_TEST(idle_timeout_can_be_off)
+{
+    struct peer *peer;
+
+    rig_start(10);
+    rig.conf.idle_timeout_ns = 0;
+    peer = peer_open(0);
+    cr_assert_gt(peer->conn->deadline.at_ns, clock_mono_ns() + 1000000 * NS_PER_S);
+    cr_assert_eq(rig.worker[0].oldest_ns[EVICT_IDLE], peer->conn->active_ns);
+    worker_arm_close(&rig.worker[0]);
+    rig_turn();
+    expect_nothing(peer);
+    cr_assert(conn_evict(&rig.worker[0]));
+    expect_disconnect(peer, SPOP_ERR_RESOURCE);
+    peer_free(peer);
+    rig_stop();
+}
+
 CONN_TEST(silent_connections_end_at_hello_timeout)
 {
     struct peer *silent;
