@@ -32,7 +32,8 @@ static struct names names_of(enum semconv_mode mode, const struct span *span, en
 }
 
 /* http.target is path and query; it is there when the query comes, since the path comes before. */
-static void append_query(struct span *span, enum span_key key, struct spoe_span query)
+__attribute__((noinline)) static void append_query(struct span *span, enum span_key key,
+                                                   struct spoe_span query)
 {
     char text[SPAN_VALUE_MAX];
     struct span_attr path;
@@ -67,12 +68,6 @@ void attr_set_texts(enum semconv_mode mode, struct span *span, enum otel_attr at
         append_query(span, names.old, old_value);
     else
         span_set_known_str(span, names.old, old_value.p, old_value.n);
-}
-
-void attr_set_text(enum semconv_mode mode, struct span *span, enum otel_attr attr,
-                   struct spoe_span value)
-{
-    attr_set_texts(mode, span, attr, value, value);
 }
 
 void attr_set_int(enum semconv_mode mode, struct span *span, enum otel_attr attr, int64_t value)
@@ -142,4 +137,11 @@ bool attr_find(enum semconv_mode mode, const struct span *span, enum otel_attr a
     const struct names names = names_of(mode, span, attr);
 
     return span_find_known(span, names.stable != SPAN_KEY_NONE ? names.stable : names.old, ret);
+}
+
+bool attr_was_set(enum semconv_mode mode, const struct span *span, enum otel_attr attr)
+{
+    const struct names names = names_of(mode, span, attr);
+
+    return span_had_known(span, names.stable != SPAN_KEY_NONE ? names.stable : names.old);
 }

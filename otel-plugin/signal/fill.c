@@ -22,7 +22,8 @@
 
 #define HEADER_OF_REQUEST "http.request.header."
 #define HEADER_OF_RESPONSE "http.response.header."
-#define NUMBER_MAX 24 /* text of a 64-bit integer */
+#define NAME_OF_OTHERS "HTTP" /* of spans whose method is not known */
+#define NUMBER_MAX 24         /* text of a 64-bit integer */
 
 enum kind {
     KIND_NONE,
@@ -177,8 +178,10 @@ static void set_tls_version(enum semconv_mode mode, struct span *span,
     attr_set_text(mode, span, ATTR_TLS_VERSION, (struct spoe_span){text.p + 4, text.n - 4});
 }
 
-/* http.route, and the name "{method} {route}". */
-static void set_route(enum semconv_mode mode, struct span *span, struct spoe_span route)
+/* http.route, and the name "{method} {route}". Not inline, like all that have large buffers: every
+ * field would pay for them. */
+__attribute__((noinline)) static void set_route(enum semconv_mode mode, struct span *span,
+                                                struct spoe_span route)
 {
     char name[SPAN_VALUE_MAX];
     size_t n;
@@ -199,8 +202,9 @@ static void set_route(enum semconv_mode mode, struct span *span, struct spoe_spa
     attr_set_text(mode, span, ATTR_ROUTE, route);
 }
 
-static void set_redacted(const struct filling *filling, struct span *span, enum otel_attr attr,
-                         enum kind kind, struct spoe_span text)
+__attribute__((noinline)) static void set_redacted(const struct filling *filling, struct span *span,
+                                                   enum otel_attr attr, enum kind kind,
+                                                   struct spoe_span text)
 {
     const char *keys = filling->conventions->redact_query;
     char buf[SPAN_VALUE_MAX];
@@ -263,12 +267,23 @@ static bool by_authority(const struct conventions *conventions, const struct spa
 
 /* ---- fields of several attributes ---------------------------------------------------------- */
 
+/* fill_name() has looked already: the name of a method that is known begins with it. */
+static bool is_name_of(const struct span *span, struct spoe_span method)
+{
+    size_t n;
+    const char *name = span_name(span, &n);
+
+    return n == method.n && memcmp(name, method.p, n) == 0 &&
+           !(n == sizeof NAME_OF_OTHERS - 1 && memcmp(name, NAME_OF_OTHERS, n) == 0);
+}
+
 static void set_method(const struct conventions *conventions, struct span *span,
                        const struct spoe_value *method)
 {
     if (!http_is_text(method) || method->u.s.n == 0)
         return;
-    if (http_method_known(conventions->known_methods, method->u.s)) {
+    if (is_name_of(span, method->u.s) ||
+        http_method_known(conventions->known_methods, method->u.s)) {
         attr_set_text(conventions->semconv, span, ATTR_METHOD, method->u.s);
         return;
     }
@@ -296,13 +311,14 @@ static void set_origin(struct filling *filling, struct span *span, const struct 
 {
     const enum semconv_mode mode = filling->conventions->semconv;
     char buf[HTTP_ADDRESS_MAX];
-    struct span_attr authority;
     struct spoe_span text;
 
     if (!http_get_address(value, buf, &text))
         return;
     filling->_origin_is_server =
-        filling->server != NULL && !by_authority(filling->conventions, filling->server, &authority);
+        filling->server != NULL &&
+        (filling->conventions->client_address != CLIENT_ADDRESS_AUTHORITY ||
+         !attr_was_set(mode, filling->server, ATTR_SERVER_ADDRESS));
     filling->_has_origin = true;
     if (filling->_origin_is_server)
         attr_set_text(mode, span, ATTR_SERVER_ADDRESS, text);
@@ -323,8 +339,8 @@ static void set_origin_port(const struct filling *filling, struct span *span,
 
 /* ---- one field on one span ------------------------------------------------------------------ */
 
-static void set_conventional(struct filling *filling, struct span *span, const struct row *row,
-                             const struct spoe_value *value)
+static void set_other(struct filling *filling, struct span *span, const struct row *row,
+                      const struct spoe_value *value)
 {
     const enum semconv_mode mode = filling->conventions->semconv;
     char buf[HTTP_ADDRESS_MAX];
@@ -408,6 +424,15 @@ static void set_conventional(struct filling *filling, struct span *span, const s
     }
 }
 
+static inline void set_conventional(struct filling *filling, struct span *span,
+                                    const struct row *row, const struct spoe_value *value)
+{
+    if ((row->kind != KIND_TEXT && row->kind != KIND_PATH) || !http_is_text(value))
+        set_other(filling, span, row, value);
+    else if (value->u.s.n > 0)
+        attr_set_text(filling->conventions->semconv, span, row->attr, value->u.s);
+}
+
 /* ---- everything else ------------------------------------------------------------------------ */
 
 static void set_own(struct span *span, struct spoe_span name, const struct spoe_value *value)
@@ -461,12 +486,12 @@ struct spoe_span fill_name(const struct conventions *conventions, const struct s
     /* Names are to be few, so HTTP where the method is not known. */
     if (http_is_text(method) && http_method_known(conventions->known_methods, method->u.s))
         return method->u.s;
-    return spoe_str("HTTP");
+    return spoe_str(NAME_OF_OTHERS);
 }
 
 /* A field on the spans that the table names. @return which these are */
-static unsigned set_on_spans(struct filling *filling, const struct row *row,
-                             const struct spoe_value *value)
+static inline __attribute__((always_inline)) unsigned
+set_on_spans(struct filling *filling, const struct row *row, const struct spoe_value *value)
 {
     const unsigned on = filling->phase == FILL_RESPONSE ? row->response : row->open;
 
@@ -486,6 +511,8 @@ void fill_field(struct filling *filling, enum field field, const struct spoe_val
 {
     const struct row *row = &declared[field];
 
+    if (value->type == SPOE_T_NULL)
+        return;
     switch ((enum kind)row->kind) {
     case KIND_METHOD:
         filling->_is_options = is_options(value);
@@ -504,8 +531,7 @@ void fill_field(struct filling *filling, enum field field, const struct spoe_val
     default:
         break;
     }
-    if (value->type != SPOE_T_NULL)
-        (void)set_on_spans(filling, row, value);
+    (void)set_on_spans(filling, row, value);
 }
 
 void fill_named(struct filling *filling, struct spoe_span name, const struct spoe_value *value)
@@ -582,14 +608,13 @@ static void complete_path(const struct span *server, struct span *client)
 {
     static const enum span_key keys[] = {SPAN_KEY_URL_PATH, SPAN_KEY_URL_QUERY,
                                          SPAN_KEY_HTTP_TARGET};
-    struct span_attr attr, own;
+    struct span_attr attr;
 
-    if (span_find_known(client, SPAN_KEY_URL_PATH, &own) ||
-        span_find_known(client, SPAN_KEY_HTTP_TARGET, &own))
+    if (span_had_known(client, SPAN_KEY_URL_PATH) || span_had_known(client, SPAN_KEY_HTTP_TARGET))
         return;
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (span_find_known(server, keys[i], &attr) && attr.type == SPAN_STRING &&
-            !span_find_known(client, keys[i], &own))
+        if (!span_had_known(client, keys[i]) && span_find_known(server, keys[i], &attr) &&
+            attr.type == SPAN_STRING)
             span_set_known_str(client, keys[i], attr.str, attr.str_len);
     client->notes |= server->notes & NOTE_QUERY_KNOWN;
 }

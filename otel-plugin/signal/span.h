@@ -164,6 +164,11 @@ bool span_attribute(const struct span *span, size_t *pos, struct span_attr *ret)
 bool span_find(const struct span *span, const char *key, size_t key_len, struct span_attr *ret);
 /** The same by its number. */
 bool span_find_known(const struct span *span, enum span_key key, struct span_attr *ret);
+/** Whether it ever had that attribute: no search. */
+static inline bool span_had_known(const struct span *span, enum span_key key)
+{
+    return (span->_keys >> key & 1) != 0;
+}
 /** @return [const] NULL for SPAN_KEY_NONE */
 const char *span_key_text(enum span_key key);
 /**
