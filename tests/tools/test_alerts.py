@@ -65,6 +65,8 @@ WELL = {
     'spoe_otel_export_seconds_bucket{outcome="ok",le="+Inf"}': "0+12x70",
     "spoe_otel_open_requests": "10x70",
     "spoe_otel_max_open_requests": "200000x70",
+    "spoe_otel_open_requests_bytes": "10000x70",
+    "spoe_otel_max_open_requests_bytes": "268435456x70",
     "spoe_otel_requests_opened_total": STEADY,
     'spoe_otel_requests_ended_total{reason="ttl"}': NEVER,
     'spoe_otel_ignored_messages_total{reason="unknown_id"}': NEVER,
@@ -92,6 +94,7 @@ WRONG = {
     "OtelExportsFail": {'spoe_otel_export_seconds_count{outcome="retryable"}': BEGINS},
     "OtelNothingExported": {"spoe_otel_spans_exported_total": STOPS},
     "OtelStoreFillsUp": {"spoe_otel_open_requests": "10x40 170000x30"},
+    "OtelStoreFillsUp ": {"spoe_otel_open_requests_bytes": "10000x40 260000000x30"},
     "OtelRequestsWithoutResponse": {
         'spoe_otel_requests_ended_total{reason="ttl"}': "0x40 0+200x30"},
     "OtelMessagesIgnored": {
@@ -145,13 +148,13 @@ def test_rules_are_rules():
 
 
 def test_none_is_left_out():
-    assert set(WRONG) | {"SpoeHostAbsent"} == set(RULES)
+    assert {name.strip() for name in WRONG} | {"SpoeHostAbsent"} == set(RULES)
 
 
 @pytest.mark.parametrize("alert", WRONG)
 def test_it_fires_for_the_instance_that_it_is_about(alert, tmp_path):
     check(tmp_path, [*series("a", WELL), *series("b", {**WELL, **WRONG[alert]})],
-          [(WRONG_AT - 5, set()), (MINUTES - 1, {(alert, "b")})])
+          [(WRONG_AT - 5, set()), (MINUTES - 1, {(alert.strip(), "b")})])
 
 
 def test_a_host_of_another_job_that_has_been_up(tmp_path):
