@@ -12,7 +12,7 @@
 
 #include <spoe/plugin.h>
 
-/** Whether a value is a text; HAProxy's bytes() makes binary of one. */
+/** Whether a value is a text, or bytes that some converter of HAProxy's made of one. */
 static inline bool http_is_text(const struct spoe_value *value)
 {
     return value->type == SPOE_T_STR || value->type == SPOE_T_BIN;

@@ -10,7 +10,7 @@ struct example { /* one instance; nothing global, so that one process may hold t
 };
 enum { PATH, SRC }; /* slots: the order of args[] */
 static const struct spoe_arg_decl path = {
-    sizeof path, SPOE_ACCEPT_STR, SPOE_ARG_REQUIRED, 0, "path", "path,bytes(0,2049),concat()", ""};
+    sizeof path, SPOE_ACCEPT_STR, SPOE_ARG_REQUIRED, 0, "path", "path,bytes(0,2049)", ""};
 static const struct spoe_arg_decl src = {sizeof src, SPOE_ACCEPT_IP,        0, 0, "src",
                                          "src",      "the client's address"};
 static const struct spoe_arg_decl *const args[] = {&path, &src, NULL};

@@ -38,7 +38,7 @@ def test_any_argument_with_its_type(binary, config, agent, origin, collector):
         config,
         "request",
         "my.text=str(hello) my-bool=bool(true) my_int=int(-5) my.ip=src my.bin=bin(00ff10)",
-        "my.none=req.fhdr(x-none)",
+        "my.none=req.fhdr(x-none) my.cut=path,bytes(0,3) my.verb=method,bytes(0,2)",
     )
     add_args(config, "backend", "be.text=str(backend)")
     add_args(config, "response", "my.status=status res.text=res.fhdr(X-Origin-Traceparent)")
@@ -50,6 +50,7 @@ def test_any_argument_with_its_type(binary, config, agent, origin, collector):
     assert (got["my.text"], got["my-bool"], got["my_int"]) == ("hello", True, -5)
     assert (got["my.ip"], got["my.bin"], got["my.status"]) == ("127.0.0.1", b"\x00\xff\x10", 200)
     assert got["res.text"] == answer.origin_traceparent
+    assert (got["my.cut"], got["my.verb"]) == ("/ar", "GE")  # bytes() leaves a text a text
     assert "my.none" not in got and "be.text" not in got
     assert client.attributes["be.text"] == "backend"
     assert "my.text" not in client.attributes

@@ -27,7 +27,7 @@ FIXED = {
     "request_date(us)": 10, "date(0,us)": 10, "req.timer.queue": 10, "bc.timer.connect": 10, "res.timer.hdr": 10,
     "txn.conn_retries": 10, "txn.redispatched": 1,
 }
-CUT = re.compile(r",bytes\(0,(\d+)\),concat\(\)$")
+CUT = re.compile(r",bytes\(0,(\d+)\)$")
 EVENT_OF_RESPONSE = "on-http-response"
 
 
