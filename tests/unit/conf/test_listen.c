@@ -104,3 +104,22 @@ Test(listen_parse, says_what_is_wrong, .timeout = 10)
                   wrong.text);
     }
 }
+
+/* 9.1: every byte that a host's name may have, and none besides. */
+Test(listen_parse, names_are_of_letters_digits_and_three_more, .timeout = 10)
+{
+    for (int c = 1; c < 256; c++) {
+        const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                          (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+        char item[] = "hxh:1";
+        struct host_listen listen;
+        struct error wrong = {{0}};
+        int result;
+
+        item[1] = (char)c;
+        result = listen_parse(item, &listen, &wrong);
+        cr_assert_eq(result == 0, good, "byte %02x: %s", (unsigned)c, wrong.text);
+        if (result == 0)
+            listen_fini(&listen);
+    }
+}
