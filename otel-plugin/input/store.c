@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -17,6 +18,7 @@
 /* Buckets for each entry at least: with many open requests a chain is cold memory. */
 #define BUCKETS_PER_ENTRY 2u
 
+#define NS_PER_MS INT64_C(1000000)
 #define ENTRY_MAGIC UINT32_C(0x6f727171)
 
 /* What an entry is; each kind has a list of its own. */
@@ -27,24 +29,77 @@ enum kind {
     N_KINDS
 };
 
+/* What is known of an entry's request: its bits. */
+#define SEEN 1u       /* its first message came */
+#define BARE 2u       /* it has no spans, as it is not sampled */
+#define DEBUG_SHIFT 2 /* of its context, where that is all there is: debug, */
+#define FLAGS_SHIFT 3 /* and flags, two bits of which there are */
+_Static_assert((TRACE_FLAG_SAMPLED | TRACE_FLAG_RANDOM) == 3, "flags are two bits");
+
+/* 200 000 of them may be open, so that each byte counts. */
 struct entry {
     uint32_t magic;
     uint32_t hash;               /* the part that picks the bucket */
     struct entry *chain;         /* of the bucket */
     struct entry *older, *newer; /* of its kind's list */
-    struct span *server, *client;
-    struct kept *kept;
-    int64_t due_ns;        /* when its list's end looks at it */
-    int64_t hold_until_ns; /* not evicted before */
+    union {
+        struct {
+            struct span *server, *client;
+            struct kept *kept;
+        }; /* has_spans() */
+        struct {
+            uint8_t trace_id[16], span_id[8];
+        }; /* else: SERVER's context */
+    };
+    int64_t due_ns; /* when its list's end looks at it */
     int64_t opened_mono_ns, opened_unix_ns;
     int64_t last_mono_ns; /* of a remembered one: when it was evicted */
+    uint32_t hold_ms;     /* not evicted for so long after its opening */
     uint32_t bytes;       /* that count as open: the entry and its spans */
     uint16_t key_len;
     uint8_t kind;
-    bool opened;                  /* its request was seen */
-    struct trace_context context; /* SERVER's */
+    uint8_t bits;
     char key[];
 };
+_Static_assert(offsetof(struct entry, key) == 100, "no gaps");
+
+/* Whether spans and messages are where the context would be. */
+static bool has_spans(const struct entry *entry)
+{
+    return entry->kind != REMEMBERED && (entry->bits & BARE) == 0;
+}
+
+/* Keep the context alone. */
+static void set_context(struct entry *entry, const struct trace_context *context)
+{
+    memcpy(entry->trace_id, context->trace_id, sizeof entry->trace_id);
+    memcpy(entry->span_id, context->span_id, sizeof entry->span_id);
+    entry->bits =
+        (uint8_t)((entry->bits & (SEEN | BARE)) | (context->debug ? 1u << DEBUG_SHIFT : 0u) |
+                  (context->flags & 3u) << FLAGS_SHIFT);
+}
+
+static struct trace_context get_context(const struct entry *entry)
+{
+    struct trace_context context = {.flags = (uint8_t)(entry->bits >> FLAGS_SHIFT & 3u),
+                                    .debug = (entry->bits >> DEBUG_SHIFT & 1u) != 0};
+
+    if (has_spans(entry))
+        return entry->server != NULL ? entry->server->context : context;
+    memcpy(context.trace_id, entry->trace_id, sizeof context.trace_id);
+    memcpy(context.span_id, entry->span_id, sizeof context.span_id);
+    return context;
+}
+
+static bool is_seen(const struct entry *entry)
+{
+    return (entry->bits & SEEN) != 0;
+}
+
+static uint32_t hold_ms(int64_t ns)
+{
+    return (uint32_t)((ns + NS_PER_MS - 1) / NS_PER_MS); /* a day at most */
+}
 
 /* What workers write must not lie beside what others read: a line goes from core to core. */
 #define CACHE_LINE 64u
@@ -126,9 +181,11 @@ void store_destroy(struct store *store)
             while (entry != NULL) {
                 struct entry *newer = entry->newer;
 
-                span_destroy(entry->server);
-                span_destroy(entry->client);
-                kept_free(entry->kept);
+                if (has_spans(entry)) {
+                    span_destroy(entry->server);
+                    span_destroy(entry->client);
+                    kept_free(entry->kept);
+                }
                 free_entry(entry);
                 entry = newer;
             }
@@ -278,28 +335,30 @@ static void insert(struct shard *shard, struct entry *entry, enum kind kind, int
         grow(shard);
 }
 
-/* What a request had as open goes to *ret; the entry stays. */
+/* What a request had as open goes to *ret; the entry stays, with its context alone. */
 static void take_open(struct store *store, struct shard *shard, struct entry *entry,
                       struct store_request *ret)
 {
-    *ret = (struct store_request){.server = entry->server,
-                                  .client = entry->client,
-                                  .kept = entry->kept,
-                                  .context = entry->context,
+    *ret = (struct store_request){.context = get_context(entry),
                                   .opened_mono_ns = entry->opened_mono_ns,
                                   .opened_unix_ns = entry->opened_unix_ns,
                                   .last_mono_ns = entry->last_mono_ns,
                                   .evicted_mono_ns = entry->last_mono_ns,
-                                  .never_opened = !entry->opened};
-    let_go_kept(store, entry->kept);
-    if (entry->opened && entry->kind != REMEMBERED) {
+                                  .never_opened = !is_seen(entry)};
+    if (has_spans(entry)) {
+        ret->server = entry->server;
+        ret->client = entry->client;
+        ret->kept = entry->kept;
+        let_go_kept(store, entry->kept);
+        shard->n_spans -= (entry->server != NULL ? 1u : 0u) + (entry->client != NULL ? 1u : 0u);
+    }
+    if (is_seen(entry) && entry->kind != REMEMBERED) {
         let_go(&store->open, 1, entry->bytes);
-        if (entry->server == NULL)
+        if ((entry->bits & BARE) != 0)
             atomic_fetch_sub_explicit(&store->n_bare, 1, memory_order_relaxed);
     }
-    shard->n_spans -= (entry->server != NULL ? 1u : 0u) + (entry->client != NULL ? 1u : 0u);
-    entry->server = entry->client = NULL;
-    entry->kept = NULL;
+    entry->bits |= BARE;
+    set_context(entry, &ret->context);
 }
 
 /* Unhook the entry that *link points at, and hand over what it has. The caller frees it. */
@@ -374,18 +433,21 @@ enum store_result store_open(struct store *store, const char *key, size_t key_le
     entry = make_entry(key, key_len, hash);
     if (entry == NULL)
         return STORE_NOMEM;
-    entry->opened = true;
+    entry->bits = SEEN;
     entry->server = opening->server;
-    entry->context = opening->server != NULL ? opening->server->context : *opening->context;
+    if (opening->server == NULL) {
+        entry->bits |= BARE;
+        set_context(entry, opening->context);
+    }
     entry->opened_mono_ns = entry->last_mono_ns = opening->mono_ns;
     entry->opened_unix_ns = opening->unix_ns;
-    entry->hold_until_ns = opening->mono_ns + opening->hold_ns;
+    entry->hold_ms = hold_ms(opening->hold_ns);
     entry->bytes = (uint32_t)(entry_size(entry) +
                               (opening->server != NULL ? span_memory(opening->server) : 0));
 
     lock(shard);
     link = find(shard, hash, key, key_len);
-    if (*link != NULL && (*link)->opened && (*link)->kind != REMEMBERED) {
+    if (*link != NULL && is_seen(*link) && (*link)->kind != REMEMBERED) {
         result = STORE_DUPLICATE;
     } else {
         if (*link != NULL)
@@ -429,9 +491,9 @@ bool store_unsampled(struct store *store, const char *key, size_t key_len,
     shard = pick(store, key, key_len, &hash);
     lock(shard);
     entry = *find(shard, hash, key, key_len);
-    found = entry != NULL && entry->kind == OPEN && entry->server == NULL;
+    found = entry != NULL && entry->kind == OPEN && (entry->bits & BARE) != 0;
     if (found)
-        *ret = entry->context;
+        *ret = get_context(entry);
     unlock(shard);
     return found;
 }
@@ -469,11 +531,11 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
     shard = pick(store, key, key_len, &hash);
     lock(shard);
     entry = *find(shard, hash, key, key_len);
-    if (entry == NULL || !entry->opened) {
+    if (entry == NULL || !is_seen(entry)) {
         result = STORE_UNKNOWN;
     } else if (entry->kind == REMEMBERED) {
         result = STORE_LATE;
-    } else if (entry->server == NULL) {
+    } else if (!has_spans(entry)) {
         result = STORE_UNSAMPLED;
     } else if (entry->client != NULL) {
         result = STORE_DUPLICATE;
@@ -484,7 +546,8 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
         shard->n_spans++;
         entry->bytes += (uint32_t)bytes;
         entry->last_mono_ns = max64(entry->last_mono_ns, now_mono_ns);
-        entry->hold_until_ns = max64(entry->hold_until_ns, entry->opened_mono_ns + hold_ns);
+        if (entry->hold_ms < hold_ms(hold_ns))
+            entry->hold_ms = hold_ms(hold_ns);
         *ret = (struct store_attached){.context = client->context,
                                        .response_waits = entry->kept != NULL};
     }
@@ -508,9 +571,9 @@ enum store_result store_take(struct store *store, const char *key, size_t key_le
     lock(shard);
     link = find(shard, hash, key, key_len);
     entry = *link;
-    if (entry == NULL || !entry->opened) {
+    if (entry == NULL || !is_seen(entry)) {
         result = STORE_UNKNOWN;
-    } else if (wait && entry->kind == OPEN && entry->server != NULL && entry->client == NULL) {
+    } else if (wait && entry->kind == OPEN && has_spans(entry) && entry->client == NULL) {
         result = STORE_WAIT;
     } else {
         result = entry->kind == REMEMBERED ? STORE_LATE : STORE_OK;
@@ -531,8 +594,7 @@ static enum store_result keep_more(struct store *store, struct shard *shard, str
     const struct store_conf *conf = &store->conf;
     struct kept **last = &entry->kept;
 
-    if (entry->kind == REMEMBERED ||
-        (entry->opened && (entry->server == NULL || entry->client != NULL)))
+    if (!has_spans(entry) || (is_seen(entry) && entry->client != NULL))
         return STORE_AGAIN;
     if (kept_find(entry->kept, kept->msg.index) != NULL)
         return STORE_DUPLICATE;
@@ -595,7 +657,7 @@ struct kept *store_take_kept(struct store *store, const char *key, size_t key_le
     shard = pick(store, key, key_len, &hash);
     lock(shard);
     link = find(shard, hash, key, key_len);
-    if (*link != NULL && !(*link)->opened)
+    if (*link != NULL && !is_seen(*link))
         entry = unlink_entry(store, shard, link, &request);
     unlock(shard);
     if (entry != NULL)
@@ -659,7 +721,7 @@ static bool expire_shard(struct store *store, struct shard *shard, int64_t now_n
         return true;
     }
     while ((entry = shard->lists[OPEN].oldest) != NULL && entry->due_ns <= now_ns) {
-        if (entry->hold_until_ns <= now_ns) {
+        if (now_ns == INT64_MAX || entry->opened_mono_ns + entry->hold_ms * NS_PER_MS <= now_ns) {
             evict(store, shard, entry, now_ns, ret);
             return true;
         }

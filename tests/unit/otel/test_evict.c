@@ -127,6 +127,33 @@ Test(evict, ends_at_the_last_known_moment, .timeout = 10)
     tear_down(&t);
 }
 
+/* HAProxy's own start of CLIENT may be later than what the agent's clock says: SERVER goes on as
+ * long. */
+Test(evict, client_stays_inside_server, .timeout = 10)
+{
+    const struct trace_context context = {.trace_id = {1}, .span_id = {2}, .flags = 1};
+    struct store_attached attached;
+    struct span *client, *server;
+    struct setup t;
+    size_t n;
+
+    set_up(&t, 10, 10);
+    open_request(&t, 1, false, 1 * S, 1000);
+    client = span_create(SPAN_CLIENT, &context, NULL, false, 5000, "GET", 3);
+    cr_assert_not_null(client);
+    cr_assert_eq(store_attach(t.handlers.store, "1", 1, client, 1 * S + 5, 0, &attached), STORE_OK);
+    (void)evictor_run(&t.evictor, 31 * S);
+    client = take_spans(t.sink.queue, 10, &n);
+    cr_assert_eq(n, 2);
+    server = client->next;
+    cr_expect_eq(client->start_unix_ns, 5000);
+    cr_expect_eq(client->end_unix_ns, 5000);
+    cr_expect_eq(server->end_unix_ns, 5000);
+    span_destroy(client);
+    span_destroy(server);
+    tear_down(&t);
+}
+
 Test(evict, a_request_message_alone_has_no_duration, .timeout = 10)
 {
     struct setup t;
