@@ -148,9 +148,10 @@ static void end_answer(struct http_conn *conn)
     free(conn->text);
     conn->text = NULL;
     conn->head_len = conn->text_len = conn->written = 0;
-    conn->state = HTTP_READING;
-    conn->again = conn->in_len > 0;
-    if (!conn->keep_alive) {
+    if (conn->keep_alive) {
+        conn->state = HTTP_READING;
+        conn->again = conn->in_len > 0;
+    } else {
         conn->state = HTTP_ENDING;
         (void)shutdown(conn->fd, SHUT_WR);
     }

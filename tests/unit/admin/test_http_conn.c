@@ -156,6 +156,25 @@ Test(http_conn, what_is_no_request_ends_the_connection, .timeout = 30)
     finish();
 }
 
+/* What was read behind the last request does not keep a connection that the peer leaves open. */
+Test(http_conn, lingers_no_longer_than_it_may, .timeout = 30)
+{
+    int fd;
+    bool end;
+
+    start();
+    fd = connect_peer();
+    cr_assert_gt(send(fd, "nonsense\r\n" REQUEST, strlen("nonsense\r\n" REQUEST), 0), 0);
+    turn();
+    (void)read_all(fd, got, sizeof got, &end);
+    cr_assert(end);
+    cr_assert_eq(conns.n, 1);
+    cr_assert_geq(event_base_loop(conns.base, EVLOOP_ONCE), 0); /* until its time-out */
+    cr_assert_eq(conns.n, 0, "freed, though the peer has not closed");
+    (void)close(fd);
+    finish();
+}
+
 Test(http_conn, a_body_is_passed_over, .timeout = 30)
 {
     static const char body[] = "GET /page HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n";
