@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define OT_KEY "ot=" /* OpenTelemetry's member, which begins a list or follows a comma */
+#define TH_KEY "th:" /* its threshold, which begins the member's value or follows a semicolon */
+#define TH_LEN (sizeof TH_KEY - 1)
 
 struct member {
     const char *p;
@@ -128,6 +130,11 @@ struct output {
     size_t n;
 };
 
+static bool is_threshold(const char *p, size_t n)
+{
+    return n >= TH_LEN && memcmp(p, TH_KEY, TH_LEN) == 0;
+}
+
 static void append(struct output *out, const char *p, size_t n)
 {
     assert(n <= sizeof out->text - out->n); /* nothing grows */
@@ -135,31 +142,37 @@ static void append(struct output *out, const char *p, size_t n)
     out->n += n;
 }
 
-/* OpenTelemetry's member with another threshold; nothing where nothing of it is left. */
+/*
+ * OpenTelemetry's member with another threshold; nothing where nothing of it is left. What comes
+ * from a client is never made longer: one threshold is written, in the place of one that has a
+ * digit at least, and of further or empty ones there is nothing.
+ */
 static void append_ot(struct output *out, const char *p, size_t n, bool all)
 {
-    const size_t begin = out->n;
+    const size_t begin = out->n, value = begin + sizeof OT_KEY - 1;
     const char *const end = p + n;
-    bool any = false;
 
     append(out, OT_KEY, sizeof OT_KEY - 1);
     while (p < end) {
         const char *semicolon = memchr(p, ';', (size_t)(end - p));
         const char *stop = semicolon != NULL ? semicolon : end;
-        const bool th = stop - p >= 3 && memcmp(p, "th:", 3) == 0;
+        const size_t len = (size_t)(stop - p);
+        const bool th = is_threshold(p, len);
 
-        if (!th || all) {
-            if (any)
+        if (len > 0 && (!th || (all && len > TH_LEN))) {
+            if (out->n > value)
                 append(out, ";", 1);
             if (th)
-                append(out, "th:0", 4);
+                append(out, TH_KEY "0", TH_LEN + 1);
             else
-                append(out, p, (size_t)(stop - p));
-            any = true;
+                append(out, p, len);
+            all &= !th;
         }
         p = semicolon != NULL ? semicolon + 1 : end;
     }
-    if (!any)
+    while (out->n > value && out->text[out->n - 1] == ' ') /* a value does not end in one */
+        out->n--;
+    if (out->n == value)
         out->n = begin;
 }
 
@@ -182,8 +195,8 @@ static const char *find_ot(const char *p, size_t n)
 
 static bool has_threshold(const char *p, size_t n)
 {
-    for (size_t i = 0; i + 3 <= n; i++)
-        if (memcmp(p + i, "th:", 3) == 0 && (i == 0 || p[i - 1] == ';'))
+    for (size_t i = 0; i < n; i++)
+        if (is_threshold(p + i, n - i) && (i == 0 || p[i - 1] == ';'))
             return true;
     return false;
 }

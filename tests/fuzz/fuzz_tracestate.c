@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/fuzz/fuzz_tracestate.c - what comes out is a tracestate that stays as it is when it is read
- * again. A line end in the input begins the next of the lines.
+ * again, also with another threshold. A line end in the input begins the next of the lines.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,6 +12,18 @@
 #define LINES 3u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_threshold(const char *p, size_t n, bool all)
+{
+    char text[TRACESTATE_MAX], again[TRACESTATE_MAX];
+    struct text line = {text, 0};
+
+    memcpy(text, p, n);
+    line.n = tracestate_set_threshold(text, n, all);
+    if (line.n > n || tracestate_read(&line, 1, again) != line.n ||
+        memcmp(text, again, line.n) != 0)
+        abort();
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -37,5 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     again = (struct text){out, n};
     if (tracestate_read(&again, 1, twice) != n || memcmp(out, twice, n) != 0)
         abort();
+    check_threshold(out, n, true);
+    check_threshold(out, n, false);
     return 0;
 }

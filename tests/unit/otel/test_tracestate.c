@@ -106,7 +106,10 @@ Test(tracestate, says_at_which_threshold_we_sampled, .timeout = 10)
         {"x=1,ot=rv:0123456789abcd", "x=1,ot=rv:0123456789abcd", "x=1,ot=rv:0123456789abcd"},
         {"not=th:c,ot2=th:c", "not=th:c,ot2=th:c", "not=th:c,ot2=th:c"},
         {"ot=oth:c", "ot=oth:c", "ot=oth:c"},
-        {"ot=th:", "ot=th:0", ""},
+        {"ot=th:", "", ""}, /* no threshold: nothing that could be put in its place is as short */
+        {"ot=th:;th:;th:8;th:c", "ot=th:0", ""},
+        {"x=1,ot=;th:c;", "ot=th:0,x=1", "x=1"},
+        {"ot=a:1 ;th:c", "ot=a:1 ;th:0", "ot=a:1"},
         {"x=1", "x=1", "x=1"},
     };
 
@@ -121,6 +124,23 @@ Test(tracestate, says_at_which_threshold_we_sampled, .timeout = 10)
             cr_expect(n == strlen(wanted) && memcmp(text, wanted, n) == 0, "%s: got '%.*s'",
                       cases[i].in, (int)n, text);
         }
+    }
+}
+
+/* What any client may send: as long as it may be, and each `th` with nothing behind it. */
+Test(tracestate, a_threshold_takes_no_more_room_than_what_came, .timeout = 10)
+{
+    char line[TRACESTATE_MAX + 1], text[TRACESTATE_MAX];
+    size_t n = (size_t)snprintf(line, sizeof line, "a=%0250d,ot=", 0);
+
+    while (n < TRACESTATE_MAX)
+        n += (size_t)snprintf(line + n, sizeof line - n, "%s",
+                              n + 4 > TRACESTATE_MAX ? "z" : "th:;");
+    cr_assert_eq(n, TRACESTATE_MAX);
+    cr_assert_eq(tracestate_read(&(struct text){line, n}, 1, text), n);
+    for (int all = 0; all < 2; all++) {
+        memcpy(text, line, n);
+        cr_expect_leq(tracestate_set_threshold(text, n, all), n);
     }
 }
 
