@@ -28,7 +28,7 @@
  * mistakes, not against malice.
  *
  * Versions: 1.0 first stable version. 1.1 open_count(), quiesce(), reconfigure(),
- * check(), try_out(), config_effective(), SPOE_OPTION_RELOADABLE.
+ * check(), try_out(), config_effective(), SPOE_OPTION_RELOADABLE, SPOE_ARG_BY_NAME.
  */
 #ifndef SPOE_PLUGIN_H
 #define SPOE_PLUGIN_H
