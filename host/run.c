@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 

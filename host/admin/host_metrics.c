@@ -259,7 +259,7 @@ static void declare_gauges(const struct view *view, struct host_metrics *hm, boo
     hm->pending = gauge(view, "pending",
                         "Messages in flight in plugins, without those whose time is over.", ok);
     hm->max_pending =
-        gauge(view, "max_pending", "Messages in flight beyond which reading pauses.", ok);
+        gauge(view, "max_pending", "Messages in flight beyond which NOTIFYs wait.", ok);
     hm->workers = gauge(view, "workers", "Threads that serve connections.", ok);
     hm->ready = gauge(view, "ready", "1 while the host serves, 0 while it starts or drains.", ok);
     hm->start_time = gauge(view, "start_time_seconds", "When the host started, Unix time.", ok);

@@ -93,7 +93,7 @@ const struct spoe_option *const host_options[N_OPTIONS + 1] = {
     [OPT_MAX_CONNECTIONS] =
         OPTION(.type = SPOE_OPT_INT, .key = "max-connections", .default_text = "4096",
                .env = ENV("SPOE_MAX_CONNECTIONS"), .min = 1, .max = 1000000,
-               .help = "connections at a time; further ones are closed"),
+               .help = "connections at a time; then one that does nothing makes room"),
     [OPT_PROCESSING_TIMEOUT] =
         OPTION(.type = SPOE_OPT_DURATION, .key = "processing-timeout", .default_text = "10ms",
                .env = ENV("SPOE_PROCESSING_TIMEOUT"), .min = MS, .max = HOUR,
@@ -104,7 +104,7 @@ const struct spoe_option *const host_options[N_OPTIONS + 1] = {
                .help = "a plugin's handler that takes longer is counted and named; 0: never"),
     [OPT_MAX_PENDING] = OPTION(.type = SPOE_OPT_INT, .key = "max-pending", .default_text = "10000",
                                .env = ENV("SPOE_MAX_PENDING"), .min = 1, .max = 10000000,
-                               .help = "messages in flight in plugins; beyond it reading pauses"),
+                               .help = "messages in flight in plugins; beyond it NOTIFYs wait"),
     [OPT_HELLO_TIMEOUT] =
         OPTION(.type = SPOE_OPT_DURATION, .key = "hello-timeout", .default_text = "5s",
                .env = ENV("SPOE_HELLO_TIMEOUT"), .min = 10 * MS, .max = HOUR,
