@@ -311,8 +311,10 @@ static void end_with_kept(const struct turn *turn)
         return; /* another response took it, or its time was over */
     count(&turn->worker->shared->counters->reordered, 1);
     response = kept_find(request.kept, MESSAGE_RESPONSE);
-    assert(response != NULL);
-    ending_by_response(turn->worker, response, &request);
+    if (response != NULL)
+        ending_by_response(turn->worker, response, &request);
+    else /* another request with this id is in the place of the first */
+        ending_without_response(turn->worker, &request, false);
 }
 
 static void on_attached(struct turn *turn, const struct store_attached *attached)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "input/messages.h"
 #include "input/siphash.h"
 
 #define SHARD_BITS 6
@@ -594,7 +595,8 @@ static enum store_result keep_more(struct store *store, struct shard *shard, str
     const struct store_conf *conf = &store->conf;
     struct kept **last = &entry->kept;
 
-    if (!has_spans(entry) || (is_seen(entry) && entry->client != NULL))
+    if (!has_spans(entry) ||
+        (is_seen(entry) && (entry->client != NULL || kept->msg.index == MESSAGE_BACKEND)))
         return STORE_AGAIN;
     if (kept_find(entry->kept, kept->msg.index) != NULL)
         return STORE_DUPLICATE;

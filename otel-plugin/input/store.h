@@ -130,7 +130,8 @@ enum store_result store_take(struct store *store, const char *key, size_t key_le
                              struct store_request *ret);
 
 /**
- * Keep a message for a request that is not open, or a response for one without CLIENT.
+ * Keep a message for a request that is not open, or a response for one without CLIENT. A backend's
+ * message for one that is open by now is not kept: STORE_AGAIN.
  * @param kept  [own] on STORE_OK, else the caller keeps it
  */
 enum store_result store_keep(struct store *store, const char *key, size_t key_len,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "input/siphash.h"
+#include "input/messages.h"
 #include "input/store.h"
 
 #define S INT64_C(1000000000)
@@ -651,6 +652,10 @@ Test(store, a_response_waits_for_the_client_span, .timeout = 10)
     cr_assert_eq(store_attach(store, "c", 1, client_span(1), 2 * S, 0, &attached), STORE_OK);
     cr_expect_eq(keep(store, "c", 2, 2 * S), STORE_AGAIN, "it is there");
     cr_expect_eq(store_count(store), 1);
+    /* A backend's message whose request was opened between two looks waits for nothing. */
+    open_ok(store, "d", 1 * S, 1);
+    cr_expect_eq(keep(store, "d", MESSAGE_BACKEND, 2 * S), STORE_AGAIN);
+    cr_expect_not(store_expire(store, 4 * S, &request), "its request is not ended early");
     cr_expect_eq(store_kept(store), 0);
     store_destroy(store);
 }
