@@ -105,6 +105,14 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     return SPOE_OK;
 }
 
+static void warn_of_default(const struct otel *otel, const char *target)
+{
+    if (otel->conf.endpoint_fell_back && otel->conf.exporter.kind == EXPORTER_OTLP)
+        spoe_logf(otel->host, otel->self, SPOE_LOG_WARNING,
+                  "the endpoint that was set cannot be used, so spans go to the default, %s",
+                  target);
+}
+
 /* A collector may come later, and its name with it: no reason not to start. */
 static spoe_status check(void *inst)
 {
@@ -112,7 +120,10 @@ static spoe_status check(void *inst)
     const struct exporter_conf *exporter = &otel->conf.exporter;
     const char *error;
 
-    if (otel->conf.disabled || exporter->kind != EXPORTER_OTLP || exporter->use_proxy ||
+    if (otel->conf.disabled)
+        return SPOE_OK;
+    warn_of_default(otel, exporter->endpoint);
+    if (exporter->kind != EXPORTER_OTLP || exporter->use_proxy ||
         endpoint_error(exporter->endpoint) != NULL)
         return SPOE_OK;
     error = endpoint_lookup_error(exporter->endpoint);
@@ -207,10 +218,7 @@ static spoe_status start(void *inst)
                                                      .exporter = otel->exporter,
                                                      .store_max = conf->span_store_max,
                                                      .store_bytes_max = conf->span_store_bytes});
-    if (conf->endpoint_fell_back && conf->exporter.kind == EXPORTER_OTLP)
-        spoe_logf(otel->host, otel->self, SPOE_LOG_WARNING,
-                  "the endpoint that was set cannot be used, so spans go to the default, %s",
-                  exporter_target(otel->exporter));
+    warn_of_default(otel, exporter_target(otel->exporter));
     spoe_logf(otel->host, otel->self, SPOE_LOG_INFO,
               "exporting to %s, service.name %s, tls %s, span-ttl %" PRId64
               " ms, span-store-max %zu, span-queue-max %zu",

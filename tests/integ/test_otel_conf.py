@@ -129,6 +129,18 @@ def test_5_2_a_collector_that_does_not_resolve_is_a_warning(name, value, warned)
     assert check({name: value, "OTEL_SDK_DISABLED": "true"})[1].count("resolve") == 0
 
 
+@pytest.mark.parametrize("more,default", [({}, "localhost:4317"),
+                                          ({"OTLP_PROTOCOL": "http/protobuf"}, "localhost:4318"),
+                                          ({"OTLP_ENDPOINT": "127.0.0.1:4317"}, None),
+                                          ({"OTEL_TRACES_EXPORTER": "none"}, None),
+                                          ({"OTEL_SDK_DISABLED": "true"}, None)])
+def test_3_9_a_check_names_the_default_that_takes_the_place_of_a_bad_endpoint(more, default):
+    status, text = check({"OTEL_EXPORTER_OTLP_ENDPOINT": "ftp://collector", **more})
+    assert status == 0, text
+    assert [m[1] for m in re.finditer(r"so spans go to the default, ([^ \"]+)", text)] == (
+        [default] if default else []), text
+
+
 def test_w8_a_mounted_secret_ends_in_a_line_end():
     status, text = check({"OTEL_EXPORTER_OTLP_HEADERS": "authorization=hunter2,\n",
                           "OTEL_RESOURCE_ATTRIBUTES": "a=1,,b=2"})
