@@ -23,7 +23,8 @@ AGENT_CORES = set(_CORES[1:2]) or LOAD_CORES  # one core, for one worker
 MANY_AGENT_CORES = set(_CORES[1:]) or LOAD_CORES
 ALL_CORES = set(_CORES)
 
-ENDLESS = {"SPAN_QUEUE_MAX": 100000000}  # the backlog fits, so that dropping flatters nobody
+# The backlog and what is open fit, so that dropping flatters nobody.
+ENDLESS = {"SPAN_QUEUE_MAX": 100000000, "SPAN_QUEUE_BYTES": 2**36, "SPAN_STORE_BYTES": 2**36}
 
 
 class Failure(Exception):

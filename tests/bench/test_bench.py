@@ -7,6 +7,7 @@ Environment: SPOE_TEST_BUILD_DIR.
 import functools
 import json
 import os
+import re
 import sys
 
 import pytest
@@ -52,6 +53,13 @@ def test_every_span_of_otel_is_counted(collector):
         check(agents.measure(agent, 4, 16, REQUESTS))
         check(agents.measure(agent, 2, 8, REQUESTS))
     assert collector.count() == 4 * REQUESTS
+
+
+def test_endless_lifts_every_limit():
+    status, text = procs.run([agents.program("spoe-host"), "--plugin-info", "otel"])
+    assert status == 0, text
+    limits = set(re.findall(r"environment (SPAN_(?:QUEUE|STORE)_(?:MAX|BYTES))", text))
+    assert limits == {*agents.ENDLESS, "SPAN_STORE_MAX"}  # this one the parts set, by what they open
 
 
 def test_the_collector_keeps_the_memory_of_a_request(collector):
