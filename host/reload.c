@@ -92,6 +92,7 @@ static int read_again(const struct reload *reload, struct reading *r)
     if (r->conf == NULL)
         return -1;
     (void)cli_parse(&cli, r->conf, reload->argc, reload->argv); /* as it was at the start */
+    conf_wait_for_nothing(r->conf); /* this is the thread that accepts connections */
     cli_add_file(&cli, r->conf);
     if (host_conf_init(&r->host, r->conf, reload->plugin_dir) != 0)
         return -1;

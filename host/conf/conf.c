@@ -7,12 +7,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/ini_file.h"
@@ -49,6 +51,7 @@ struct conf {
     STAILQ_HEAD(, entry) entries;
     STAILQ_HEAD(names, name) names, variables;
     struct notes errors, warnings;
+    bool waits_not; /* for a file */
 };
 
 /* The texts behind a setting's spans. */
@@ -342,12 +345,40 @@ void conf_add_stream(struct conf *conf, FILE *stream, const char *name)
     ini_read(stream, &events, &file);
 }
 
+void conf_wait_for_nothing(struct conf *conf)
+{
+    conf->waits_not = true;
+}
+
+/* Only what is there at once: /dev/null is, for no file. @return NULL with errno, 0: another kind
+ */
+static FILE *open_regular(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st, null;
+    FILE *file = NULL;
+
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return NULL;
+    errno = 0;
+    if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || /* reading the latter fails, and says so */
+        (S_ISCHR(st.st_mode) && stat("/dev/null", &null) == 0 && st.st_rdev == null.st_rdev))
+        file = fdopen(fd, "r");
+    if (file == NULL)
+        (void)close(fd);
+    return file;
+}
+
 static void add_file(struct conf *conf, const char *path, bool optional)
 {
-    FILE *file = fopen(path, "re");
+    FILE *file = conf->waits_not ? open_regular(path) : fopen(path, "re");
 
     if (file == NULL && optional && (errno == ENOENT || errno == ENOTDIR))
         return;
+    if (file == NULL && errno == 0) {
+        conf_error(conf, "%s: not a regular file", path);
+        return;
+    }
     if (file == NULL) {
         conf_error(conf, "%s: cannot be opened: %m", path);
         return;

@@ -34,6 +34,8 @@ void conf_destroy(struct conf *conf);
 void conf_add_set(struct conf *conf, const char *assignment);
 /** Add one of the host's own options from the command line (`--listen X` is ("listen", "X")). */
 void conf_add_host_option(struct conf *conf, const char *key, const char *value);
+/** From here on a file that may have to be waited for (a pipe, a terminal) is an error. */
+void conf_wait_for_nothing(struct conf *conf);
 /** Read an INI file. A missing file, a bad line, a duplicate key are collected errors. */
 void conf_add_file(struct conf *conf, const char *path);
 /** The same of a file that need not be there. */

@@ -227,6 +227,24 @@ def test_reloads_under_load(begin, connect):
     assert it.host.terminate() == 0
 
 
+def test_a_file_that_would_have_to_be_waited_for(begin, connect):
+    """2.1, 2.7: before, the thread that accepts connections waited for it."""
+    it = begin()
+    it.path.unlink()
+    os.mkfifo(it.path)
+    for what in ("a pipe", "a device"):
+        lines = it.reload()
+        assert lines_with(lines, "level=error", "host.ini: not a regular file"), (what, lines)
+        it.path.unlink()
+        it.path.symlink_to("/dev/zero")
+    assert it.counts() == (0, 2)
+    connect(it.host).hello()
+    it.path.unlink()
+    it.path.symlink_to("/dev/null")
+    assert lines_with(it.reload(), "no option changes")
+    assert it.host.terminate() == 0
+
+
 def test_sighup_while_it_starts_and_while_it_ends(start, tmp_path):
     """2.7: before, it ended the process."""
     pipe = tmp_path / "pipe"
