@@ -3,9 +3,12 @@
 #include "send/headers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Those that the transports set themselves, or that would break the request. */
 static const char *const reserved[] = {
@@ -142,15 +145,30 @@ static int add_stream(struct pair_list *list, FILE *file, const char *path, char
     return result;
 }
 
+/* Open a file. A pipe is refused, and not waited for: what was read from it once is gone, and files
+ * are read again. @return NULL, with the error */
+static FILE *open_file(const char *path, char *ret_error, size_t size)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    FILE *file = NULL;
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+        (void)snprintf(ret_error, size, "%s: is a pipe, not a file", path);
+    else if (fd < 0 || (file = fdopen(fd, "r")) == NULL)
+        (void)snprintf(ret_error, size, "%s: cannot be opened: %m", path);
+    if (fd >= 0 && file == NULL)
+        (void)close(fd);
+    return file;
+}
+
 static int add_file(struct pair_list *list, const char *path, char *ret_error, size_t size)
 {
-    FILE *file = fopen(path, "re");
+    FILE *file = open_file(path, ret_error, size);
     int result;
 
-    if (file == NULL) {
-        (void)snprintf(ret_error, size, "%s: cannot be opened: %m", path);
+    if (file == NULL)
         return PAIRS_E_INVAL;
-    }
     result = add_stream(list, file, path, ret_error, size);
     (void)fclose(file); /* only read */
     return result;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/endpoint.h"
@@ -175,6 +176,21 @@ Test(lists, a_bad_line_is_named_and_not_shown)
         cr_expect_null(strstr(error, "hunter"), "%s", error);
         cr_expect(of_file);
     }
+}
+
+/* 2.1, H4: nobody writes to it, so that reading it would have no end. */
+Test(lists, a_pipe_is_no_file_of_headers)
+{
+    struct pair_list list = {NULL, 0};
+    char error[256];
+    bool of_file = false;
+
+    write_file("", 0); /* for its name */
+    (void)unlink(path);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    cr_expect_eq(headers_read(NULL, path, &list, error, sizeof error, &of_file), PAIRS_E_INVAL);
+    cr_expect_not_null(strstr(error, "is a pipe"), "%s", error);
+    (void)unlink(path);
 }
 
 Test(lists, a_file_that_is_none_or_too_large_is_refused)
