@@ -35,6 +35,7 @@ enum kind {
 #define BARE 2u       /* it has no spans, as it is not sampled */
 #define DEBUG_SHIFT 2 /* of its context, where that is all there is: debug, */
 #define FLAGS_SHIFT 3 /* and flags, two bits of which there are */
+#define ALONE 32u     /* its CLIENT span was refused: there will be none */
 _Static_assert((TRACE_FLAG_SAMPLED | TRACE_FLAG_RANDOM) == 3, "flags are two bits");
 
 /* 200 000 of them may be open, so that each byte counts. */
@@ -541,6 +542,7 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
     } else if (entry->client != NULL) {
         result = STORE_DUPLICATE;
     } else if (!hold(&store->open, 0, bytes, 0, limit(&store->bytes_max))) {
+        entry->bits |= ALONE;
         result = STORE_FULL;
     } else {
         adopt(entry, client, now_mono_ns);
@@ -574,7 +576,8 @@ enum store_result store_take(struct store *store, const char *key, size_t key_le
     entry = *link;
     if (entry == NULL || !is_seen(entry)) {
         result = STORE_UNKNOWN;
-    } else if (wait && entry->kind == OPEN && has_spans(entry) && entry->client == NULL) {
+    } else if (wait && entry->kind == OPEN && has_spans(entry) && entry->client == NULL &&
+               (entry->bits & ALONE) == 0) {
         result = STORE_WAIT;
     } else {
         result = entry->kind == REMEMBERED ? STORE_LATE : STORE_OK;

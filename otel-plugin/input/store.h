@@ -123,7 +123,7 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
 
 /**
  * Take a request out.
- * @param wait  leave one that has spans and no CLIENT, with STORE_WAIT
+ * @param wait  leave one that has spans and no CLIENT, with STORE_WAIT, unless that was refused
  * @param ret   set on STORE_OK and STORE_LATE only
  */
 enum store_result store_take(struct store *store, const char *key, size_t key_len, bool wait,

@@ -419,6 +419,29 @@ Test(store, is_bounded_in_bytes_of_its_spans, .timeout = 20)
     store_destroy(store);
 }
 
+/* 3.2, 7.1: the backend's message has come, so that a response has nothing to wait for. */
+Test(store, a_response_does_not_wait_for_a_client_span_that_was_refused, .timeout = 10)
+{
+    const struct store_conf conf = {
+        .max = 10, .bytes_max = 10000, .ttl_ns = TTL, .reorder_ns = 1 * S, .kept_max = 10};
+    struct store *store = store_create(&conf);
+    struct span *client = client_span(1);
+    struct store_request request;
+    struct trace_context answer;
+    static char value[4096];
+
+    memset(value, 'v', sizeof value);
+    for (int i = 0; i < 4; i++)
+        span_set_str(client, (char[]){'a', (char)('a' + i)}, 2, value, sizeof value);
+    open_ok(store, "a", 1, 1);
+    cr_assert_eq(attach(store, "a", client, 1, &answer), STORE_FULL);
+    span_destroy(client);
+    cr_assert_eq(store_take(store, "a", 1, true, &request), STORE_OK);
+    cr_expect_null(request.client);
+    free_request(&request);
+    store_destroy(store);
+}
+
 /* ---- after the eviction --------------------------------------------------------------------- */
 
 static struct store *remembering(size_t late_max)
