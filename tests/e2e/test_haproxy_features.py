@@ -8,8 +8,11 @@ import threading
 import pytest
 from lib import haproxy as hap
 from lib.haproxy import HAProxy
-from lib.procs import wait_until
+from lib.procs import SpoeHost, wait_until
+from lib.spop import Client
 from lib.traces import end, wait_pair
+
+from conftest import host_env
 
 OTHER_FILTERS = {  # lines of the frontend besides the filters, and of the file's end
     "compression": ("filter compression", "compression algo gzip", ""),
@@ -82,6 +85,47 @@ def test_request_message_behind_the_rules(binary, config, agent, origin, collect
     server, client = wait_pair(collector, "/behind")
     assert server.attributes["client.address"] == "203.0.113.7"
     assert answer.origin_traceparent.split("-")[2] == client.span_id
+
+
+@pytest.mark.parametrize("how", ["option", "rule", "none"])
+def test_a_response_after_the_ttl(binary, config, origin, collector, how):
+    """W2: with a hold, of the agent or by the line that the file has as a comment, both spans are
+    whole; without, they are incomplete and the response is a span of its own."""
+    env = host_env(collector, SPAN_TTL="1s", BATCH_DELAY="10ms")
+    if how == "option":
+        env["SPAN_HOLD"] = "10m"
+    elif how == "rule":
+        config.edit_spoe(r"^    #(args hold=var\(txn\.otel_hold\))$", r"    \1")
+        config.edit_main(
+            r'^    bind "\$\{WEB_ADDR.*$',
+            r"\g<0>\n    tcp-request inspect-delay 5s"
+            r"\n    tcp-request content set-var(txn.otel_hold) int(600)",
+        )
+    with SpoeHost(env=env) as agent, HAProxy(binary, config, [agent.port], origin.address) as proxy:
+        origin.hold()
+        held = threading.Thread(target=proxy.get, args=("/hold",))
+        held.start()
+        origin.wait_request("/hold")
+        with Client(agent.port) as client:  # a request that comes later, and that nothing holds
+            client.hello()
+            client.ask("on-http-request", {"unique-id": "x", "method": "GET", "path": "/marker"})
+            collector.wait(
+                lambda spans: [s for s in spans if s.attributes.get("url.path") == "/marker"],
+                "the eviction",
+            )
+        origin.release()
+        held.join()
+        end(agent)
+    late = [span for span in collector.spans if span.name == "late response"]
+    server, client = wait_pair(collector, "/hold")
+    if how == "none":
+        assert server.incomplete and client.incomplete
+        assert [span.attributes["http.response.status_code"] for span in late] == [200]
+        assert late[0].parent_id == server.span_id
+    else:
+        assert not server.incomplete and not client.incomplete and not late
+        assert server.attributes["http.response.status_code"] == 200
+        assert server.end - server.start > 10**9, "it ends with the response"
 
 
 # -- names of agents

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""7.2: what restarts of the agent cost, under load and with the shipped files."""
+"""7.2, V2: what restarts of the agent cost, under load and with the shipped files."""
 
 import json
 import os

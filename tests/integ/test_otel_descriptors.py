@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A1 (2.10): connections up to the limit of open files and beyond, while exports go on."""
+"""A1 (2.10): connections up to the limit of open files and beyond, while exports go on; A7 (2.1): too
+few threads for gRPC."""
 
 import os
 import re
 import resource
+import subprocess
 
 import pytest
 
-from lib import admin
+from lib import admin, procs
 from lib.collector import Collector
 from lib.http_collector import HttpCollector
 from lib.procs import Proc, clean_env, host_binary, wait_until
@@ -81,3 +83,28 @@ def test_exports_go_on_at_the_limit_of_open_files(protocol):
         for client in clients:
             client.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("limit", [3, 4, 5, 10])
+def test_too_few_threads(limit):
+    """A7: gRPC, which waited for ever at the end for threads that it could not make, is not begun.
+    root knows no such limit, so the host runs as a user of its own."""
+    nobody = 65400 + limit
+
+    def become():
+        resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+        os.setgid(nobody)
+        os.setuid(nobody)
+
+    with subprocess.Popen(
+            [host_binary(), "--listen", "127.0.0.1:0", "--shutdown-timeout", "5s"],
+            env=clean_env({"SPOE_PLUGIN_DIR": os.environ["SPOE_TEST_OTEL_DIR"],
+                           "SPOE_PLUGINS": "otel.so",
+                           "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=0"}),
+            preexec_fn=become, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True) as host:
+        try:
+            out, _ = host.communicate(timeout=procs.LIMIT)
+        finally:
+            host.kill()
+    assert host.returncode == 1, out
+    assert len(re.findall("level=error", out)) == 1 and "thread" in out, out
