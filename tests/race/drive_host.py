@@ -75,7 +75,7 @@ class Scraper(threading.Thread):
         super().__init__(name="scraper")
         self.host = host
         self.error = None
-        self.scrapes = 0
+        self.once = threading.Event()  # everything has been read, or the thread has ended
 
     def run(self):
         try:
@@ -83,11 +83,14 @@ class Scraper(threading.Thread):
                 admin.metrics(self.host)
                 admin.page(self.host, "/status")
                 admin.page(self.host, "/plugins")
-                self.scrapes += 1
-        except (OSError, http.client.HTTPException):
-            return  # the host has ended
+                self.once.set()
+        except (OSError, http.client.HTTPException) as error:
+            if not self.once.is_set():  # else the host has ended
+                self.error = error
         except BaseException as error:  # shown by the test
             self.error = error
+        finally:
+            self.once.set()
 
 
 @pytest.fixture
@@ -98,12 +101,12 @@ def scraped():
     def begin(host):
         scrapers.append(Scraper(host))
         scrapers[-1].start()
+        assert scrapers[-1].once.wait(60)
 
     yield begin
     for scraper in scrapers:
         scraper.join()
         assert scraper.error is None, scraper.error
-        assert scraper.scrapes > 0
 
 
 def finish(host):
