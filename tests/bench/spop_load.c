@@ -305,8 +305,9 @@ static void hello(struct connection *c)
                                         {.type = SPOE_T_UINT32, .u.u32 = 16380},
                                         {.type = SPOE_T_STR, .u.s = spoe_str("pipelining")}};
     uint8_t payload[256], frame[512];
-    size_t n = 0, size;
+    size_t n = 0, size = 0;
     struct spop_frame f;
+    int found;
 
     for (size_t i = 0; i < 3; i++) {
         n += codec_put_string(payload + n, sizeof payload - n, spoe_str(keys[i]));
@@ -315,14 +316,14 @@ static void hello(struct connection *c)
     n = put_frame(frame, sizeof frame, SPOP_HAPROXY_HELLO, 0, 0, payload, n);
     if (write(c->fd, frame, n) != (ssize_t)n)
         die("write HELLO");
-    while (wire_frame_find(c->in, c->in_len, BUFFER_SIZE - 4, &size) == 0) {
+    while ((found = wire_frame_find(c->in, c->in_len, BUFFER_SIZE - 4, &size)) == 0) {
         ssize_t got = read(c->fd, c->in + c->in_len, BUFFER_SIZE - c->in_len);
 
         if (got <= 0)
             die("no AGENT-HELLO");
         c->in_len += (size_t)got;
     }
-    if (wire_frame_decode(c->in + 4, size - 4, &f) != 0 || f.type != SPOP_AGENT_HELLO)
+    if (found < 0 || wire_frame_decode(c->in + 4, size - 4, &f) != 0 || f.type != SPOP_AGENT_HELLO)
         die("not an AGENT-HELLO");
     c->in_len = 0;
 }
@@ -332,7 +333,8 @@ static void open_connection(struct connection *c)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(opt.port)};
     const int on = 1;
 
-    c->in = malloc(BUFFER_SIZE);
+    c->in = calloc(1, BUFFER_SIZE);
+    c->in_len = 0;
     c->out = malloc(BUFFER_SIZE);
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->in == NULL || c->out == NULL || c->fd < 0 ||
