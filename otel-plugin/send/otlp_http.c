@@ -11,6 +11,7 @@
 #include "send/otlp_http.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
@@ -290,6 +291,18 @@ static bool is_empty_json(const struct slot *slot)
     return n == 0 || strcmp(text, "{}") == 0 || strcmp(text, partial) == 0;
 }
 
+/* Whether a body is a page for people, as a login or what else may be at an address says it. */
+static bool is_page(const struct slot *slot, const char *type)
+{
+    size_t i = 0;
+
+    if (!is_type(type, "text/html"))
+        return false;
+    while (i < slot->answer_len && isspace(slot->answer[i]))
+        i++;
+    return i < slot->answer_len && slot->answer[i] == '<';
+}
+
 /* The collector has taken the request. Answers are protobuf, but some say "{}" or "OK". */
 static void read_success(const struct slot *slot, struct transport_result *ret)
 {
@@ -304,6 +317,9 @@ static void read_success(const struct slot *slot, struct transport_result *ret)
             (void)snprintf(ret->text, sizeof ret->text, "its answer cannot be read");
     } else if (is_type(type, "application/json") && !is_empty_json(slot)) {
         read_body(slot, ret->text, sizeof ret->text);
+    } else if (is_page(slot, type)) {
+        (void)snprintf(ret->text, sizeof ret->text,
+                       "its answer is a web page; is that the collector's address?");
     }
 }
 

@@ -421,7 +421,10 @@ Test(otlp_http, empty_answers_in_other_words_are_no_matter)
                 {"application/json", "", ""},
                 {"application/json", "{\"partialSuccess\": {}}", ""},
                 {"text/plain", "OK", ""},
-                {"text/html", "<html>", ""},
+                {"text/html", "OK", ""},
+                {"text/html", "", ""},
+                {"text/html; charset=utf-8", "\n<!doctype html>",
+                 "its answer is a web page; is that the collector's address?"},
                 {"application/json", "{\"partialSuccess\":{\"rejectedSpans\":\"3\"}}",
                  "{\"partialSuccess\":{\"rejectedSpans\":\"3\"}}"}};
 
