@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOG_BUFFER_BYTES (256u * 1024u)
+#define LOG_BUFFER_BYTES ((size_t)256 * 1024)
 
 /** Take a whole line with its end. @param may_wait  false: never, whatever log_start() said. [any]
  */

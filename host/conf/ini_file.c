@@ -135,7 +135,7 @@ static const char *read_text(struct reader *r)
 
 void ini_read(FILE *file, const struct ini_events *events, void *user)
 {
-    struct reader *r = malloc(sizeof *r); /* far more than most files need: not zeroed */
+    struct reader *r = calloc(1, sizeof *r);
     enum line_status status = LINE_OK;
     const char *wrong;
     char text[128];
@@ -144,9 +144,6 @@ void ini_read(FILE *file, const struct ini_events *events, void *user)
         events->error(user, 0, "cannot be read: out of memory");
         return;
     }
-    r->line = 0;
-    r->lost = false;
-    r->section[0] = '\0';
     r->file = file;
     r->events = events;
     r->user = user;

@@ -10,13 +10,15 @@
 #include "base/build_info.h"
 #include "core/describe.h"
 
-#define ARG(name, expression, types, flags, help)                                                  \
-    &(const struct spoe_arg_decl)                                                                  \
+#define ARG_INIT(name, expression, types, flags, help)                                             \
     {                                                                                              \
         sizeof(struct spoe_arg_decl), types, flags, 0, name, expression, help                      \
     }
+#define ARG(...) &(const struct spoe_arg_decl)ARG_INIT(__VA_ARGS__)
+static const struct spoe_arg_decl first =
+    ARG_INIT("a1", "e1", SPOE_ACCEPT_STR, SPOE_ARG_REQUIRED, "the first");
 static const struct spoe_arg_decl *const many[] = {
-    ARG("a1", "e1", SPOE_ACCEPT_STR, SPOE_ARG_REQUIRED, "the first"),
+    &first,
     ARG("a2", "e2", SPOE_ACCEPT_INT, 0, NULL),
     ARG("a3", "e3", SPOE_ACCEPT_IP, 0, ""),
     ARG("a4", "e4", SPOE_ACCEPT_ANY, SPOE_ARG_REQUIRED, NULL),
@@ -27,7 +29,7 @@ static const struct spoe_arg_decl *const many[] = {
     ARG("a9", "e9", SPOE_ACCEPT_STR, 0, NULL),
     NULL};
 static const struct spoe_arg_decl *const eight[] = {
-    many[0], ARG("b2", "f2", SPOE_ACCEPT_STR, 0, NULL), ARG("b3", "f3", SPOE_ACCEPT_STR, 0, NULL),
+    &first, ARG("b2", "f2", SPOE_ACCEPT_STR, 0, NULL), ARG("b3", "f3", SPOE_ACCEPT_STR, 0, NULL),
     NULL};
 static const struct spoe_arg_decl *const none[] = {NULL};
 #define MESSAGE(name, event, help, args)                                                           \

@@ -51,7 +51,7 @@ static void listen_here(uint32_t max_connections)
     cr_assert(listeners != NULL && base != NULL);
     cr_assert_eq(listeners_start(listeners, base, rig.worker, RIG_WORKERS), 0);
     for (int fd = 0; fd < 256; fd++) {
-        struct sockaddr_in address;
+        struct sockaddr_in address = {.sin_family = AF_UNSPEC};
         socklen_t len = sizeof address;
         int listening = 0;
         socklen_t size = sizeof listening;

@@ -3,7 +3,7 @@
  * (2.7). */
 #include <criterion/criterion.h>
 
-#include "../../../otel-plugin/policies.c" /* for what it keeps */
+#include "../../../otel-plugin/policies.c" /* NOLINT(bugprone-suspicious-include): what it keeps */
 
 #define WORKERS 3
 

@@ -16,7 +16,7 @@
 /* The first n bytes in memory of their own; free() gives it back. */
 static inline uint8_t *exact_copy(const void *bytes, size_t n)
 {
-    uint8_t *p = malloc(n != 0 ? n : 1);
+    uint8_t *p = calloc(1, n != 0 ? n : 1);
 
     assert(p != NULL);
     if (n != 0)
