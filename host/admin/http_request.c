@@ -106,8 +106,10 @@ static int parse_request_line(struct spoe_span line, struct http_request *ret, b
         target.n == 0 || memchr(line.p, ' ', line.n) != NULL)
         return -400;
     for (size_t i = 0; i < target.n; i++) {
-        if (target.p[i] <= ' ' || target.p[i] == '\x7f')
-            return -400; /* bytes above 127 are negative: likewise */
+        const unsigned char c = (unsigned char)target.p[i];
+
+        if (c <= ' ' || c >= 0x7f)
+            return -400;
     }
     if (line.n != 8 || memcmp(line.p, "HTTP/", 5) != 0 || !is_digit(line.p[5]) ||
         line.p[6] != '.' || !is_digit(line.p[7]))
