@@ -12,6 +12,7 @@
 #include "cli.h"
 #include "conf/conf.h"
 
+#define SEPARATOR ", "
 #define NAMES_MAX 3072u /* bytes of names in a line; further ones are only counted */
 
 /* The options that a line names. */
@@ -33,8 +34,8 @@ struct reading {
 static void add_name(struct names *names, const char *section, const char *key)
 {
     size_t left = sizeof names->text - names->len;
-    int n = snprintf(names->text + names->len, left, "%s%s.%s", names->n != 0 ? ", " : "", section,
-                     key);
+    int n = snprintf(names->text + names->len, left, "%s%s.%s", names->n != 0 ? SEPARATOR : "",
+                     section, key);
 
     if (n < 0 || (size_t)n >= left) {
         names->text[names->len] = '\0';
@@ -152,6 +153,12 @@ static void put_in_use(struct view *view, struct conf_section **in_use,
     conf_section_destroy(before);
 }
 
+/* The names that have come since. */
+static const char *after(const struct names *names, const struct names *before)
+{
+    return names->text + before->len + (before->n != 0 ? strlen(SEPARATOR) : 0);
+}
+
 /* @return 0, also where the plugin refuses; -1 out of memory */
 static int apply_to_plugin(struct reading *r, struct view *view, struct spoe_instance *plugin,
                            struct conf_section **section)
@@ -168,8 +175,9 @@ static int apply_to_plugin(struct reading *r, struct view *view, struct spoe_ins
         log_errors(r->conf, n_errors);
         if (error.text[0] != '\0')
             log_line(SPOE_LOG_ERR, "host", "%s", error.text);
-        log_line(SPOE_LOG_ERR, "host", "plugin %s: none of its changes was taken: %s",
-                 plugin->desc->id, r->changed.text + before.len + (before.n != 0 ? 2 : 0));
+        log_line(SPOE_LOG_ERR, "host", "plugin %s: none of its changes was taken%s%s",
+                 plugin->desc->id, r->changed.len > before.len ? ": " : "",
+                 r->changed.len > before.len ? after(&r->changed, &before) : "");
         r->changed = before;
         r->refused = true;
         return 0;

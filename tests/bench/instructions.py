@@ -38,9 +38,9 @@ PARTS = [
 
 # Everything that happens below these, whoever does it; functions that keep a place of their own.
 INCLUSIVE = {
-    "on_readable": "a message, from its bytes to its answer's",
+    "take_turn": "a message, from its bytes to its answer's",
     "handle": "of it the otel plugin",
-    "run_lane": "the export thread",
+    "run_sender": "the export thread",
 }
 
 
@@ -64,7 +64,7 @@ def parse(path):
             if found:
                 what, number, name = found.groups()
                 table = names[kinds.get(what, what)]
-                name = name.strip()
+                name = re.sub(r"\.lto_priv\.\d+$", "", name.strip())
                 if number and name:
                     table[number] = name
                 if what in here or what in ("fi", "fe"):
