@@ -97,12 +97,13 @@ static void *control_main(void *arg)
     return NULL;
 }
 
-int control_start(struct control *control)
+int control_start(struct control *control, int64_t timeout_ns)
 {
     int error;
 
     *control = (struct control){.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                                .reload_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+                                .reload_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                                .timeout_ns = timeout_ns};
     (void)pthread_mutex_init(&control->lock, NULL);
     error = control->stop_fd < 0 || control->reload_fd < 0
                 ? errno

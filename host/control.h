@@ -6,7 +6,8 @@
  * from the beginning of main() until after the plugins' destroy(), so that neither a plugin nor a
  * file nor a full pipe can keep the process:
  *
- *   a command (-t, --plugin-info, ...)   the first SIGTERM or SIGINT leaves at once
+ *   a command (-t, --plugin-info, ...),
+ *   the reading of the configuration     the first SIGTERM or SIGINT leaves at once
  *   a start, the service, the end        the first one asks for an orderly end, by shutdown-timeout
  *                                        from then; the second leaves at once
  *
@@ -38,8 +39,8 @@ struct control {
 
 /** Block the signals in the calling thread and those that it starts; ignore SIGPIPE. */
 void control_block_signals(void);
-/** Start the thread. [main] @return 0; -1 logged */
-int control_start(struct control *control);
+/** Start the thread. [main] @param timeout_ns  of an end, for now @return 0; -1 logged */
+int control_start(struct control *control, int64_t timeout_ns);
 /** From now on an end is orderly, and takes so long at most. [main] */
 void control_serve(struct control *control, int64_t timeout_ns);
 /** What SIGUSR1 does; with NULL, nothing: the last one has returned. [main] */

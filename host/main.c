@@ -140,7 +140,8 @@ static int prepare(struct program *p)
     if (read_host_conf(p) != 0)
         return 1;
     log_init(p->host_conf.log_level, p->host_conf.log_format);
-    if (p->cli.action == CLI_RUN)
+    if (p->cli.action ==
+        CLI_RUN) /* before, there was nothing to take down: a signal left at once */
         control_serve(&p->control, p->host_conf.shutdown_timeout_ns);
     if (p->cli.action == CLI_RUN)
         log_line(SPOE_LOG_INFO, "host", "spoe-host %s, commit %s, built %s", build_version,
@@ -280,7 +281,7 @@ static int start_watch(struct program *p)
         log_line(SPOE_LOG_ERR, "host", "log thread: %s", strerror(error));
         return -1;
     }
-    return control_start(&p->control);
+    return control_start(&p->control, START_TIMEOUT_NS);
 }
 
 /* The action's part is over; plugins may still have to be destroyed, and lines to be written. */
@@ -322,10 +323,8 @@ int main(int argc, char **argv)
     } else {
         bool bad = cli_parse(&p.cli, p.conf, argc, argv) != 0;
 
-        if (p.cli.action == CLI_RUN) {
-            control_serve(&p.control, START_TIMEOUT_NS);
+        if (p.cli.action == CLI_RUN)
             log_waits(false);
-        }
         status = bad ? report_errors(&p) : act(&p);
     }
     if (p.cli.action != CLI_RUN)

@@ -6,19 +6,17 @@
 #include "conf/conf.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/queue.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/ini_file.h"
 #include "conf/option.h"
+#include "conf/read_file.h"
 #include "conf/suggest.h"
 
 enum source { SOURCE_COMMAND_LINE, SOURCE_FILE };
@@ -49,6 +47,7 @@ struct notes {
 
 struct conf {
     STAILQ_HEAD(, entry) entries;
+    size_t n_entries;
     STAILQ_HEAD(names, name) names, variables;
     struct notes errors, warnings;
     bool waits_not; /* for a file */
@@ -230,9 +229,16 @@ static char *copy(const char *text, bool *ok)
 static void add_entry(struct conf *conf, enum source source, const char *origin, unsigned line,
                       const char *section, const char *key, const char *value)
 {
-    struct entry *e = calloc(1, sizeof *e);
+    struct entry *e;
     bool ok = true;
 
+    if (conf->n_entries >= CONF_ENTRIES_MAX) {
+        if (conf->n_entries++ == CONF_ENTRIES_MAX)
+            conf_error(conf, "%s: more than %u sections and keys", origin, CONF_ENTRIES_MAX);
+        return;
+    }
+    conf->n_entries++;
+    e = calloc(1, sizeof *e);
     if (e == NULL) {
         conf_error(conf, "%s: out of memory", origin);
         return;
@@ -350,41 +356,29 @@ void conf_wait_for_nothing(struct conf *conf)
     conf->waits_not = true;
 }
 
-/* Only what is there at once: /dev/null is, for no file. @return NULL with errno, 0: another kind
- */
-static FILE *open_regular(const char *path)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat st, null;
-    FILE *file = NULL;
-
-    if (fd < 0 || fstat(fd, &st) != 0)
-        return NULL;
-    errno = 0;
-    if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || /* reading the latter fails, and says so */
-        (S_ISCHR(st.st_mode) && stat("/dev/null", &null) == 0 && st.st_rdev == null.st_rdev))
-        file = fdopen(fd, "r");
-    if (file == NULL)
-        (void)close(fd);
-    return file;
-}
-
 static void add_file(struct conf *conf, const char *path, bool optional)
 {
-    FILE *file = conf->waits_not ? open_regular(path) : fopen(path, "re");
+    struct error error;
+    char *bytes = NULL;
+    size_t size = 0;
+    FILE *file;
+    const int result =
+        read_file(path, conf->waits_not ? 0 : CONF_PIPE_WAIT_NS, &bytes, &size, &error);
 
-    if (file == NULL && optional && (errno == ENOENT || errno == ENOTDIR))
+    if (result > 0 && optional)
         return;
-    if (file == NULL && errno == 0) {
-        conf_error(conf, "%s: not a regular file", path);
+    if (result != 0) {
+        conf_error(conf, "%s", error.text);
         return;
     }
+    file = fmemopen(bytes, size, "r");
     if (file == NULL) {
-        conf_error(conf, "%s: cannot be opened: %m", path);
-        return;
+        conf_error(conf, "%s: out of memory", path);
+    } else {
+        conf_add_stream(conf, file, path);
+        (void)fclose(file); /* only read */
     }
-    conf_add_stream(conf, file, path);
-    (void)fclose(file); /* only read */
+    free(bytes);
 }
 
 void conf_add_file(struct conf *conf, const char *path)

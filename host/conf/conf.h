@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include <spoe/plugin.h>
@@ -24,6 +25,8 @@ struct conf;
 struct conf_section; /* the settings of one table of options */
 
 #define CONF_OPTIONS_MAX 256u
+#define CONF_ENTRIES_MAX 8192u /* sections and keys of the file, and of the command line */
+#define CONF_PIPE_WAIT_NS INT64_C(30000000000) /* for a file that is a pipe */
 #define CONF_ERRORS_MAX 64u /* kept, and as many warnings; further ones are only counted */
 
 /** @return NULL out of memory. */
@@ -34,9 +37,10 @@ void conf_destroy(struct conf *conf);
 void conf_add_set(struct conf *conf, const char *assignment);
 /** Add one of the host's own options from the command line (`--listen X` is ("listen", "X")). */
 void conf_add_host_option(struct conf *conf, const char *key, const char *value);
-/** From here on a file that may have to be waited for (a pipe, a terminal) is an error. */
+/** From here on a pipe is an error, since it may have to be waited for. */
 void conf_wait_for_nothing(struct conf *conf);
-/** Read an INI file. A missing file, a bad line, a duplicate key are collected errors. */
+/** Read an INI file. A missing file, a bad line, a duplicate key are collected errors, and so is
+ * what read_file() refuses. */
 void conf_add_file(struct conf *conf, const char *path);
 /** The same of a file that need not be there. */
 void conf_add_file_if_there(struct conf *conf, const char *path);

@@ -145,16 +145,16 @@ static int add_stream(struct pair_list *list, FILE *file, const char *path, char
     return result;
 }
 
-/* Open a file. A pipe is refused, and not waited for: what was read from it once is gone, and files
- * are read again. @return NULL, with the error */
+/* Open a file. A pipe or a device is refused, and not waited for: what was read from it once is
+ * gone, and files are read again. @return NULL, with the error */
 static FILE *open_file(const char *path, char *ret_error, size_t size)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     FILE *file = NULL;
     struct stat st;
 
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
-        (void)snprintf(ret_error, size, "%s: is a pipe, not a file", path);
+    if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode))
+        (void)snprintf(ret_error, size, "%s: not a regular file", path);
     else if (fd < 0 || (file = fdopen(fd, "r")) == NULL)
         (void)snprintf(ret_error, size, "%s: cannot be opened: %m", path);
     if (fd >= 0 && file == NULL)

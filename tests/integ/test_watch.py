@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from conftest import host_args
+from conftest import PLUGINS, host_args
 from lib import admin
-from lib.procs import LIMIT, Proc, SpoeHost, clean_env, host_binary, wait_until
+from lib.procs import LIMIT, Proc, SpoeHost, clean_env, host_binary, run, wait_until
 from lib.spop import Client
 
 SECONDS = 2  # shutdown-timeout of these tests
@@ -110,16 +110,40 @@ def test_a_fifo_among_the_plugins(tmp_path, command):
         assert re.search(r"level=error .*x\.so.*not a regular file", host.text()), host.report()
 
 
-def test_a_hanging_configuration_file(tmp_path):
-    """2.1: a FIFO as -f waits for its writer, as it should, and leaves at a signal."""
+@pytest.mark.parametrize("command", [[], ["-t"]], ids=["run", "-t"])
+def test_a_configuration_file_that_nobody_writes(tmp_path, command):
+    """2.1: one SIGTERM ends it at once; before, by the time-out of 15 s."""
     os.mkfifo(tmp_path / "conf")
-    with Proc([host_binary(), "-f", tmp_path / "conf"], env=clean_env({"SPOE_ADDR": "127.0.0.1:0"})) as host:
-        wait_until(lambda: "control" in threads_of(host.pid), "the control thread")
-        end = time.monotonic() + LIMIT
-        while host.alive() and time.monotonic() < end:  # the second one is at once
-            host.signal(signal.SIGTERM)
-            time.sleep(0.05)
-        assert host.wait() == 1
+    with Proc([host_binary(), "-f", tmp_path / "conf", *command],
+              env=clean_env({"SPOE_ADDR": "127.0.0.1:0"})) as host:
+        wait_until(lambda: opens(host.pid, tmp_path / "conf"), "the file to be opened")
+        assert host.terminate() == 1
+        assert "ended by a signal" in host.text(), host.report()
+        assert "has passed" not in host.text()
+
+
+def opens(pid, path):
+    """Whether a process has a file open."""
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            if os.readlink(f"/proc/{pid}/fd/{fd}") == str(path):
+                return True
+        except OSError:
+            pass
+    return False
+
+
+@pytest.mark.parametrize("how", ["-f <(...)", "-f /dev/stdin <<", "-f /dev/stdin |"])
+def test_a_configuration_from_a_pipe(how):
+    """2.1: what is not a file is still taken where it comes to its end."""
+    text = "[host]\nworkers = 3\n"
+    script = {"-f <(...)": f"exec \"$0\" -T -f <(printf '{text}')",
+              "-f /dev/stdin <<": f"exec \"$0\" -T -f /dev/stdin <<<$'{text}'",
+              "-f /dev/stdin |": f"printf '{text}' | \"$0\" -T -f /dev/stdin"}[how]
+    script += ' --plugin-dir "$1" --plugins good.so'
+    status, out = run(["/bin/bash", "-c", script, host_binary(), str(PLUGINS)])
+    assert status == 0, out
+    assert re.search(r"^workers = 3  ; /dev/(fd/\d+|stdin):2$", out, re.M), out
 
 
 def threads_of(pid):

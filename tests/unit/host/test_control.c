@@ -19,7 +19,7 @@ static void begin(void)
     control_block_signals();
     thread_begin("main");
     log_init(SPOE_LOG_ERR, LOG_LOGFMT);
-    cr_assert_eq(control_start(&control), 0);
+    cr_assert_eq(control_start(&control, 15 * NS_PER_S), 0);
 }
 
 TestSuite(control, .timeout = 60, .init = begin);

@@ -157,7 +157,7 @@ static void begin(void)
                               .processing_timeout_ns = NS_PER_S,
                               .hello_timeout_ns = NS_PER_S,
                               .shutdown_timeout_ns = 3600 * NS_PER_S};
-    cr_assert_eq(control_start(&control), 0);
+    cr_assert_eq(control_start(&control, 15 * NS_PER_S), 0);
     control_serve(&control, conf.shutdown_timeout_ns);
 }
 

@@ -189,8 +189,11 @@ Test(lists, a_pipe_is_no_file_of_headers)
     (void)unlink(path);
     cr_assert_eq(mkfifo(path, 0600), 0);
     cr_expect_eq(headers_read(NULL, path, &list, error, sizeof error, &of_file), PAIRS_E_INVAL);
-    cr_expect_not_null(strstr(error, "is a pipe"), "%s", error);
+    cr_expect_not_null(strstr(error, "not a regular file"), "%s", error);
     (void)unlink(path);
+    cr_expect_eq(headers_read(NULL, "/dev/zero", &list, error, sizeof error, &of_file),
+                 PAIRS_E_INVAL);
+    cr_expect_not_null(strstr(error, "/dev/zero: not a regular file"), "%s", error);
 }
 
 Test(lists, a_file_that_is_none_or_too_large_is_refused)
