@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* host/admin/pages.c - the pages of the admin endpoint. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/build_info.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "admin/view.h"
+#include "conf/print.h"
 
 #define SECRET "***"
 #define WHERE_MAX 1024u
@@ -95,31 +97,46 @@ static int page_readyz(void *arg, FILE *out)
 
 /* ---- options ----------------------------------------------------------------------------- */
 
-static void put_option(FILE *out, const struct spoe_option *option,
-                       const struct spoe_setting *setting)
+/* What is in effect, as far as anybody may see it. */
+static void put_value(FILE *out, const struct spoe_setting *setting, const char *text)
 {
-    bool secret = (option->flags & SPOE_OPTION_SECRET) != 0;
-    bool is_set = setting->value.type != SPOE_T_NULL;
+    char *shown = NULL;
+
+    if (text == NULL && setting->value.type != SPOE_T_NULL)
+        text = setting->raw.p;
+    if (text != NULL)
+        shown = print_without_userinfo(text);
+    if (shown != NULL)
+        text_put_json(out, span_of(shown));
+    else
+        (void)fputs("null", out);
+    free(shown);
+}
+
+static void put_option(FILE *out, const struct conf_section *section, size_t i)
+{
+    const struct spoe_option *option = conf_section_option(section, i);
+    const struct spoe_setting *setting = conf_setting(section, i);
+    const bool secret = (option->flags & SPOE_OPTION_SECRET) != 0;
 
     (void)fputs("    {", out);
     put_member(out, "key", option->key, ", \"value\": ");
-    if (!is_set)
-        (void)fputs("null", out);
+    if (secret && setting->value.type != SPOE_T_NULL)
+        text_put_json(out, span_of(SECRET));
     else
-        text_put_json(out, secret ? span_of(SECRET) : setting->raw);
+        put_value(out, setting, secret ? NULL : conf_setting_text(section, i));
     (void)fputs(", \"origin\": ", out);
     text_put_json(out, setting->origin);
     (void)fprintf(out, ", \"secret\": %s}", secret ? "true" : "false");
 }
 
 /* "options": [...] */
-static void put_options(FILE *out, const struct conf_section *section,
-                        const struct spoe_option *const *options)
+static void put_options(FILE *out, const struct conf_section *section)
 {
     (void)fputs("  \"options\": [", out);
-    for (size_t i = 0; options != NULL && options[i] != NULL; i++) {
+    for (size_t i = 0; conf_section_option(section, i) != NULL; i++) {
         (void)fputs(i == 0 ? "\n" : ",\n", out);
-        put_option(out, options[i], conf_setting(section, i));
+        put_option(out, section, i);
     }
     (void)fputs("\n  ]", out);
 }
@@ -142,7 +159,7 @@ static void put_plugin(FILE *out, const struct spoe_instance *plugin)
         put_member(out, "event", desc->messages[i]->event, "}");
     }
     (void)fputs("\n  ],\n", out);
-    put_options(out, plugin->settings, desc->options);
+    put_options(out, plugin->settings);
     (void)fputs("\n}", out);
 }
 
@@ -235,7 +252,7 @@ static int page_status(void *arg, FILE *out)
                   (clock_mono_ns() - view->start_mono_ns) / NS_PER_S);
     put_workers(out, view);
     (void)pthread_mutex_lock(&view->settings_lock);
-    put_options(out, view->conf->settings, host_options);
+    put_options(out, view->conf->settings);
     (void)pthread_mutex_unlock(&view->settings_lock);
     (void)fputs("\n}\n", out);
     return 200;

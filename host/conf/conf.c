@@ -672,15 +672,19 @@ struct conf_section *conf_resolve(struct conf *conf, const char *section,
     return s;
 }
 
+static void texts_fini(struct texts *texts)
+{
+    free(texts->raw);
+    free(texts->origin);
+    free(texts->written);
+}
+
 void conf_section_destroy(struct conf_section *s)
 {
     if (s == NULL)
         return;
-    for (size_t i = 0; i < s->n && s->texts != NULL; i++) {
-        free(s->texts[i].raw);
-        free(s->texts[i].origin);
-        free(s->texts[i].written);
-    }
+    for (size_t i = 0; i < s->n && s->texts != NULL; i++)
+        texts_fini(&s->texts[i]);
     free(s->texts);
     free(s->settings);
     free(s->name);
@@ -817,6 +821,13 @@ int conf_setting_follow(struct conf *conf, struct conf_section *s, size_t i,
         if (set_by_next(conf, s, i) != 0)
             return -1;
     }
+    if (s->texts[i].written == NULL && same_span(setting->origin, old->origin) &&
+        conf_setting_same(setting, old)) {
+        bool ok = true;
+
+        s->texts[i].written = copy(in_use->texts[i].written, &ok);
+        return ok ? 0 : -1;
+    }
     return 0;
 }
 
@@ -829,13 +840,12 @@ int conf_setting_keep(struct conf_section *s, size_t i, const struct conf_sectio
 
     texts.raw = copy(from->raw, &ok);
     texts.origin = copy(from->origin, &ok);
+    texts.written = copy(from->written, &ok);
     if (!ok) {
-        free(texts.raw);
-        free(texts.origin);
+        texts_fini(&texts);
         return -1;
     }
-    free(s->texts[i].raw);
-    free(s->texts[i].origin);
+    texts_fini(&s->texts[i]);
     s->texts[i] = texts;
     *setting = in_use->settings[i];
     if (texts.raw != NULL) { /* else it is not set at all */

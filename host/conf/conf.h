@@ -83,7 +83,8 @@ bool conf_setting_reject(struct conf *conf, struct conf_section *section, size_t
 bool conf_setting_same(const struct spoe_setting *a, const struct spoe_setting *b);
 /**
  * What conf_setting_reject() has refused of env_lenient[] for the section in use counts as refused
- * for this one: the environment is the same.
+ * for this one: the environment is the same. So does what conf_setting_written() was told, where
+ * nothing has changed.
  * @return 0; -1 out of memory
  */
 int conf_setting_follow(struct conf *conf, struct conf_section *s, size_t i,

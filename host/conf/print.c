@@ -3,6 +3,7 @@
 #include "conf/print.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <spoe/util.h>
@@ -28,16 +29,47 @@ static bool fits_in_file(const char *value, size_t others)
     return n + others <= INI_LINE_MAX;
 }
 
-/* Whether a URL in it has a user or a password: ...://USER:PASSWORD@... */
-static bool has_userinfo(const char *value)
+/* Where the next URL with a user or a password begins to say them: ...://USER:PASSWORD@...
+ * @return NULL: there is none */
+static const char *find_userinfo(const char *value, size_t *ret_n)
 {
     for (const char *p = strstr(value, "://"); p != NULL; p = strstr(p + 3, "://")) {
         const char *authority = p + 3;
+        const char *at = memrchr(authority, '@', strcspn(authority, "/?#, \t"));
 
-        if (authority[strcspn(authority, "@/?#, \t")] == '@')
-            return true;
+        if (at != NULL) {
+            *ret_n = (size_t)(at - authority);
+            return authority;
+        }
     }
-    return false;
+    return NULL;
+}
+
+static bool has_userinfo(const char *value)
+{
+    size_t n;
+
+    return find_userinfo(value, &n) != NULL;
+}
+
+char *print_without_userinfo(const char *value)
+{
+    const char *userinfo;
+    char *text = NULL;
+    size_t size, n;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL)
+        return NULL;
+    while ((userinfo = find_userinfo(value, &n)) != NULL) {
+        (void)fprintf(out, "%.*s***", (int)(userinfo - value), value);
+        value = userinfo + n;
+    }
+    (void)fputs(value, out);
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
 }
 
 /* On one line, whatever it is: a value that has control characters is a comment, and the name of a
@@ -58,6 +90,7 @@ static void print_option(FILE *out, const struct spoe_option *option,
 
     if (is_default) {
         why = "";
+        shown = (option->flags & SPOE_OPTION_SECRET) == 0;
     } else if ((option->flags & SPOE_OPTION_SECRET) != 0) {
         why = ", a secret";
         shown = false;

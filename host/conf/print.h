@@ -16,4 +16,10 @@
  */
 void conf_print_section(FILE *out, const struct conf_section *section);
 
+/**
+ * A value as it may be shown: user and password of each URL in it are three stars.
+ * @return [give: free()] NULL out of memory
+ */
+char *print_without_userinfo(const char *value);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/build_info.h"
 #include "base/clock.h"
+#include "base/container_of.h"
 #include "core/dispatch.h"
 #include "base/log.h"
 #include "base/thread.h"
@@ -90,17 +91,16 @@ static void config_effective(struct spoe_config *cfg, size_t option, struct spoe
 /* A function to run on a worker. */
 struct post {
     struct mail mail;
+    const struct spoe_instance *plugin; /* whose it is */
     void (*fn)(void *arg);
     void *arg;
 };
 
-static const struct callee poster = {NULL, NULL}; /* post() does not tell who it is */
-
 static void run_post(struct mail *mail)
 {
-    struct post *post = (struct post *)(void *)mail;
+    struct post *post = container_of(mail, struct post, mail);
 
-    thread_enter(&poster, "a posted function");
+    thread_enter(&post->plugin->callee, "a posted function");
     post->fn(post->arg);
     thread_leave();
     free(post);
@@ -108,15 +108,17 @@ static void run_post(struct mail *mail)
 
 static spoe_status api_post(struct spoe_worker *worker, void (*fn)(void *arg), void *arg)
 {
+    const struct worker_handle *handle = (const struct worker_handle *)(const void *)worker;
     struct post *post;
 
-    if (worker == NULL || fn == NULL)
+    if (handle == NULL || !IS(handle, WORKER_HANDLE_MAGIC) || fn == NULL)
         return SPOE_E_INVAL;
     post = malloc(sizeof *post);
     if (post == NULL)
         return SPOE_E_NOMEM;
-    *post = (struct post){.mail = {.run = run_post}, .fn = fn, .arg = arg};
-    if (!mailbox_put(&worker->mailbox, &post->mail)) {
+    *post =
+        (struct post){.mail = {.run = run_post}, .plugin = handle->plugin, .fn = fn, .arg = arg};
+    if (!mailbox_put(&handle->worker->mailbox, &post->mail)) {
         free(post);
         return SPOE_E_STOPPING;
     }

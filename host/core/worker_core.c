@@ -58,14 +58,18 @@ int worker_core_start(struct spoe_worker *worker, const char **reterr_id)
     assert(IS(worker, WORKER_CORE_MAGIC));
     for (size_t i = 0; i < set->n; i++) {
         struct spoe_instance *plugin = set->plugin[i];
+        struct worker_handle *handle = &worker->handle[i];
 
+        *handle = (struct worker_handle){
+            .magic = WORKER_HANDLE_MAGIC, .worker = worker, .plugin = plugin};
         worker->wctx[i] = plugin->inst;
         if (SPOE_HAS(plugin->desc, worker_start)) {
             void *wctx = NULL;
             spoe_status status;
 
             thread_enter(&plugin->callee, "worker_start()");
-            status = plugin->desc->worker_start(plugin->inst, worker, worker->index, &wctx);
+            status = plugin->desc->worker_start(plugin->inst, (struct spoe_worker *)(void *)handle,
+                                                worker->index, &wctx);
             thread_leave();
             if (status != SPOE_OK) {
                 *reterr_id = plugin->desc->id;

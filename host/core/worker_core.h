@@ -42,7 +42,17 @@ struct host_shared {
 
 #define WORKER_CORE_MAGIC MAGIC('W', 'K', 'C', 'O')
 
+#define WORKER_HANDLE_MAGIC MAGIC('W', 'K', 'H', 'A')
+
 struct layout; /* core/arguments.h */
+
+/* A worker as one plugin knows it, which the plugin takes for a struct spoe_worker: so that a
+ * function that it post()s, from any thread, is known for its own. */
+struct worker_handle {
+    uint32_t magic; /* WORKER_HANDLE_MAGIC */
+    struct spoe_worker *worker;
+    const struct spoe_instance *plugin;
+};
 
 typedef void exchange_done_fn(struct spoe_worker *worker, struct exchange *exchange);
 
@@ -58,6 +68,7 @@ struct spoe_worker {
     struct exchange_pool exchanges;
     struct layout *layouts; /* one per route */
     void *wctx[PLUGINS_MAX];
+    struct worker_handle handle[PLUGINS_MAX];
     size_t n_outstanding;                    /* messages that plugins have not completed */
     _Atomic uint64_t in_flight[PLUGINS_MAX]; /* the same by plugin; [any] reads */
     int64_t clock_ns;                        /* the last that is known of the monotonic clock */

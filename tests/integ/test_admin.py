@@ -96,6 +96,26 @@ def test_a_secret_default_is_masked_too(start):
     assert options[1] == {"key": "plain", "value": None, "origin": "default", "secret": False}
 
 
+def test_what_is_in_effect_is_shown_without_credentials(start):
+    """5.2: as -T has it: a default that depends on the machine is its value, and of a URL's user and
+    password nothing is shown."""
+    url = "https://u:hunter2@[::1]:1/x, http://hunter2@b"
+    host = start("metrics", env=ON, args=["--set", f"the-metrics.plain={url}"])
+    shown = {o["key"]: o for o in admin.page(host, "/plugins")[0]["options"]}
+    assert shown["plain"]["value"] == "https://***@[::1]:1/x, http://***@b"
+    options = {o["key"]: o for o in admin.page(host, "/status")["options"]}
+    printed = run([host_binary(), "-T", *host_args("metrics")])[1]
+    for key in ("workers", "hello-timeout", "log-level"):
+        assert re.search(rf"^; {key} = {re.escape(options[key]['value'])}  ; default$", printed, re.M), printed
+    assert "hunter2" not in printed, "the secret's default"
+    assert options["workers"]["origin"] == "default"
+    assert options["socket-group"]["value"] is None, "nobody said anything"
+    host.signal(signal.SIGHUP)
+    host.wait_line("configuration read again")
+    assert {o["key"]: o for o in admin.page(host, "/status")["options"]} == options
+    assert all("hunter2" not in admin.ask(host, path).text for path in PAGES)
+
+
 def test_status(start, connect):
     host = start("slots", env=ON, args=["--workers", "1", "--max-frame-size", "8000"])
     connect(host)

@@ -57,6 +57,21 @@ def test_a_crash_names_plugin_call_and_file(start, connect, at, what):
     assert host.text().index(f"trouble in {at}") < host.text().index(f"{name}: "), host.report()
 
 
+@pytest.mark.parametrize("what", ["segv", "hang"])
+def test_a_posted_function_is_its_plugins(start, connect, what):
+    """2.8: whoever called post(), and on whichever thread; before, the plugin was named "?"."""
+    host = start("good", "trouble", args=["--workers", "1", "--shutdown-timeout", "1s", *trouble("posted", what)])
+    client = connect(host)
+    client.hello()
+    client.notify([("trouble", {"text": "now"})])
+    host.wait_line("trouble in posted")
+    if what == "hang":
+        assert host.terminate() == 1
+    else:
+        assert died(host.wait(), signal.SIGSEGV), host.report()
+    host.wait_line(rf"worker-0 is in a posted function of plugin trouble \({PLUGINS}/trouble\.so\)")
+
+
 def test_a_crash_on_a_plugins_own_thread(start, connect):
     """2.8: the thread's name, and the file that the code is in."""
     host = start("trouble", args=trouble("handle", "thread"))

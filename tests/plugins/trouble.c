@@ -16,8 +16,9 @@
 enum { OPT_AT, OPT_WHAT };
 enum { HANG, SEGV, BUS, FPE, ILL, ABORT, EXIT, DEEP, THREAD };
 
-static const char *const places[] = {"nowhere", "configure",   "start", "worker_start", "handle",
-                                     "drain",   "worker_stop", "stop",  "destroy",      NULL};
+static const char *const places[] = {"nowhere", "configure", "start",       "worker_start",
+                                     "handle",  "drain",     "worker_stop", "stop",
+                                     "destroy", "posted",    NULL};
 static const char *const whats[] = {"hang",  "segv", "bus",  "fpe",    "ill",
                                     "abort", "exit", "deep", "thread", NULL};
 
@@ -25,6 +26,7 @@ struct trouble {
     const struct spoe_host *host;
     struct spoe_instance *self;
     uint32_t at, what;
+    struct spoe_worker *worker; /* the last that was started */
 };
 
 /* A sanitizer must not see it come: the signal is what is wanted. */
@@ -108,7 +110,7 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     if (trouble == NULL)
         return SPOE_E_NOMEM;
     *trouble = (struct trouble){host, self, host->config_get(cfg, OPT_AT)->value.u.u32,
-                                host->config_get(cfg, OPT_WHAT)->value.u.u32};
+                                host->config_get(cfg, OPT_WHAT)->value.u.u32, NULL};
     *ret_inst = trouble;
     here(trouble, "configure");
     return SPOE_OK;
@@ -123,20 +125,41 @@ static spoe_status start(void *inst)
 static spoe_status worker_start(void *inst, struct spoe_worker *worker, uint32_t index,
                                 void **ret_wctx)
 {
-    (void)worker;
+    struct trouble *trouble = inst;
+
     (void)index;
+    trouble->worker = worker;
     here(inst, "worker_start");
     *ret_wctx = inst;
     return SPOE_OK;
+}
+
+static void posted(void *arg)
+{
+    here(arg, "posted");
+}
+
+/* From a thread that the host does not know. */
+static void *post(void *arg)
+{
+    const struct trouble *trouble = arg;
+
+    (void)trouble->host->post(trouble->worker, posted, arg);
+    return NULL;
 }
 
 static spoe_status handle(void *wctx, struct spoe_request *req, const struct spoe_message *msg)
 {
     const struct spoe_value *text = &msg->slot[0];
 
+    pthread_t thread;
+
     (void)req;
-    if (text->type == SPOE_T_STR && text->u.s.n == 3 && memcmp(text->u.s.p, "now", 3) == 0)
-        here(wctx, "handle");
+    if (text->type != SPOE_T_STR || text->u.s.n != 3 || memcmp(text->u.s.p, "now", 3) != 0)
+        return SPOE_OK;
+    here(wctx, "handle");
+    if (pthread_create(&thread, NULL, post, wctx) == 0)
+        (void)pthread_join(thread, NULL);
     return SPOE_OK;
 }
 

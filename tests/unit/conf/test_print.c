@@ -139,7 +139,11 @@ Test(conf_print, a_line_may_be_as_long_as_one_is_read)
 Test(conf_print, nobody_sees_a_password)
 {
     static const char *const hidden[] = {"http://u:hush@host/", "http://hush@host",
-                                         "a,grpc://a,http://u:hush@host", "://hush@"};
+                                         "a,grpc://a,http://u:hush@host", "://hush@",
+                                         "http://u:h@hush@host"};
+    static const char *const masked[] = {"http://***@host/", "http://***@host",
+                                         "a,grpc://a,http://***@host", "://***@",
+                                         "http://***@host"};
     static const char *const shown[] = {"http://host/a@b",
                                         "http://host?a@b",
                                         "http://host#a@b",
@@ -147,13 +151,21 @@ Test(conf_print, nobody_sees_a_password)
                                         "http://host\ta@b",
                                         "u:p@host",
                                         "://"};
+    char *text;
 
     for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++) {
         (void)print_with(hidden[i]);
         cr_assert_null(strstr(page, "hush"), "%s", page);
         cr_assert_not_null(strstr(page, "; text  ; environment TEST_TEXT, with credentials\n"),
                            "%s", page);
+        text = print_without_userinfo(hidden[i]);
+        cr_assert_str_eq(text, masked[i]); /* 5.2: on the admin endpoint */
+        free(text);
     }
-    for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++)
+    for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
         cr_assert_not_null(strstr(print_with(shown[i]), shown[i]), "%s", page);
+        text = print_without_userinfo(shown[i]);
+        cr_assert_str_eq(text, shown[i]);
+        free(text);
+    }
 }

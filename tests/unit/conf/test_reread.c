@@ -128,6 +128,27 @@ Test(reread, what_is_kept_outlives_what_it_was_kept_from)
     drop(&b);
 }
 
+/* 5.2: what is shown of an option outlives a reload */
+Test(reread, how_it_is_written_is_kept_too)
+{
+    const struct spoe_span four = {"4", 1}, five = {"5", 1};
+    struct reading a = read_file("# nothing\n");
+    struct reading b = read_file("# nothing\n");
+    struct reading c = read_file("[p]\nnumber = 6\n");
+
+    conf_setting_written(a.conf, a.section, NUMBER, four);
+    conf_setting_written(c.conf, c.section, NUMBER, five);
+    cr_assert_eq(conf_setting_follow(b.conf, b.section, NUMBER, a.section), 0);
+    cr_assert_str_eq(conf_setting_text(b.section, NUMBER), "4");
+    cr_assert_eq(conf_setting_follow(c.conf, c.section, NUMBER, a.section), 0);
+    cr_assert_str_eq(conf_setting_text(c.section, NUMBER), "5"); /* another value */
+    cr_assert_eq(conf_setting_keep(c.section, NUMBER, a.section), 0);
+    cr_assert_str_eq(conf_setting_text(c.section, NUMBER), "4");
+    drop(&a);
+    drop(&b);
+    drop(&c);
+}
+
 Test(reread, what_is_not_set_can_be_kept)
 {
     struct reading a = read_file("# nothing\n");
