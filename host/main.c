@@ -24,7 +24,7 @@
 #include "core/describe.h"
 #include "core/plugin.h"
 #include "core/route.h"
-#include "net/sockets.h"
+#include "net/sockets_check.h"
 #include "reload.h"
 #include "run.h"
 
@@ -180,12 +180,13 @@ static void log_plugins(const struct plugin_set *set)
  */
 static bool check_surroundings(struct program *p)
 {
+    struct sockets_claims claims = {.n = 0};
     bool good = true;
 
     for (size_t i = 0; i < p->host_conf.n_listen; i++)
-        good = sockets_check(&p->host_conf.listen[i], "listener") && good;
+        good = sockets_check(&claims, &p->host_conf.listen[i], "listener") && good;
     if (p->host_conf.has_admin)
-        good = sockets_check(&p->host_conf.admin, "admin") && good;
+        good = sockets_check(&claims, &p->host_conf.admin, "admin") && good;
     return plugin_set_check(&p->plugins) && good;
 }
 

@@ -165,8 +165,7 @@ static bool remove_stale(const struct sockets *sockets, const struct host_listen
     return false;
 }
 
-/* The folder of a socket file; paths are absolute. "/" stays for a file in the root. */
-static void folder_of(const char *path, char ret[sizeof(struct sockaddr_un)])
+void sockets_folder(const char *path, char ret[sizeof(struct sockaddr_un)])
 {
     const char *slash = strrchr(path, '/');
 
@@ -185,7 +184,7 @@ static int lock_folder(const char *path)
     char folder[sizeof(struct sockaddr_un)];
     int fd;
 
-    folder_of(path, folder);
+    sockets_folder(path, folder);
     fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (int i = 0; fd >= 0 && i < LOCK_TRIES; i++) {
         if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
@@ -266,65 +265,6 @@ int sockets_open(struct sockets *sockets, const struct host_listen *listen_conf)
 {
     return listen_conf->path != NULL ? open_unix(sockets, listen_conf)
                                      : open_tcp(sockets, listen_conf);
-}
-
-/* Bound, and let go again. The name that it got back is not looked at: any port will do. */
-static const char *check_tcp_address(const struct addrinfo *ai)
-{
-    const int on = 1;
-    int error = 0;
-    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    if (fd < 0)
-        return errno == EAFNOSUPPORT && ai->ai_next != NULL ? NULL : strerror(errno);
-    /* As a host does it, which so can bind while this one has not let go yet. */
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (ai->ai_family == AF_INET6)
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0)
-        error = errno;
-    (void)close(fd);
-    return error != 0 && error != EADDRINUSE ? strerror(error) : NULL;
-}
-
-static const char *check_tcp(const struct host_listen *listen_conf)
-{
-    const struct addrinfo hints = {
-        .ai_flags = AI_PASSIVE, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *list = NULL;
-    int error = getaddrinfo(listen_conf->host, listen_conf->port, &hints, &list);
-    const char *wrong = NULL;
-
-    if (error != 0)
-        return gai_strerror(error);
-    for (const struct addrinfo *ai = list; ai != NULL && wrong == NULL; ai = ai->ai_next)
-        wrong = check_tcp_address(ai);
-    freeaddrinfo(list);
-    return wrong;
-}
-
-static const char *check_unix(const struct host_listen *listen_conf)
-{
-    char folder[sizeof(struct sockaddr_un)];
-    struct stat st;
-
-    if (lstat(listen_conf->path, &st) == 0 && !S_ISSOCK(st.st_mode))
-        return "it is not a socket";
-    folder_of(listen_conf->path, folder);
-    if (stat(folder, &st) == 0 && !S_ISDIR(st.st_mode))
-        return strerror(ENOTDIR);
-    return faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0 ? strerror(errno) : NULL;
-}
-
-bool sockets_check(const struct host_listen *listen_conf, const char *component)
-{
-    const struct sockets how = {.component = component, .hint = ""};
-    const char *wrong =
-        listen_conf->path != NULL ? check_unix(listen_conf) : check_tcp(listen_conf);
-
-    if (wrong != NULL)
-        report(&how, listen_conf->text, wrong);
-    return wrong == NULL;
 }
 
 void sockets_close(struct sockets *sockets)

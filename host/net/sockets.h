@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
 #include "conf/host_conf.h"
 
@@ -38,14 +39,6 @@ struct sockets {
  * @return 0; -1 with the reason logged; sockets_close() is due either way
  */
 int sockets_open(struct sockets *sockets, const struct host_listen *listen);
-/**
- * Look whether sockets_open() could do it, but for the port or the socket file being taken, which
- * may well be by a host that runs: names resolve, addresses are this machine's, folders of socket
- * files can be written to. Leaves nothing behind.
- * @param component  [borrow] of the log lines
- * @return false, logged: it could not
- */
-bool sockets_check(const struct host_listen *listen, const char *component);
 /** Close them and remove our socket files, unless somebody has replaced them. */
 void sockets_close(struct sockets *sockets);
 
@@ -54,6 +47,9 @@ void sockets_close(struct sockets *sockets);
  * a word is noticed, idle within 90 s, with an answer on its way within 30.
  */
 void sockets_tune(int fd);
+
+/** The folder of a socket file, whose path is absolute; "/" for one in the root. */
+void sockets_folder(const char *path, char ret[sizeof(struct sockaddr_un)]);
 
 /** An address as it is logged; "unix" for a socket file's. */
 void sockets_name(const struct sockaddr *sa, socklen_t len, char *ret, size_t size);

@@ -187,6 +187,37 @@ def test_5_2_check_finds_addresses_that_would_stop_the_start(address, reason, op
     assert host(*args, env={"SPOE_ADDR": "127.0.0.1:0"})[0] == 1, "and so it does"
 
 
+@pytest.mark.parametrize("listen,admin,where", [
+    ("127.0.0.1:{port},localhost:{port}", "off", "localhost:{port}"),
+    ("127.0.0.1:{port},:{port}", "off", ":{port}"),
+    ("[::]:{port},[::1]:{port}", "off", "[::1]:{port}"),
+    ("[::1]:{port}", "[::1]:{port}", "[::1]:{port}"),
+    ("*:{port}", "127.0.0.1:{port}", "127.0.0.1:{port}"),
+    ("unix:{folder}/a,unix:{folder}/link/a", "off", "unix:{folder}/link/a"),
+    ("unix:{folder}/a", "unix:{folder}/./a", "unix:{folder}/./a"),
+])
+def test_5_2_check_finds_an_address_that_is_named_twice(listen, admin, where, tmp_path):
+    """Before, it said that the configuration is valid, and the start failed."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    with ReservedPort() as port:
+        listen, admin, where = (text.format(port=port.port, folder=tmp_path)
+                                for text in (listen, admin, where))
+        args = [*host_args("slots"), "--listen", listen, "--admin", admin]
+        text = refused("-t", *args)
+        assert f"cannot listen on {where}: " in text and "has the same address" in text, text
+        assert "Configuration is valid" not in text
+        text = refused(*args)
+        assert "cannot listen on" in text, text
+
+
+def test_5_2_check_takes_addresses_that_go_together(tmp_path):
+    with ReservedPort() as port:
+        listen = (f"127.0.0.1:{port.port},127.0.0.2:{port.port},[::1]:{port.port},127.0.0.1:0,127.0.0.1:0,"
+                  f"unix:{tmp_path}/a,unix:{tmp_path}/b")
+        status, text = host("-t", *host_args("slots"), "--listen", listen)
+        assert status == 0, text
+
+
 def test_5_2_check_finds_a_folder_that_cannot_be_written_to(tmp_path):
     """Not by root, who may write everywhere."""
     tmp_path.chmod(0o755)
