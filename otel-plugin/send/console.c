@@ -3,10 +3,15 @@
  * otel-plugin/send/console.c - the lines of a request, written in pieces that a pipe that is
  * ready takes without blocking: a reader that has stopped reading holds up neither the deadline nor
  * the end of the process.
+ *
+ * The log may go to the same pipe, and writes its lines meanwhile. Up to PIPE_BUF a write is one
+ * piece (POSIX write()), so a piece is whole lines. A line that is longer is one piece where the
+ * pipe is empty and holds it (Linux keeps others out of a write that need not wait), and to a file.
  */
 #include "send/console.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
@@ -15,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,11 +31,14 @@
 
 #define NS_PER_S INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
+#define EMPTY_WAIT_NS NS_PER_S              /* for a pipe to be read to its end */
+#define ROOM_FOR_LOG ((size_t)4 * PIPE_BUF) /* lines that come between the look and the write */
 
 struct console {
     struct transport transport; /* first: the two are cast into each other */
     int fd;
     int wake_fd; /* readable from cancel() on */
+    bool is_file;
 };
 
 static int64_t mono_now(void)
@@ -60,6 +70,46 @@ static const char *wait_writable(const struct console *console, int64_t deadline
     }
 }
 
+/* Wait until a pipe has nothing in it, for a moment. @return whether it has room for a line */
+static bool wait_empty(const struct console *console, size_t size, int64_t deadline_mono_ns)
+{
+    const int64_t now = mono_now();
+    const int64_t until =
+        now + EMPTY_WAIT_NS < deadline_mono_ns ? now + EMPTY_WAIT_NS : deadline_mono_ns;
+    const int room = fcntl(console->fd, F_GETPIPE_SZ);
+    struct pollfd wake = {.fd = console->wake_fd, .events = POLLIN};
+    int unread;
+
+    if (room < 0 || size + ROOM_FOR_LOG > (size_t)room)
+        return false;
+    while (ioctl(console->fd, FIONREAD, &unread) == 0) {
+        if (unread == 0)
+            return true;
+        if (mono_now() >= until || poll(&wake, 1, 1) != 0) /* nothing tells of an empty pipe */
+            return false;
+    }
+    return false;
+}
+
+/* How much of the text the next write takes: whole lines, or a part of a long one. */
+static size_t next_piece(const struct console *console, const char *text, size_t size,
+                         int64_t deadline_mono_ns)
+{
+    const char *end;
+
+    if (size <= PIPE_BUF)
+        return size;
+    end = memrchr(text, '\n', PIPE_BUF);
+    if (end != NULL)
+        return (size_t)(end - text) + 1;
+    end = memchr(text + PIPE_BUF, '\n', size - PIPE_BUF);
+    if (end != NULL)
+        size = (size_t)(end - text) + 1;
+    if (console->is_file || wait_empty(console, size, deadline_mono_ns))
+        return size;
+    return PIPE_BUF;
+}
+
 /* @param ret_error  why not all was written, or NULL. @return how much was */
 static size_t write_text(const struct console *console, const char *text, size_t size,
                          int64_t deadline_mono_ns, const char **ret_error)
@@ -68,13 +118,13 @@ static size_t write_text(const struct console *console, const char *text, size_t
 
     *ret_error = NULL;
     while (used < size) {
-        const size_t piece = size - used < PIPE_BUF ? size - used : PIPE_BUF;
         ssize_t n;
 
         *ret_error = wait_writable(console, deadline_mono_ns);
         if (*ret_error != NULL)
             return used;
-        n = write(console->fd, text + used, piece);
+        n = write(console->fd, text + used,
+                  next_piece(console, text + used, size - used, deadline_mono_ns));
         if (n >= 0) {
             used += (size_t)n;
         } else if (errno != EINTR && errno != EAGAIN) {
@@ -142,13 +192,15 @@ struct transport *console_start(int fd, const struct spoe_host *log_host,
 {
     struct console *console = calloc(1, sizeof *console);
     const char *error = "out of memory";
+    struct stat st;
 
     if (console == NULL)
         goto failed;
     *console = (struct console){
         .transport = {.send = console_send, .cancel = console_cancel, .stop = console_stop},
         .fd = fd,
-        .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+        .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        .is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode)};
     if (console->wake_fd >= 0)
         return &console->transport;
     error = strerror(errno);

@@ -3,7 +3,9 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +137,69 @@ Test(console, writes_more_than_a_pipe_holds)
     close(ends[1]);
     pthread_join(thread, NULL);
     cr_assert_eq(lines, 100);
+    close(ends[0]);
+    batch_encoder_destroy(encoder);
+}
+
+static atomic_bool enough;
+static sem_t was_read; /* the last line of the log */
+
+/* As the log does: a whole line a write. Always one is on its way. */
+static void *log_lines(void *arg)
+{
+    static const char line[] = "time=a-line-of-the-log\n";
+
+    (void)arg;
+    while (!enough) {
+        (void)!write(ends[1], line, sizeof line - 1);
+        (void)sem_wait(&was_read);
+    }
+    return NULL;
+}
+
+static void *check_lines(void *arg)
+{
+    FILE *in = fdopen(dup(ends[0]), "r");
+    size_t *ret_spans = arg, size = 0;
+    char *line = NULL;
+    ssize_t n;
+
+    while ((n = getline(&line, &size, in)) > 0) {
+        *ret_spans += line[0] == '{';
+        if (strstr(line, "time=a-line") != NULL)
+            (void)sem_post(&was_read);
+        cr_expect((line[0] == '{' && n > 3 && strcmp(line + n - 3, "}}\n") == 0 &&
+                   strstr(line, "time=a-line") == NULL) ||
+                      strcmp(line, "time=a-line-of-the-log\n") == 0,
+                  "%.200s", line);
+    }
+    free(line);
+    (void)fclose(in);
+    return NULL;
+}
+
+/* 5.2: standard output and standard error are one pipe. */
+Test(console, its_lines_and_those_of_the_log_stay_whole)
+{
+    static const size_t sizes[] = {10, 500, 3900, SPAN_VALUE_MAX};
+    struct transport_result result;
+    pthread_t reader, writer;
+    size_t spans = 0;
+
+    start();
+    cr_assert_eq(sem_init(&was_read, 0, 0), 0);
+    cr_assert_eq(pthread_create(&reader, NULL, check_lines, &spans), 0);
+    cr_assert_eq(pthread_create(&writer, NULL, log_lines, NULL), 0);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        result = send_spans(100, sizes[i], GENEROUS_NS);
+        cr_assert_eq(result.outcome, TRANSPORT_OK, "%s", result.text);
+    }
+    enough = true;
+    pthread_join(writer, NULL);
+    console->stop(console, 0);
+    close(ends[1]);
+    pthread_join(reader, NULL);
+    cr_assert_eq(spans, 400);
     close(ends[0]);
     batch_encoder_destroy(encoder);
 }
