@@ -52,6 +52,8 @@ struct slot {
     uint8_t *answer;
     size_t answer_size, answer_len;
     bool answer_too_large, answer_no_memory;
+    bool
+        head_is_whole; /* libcurl takes the end of the connection for the end of the headers, too */
 };
 
 struct otlp_http {
@@ -109,6 +111,19 @@ static size_t take_answer(char *bytes, size_t one, size_t n, void *arg)
     return n;
 }
 
+/* Line by line: an answer's status, its headers, an empty line; behind the body maybe trailers. */
+static size_t take_header(char *line, size_t one, size_t n, void *arg)
+{
+    struct slot *slot = arg;
+
+    (void)one; /* is 1 */
+    if (n >= 5 && memcmp(line, "HTTP/", 5) == 0)
+        slot->head_is_whole = false;
+    else if (n > 0 && (line[0] == '\r' || line[0] == '\n'))
+        slot->head_is_whole = true;
+    return n;
+}
+
 static int set_blob(struct slot *slot, CURLoption option, const char *text)
 {
     struct curl_blob blob = {.flags = CURL_BLOB_COPY};
@@ -134,6 +149,8 @@ static int set_constants(struct otlp_http *self, struct slot *slot)
     SET(slot, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     SET(slot, CURLOPT_WRITEFUNCTION, take_answer);
     SET(slot, CURLOPT_WRITEDATA, slot);
+    SET(slot, CURLOPT_HEADERFUNCTION, take_header);
+    SET(slot, CURLOPT_HEADERDATA, slot);
     SET(slot, CURLOPT_ERRORBUFFER, slot->error);
     if (!conf->use_proxy)
         SET(slot, CURLOPT_PROXY, ""); /* not even the environment's */
@@ -507,12 +524,14 @@ static bool exchange(struct otlp_http *self, struct slot *slot, unsigned hops,
     CURLcode code;
 
     slot->answer_len = 0;
-    slot->answer_too_large = slot->answer_no_memory = false;
+    slot->answer_too_large = slot->answer_no_memory = slot->head_is_whole = false;
     slot->error[0] = '\0';
     if (curl_multi_add_handle(slot->multi, slot->easy) != CURLM_OK)
         return false;
     if (!transfer(self, slot, &code)) {
         (void)snprintf(ret->text, sizeof ret->text, "stopping");
+    } else if (code == CURLE_OK && !slot->head_is_whole) {
+        read_failure(slot, CURLE_GOT_NOTHING, ret);
     } else if (code == CURLE_OK || slot->answer_too_large || slot->answer_no_memory) {
         read_answer(self, slot, ret);
         again = follow(self, slot, hops, ret);

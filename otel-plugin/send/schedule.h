@@ -82,6 +82,12 @@ enum schedule_end schedule_failed(struct schedule *schedule, struct batch *batch
  */
 int64_t schedule_next_ns(const struct schedule *schedule, int64_t now_ns, int64_t new_ns);
 
+/** Until when the collector has asked for a pause: nothing leaves before. May be in the past. */
+static inline int64_t schedule_pause_end_ns(const struct schedule *schedule)
+{
+    return schedule->_not_before_ns;
+}
+
 /** The end is near: what is parked is due, and later waits are short. */
 void schedule_hurry(struct schedule *schedule, int64_t now_ns);
 

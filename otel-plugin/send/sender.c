@@ -309,6 +309,12 @@ static bool is_empty(struct exporter *ex)
            span_queue_waiting(ex->queue) == 0;
 }
 
+/* Whether nothing more can leave in time, since the collector has asked for a longer pause. */
+static bool is_vain(const struct exporter *ex, const struct demand *demand)
+{
+    return ex->schedule.in_flight == 0 && schedule_pause_end_ns(&ex->schedule) >= demand->limit_ns;
+}
+
 static void flushed(struct exporter *ex, uint64_t flush)
 {
     exporter_lock(ex);
@@ -337,7 +343,7 @@ static void run(struct exporter *ex)
         }
         while (send_next(ex, &demand))
             continue;
-        if (is_empty(ex)) {
+        if (demand.mode != MODE_RUN && (is_empty(ex) || is_vain(ex, &demand))) {
             if (demand.mode == MODE_STOP)
                 return;
             if (demand.mode == MODE_FLUSH)

@@ -836,6 +836,27 @@ Test(exporter, flush_keeps_the_pause_that_the_collector_asked_for)
     cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 3);
 }
 
+/* 3.1: a pause that outlasts the time that there is; before, flush and stop waited it out. */
+Test(exporter, flush_and_stop_do_not_wait_for_a_pause_that_is_too_long)
+{
+    static const struct transport_result script[] = {
+        {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = HOUR_NS, .text = "busy"}};
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(10000, 1, BATCH_BYTES_MAX);
+    const int64_t begin = real_now();
+    struct exporter *exporter;
+
+    c.batch_max = 1;
+    c.retry_give_up_ns = 2 * HOUR_NS;
+    push(make_list(3));
+    exporter = start(&c, queue, NULL, script, 1);
+    await_logged("busy");
+    exporter_flush(exporter, begin + GENEROUS_NS);
+    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).shutdown, 3);
+    cr_assert_lt(real_now() - begin, GENEROUS_NS);
+    cr_assert_eq(fake.n_sent, 1);
+}
+
 /* 9.1: delivery.c:41 */
 Test(exporter, a_request_during_the_shutdown_ends_with_it)
 {

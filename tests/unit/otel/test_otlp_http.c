@@ -46,6 +46,7 @@ static struct {
     size_t body_len;
     size_t endless;       /* bytes after the body, all zero */
     bool hang;            /* no answer until the client has gone */
+    bool cut;             /* the connection ends within the head */
     const char *redirect; /* the head of the first answers, `redirects` of them */
     int redirects;
     int calls, connections;
@@ -119,6 +120,10 @@ static bool answer(int fd)
     }
     if (server.head == NULL)
         return false;
+    if (server.cut) {
+        (void)send_all(fd, server.head, strlen(server.head));
+        return false;
+    }
     (void)snprintf(head, sizeof head, "%s\r\nContent-Length: %zu\r\n\r\n",
                    server.redirects > 0 ? server.redirect : server.head,
                    server.body_len + server.endless);
@@ -589,6 +594,17 @@ Test(otlp_http, a_connection_that_closes_is_retryable)
 {
     const struct transport_result result = exchange(NULL, NULL, 0);
 
+    cr_assert_eq(result.outcome, TRANSPORT_RETRYABLE);
+    cr_assert_str_not_empty(result.text);
+}
+
+/* 3.1: libcurl calls that a success. */
+Test(otlp_http, a_connection_that_closes_within_the_headers_is_retryable)
+{
+    struct transport_result result;
+
+    server.cut = true;
+    result = exchange("HTTP/1.1 200 OK\r\nContent-Type: appli", NULL, 0);
     cr_assert_eq(result.outcome, TRANSPORT_RETRYABLE);
     cr_assert_str_not_empty(result.text);
 }
