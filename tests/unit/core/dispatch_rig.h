@@ -10,6 +10,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/thread.h"
 #include "core/dispatch.h"
 #include "lib/codec.h"
 
@@ -44,8 +45,16 @@ struct behaviour {
     int64_t count;
     size_t fill; /* bytes of the variable that it sets; 0: the plugin's name */
     spoe_status set_result;
+    bool completes; /* before it returns */
+    char where[128];
 };
 static struct behaviour a, b;
+
+/* What the host would say of this thread if it hung here. */
+static inline void note_where(char to[128])
+{
+    to[thread_describe(thread_mine, to, 127)] = '\0';
+}
 
 static inline spoe_status handle(struct behaviour *me, const char *name,
                                  struct spoe_request *request, const struct spoe_message *msg)
@@ -68,6 +77,9 @@ static inline spoe_status handle(struct behaviour *me, const char *name,
         me->types[i] = msg->slot[i].type;
     me->set_result =
         request_set_var(request, SPOE_SCOPE_TXN, (struct spoe_span){name, strlen(name)}, &value);
+    note_where(me->where);
+    if (me->completes)
+        request_complete(request, SPOE_OK);
     return me->result;
 }
 
@@ -96,6 +108,7 @@ static inline void cancel_a(void *wctx, struct spoe_request *request, int32_t wh
     cr_assert_eq(request, a.request);
     a.n_cancels++;
     a.why = why;
+    note_where(a.where);
 }
 
 static inline spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,
@@ -192,6 +205,7 @@ static inline struct spoe_value ip4(void)
 }
 
 static size_t budget = 1000; /* bytes of actions in an ACK */
+static int64_t read_ns = 20; /* when the frame was read */
 
 static inline struct exchange *dispatch(const struct payload *p, int *ret_result)
 {
@@ -201,7 +215,7 @@ static inline struct exchange *dispatch(const struct payload *p, int *ret_result
                                .frame_id = 3,
                                .payload = p->bytes,
                                .payload_len = p->n};
-    struct dispatch_input input = {.unix_ns = 10, .mono_ns = 20, .deadline_ns = 30};
+    struct dispatch_input input = {.unix_ns = 10, .mono_ns = read_ns, .deadline_ns = 30};
     struct exchange *exchange = exchange_get(&worker);
 
     cr_assert_not_null(exchange);

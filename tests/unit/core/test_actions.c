@@ -354,3 +354,46 @@ CORE_TEST(the_budget_may_be_used_up_to_its_last_byte)
         release(x, with_b != 0);
     }
 }
+
+/* 9.2: a length that no ACK can ever have is refused as such, and no memory is asked for it. */
+CORE_TEST(a_value_of_any_length_is_too_big)
+{
+    static const size_t lengths[] = {BUDGET + 1, (size_t)1 << 31, (size_t)1 << 46, SIZE_MAX - 64,
+                                     SIZE_MAX};
+    static const char byte = 'x';
+    struct payload p = {.n = 0};
+    struct exchange *x;
+
+    start(false);
+    x = hold(&p);
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        for (uint32_t type = SPOE_T_STR; type <= SPOE_T_BIN; type++) {
+            const struct spoe_value value = {.type = type, .u.s = {&byte, lengths[i]}};
+
+            cr_assert_eq(
+                request_set_var(a.request, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &value),
+                SPOE_E_TOOBIG, "%zu", lengths[i]);
+        }
+    }
+    release(x, false);
+}
+
+/* 9.2 */
+CORE_TEST(a_value_that_is_nowhere_is_refused)
+{
+    const struct spoe_value nothing = {.type = SPOE_T_STR, .u.s = {NULL, 1}},
+                            empty = {.type = SPOE_T_STR, .u.s = {NULL, 0}};
+    struct payload p = {.n = 0};
+    struct exchange *x;
+
+    start(false);
+    x = hold(&p);
+    cr_assert_eq(request_set_var(a.request, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &nothing),
+                 SPOE_E_INVAL);
+    cr_assert_eq(request_set_var(a.request, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, NULL),
+                 SPOE_E_INVAL);
+    cr_assert_eq(request_set_var(a.request, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &empty),
+                 SPOE_OK, "an empty text is one");
+    cr_assert_eq(worker.counters.refused_actions, 1);
+    release(x, false);
+}

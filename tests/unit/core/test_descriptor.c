@@ -411,3 +411,12 @@ Test(descriptor, texts_are_one_line_and_expressions_one_word)
     arg[1].help = message[1].help = desc.help = NULL;
     taken("no help");
 }
+
+/* 9.2: an entry function that returns nothing. */
+Test(descriptor, none_at_all_is_refused)
+{
+    struct error error = {""};
+
+    cr_assert_neq(descriptor_check(NULL, &n_messages, n_arguments, &error), 0);
+    cr_assert_not_null(strstr(error.text, "() returned NULL"), "%s", error.text);
+}

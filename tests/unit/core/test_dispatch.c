@@ -7,6 +7,11 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "capture.h"
 
 #define CORE_TEST(name) Test(dispatch, name, .timeout = 30)
 
@@ -322,4 +327,270 @@ Test(dispatch, a_worker_that_is_gone_is_noticed, .timeout = 10, .signal = SIGABR
     finish();
     (void)exchange_get(&worker);
     worker_core_stop(&worker);
+}
+
+/* ---- what is told of handlers ---- */
+
+static char got[65536];
+
+/* A NOTIFY of n messages for plugin a, answered at once. @return what was logged meanwhile, in
+ * `got` */
+static void handle_messages(unsigned n)
+{
+    struct payload p = {.n = 0};
+    struct capture cap;
+    struct exchange *x;
+    int result;
+
+    for (unsigned i = 0; i < n; i++) {
+        put_message(&p, "check", 1);
+        put_arg(&p, "url", str("/"));
+    }
+    log_init(SPOE_LOG_INFO, LOG_LOGFMT);
+    capture_begin(&cap);
+    x = dispatch(&p, &result);
+    (void)capture_end(&cap, got, sizeof got);
+    cr_assert_eq(result, 0);
+    exchange_release(&worker, x);
+}
+
+static struct target_counters *counted(void)
+{
+    return &worker.targets[routes.routes[0].targets[0].index];
+}
+
+#define LONG_NS (30 * NS_PER_S) /* no handler here takes so long, and every machine is older */
+
+/* 2.9: the first message of a frame is timed from when that was read, the next from the end of the
+ * one before. */
+CORE_TEST(a_slow_handler_is_counted_and_named)
+{
+    start(false);
+    conf.slow_handle_ns = LONG_NS;
+    read_ns = clock_mono_ns() - 2 * LONG_NS;
+    handle_messages(1);
+    cr_assert_eq(counted()->slow, 1);
+    cr_assert_not_null(strstr(got, "plugin a, message check: handle() took 60"), "%s", got);
+    worker.clock_ns = 0;
+    handle_messages(3);
+    cr_assert_eq(counted()->slow, 2, "the others were quick");
+    handle_messages(3);
+    cr_assert_eq(counted()->slow, 2, "the clock has been looked at since the frame was read");
+    cr_assert_str_eq(got, "");
+    worker.clock_ns = 0;
+    read_ns = clock_mono_ns();
+    handle_messages(1);
+    cr_assert_eq(counted()->slow, 2);
+    conf.slow_handle_ns = 1;
+    handle_messages(1);
+    cr_assert_eq(counted()->slow, 3, "the least there can be");
+    finish();
+}
+
+CORE_TEST(nobody_is_slow_where_nobody_asks)
+{
+    start(false);
+    read_ns = clock_mono_ns() - 2 * LONG_NS;
+    handle_messages(3);
+    cr_assert_eq(counted()->slow, 0);
+    cr_assert_str_eq(got, "");
+    finish();
+}
+
+/* One of 16 calls is in the histogram, whatever slow-handle is; its time is that of the call. */
+CORE_TEST(the_time_of_handlers_is_sampled)
+{
+    static const double bounds[] = {1000};
+    const struct spoe_metric_decl decl = {.size = sizeof decl,
+                                          .type = SPOE_METRIC_HISTOGRAM,
+                                          .name = "seconds",
+                                          .help = "h",
+                                          .bounds = bounds,
+                                          .n_bounds = 1};
+
+    for (int with_slow = 0; with_slow < 2; with_slow++) {
+        struct metrics *metrics = metrics_create();
+        struct spoe_metric_family *family;
+        struct error error;
+        const char *sum;
+        char *page = NULL;
+        size_t size;
+        FILE *out = open_memstream(&page, &size);
+
+        start(false);
+        cr_assert(metrics != NULL && out != NULL);
+        cr_assert_eq(metrics_declare(metrics, "t_", &decl, &family, &error), SPOE_OK);
+        routes.routes[0].targets[0].seconds = metric_series(family, NULL);
+        conf.slow_handle_ns = with_slow != 0 ? 1000 * LONG_NS : 0;
+        read_ns = clock_mono_ns() - 2 * LONG_NS;
+        handle_messages(10);
+        handle_messages(23);
+        metrics_write(metrics, out);
+        cr_assert_eq(fclose(out), 0);
+        cr_assert_not_null(strstr(page, "t_seconds_count 3\n"), "of 33 the 1st, 17th and 33rd: %s",
+                           page);
+        sum = strstr(page, "t_seconds_sum ");
+        cr_assert_not_null(sum);
+        cr_assert(strtod(sum + strlen("t_seconds_sum "), NULL) > 0 &&
+                      strtod(sum + strlen("t_seconds_sum "), NULL) < 30,
+                  "%s", page);
+        cr_assert_eq(counted()->slow, 0);
+        free(page);
+        finish();
+        metrics_destroy(metrics);
+    }
+}
+
+CORE_TEST(a_handler_that_completes_and_does_not_say_pending_is_named)
+{
+    struct payload p = {.n = 0};
+    struct capture cap;
+    struct exchange *x;
+    int result;
+
+    start(false);
+    a.completes = true;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    capture_begin(&cap);
+    x = dispatch(&p, &result);
+    (void)capture_end(&cap, got, sizeof got);
+    cr_assert_eq(result, 1, "its completion is on its way");
+    cr_assert_eq(worker.counters.misbehaviour, 1);
+    cr_assert_not_null(strstr(got, "plugin a, message check: handle() completed the request and "
+                                   "returned 0, which is not SPOE_PENDING"),
+                       "%s", got);
+    cr_assert_eq(mailbox_run(&worker.mailbox), 1);
+    cr_assert_eq(done, x);
+    cr_assert_str_eq(ack(x), "a");
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(an_error_is_named_and_counted_for_its_message)
+{
+    struct payload p = {.n = 0};
+    struct capture cap;
+    struct exchange *x;
+    int result;
+
+    start(false);
+    a.result = SPOE_E_LIMIT;
+    handle_messages(1);
+    cr_assert_eq(counted()->errors, 1);
+    cr_assert_not_null(strstr(got, "plugin a, message check: handle() returned SPOE_E_LIMIT"), "%s",
+                       got);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    x = dispatch(&p, &result);
+    request_complete(a.request, SPOE_E_NOMEM);
+    counted()->failed_limit.next_ns = 0; /* the second is over */
+    capture_begin(&cap);
+    (void)mailbox_run(&worker.mailbox);
+    (void)capture_end(&cap, got, sizeof got);
+    cr_assert_eq(counted()->errors, 2);
+    cr_assert_eq(worker.counters.handler_errors, 2);
+    cr_assert_not_null(strstr(got, "plugin a, message check: completed with SPOE_E_NOMEM"), "%s",
+                       got);
+    exchange_release(&worker, x);
+    finish();
+}
+
+/* Who asks how many are in a plugin sees those that are there now; what is counted stays. */
+CORE_TEST(messages_in_flight_are_counted_by_plugin)
+{
+    struct payload p = {.n = 0};
+    struct exchange *x;
+    int result;
+
+    start(true);
+    b.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    x = dispatch(&p, &result);
+    cr_assert_eq(result, 2);
+    cr_assert_eq(worker.in_flight[0], 0);
+    cr_assert_eq(worker.in_flight[1], 2);
+    cr_assert_eq(worker.n_outstanding, 2);
+    cr_assert_eq(worker.counters.pending, 2);
+    cr_assert_eq(counted()[0].messages, 2);
+    cr_assert_eq(counted()[0].pending, 0);
+    cr_assert_eq(counted()[1].messages, 2);
+    cr_assert_eq(counted()[1].pending, 2);
+    exchange_cancel(&worker, x, SPOE_CANCEL_DEADLINE);
+    cr_assert_eq(counted()[1].timeouts, 2);
+    cr_assert_eq(worker.n_overdue[1], 2);
+    cr_assert_eq(worker.in_flight[1], 2, "the plugin has them yet");
+    for (struct request *r = x->first; r != NULL; r = r->next) {
+        if (r->pending)
+            request_complete(request_handle(r), SPOE_OK);
+    }
+    cr_assert_eq(mailbox_run(&worker.mailbox), 2);
+    cr_assert_eq(worker.in_flight[1], 0);
+    cr_assert_eq(worker.n_overdue[1], 0);
+    cr_assert_eq(worker.counters.pending, 2);
+    exchange_release(&worker, x);
+    finish();
+}
+
+/* A plugin that does not give its overdue messages back gets no others, and is told of; the other
+ * plugin gets them. */
+CORE_TEST(a_plugin_that_holds_too_many_gets_no_more)
+{
+    struct payload p = {.n = 0};
+    struct capture cap;
+    struct exchange *x;
+    int result;
+
+    start(true);
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    worker.n_overdue[0] = OVERDUE_MAX;
+    capture_begin(&cap);
+    x = dispatch(&p, &result);
+    (void)capture_end(&cap, got, sizeof got);
+    cr_assert_eq(result, 0);
+    cr_assert(a.n_calls == 0 && b.n_calls == 1);
+    cr_assert_eq(worker.counters.withheld_messages, 1);
+    cr_assert_not_null(strstr(got, "plugin a has not completed 1024 messages"), "%s", got);
+    cr_assert_str_eq(ack(x), "b");
+    exchange_release(&worker, x);
+    worker.n_overdue[0] = OVERDUE_MAX - 1;
+    x = dispatch(&p, &result);
+    cr_assert(a.n_calls == 1 && b.n_calls == 2);
+    exchange_release(&worker, x);
+    worker.n_overdue[0] = 0;
+    finish();
+}
+
+/* 2.2: a thread that hangs or crashes in a plugin can say in which, and afterwards in none. */
+CORE_TEST(the_worker_knows_in_which_call_it_is)
+{
+    struct payload p = {.n = 0};
+    struct exchange *x;
+    char where[128];
+    int result;
+
+    plugin_a.callee = (struct callee){"a", NULL};
+    thread_begin("worker-0");
+    start(false);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    x = dispatch(&p, &result);
+    cr_assert_str_eq(a.where, "worker-0 is in handle() of plugin a");
+    note_where(where);
+    cr_assert_str_eq(where, "");
+    exchange_cancel(&worker, x, SPOE_CANCEL_DRAIN);
+    cr_assert_str_eq(a.where, "worker-0 is in cancel() of plugin a");
+    note_where(where);
+    cr_assert_str_eq(where, "");
+    request_complete(a.request, SPOE_OK);
+    (void)mailbox_run(&worker.mailbox);
+    exchange_release(&worker, x);
+    finish();
+    thread_end();
 }

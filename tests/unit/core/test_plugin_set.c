@@ -261,3 +261,34 @@ Test(plugin_files, there_may_be_64_and_no_more, .timeout = 120)
     cr_assert_eq(set.n, 0);
     remove_all();
 }
+
+/* 9.2: one name that nobody has, wherever it stands, and nothing is loaded. */
+Test(plugin_files, all_that_are_named_or_none, .timeout = 120)
+{
+    static char a[] = "a.so", b[] = "b", gone[] = "gone", path[64];
+    char *const dirs[] = {dir, NULL};
+    struct error error;
+
+    cr_assert_not_null(mkdtemp(dir));
+    copy_plugin("a.so");
+    copy_plugin("b.so");
+    (void)snprintf(path, sizeof path, "%s/nowhere.so", dir);
+    for (size_t at = 0; at < 3; at++) {
+        for (int as_path = 0; as_path < 2; as_path++) {
+            char *wanted[] = {a, b, b, NULL};
+
+            wanted[at] = as_path ? path : gone;
+            if (at == 0)
+                wanted[1] = a;
+            cr_assert_eq(plugin_set_load(&set, dirs, wanted, &error), -1);
+            cr_assert_not_null(strstr(error.text, as_path ? "nowhere.so" : "cannot load gone"),
+                               "%s", error.text);
+            cr_assert_eq(set.n, 0);
+        }
+    }
+    cr_assert_eq(plugin_set_load(&set, dirs, (char *const[]){b, a, NULL}, &error), 0);
+    cr_assert_eq(set.n, 2);
+    cr_assert_not_null(strstr(set.plugin[0]->path, "/b.so"), "in the order of their naming");
+    plugin_set_destroy(&set);
+    remove_all();
+}
