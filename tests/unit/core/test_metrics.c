@@ -605,3 +605,9 @@ Test(metrics, nothing_is_lost_where_threads_share_shards)
     has("spoe_t_x_total 24000\n");
     has("spoe_t_x_seconds_sum 6000\nspoe_t_x_seconds_count 12000\n");
 }
+
+/* 9.2 */
+Test(metrics, nothing_is_destroyed_without_harm)
+{
+    metrics_destroy(NULL);
+}

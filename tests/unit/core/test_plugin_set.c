@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/plugin.h"
+#include "core/plugin_file.h"
 
 static char calls[256]; /* what was called of which plugin: "+1 +2 -2 ..." */
 
@@ -177,6 +179,111 @@ Test(plugin_set, every_status_has_its_name)
     plugin_set_destroy(&set);
 }
 
+/* ---- what is asked of those that have it ---- */
+
+static spoe_status check(void *inst)
+{
+    note('?', inst);
+    return strcmp(inst, failing) == 0 ? fail_with : SPOE_OK;
+}
+
+static spoe_status try_out(void *inst, int64_t deadline)
+{
+    cr_assert_eq(deadline, 9);
+    note('!', inst);
+    return strcmp(inst, failing) == 0 ? fail_with : SPOE_OK;
+}
+
+static void quiesce(void *inst)
+{
+    note('q', inst);
+}
+
+static uint64_t open_count(void *inst)
+{
+    note('#', inst);
+    return (uint64_t)strtol(inst, NULL, 10);
+}
+
+static void give_all(size_t i)
+{
+    descs[i].check = check;
+    descs[i].try_out = try_out;
+    descs[i].quiesce = quiesce;
+    descs[i].open_count = open_count;
+}
+
+/* 9.2: check() and try_out() of all, whatever one says; a failure is one of the whole. */
+Test(plugin_set, all_are_checked_and_tried)
+{
+    struct error error;
+
+    cr_assert_eq(configure_all(&error), 0);
+    calls[0] = '\0';
+    cr_assert(plugin_set_check(&set), "where none has anything to check");
+    cr_assert_not(plugin_set_try_out(&set, 9), "where none sends anything");
+    give_all(0);
+    give_all(2);
+    cr_assert(plugin_set_check(&set));
+    cr_assert(plugin_set_try_out(&set, 9));
+    cr_assert_str_eq(calls, "?1 ?3 !1 !3 ");
+    for (size_t i = 0; i < 3; i += 2) {
+        calls[0] = '\0';
+        failing = names[i];
+        fail_with = SPOE_E_UNSUPPORTED;
+        cr_assert_not(plugin_set_check(&set), "%s", failing);
+        cr_assert_not(plugin_set_try_out(&set, 9), "%s", failing);
+        cr_assert_str_eq(calls, "?1 ?3 !1 !3 ");
+    }
+    plugin_set_destroy(&set);
+}
+
+/* 9.2: a plugin that could not be configured has nothing that could be asked. */
+Test(plugin_set, what_is_not_configured_is_not_asked)
+{
+    struct error error;
+    uint64_t n;
+
+    failing = "2";
+    fail_with = SPOE_E_CONFIG;
+    for (size_t i = 0; i < 3; i++)
+        give_all(i);
+    cr_assert_neq(configure_all(&error), 0);
+    failing = "";
+    calls[0] = '\0';
+    cr_assert(plugin_set_check(&set));
+    cr_assert(plugin_set_try_out(&set, 9));
+    plugin_set_quiesce(&set);
+    cr_assert_not(plugin_set_open_count(&set, &n), "none has started");
+    cr_assert_str_eq(calls, "?1 ?3 !1 !3 ");
+    plugin_set_destroy(&set);
+}
+
+/* 9.2 */
+Test(plugin_set, what_is_open_is_added_up_over_those_that_run)
+{
+    struct error error;
+    uint64_t n = 99;
+
+    cr_assert_eq(configure_all(&error), 0);
+    cr_assert_eq(plugin_set_start(&set, &error), 0);
+    cr_assert_not(plugin_set_open_count(&set, &n), "none tells");
+    cr_assert_eq(n, 0);
+    give_all(1);
+    give_all(2);
+    calls[0] = '\0';
+    plugin_set_quiesce(&set);
+    cr_assert(plugin_set_open_count(&set, &n));
+    cr_assert_eq(n, 5);
+    cr_assert_str_eq(calls, "q2 q3 #2 #3 ");
+    plugin_set_stop(&set, 8);
+    calls[0] = '\0';
+    plugin_set_quiesce(&set);
+    cr_assert_not(plugin_set_open_count(&set, &n));
+    cr_assert_str_eq(calls, "");
+    plugin_set_destroy(&set);
+}
+
 /* ---- folders ----------------------------------------------------------------------------- */
 
 static char dir[] = "/tmp/plugin-set-XXXXXX";
@@ -291,4 +398,19 @@ Test(plugin_files, all_that_are_named_or_none, .timeout = 120)
     cr_assert_not_null(strstr(set.plugin[0]->path, "/b.so"), "in the order of their naming");
     plugin_set_destroy(&set);
     remove_all();
+}
+
+/* 9.2: the longest path there can be is looked at, a longer one is refused. */
+Test(plugin_files, a_path_has_a_greatest_length, .timeout = 60)
+{
+    static char path[PATH_MAX + 2];
+    struct error error = {""};
+
+    memset(path, '/', PATH_MAX - 1);
+    cr_assert_eq(plugin_file_check_folder(path, &error), 0, "%s", error.text);
+    for (size_t n = PATH_MAX; n <= PATH_MAX + 1; n++) {
+        path[n - 1] = '/';
+        cr_assert_eq(plugin_file_check_folder(path, &error), -1);
+        cr_assert_not_null(strstr(error.text, "longer than 4096 bytes"), "%s", error.text);
+    }
 }
