@@ -216,13 +216,14 @@ uint64_t log_dropped(void)
 
 /* ---- crash ----------------------------------------------------------------------------------- */
 
-/* A pipe that poll() finds writable takes PIPE_BUF bytes; who is in the way now cannot be helped.
+/* A pipe that poll() finds writable takes PIPE_BUF bytes; what does not fit now cannot be helped.
  */
-static bool write_now(const char *p, size_t n)
+static void write_now(const char *p, size_t n)
 {
     struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
 
-    return poll(&out, 1, 0) == 1 && write(STDERR_FILENO, p, n) == (ssize_t)n;
+    if (poll(&out, 1, 0) == 1)
+        (void)!write(STDERR_FILENO, p, n);
 }
 
 static void write_now_lines(const char *p, size_t n)
@@ -231,8 +232,7 @@ static void write_now_lines(const char *p, size_t n)
         const char *end = memchr(p, '\n', n);
         size_t len = end != NULL ? (size_t)(end - p) + 1 : n;
 
-        if (!write_now(p, len))
-            return;
+        write_now(p, len);
         p += len;
         n -= len;
     }
@@ -247,5 +247,5 @@ void log_sink_crash(const char *line, size_t n)
             write_now_lines(atomic_load(&sink.out) + at, end - at);
         write_now_lines(atomic_load(&sink.fill), atomic_load(&sink.n_fill));
     }
-    (void)write_now(line, n);
+    write_now(line, n);
 }

@@ -7,10 +7,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -210,4 +214,181 @@ Test(log_sink, who_may_wait_loses_nothing, .timeout = 60)
     for (unsigned i = 0; i < n_lines; i++)
         cr_assert_eq(strtol(got + (size_t)i * LINE, NULL, 10), i);
     cr_assert_eq(log_dropped(), 0);
+}
+
+/* ---- who waits can be changed ---- */
+
+/* Write into the pipe until `room` bytes are left in it, in whole pages. */
+static void fill_pipe(size_t room)
+{
+    static const char page[4096];
+    const int size = fcntl(reader, F_GETPIPE_SZ);
+
+    cr_assert_gt(size, (int)room);
+    for (size_t n = 0; n < (size_t)size - room; n += sizeof page)
+        cr_assert_eq(write(STDERR_FILENO, page, sizeof page), (ssize_t)sizeof page);
+}
+
+/* 9.2: a command that has become a service is not held up by its log any more. */
+Test(log_sink, nobody_waits_any_more_where_that_is_said, .timeout = 60)
+{
+    pipe_in(0);
+    cr_assert_eq(log_start(true), 0);
+    log_sink_put("first\n", 6, true);
+    cr_assert_eq(read_all(got, sizeof got, 6), 6);
+    log_waits(false);
+    fill_pipe(0);
+    log_sink_put("nobody reads this\n", 18, true); /* does not hang */
+    cr_assert_not(log_sink_flush(clock_mono_ns()));
+    pipe_out();
+}
+
+/* 9.2 */
+Test(log_sink, from_now_on_all_wait_where_that_is_said, .timeout = 60)
+{
+    pipe_in(0);
+    cr_assert_eq(log_start(false), 0);
+    log_waits(true);
+    for (int i = 0; i < 100; i++) {
+        log_sink_put("a line\n", 7, true);
+        cr_assert_eq(waiting(), 1u, "line %d is there when the call is over", i);
+        cr_assert_eq(read_all(got, sizeof got, 7), 7);
+    }
+    log_stop(clock_mono_ns() + SOON_NS);
+    pipe_out();
+}
+
+/* ---- signals ---- */
+
+static int tick_writer, tick_reader;
+
+static void on_tick(int signal)
+{
+    (void)signal;
+    (void)!write(tick_writer, "t", 1);
+}
+
+/* Read what was written only after so many signals have come. */
+static void *read_after_ticks(void *arg)
+{
+    char ticks[20];
+
+    for (size_t n = 0; n < sizeof ticks;) {
+        ssize_t r = read(tick_reader, ticks, sizeof ticks - n);
+
+        n += r > 0 ? (size_t)r : 0;
+    }
+    *(size_t *)arg = read_all(got, sizeof got, sizeof got - 1);
+    return NULL;
+}
+
+/* 9.2: a signal that comes while a line is written does not lose it. */
+Test(log_sink, a_signal_does_not_cost_a_line, .timeout = 60)
+{
+    const struct sigaction action = {.sa_handler = on_tick}; /* without SA_RESTART */
+    const struct itimerval every_ms = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+    sigset_t alarm;
+    pthread_t thread;
+    int ends[2];
+    size_t n = 0;
+
+    pipe_in(0);
+    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    tick_reader = ends[0];
+    tick_writer = ends[1];
+    fill_pipe(0);
+    (void)sigemptyset(&alarm);
+    (void)sigaddset(&alarm, SIGALRM);
+    cr_assert_eq(sigaction(SIGALRM, &action, NULL), 0);
+    cr_assert_eq(pthread_sigmask(SIG_BLOCK, &alarm, NULL), 0); /* the reader inherits that */
+    cr_assert_eq(pthread_create(&thread, NULL, read_after_ticks, &n), 0);
+    cr_assert_eq(pthread_sigmask(SIG_UNBLOCK, &alarm, NULL), 0);
+    cr_assert_eq(setitimer(ITIMER_REAL, &every_ms, NULL), 0);
+    log_sink_put("a line\n", 7, true); /* waits for the reader, and is interrupted meanwhile */
+    cr_assert_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
+    cr_assert_eq(log_dropped(), 0);
+    pipe_out();
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_geq(n, 7);
+    cr_assert_eq(memcmp(got + n - 7, "a line\n", 7), 0);
+}
+
+/* ---- crash ---- */
+
+static size_t in_pipe(void)
+{
+    int n = 0;
+
+    cr_assert_eq(ioctl(reader, FIONREAD, &n), 0);
+    return (size_t)n;
+}
+
+#define LONG_LINE 40000
+
+/*
+ * The log as it is when its thread is in the middle of a long line and three more wait; then a copy
+ * of the process, in which no thread of the log goes on, crashes with another standard error.
+ * What comes of that is in `got`. @return its bytes
+ */
+static size_t crash_in_a_copy(int writer, int from)
+{
+    static char line[LONG_LINE];
+    size_t before;
+    pid_t child;
+    int status;
+    ssize_t r;
+    size_t n = 0;
+
+    pipe_in(0);
+    cr_assert_eq(log_start(false), 0);
+    fill_pipe(4096);
+    before = in_pipe();
+    memset(line, 'x', sizeof line);
+    line[sizeof line - 1] = '\n';
+    log_sink_put(line, sizeof line, false);
+    while (in_pipe() != before + 4096) /* part of it is there: write() waits for the rest */
+        cr_assert_eq(waiting(), 1u);
+    log_sink_put("one\n", 4, false);
+    log_sink_put("two\n", 4, false);
+    log_sink_put("three\n", 6, false);
+    child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        if (dup2(writer, STDERR_FILENO) == STDERR_FILENO)
+            log_sink_crash("crash\n", 6);
+        _exit(0);
+    }
+    (void)close(writer);
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+    while (n < sizeof got - 1 && (r = read(from, got + n, sizeof got - 1 - n)) > 0)
+        n += (size_t)r;
+    got[n] = '\0';
+    pipe_out();
+    return n;
+}
+
+/* 2.2, 9.2: what the log has taken comes before the last line, each line whole. */
+Test(log_sink, a_crash_writes_what_waits_and_then_its_line, .timeout = 60)
+{
+    int ends[2];
+    size_t n;
+
+    cr_assert_eq(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    n = crash_in_a_copy(ends[1], ends[0]);
+    cr_assert_eq(n, LONG_LINE + strlen("one\ntwo\nthree\ncrash\n"));
+    cr_assert_str_eq(got + LONG_LINE - 1, "\none\ntwo\nthree\ncrash\n");
+}
+
+/* 9.2: where nobody reads, nobody waits. */
+Test(log_sink, a_crash_does_not_wait_for_a_reader, .timeout = 60)
+{
+    int ends[2];
+
+    cr_assert_eq(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    while (write(ends[1], got, 4096) > 0)
+        ;
+    cr_assert_eq(fcntl(ends[1], F_SETFL, 0), 0);
+    (void)crash_in_a_copy(ends[1], ends[0]);
+    cr_assert_null(strstr(got, "crash"));
 }

@@ -161,8 +161,8 @@ struct made {
     Elf64_Ehdr header;
     Elf64_Phdr segment[4];
     unsigned char gap[PLACE - sizeof(Elf64_Ehdr) - 4 * sizeof(Elf64_Phdr)];
-    Elf64_Sym symbol[1 + N_NAMES]; /* the first one is nobody */
     uint32_t sysv[2 + 3 + 1 + N_NAMES];
+    Elf64_Sym symbol[1 + N_NAMES]; /* the first one is nobody */
     struct {
         uint32_t n_buckets, first, n_bloom, shift;
         uint64_t bloom[1];
@@ -174,6 +174,7 @@ struct made {
 };
 
 static struct made made;
+static size_t strings_end;
 
 static const char *const made_names[N_NAMES] = {"one",  "spoe_plugin_entry_v0", ENTRY, "four",
                                                 "five", "a_rather_long_name"};
@@ -254,6 +255,7 @@ static void make(void)
             .st_name = (uint32_t)n, .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC), .st_shndx = 1};
         n += strlen(made_names[i]) + 1;
     }
+    strings_end = offsetof(struct made, strings) + n;
     make_tables();
     made.dynamic[0] = (Elf64_Dyn){DT_SYMTAB, {address_of(made.symbol)}};
     made.dynamic[1] = (Elf64_Dyn){DT_STRTAB, {address_of(made.strings)}};
@@ -291,6 +293,20 @@ Test(elf_file, every_symbol_is_found_by_either_table)
         cr_assert_not(facts_of_made("spoe_plugin_entry_v").exports);
         cr_assert_not(facts_of_made("spoe_plugin_entry_v10").exports);
         cr_assert_not(facts_of_made("two").exports);
+    }
+}
+
+/* 9.2: what is in memory but not in the file is nothing. */
+Test(elf_file, what_the_file_does_not_have_is_not_read)
+{
+    for (int table = WITH_SYSV; table <= WITH_GNU; table++) {
+        make();
+        use_table((enum table)table);
+        made.segment[1].p_filesz = strings_end - PLACE;
+        cr_assert(facts_of_made(made_names[N_NAMES - 1]).exports, "its NUL is the last byte");
+        made.segment[1].p_filesz--;
+        cr_assert_not(facts_of_made(made_names[N_NAMES - 1]).exports);
+        cr_assert(facts_of_made(ENTRY).exports);
     }
 }
 
