@@ -9,8 +9,10 @@
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 
+#include "base/log.h"
 #include "net/listener.h"
 #include "net/sockets.h"
+#include "unit/core/capture.h"
 
 /* 2.10: connections leave a quarter of the descriptors, 16 to 256. */
 Test(listener, leaves_descriptors_for_others, .timeout = 30)
@@ -226,5 +228,103 @@ Test(listener, says_how_many_there_may_be, .timeout = 30)
     listen_here(4096);
     cr_assert_lt(listeners_max(listeners), 100 - 25);
     cr_assert_gt(listeners_max(listeners), 20);
+    finish();
+}
+
+/* 2.10, 9.2: in the order of conn_evict(), over all workers: who lingers, who is silent for too
+ * long, who is idle, who is silent at all. */
+Test(listener, asks_the_worker_that_has_what_goes_first, .timeout = 30)
+{
+    enum { LINGERING, SILENT, IDLE, YOUNG, N };
+    static const uint32_t worker_of_kind[N] = {0, 1, 0, 1};
+    struct peer *next[N];
+
+    listen_here(2); /* both places are taken, whoever is asked */
+    rig.worker[0].n_conns = rig.worker[1].n_conns = 1;
+    for (size_t kind = 0; kind < N; kind++) {
+        const uint32_t wanted = worker_of_kind[kind];
+        const int64_t now_ns = clock_mono_ns();
+
+        for (uint32_t w = 0; w < RIG_WORKERS; w++) {
+            /* This worker has the wanted kind, the other one only what goes later. */
+            const bool has = w == wanted;
+
+            rig.worker[w].oldest_ns[EVICT_LINGERING] = kind <= LINGERING && has ? now_ns : 0;
+            rig.worker[w].oldest_ns[EVICT_WITHOUT_HELLO] =
+                kind <= SILENT && has ? now_ns - HELLO_GRACE_NS : now_ns + has;
+            rig.worker[w].oldest_ns[EVICT_IDLE] =
+                kind < IDLE || (kind == IDLE && has) ? 1 + has : 0;
+            if (kind == YOUNG)
+                rig.worker[w].oldest_ns[EVICT_WITHOUT_HELLO] = now_ns + !has;
+        }
+        next[kind] = dial();
+        accept_all();
+        cr_assert_eq(rig.worker[wanted].n_evicting, 1, "kind %zu", kind);
+        cr_assert_eq(rig.worker[!wanted].n_evicting, 0, "kind %zu", kind);
+        rig.worker[0].n_evicting = rig.worker[1].n_evicting = 0;
+        rig.worker[0].n_conns = rig.worker[1].n_conns = 1;
+    }
+    cr_assert_eq(rig.shared.n_refused, 0);
+    for (uint32_t w = 0; w < RIG_WORKERS; w++)
+        mailbox_close(&rig.worker[w].core.mailbox);
+    for (size_t kind = 0; kind < N; kind++)
+        peer_free(next[kind]);
+    listeners_close(listeners);
+    event_base_free(base);
+}
+
+/* 9.2: so many at a time, so that signals and the other sockets have their turn. */
+Test(listener, accepts_64_in_a_turn, .timeout = 30)
+{
+    struct peer *peers[70];
+
+    listen_here(100);
+    for (size_t i = 0; i < 70; i++)
+        peers[i] = dial();
+    cr_assert_geq(event_base_loop(base, EVLOOP_ONCE), 0);
+    cr_assert_eq(rig.worker[0].n_conns + rig.worker[1].n_conns, 64);
+    cr_assert_geq(event_base_loop(base, EVLOOP_ONCE), 0);
+    cr_assert_eq(rig.worker[0].n_conns + rig.worker[1].n_conns, 70);
+    rig_turn();
+    for (size_t i = 0; i < 70; i++)
+        peer_free(peers[i]);
+    finish();
+}
+
+/* 2.10, 9.2: without a descriptor the backlog waits, which is told once, as is its end. */
+Test(listener, waits_for_descriptors_and_says_so, .timeout = 30)
+{
+    static char got[65536];
+    struct rlimit limit, none;
+    struct capture cap;
+    struct peer *peer;
+    int lowest;
+
+    listen_here(10);
+    peer = dial();
+    log_init(SPOE_LOG_INFO, LOG_LOGFMT);
+    capture_begin(&cap);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    lowest = dup(STDERR_FILENO);
+    cr_assert_geq(lowest, 0);
+    (void)close(lowest);
+    none = (struct rlimit){(rlim_t)lowest, limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (unsigned i = 0; i < 3; i++) /* and once more after a while each time */
+        cr_assert_geq(event_base_loop(base, EVLOOP_ONCE), 0);
+    cr_assert_eq(rig.worker[0].n_conns, 0);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    while (rig.worker[0].n_conns == 0)
+        cr_assert_geq(event_base_loop(base, EVLOOP_ONCE), 0);
+    accept_all();
+    (void)capture_end(&cap, got, sizeof got);
+    cr_assert_not_null(strstr(got, "accept: Too many open files, new connections wait"), "%s", got);
+    cr_assert_null(strstr(strstr(got, "new connections wait") + 1, "new connections wait"), "%s",
+                   got);
+    cr_assert_not_null(strstr(got, "accepting again"), "%s", got);
+    cr_assert_null(strstr(strstr(got, "accepting again") + 1, "accepting again"), "%s", got);
+    rig_turn();
+    cr_assert_eq(rig.shared.n_refused, 0);
+    peer_free(peer);
     finish();
 }
