@@ -222,3 +222,68 @@ Test(http_conn, has_so_many_places, .timeout = 30)
     for (size_t i = 0; i < ADMIN_CONNS_MAX + 5; i++)
         (void)close(fds[i]);
 }
+
+/* 9.2: what is kept of a request is bounded, in how many pieces it may come. */
+Test(http_conn, a_head_without_end_is_refused_at_its_limit, .timeout = 30)
+{
+    static const char line[] = "X-Filler: 0123456789012345678901234567890123456789\r\n";
+    static const size_t pieces[] = {1, 5, 100, 4000};
+
+    start();
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
+        static char bytes[3 * HTTP_HEAD_MAX];
+        size_t n = strlen("GET /page HTTP/1.1\r\nHost: h\r\n"), answer;
+        int fd = connect_peer();
+        bool end;
+
+        memcpy(bytes, "GET /page HTTP/1.1\r\nHost: h\r\n", n);
+        for (; n + strlen(line) <= sizeof bytes; n += strlen(line))
+            memcpy(bytes + n, line, strlen(line));
+        cr_assert_eq(send(fd, bytes, pieces[i], 0), (ssize_t)pieces[i]);
+        turn(); /* some of it is there, then all the rest at once */
+        cr_assert_eq(send(fd, bytes + pieces[i], n - pieces[i], MSG_NOSIGNAL),
+                     (ssize_t)(n - pieces[i]));
+        turn();
+        answer = read_all(fd, got, sizeof got, &end);
+        cr_assert(end);
+        cr_assert(answer > 12 && memcmp(got, "HTTP/1.1 431", 12) == 0, "%.12s", got);
+        cr_assert_eq(n_answers, 0);
+        (void)close(fd);
+        turn();
+    }
+    finish();
+}
+
+/* 9.2: head and body are whole, wherever the kernel stops taking them. */
+Test(http_conn, an_answer_comes_whole_in_whatever_pieces, .timeout = 60)
+{
+    const int small = 1; /* the kernel has a least size */
+
+    start();
+    for (page_size = 0; page_size < 20000; page_size += 997) {
+        size_t n = 0;
+        const char *body;
+        int ends[2];
+
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+        cr_assert_eq(setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+        http_conn_create(&conns, ends[0]);
+        cr_assert_gt(send(ends[1], REQUEST, strlen(REQUEST), 0), 0);
+        for (unsigned idle = 0; idle < 3;) {
+            ssize_t r;
+
+            turn();
+            r = recv(ends[1], got + n, 100, 0);
+            idle = r > 0 ? 0 : idle + 1;
+            n += r > 0 ? (size_t)r : 0;
+        }
+        got[n] = '\0';
+        body = strstr(got, "\r\n\r\n");
+        cr_assert_not_null(body);
+        cr_assert_eq(strspn(body + 4, "x"), page_size);
+        cr_assert_eq(strlen(body + 4), page_size);
+        (void)close(ends[1]);
+        turn();
+    }
+    finish();
+}

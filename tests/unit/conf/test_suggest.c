@@ -59,3 +59,22 @@ Test(suggest, passes_over_known_words_that_are_too_long, .timeout = 10)
     suggest_offer(&s, longer);
     cr_assert_null(s.best);
 }
+
+/* 9.2: the best of what was offered, in whatever order; nothing for a word that says nothing. */
+Test(suggest, depends_on_the_words_alone, .timeout = 10)
+{
+    static const char *const words[] = {"", "a", "ab", "abc", "abcd", "abcdefgh"};
+
+    for (size_t before = 0; before < N(words); before++) {
+        for (size_t i = 0; i < N(words); i++) {
+            struct suggestion s;
+
+            suggest_begin(&s, words[before]);
+            suggest_offer(&s, words[before]); /* what was compared before leaves no trace */
+            suggest_begin(&s, "");
+            suggest_offer(&s, words[i]);
+            cr_assert(s.best == NULL || words[i][0] == '\0', "%s after %s", words[i],
+                      words[before]);
+        }
+    }
+}

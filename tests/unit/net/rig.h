@@ -41,8 +41,8 @@ struct rig {
     struct spoe_instance instance;
     struct route_table routes;
     struct host_shared shared;
-    struct worker worker[RIG_WORKERS];
     struct rig_plugin plugin;
+    struct worker worker[RIG_WORKERS]; /* last: AddressSanitizer sees who looks at one more */
 };
 
 static struct rig rig;
