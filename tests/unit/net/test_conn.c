@@ -839,6 +839,31 @@ CONN_TEST(the_end_answers_what_is_in_flight)
     rig_stop();
 }
 
+/* 9.2: messages that plugins hold keep the bytes that they point to, not a block each. */
+CONN_TEST(small_messages_in_flight_share_a_block)
+{
+    struct peer *peer;
+    const struct block *block = NULL;
+    unsigned n_blocks = 0;
+
+    rig_start(200);
+    rig.plugin.pend = true;
+    peer = peer_open(0);
+    for (unsigned i = 0; i < 100; i++) {
+        peer_send_notifies(peer, i + 1, 1);
+        rig_turn();
+        cr_assert_not_null(peer->conn->in, "what is in flight is there");
+        n_blocks += peer->conn->in != block;
+        block = peer->conn->in;
+    }
+    cr_assert_eq(n_blocks, 1);
+    rig_complete(100);
+    rig_turn();
+    cr_assert_eq(peer_acks(peer, 1), 100);
+    peer_free(peer);
+    rig_stop();
+}
+
 /* 4.3 */
 Test(conn, something_else_is_no_connection, .timeout = 30, .signal = SIGABRT)
 {
