@@ -225,9 +225,25 @@ static void posted(void *arg)
     n_ran++;
 }
 
+/* What a plugin got in worker_start(), and so hands over. */
+static struct spoe_worker *handle_of(size_t plugin)
+{
+    return (struct spoe_worker *)(void *)&worker.handle[plugin];
+}
+
+static void start_worker(void)
+{
+    const char *failed = NULL;
+
+    plugin_a.callee = (struct callee){"a", NULL};
+    plugin_b.callee = (struct callee){"b", NULL};
+    start(true);
+    cr_assert_eq(worker_core_start(&worker, &failed), 0);
+}
+
 static void *post_on_thread(void *arg)
 {
-    *(spoe_status *)arg = host->post(&worker, posted, &worker);
+    *(spoe_status *)arg = host->post(handle_of(1), posted, &worker);
     return NULL;
 }
 
@@ -236,10 +252,10 @@ API_TEST(a_posted_function_runs_on_the_worker_once)
     spoe_status status = SPOE_E_INTERNAL;
     pthread_t thread;
 
-    start(false);
+    start_worker();
     thread_begin("worker-0");
     cr_assert_eq(host->post(NULL, posted, NULL), SPOE_E_INVAL);
-    cr_assert_eq(host->post(&worker, NULL, NULL), SPOE_E_INVAL);
+    cr_assert_eq(host->post(handle_of(0), NULL, NULL), SPOE_E_INVAL);
     cr_assert_eq(mailbox_run(&worker.mailbox), 0);
     cr_assert_eq(pthread_create(&thread, NULL, post_on_thread, &status), 0);
     cr_assert_eq(pthread_join(thread, NULL), 0);
@@ -248,7 +264,7 @@ API_TEST(a_posted_function_runs_on_the_worker_once)
     cr_assert_eq(mailbox_run(&worker.mailbox), 1);
     cr_assert_eq(n_ran, 1);
     cr_assert_eq(ran_with, &worker);
-    cr_assert_str_eq(where, "worker-0 is in a posted function of plugin ?");
+    cr_assert_str_eq(where, "worker-0 is in a posted function of plugin b");
     cr_assert_eq(thread_describe(thread_mine, where, sizeof where), 0, "it has left it");
     cr_assert_eq(mailbox_run(&worker.mailbox), 0);
     thread_end();
@@ -257,11 +273,11 @@ API_TEST(a_posted_function_runs_on_the_worker_once)
 
 API_TEST(nothing_can_be_posted_to_a_worker_that_has_stopped)
 {
-    start(false);
-    cr_assert_eq(host->post(&worker, posted, NULL), SPOE_OK);
+    start_worker();
+    cr_assert_eq(host->post(handle_of(0), posted, NULL), SPOE_OK);
     worker_core_stop(&worker);
     cr_assert_eq(n_ran, 1, "what was taken has run");
-    cr_assert_eq(host->post(&worker, posted, NULL), SPOE_E_STOPPING);
+    cr_assert_eq(host->post(handle_of(0), posted, NULL), SPOE_E_STOPPING);
     cr_assert_eq(n_ran, 1);
     worker_core_fini(&worker);
     route_table_free(&routes);

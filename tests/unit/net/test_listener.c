@@ -312,6 +312,8 @@ Test(listener, waits_for_descriptors_and_says_so, .timeout = 30)
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
     for (unsigned i = 0; i < 3; i++) /* and once more after a while each time */
         cr_assert_geq(event_base_loop(base, EVLOOP_ONCE), 0);
+    cr_assert_eq(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 1,
+                 "the time is watched, and not the socket, which would wake us at once");
     cr_assert_eq(rig.worker[0].n_conns, 0);
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     while (rig.worker[0].n_conns == 0)
@@ -327,4 +329,27 @@ Test(listener, waits_for_descriptors_and_says_so, .timeout = 30)
     cr_assert_eq(rig.shared.n_refused, 0);
     peer_free(peer);
     finish();
+}
+
+/* 9.2: what went wrong first is what is told. */
+Test(listener, says_why_it_cannot_listen, .timeout = 30)
+{
+    static char got[65536], text[] = "127.0.0.1:0", host[] = "127.0.0.1", service[] = "0";
+    const struct host_conf conf = {.listen = {{.text = text, .host = host, .port = service}},
+                                   .n_listen = 1};
+    struct rlimit limit, none;
+    struct capture cap;
+    struct listeners *made;
+
+    log_init(SPOE_LOG_INFO, LOG_LOGFMT);
+    capture_begin(&cap);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){3, limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    made = listeners_open(&conf);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    (void)capture_end(&cap, got, sizeof got);
+    cr_assert_null(made);
+    cr_assert_not_null(strstr(got, "127.0.0.1:0: Too many open files"), "%s", got);
+    cr_assert_eq(strchr(got, '\n'), got + strlen(got) - 1, "one line: %s", got);
 }

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kinds of peers: what makes one, how many there are, and what becomes of the rest (9.2). */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "net/peers.h"
+
+static struct peers peers;
+
+static struct spop_hello hello_of(uint32_t max_frame_size, bool pipelining, const char *versions)
+{
+    return (struct spop_hello){.max_frame_size = max_frame_size,
+                               .pipelining = pipelining,
+                               .versions = {versions, strlen(versions)}};
+}
+
+static struct peer_group *join(uint32_t max_frame_size, bool pipelining, const char *versions,
+                               uint32_t frame_size)
+{
+    const struct spop_hello hello = hello_of(max_frame_size, pipelining, versions);
+
+    return peers_join(&peers, &hello, frame_size);
+}
+
+Test(peers, are_of_one_kind_where_all_they_said_is_the_same, .timeout = 10)
+{
+    struct peer_group *const first = join(16384, true, "1.0,2.0", 8192);
+
+    cr_assert_eq(first->open, 1);
+    cr_assert(first->max_frame_size == 16384 && first->frame_size == 8192 && first->pipelining);
+    cr_assert_eq(first->versions_len, 7);
+    cr_assert_eq(memcmp(first->versions, "1.0,2.0", 7), 0);
+    cr_assert_eq(join(16384, true, "1.0,2.0", 8192), first);
+    cr_assert_eq(first->open, 2);
+    cr_assert_eq(peers.n, 1);
+    cr_assert_neq(join(16383, true, "1.0,2.0", 8192), first);
+    cr_assert_neq(join(16384, false, "1.0,2.0", 8192), first);
+    cr_assert_neq(join(16384, true, "1.0,2.1", 8192), first);
+    cr_assert_neq(join(16384, true, "1.0,2.", 8192), first);
+    cr_assert_neq(join(16384, true, "1.0,2.0", 8191), first);
+    cr_assert_eq(peers.n, 6);
+    cr_assert_eq(first->open, 2);
+    peers_leave(first);
+    cr_assert_eq(first->open, 1);
+    peers_leave(NULL);
+    peers_leave(first);
+    cr_assert_eq(first->open, 0);
+    cr_assert_eq(join(16384, true, "1.0,2.0", 8192), first, "its place is kept");
+    cr_assert_eq(first->open, 1);
+    cr_assert_eq(peers.n, 6);
+}
+
+/* Whoever comes when there is one place left is of no kind, with all that follow. */
+Test(peers, are_others_beyond_so_many_kinds, .timeout = 10)
+{
+    struct peer_group *groups[PEER_GROUPS_MAX + 5];
+
+    for (uint32_t i = 0; i < PEER_GROUPS_MAX + 5; i++)
+        groups[i] = join(1000 + i, true, "2.0", 500);
+    for (uint32_t i = 0; i < PEER_GROUPS_MAX - 1; i++) {
+        cr_assert_eq(groups[i], &peers.group[i]);
+        cr_assert_eq(groups[i]->max_frame_size, 1000 + i);
+        cr_assert_eq(groups[i]->open, 1);
+        cr_assert_eq(join(1000 + i, true, "2.0", 500), groups[i], "they are found again");
+    }
+    cr_assert_eq(peers.n, PEER_GROUPS_MAX);
+    for (uint32_t i = PEER_GROUPS_MAX - 1; i < PEER_GROUPS_MAX + 5; i++)
+        cr_assert_eq(groups[i], &peers.group[PEER_GROUPS_MAX - 1]);
+    cr_assert_eq(peers.group[PEER_GROUPS_MAX - 1].open, 6);
+    cr_assert_eq(peers.group[PEER_GROUPS_MAX - 1].frame_size, 0, "nothing is said of them");
+    for (uint32_t i = 0; i < 6; i++)
+        peers_leave(&peers.group[PEER_GROUPS_MAX - 1]);
+    cr_assert_eq(peers.group[PEER_GROUPS_MAX - 1].open, 0);
+}
+
+/* What is kept of their versions has a greatest length. */
+Test(peers, may_have_many_versions, .timeout = 10)
+{
+    char versions[PEER_VERSIONS_MAX + 3];
+    struct peer_group *longest, *longer;
+
+    memset(versions, '2', sizeof versions);
+    versions[PEER_VERSIONS_MAX] = '\0';
+    longest = join(1, true, versions, 1);
+    cr_assert_eq(longest->versions_len, PEER_VERSIONS_MAX);
+    versions[PEER_VERSIONS_MAX] = '2';
+    versions[PEER_VERSIONS_MAX + 1] = '\0';
+    longer = join(1, true, versions, 1);
+    cr_assert_eq(longer, longest, "what is beyond is not looked at");
+    versions[PEER_VERSIONS_MAX - 1] = '\0';
+    cr_assert_neq(join(1, true, versions, 1), longest);
+}
