@@ -388,13 +388,11 @@ void span_queue_settle(struct span_queue *queue, size_t n, size_t bytes)
 
 size_t span_queue_wait(struct span_queue *queue, size_t want, int64_t deadline_mono_ns)
 {
-    struct timespec until = {0};
+    /* One below 0 has passed, too: pthread_cond_timedwait() refuses it. */
+    const struct timespec until = {.tv_sec = (time_t)(deadline_mono_ns / NS_PER_S),
+                                   .tv_nsec = (long)(deadline_mono_ns % NS_PER_S)};
     int rc = 0;
 
-    if (deadline_mono_ns > 0) {
-        until.tv_sec = (time_t)(deadline_mono_ns / NS_PER_S);
-        until.tv_nsec = (long)(deadline_mono_ns % NS_PER_S);
-    }
     lock(&queue->lock);
     for (;;) {
         atomic_store(&queue->wanted, want > 0 ? want : 1);

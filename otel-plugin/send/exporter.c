@@ -242,8 +242,8 @@ int exporter_send_one(const struct exporter_conf *conf, const uint8_t *bytes, si
 
     if (transport == NULL)
         return -1;
-    if (conf->timeout_ns > 0 && conf->timeout_ns < deadline_mono_ns - exporter_clock())
-        deadline = exporter_clock() + conf->timeout_ns;
+    if (conf->timeout_ns > 0)
+        deadline = min64(deadline, exporter_clock() + conf->timeout_ns);
     set_target(conf, ret_target);
     *ret_result = (struct transport_result){.outcome = TRANSPORT_RETRYABLE};
     transport->send(transport, 0, bytes, size, deadline, ret_result);
@@ -256,11 +256,10 @@ int exporter_send_one(const struct exporter_conf *conf, const uint8_t *bytes, si
 /* Wait for `changed` with the lock held. @return false: the deadline has passed */
 static bool wait_changed(struct exporter *ex, int64_t deadline_ns)
 {
-    struct timespec until = {.tv_sec = (time_t)(deadline_ns / NS_PER_S),
-                             .tv_nsec = (long)(deadline_ns % NS_PER_S)};
+    /* One below 0 has passed, too: pthread_cond_timedwait() refuses it. */
+    const struct timespec until = {.tv_sec = (time_t)(deadline_ns / NS_PER_S),
+                                   .tv_nsec = (long)(deadline_ns % NS_PER_S)};
 
-    if (deadline_ns <= 0)
-        return false;
     return pthread_cond_timedwait(&ex->changed, &ex->lock, &until) == 0;
 }
 

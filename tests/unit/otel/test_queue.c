@@ -285,6 +285,7 @@ Test(queue, has_nothing_without_a_writer)
 
     expect_nothing(queue);
     cr_assert_eq(span_queue_wait(queue, 1, 0), 0);
+    cr_assert_eq(span_queue_wait(queue, 1, -1), 0);
     cr_assert_eq(stats_of(queue).pushed, 0);
     cr_assert_eq(span_queue_room(queue), 10);
     span_queue_release(NULL);
