@@ -7,6 +7,8 @@
  * offset grows instead, so minutes of backoff pass at once. Waiting without a limit is real.
  */
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -87,6 +89,7 @@ struct fake {
     bool deaf;  /* and is not cancelled */
     bool open;
     uint64_t block_from; /* from this span on, if not 0, send() waits for cancel() */
+    int64_t takes_ns;    /* so long takes a send(), on the fake clock */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* Under lock. */
@@ -116,28 +119,28 @@ static void fake_send(struct transport *transport, unsigned lane, const uint8_t 
         opentelemetry__proto__collector__trace__v1__export_trace_service_request__unpack(NULL, size,
                                                                                          bytes);
     Opentelemetry__Proto__Trace__V1__ScopeSpans *spans;
+    uint64_t first;
     size_t i;
 
     (void)transport;
     cr_assert_not_null(request);
     spans = request->resource_spans[0]->scope_spans[0];
+    first = number_of(spans->spans[0]->span_id);
     pthread_mutex_lock(&fake.lock);
     cr_assert_lt(fake.n_sent, SENDS_MAX);
     i = fake.n_sent < fake.n_script ? fake.n_sent : fake.n_script - 1;
-    fake.sent[fake.n_sent++] = (struct sent){.n = spans->n_spans,
-                                             .first = number_of(spans->spans[0]->span_id),
-                                             .at_ns = now,
-                                             .for_ns = deadline - now};
+    fake.sent[fake.n_sent++] =
+        (struct sent){.n = spans->n_spans, .first = first, .at_ns = now, .for_ns = deadline - now};
     fake.lanes |= 1u << lane;
     if (++fake.at_once > fake.at_once_max)
         fake.at_once_max = fake.at_once;
     pthread_cond_broadcast(&fake.changed);
     while (fake.gated && !fake.open && (!fake.cancelled || fake.deaf))
         pthread_cond_wait(&fake.changed, &fake.lock);
-    while (fake.block_from != 0 && fake.sent[fake.n_sent - 1].first >= fake.block_from &&
-           !fake.cancelled)
+    while (fake.block_from != 0 && first >= fake.block_from && !fake.cancelled)
         pthread_cond_wait(&fake.changed, &fake.lock);
     fake.at_once--;
+    atomic_fetch_add(&clock_offset, fake.takes_ns);
     *ret = fake.script[i];
     if (ret->outcome == TRANSPORT_OK)
         for (size_t s = 0; s < spans->n_spans; s++)
@@ -328,6 +331,19 @@ static struct exporter_stats stop(struct exporter *exporter, struct span_queue *
     return stats;
 }
 
+static int threads_max = INT_MAX; /* that can be started */
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *arg);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *arg)
+{
+    return threads_max-- > 0 ? __real_pthread_create(thread, attr, run, arg) : EAGAIN;
+}
+
 static const struct transport_result ok[] = {{.outcome = TRANSPORT_OK}};
 static const struct transport_result down[] = {
     {.outcome = TRANSPORT_RETRYABLE, .text = "UNAVAILABLE: connection refused"}};
@@ -372,6 +388,34 @@ Test(exporter, a_batch_that_is_not_full_leaves_after_the_delay)
     cr_assert_eq(fake.sent[0].n, 3);
     cr_assert_leq(fake.sent[0].for_ns, 10 * S, "the deadline of one export");
     cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 3);
+}
+
+/* ---- start -------------------------------------------------------------------------------- */
+
+/* 9.2: whichever of its threads cannot be started, those before it end, and so does the transport.
+ */
+Test(exporter, one_that_cannot_start_leaves_nothing_behind)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(10, 512, BATCH_BYTES_MAX);
+
+    c.concurrency = 3;
+    for (int threads = 0; threads < 4; threads++) {
+        struct exporter *exporter = NULL;
+
+        fake = (struct fake){
+            .lock = PTHREAD_MUTEX_INITIALIZER,
+            .changed = PTHREAD_COND_INITIALIZER,
+            .transport = {.send = fake_send, .cancel = fake_cancel, .stop = fake_stop}};
+        threads_max = threads;
+        cr_assert_eq(
+            exporter_start_with(&c, queue, &log_host, NULL, &fake.transport, NULL, &exporter), -1);
+        cr_assert_null(exporter);
+        cr_assert(fake.stopped);
+        expect_logged("cannot start the export threads");
+        cr_assert_eq(fake.log_lines, 1);
+    }
+    span_queue_destroy(queue);
 }
 
 /* ---- retries ------------------------------------------------------------------------------ */
@@ -684,6 +728,52 @@ Test(exporter, what_spans_lack_is_counted_and_told_once)
     cr_assert_eq(fake.log_lines, 1, "%s", fake.log);
 }
 
+struct attempts {
+    size_t n;
+    int outcome[4];
+    int64_t took_ns[4];
+};
+
+static void on_attempt(void *arg, int outcome, int64_t took_ns)
+{
+    struct attempts *attempts = arg;
+
+    cr_assert_lt(attempts->n, 4);
+    attempts->outcome[attempts->n] = outcome;
+    attempts->took_ns[attempts->n++] = took_ns;
+}
+
+/* 9.2: lane.c:33 */
+Test(exporter, says_how_long_each_attempt_took)
+{
+    static const struct transport_result script[] = {{.outcome = TRANSPORT_RETRYABLE},
+                                                     {.outcome = TRANSPORT_OK, .text = "old"}};
+    struct attempts attempts = {.n = 0};
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(100, 10, BATCH_BYTES_MAX);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    atomic_store(&clock_offset, HOUR_NS);
+    fake.takes_ns = 1000 * S;
+    c.on_attempt = on_attempt;
+    c.on_attempt_arg = &attempts;
+    c.retry_give_up_ns = HOUR_NS;
+    c.batch_max = 10;
+    push(make_list(10));
+    exporter = start(&c, queue, &fake_hooks, script, 2);
+    await_logged("warns: old");
+    stats = stop(exporter, queue, GENEROUS_NS);
+    cr_assert_eq(attempts.n, 2);
+    cr_assert_eq(attempts.outcome[0], TRANSPORT_RETRYABLE);
+    cr_assert_eq(attempts.outcome[1], TRANSPORT_OK);
+    for (size_t i = 0; i < 2; i++)
+        cr_assert(attempts.took_ns[i] >= 1000 * S && attempts.took_ns[i] < 1000 * S + GENEROUS_NS,
+                  "%ld s", (long)(attempts.took_ns[i] / S));
+    cr_assert_eq(stats.exports, 2);
+    cr_assert_eq(stats.export_ns, (uint64_t)(attempts.took_ns[0] + attempts.took_ns[1]));
+}
+
 /* ---- several at once ---------------------------------------------------------------------- */
 
 Test(exporter, as_many_requests_are_under_way_as_it_is_told)
@@ -732,6 +822,79 @@ Test(exporter, a_flush_waits_for_every_lane)
     cr_assert_eq(stats.exported, 25, "%zu exported, %zu parked", (size_t)stats.exported,
                  (size_t)stats.parked);
     stop(exporter, queue, GENEROUS_NS);
+}
+
+/*
+ * A flush that cannot be over yet: it takes all the time that it has, and does not say that it is
+ * done. 9.2: lanes.c:84
+ */
+static void expect_flush_to_miss(struct exporter *exporter)
+{
+    const int64_t deadline = real_now() + 300 * MS;
+
+    exporter_flush(exporter, deadline);
+    cr_assert_geq(real_now(), deadline, "it pretends to be done");
+}
+
+static void await_exported(struct exporter *exporter, uint64_t n)
+{
+    struct exporter_stats stats;
+
+    do
+        exporter_get_stats(exporter, &stats);
+    while (stats.exported < n);
+}
+
+Test(exporter, a_flush_is_not_over_while_one_lane_sends)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(1000, 10, BATCH_BYTES_MAX);
+    struct exporter *exporter;
+
+    c.batch_max = 10;
+    c.concurrency = 2;
+    fake.block_from = 11;
+    push(make_list(20));
+    exporter = start(&c, queue, NULL, ok, 1);
+    await_exported(exporter, 10);
+    expect_flush_to_miss(exporter);
+    cr_assert_eq(stop(exporter, queue, 2 * S).exported, 20);
+}
+
+Test(exporter, a_flush_is_not_over_while_a_batch_is_parked)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(1000, 10, BATCH_BYTES_MAX);
+    struct exporter *exporter;
+
+    c.batch_max = 10;
+    push(make_list(10));
+    exporter = start(&c, queue, NULL, down, 1);
+    await_logged("failed");
+    expect_flush_to_miss(exporter);
+    cr_assert_eq(stop(exporter, queue, S / 2).shutdown, 10);
+}
+
+/* The first batch is given up, since the pause is longer than its time; the second waits for it. */
+Test(exporter, a_flush_is_not_over_while_a_span_waits)
+{
+    static const struct transport_result script[] = {
+        {.outcome = TRANSPORT_RETRYABLE, .min_wait_ns = S, .text = "busy"},
+        {.outcome = TRANSPORT_OK}};
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(1000, 10, BATCH_BYTES_MAX);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    c.batch_max = 10;
+    c.retry_give_up_ns = S / 10;
+    push(make_list(20));
+    exporter = start(&c, queue, NULL, script, 2);
+    await_logged("spans lost: 10 gave_up");
+    exporter_flush(exporter, real_now() + GENEROUS_NS);
+    exporter_get_stats(exporter, &stats);
+    cr_assert_eq(stats.exported, 10);
+    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).given_up, 10);
 }
 
 Test(exporter, stop_cancels_all_lanes)
@@ -857,6 +1020,23 @@ Test(exporter, flush_and_stop_do_not_wait_for_a_pause_that_is_too_long)
     cr_assert_eq(fake.n_sent, 1);
 }
 
+Test(exporter, a_request_has_the_time_that_is_configured)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(100, 10, BATCH_BYTES_MAX);
+    struct exporter *exporter;
+
+    c.batch_max = 10;
+    c.timeout_ns = HOUR_NS;
+    push(make_list(20));
+    exporter = start(&c, queue, NULL, ok, 1);
+    await_sends(2);
+    for (size_t i = 0; i < 2; i++)
+        cr_assert(fake.sent[i].for_ns <= HOUR_NS && fake.sent[i].for_ns > HOUR_NS - GENEROUS_NS,
+                  "%ld s", (long)(fake.sent[i].for_ns / S));
+    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 20);
+}
+
 /* 9.1: delivery.c:41 */
 Test(exporter, a_request_during_the_shutdown_ends_with_it)
 {
@@ -896,14 +1076,32 @@ Test(exporter, flush_ends_at_its_deadline_and_stop_counts_the_rest)
     struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
     struct exporter_stats stats;
     struct exporter *exporter = start(&c, queue, NULL, down, 1);
+    int64_t began;
 
     push(make_list(1000));
     exporter_flush(exporter, real_now() + 50 * MS);
-    stats =
-        stop(exporter, queue, GENEROUS_NS); /* does not take that long: the flush had its time */
+    began = real_now();
+    stats = stop(exporter, queue, 2 * GENEROUS_NS);
+    cr_assert_lt(real_now() - began, GENEROUS_NS, "the flush had its time");
     cr_assert_eq(stats.shutdown, 1000);
     cr_assert_eq(stats.exported, 0);
     expect_logged("spans lost: 1000 shutdown");
+}
+
+Test(exporter, a_flush_without_time_returns_at_once)
+{
+    const struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(10000, 512, BATCH_BYTES_MAX);
+    struct exporter *exporter;
+
+    fake.gated = true;
+    push(make_list(1));
+    exporter = start(&c, queue, NULL, ok, 1);
+    exporter_flush(exporter, 0);
+    exporter_flush(exporter, -1);
+    open_gate();
+    exporter_flush(exporter, real_now() + GENEROUS_NS);
+    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 1);
 }
 
 Test(exporter, stop_without_a_flush_sends_what_waits)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/otel/test_gzip.c - what zlib unpacks is what was packed. */
 #include <criterion/criterion.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,23 @@
 #include "send/gzip.h"
 
 TestSuite(gzip, .timeout = 60);
+
+static bool no_memory;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return no_memory ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return no_memory ? NULL : __real_calloc(n, size);
+}
 
 static void expect_round_trip(struct gzip *gzip, const uint8_t *bytes, size_t size)
 {
@@ -28,6 +46,29 @@ static void expect_round_trip(struct gzip *gzip, const uint8_t *bytes, size_t si
     cr_assert_eq(memcmp(back, bytes, size), 0);
     inflateEnd(&z);
     free(back);
+}
+
+/* 9.2 */
+Test(gzip, without_memory_it_says_so_and_can_go_on)
+{
+    static const uint8_t small[100], large[100000];
+    const uint8_t *packed;
+    struct gzip *gzip;
+    size_t n;
+
+    no_memory = true;
+    cr_assert_null(gzip_create());
+    no_memory = false;
+    gzip = gzip_create();
+    cr_assert_not_null(gzip);
+    expect_round_trip(gzip, small, sizeof small);
+    no_memory = true;
+    cr_assert_eq(gzip_pack(gzip, large, sizeof large, &packed, &n), -1);
+    cr_assert_eq(gzip_pack(gzip, small, sizeof small, &packed, &n), -1);
+    no_memory = false;
+    expect_round_trip(gzip, small, sizeof small);
+    expect_round_trip(gzip, large, sizeof large);
+    gzip_destroy(gzip);
 }
 
 Test(gzip, packs_bodies_of_any_size_one_after_the_other)

@@ -41,6 +41,42 @@ static void run_worker(unsigned i)
     n_posted[i] = 0;
 }
 
+static unsigned countdown; /* the allocation that fails; 0: none */
+
+static bool fails(void)
+{
+    return countdown > 0 && --countdown == 0;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_reallocarray(void *p, size_t n, size_t size);
+char *__real_strdup(const char *string);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+char *__wrap_strdup(const char *string);
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+    return fails() ? NULL : __real_reallocarray(p, n, size);
+}
+
+char *__wrap_strdup(const char *string)
+{
+    return fails() ? NULL : __real_strdup(string);
+}
+
 static const struct spoe_host host = {.size = sizeof host, .post = post};
 static struct evictor evictor;
 static struct handlers handlers;
@@ -145,4 +181,35 @@ Test(policies, workers_that_stop_leave_it_to_the_end)
     evictor._turns++;
     use();
     cr_assert_eq(kept(), 3); /* freed by policies_destroy(), as LeakSanitizer sees */
+}
+
+/* 9.2: a reload for which there is no memory changes nothing. */
+Test(policies, without_memory_the_one_in_use_stays)
+{
+    char paths[] = "/a", keys[] = "token";
+    const struct policy *before;
+    unsigned n;
+
+    use();
+    before = handlers_policy(&handlers);
+    rules = (struct otel_conf){.exclude_paths = paths, .redact_query = keys};
+    for (n = 1;; n++) {
+        spoe_status status;
+
+        countdown = n;
+        status = policies_use(policies, &fixed, &rules);
+        if (countdown > 0)
+            break; /* so many are not needed */
+        cr_assert_eq(status, SPOE_E_NOMEM);
+        cr_assert_eq(handlers_policy(&handlers), before);
+        cr_assert_eq(kept(), 1);
+    }
+    cr_assert_gt(n, 3);
+    cr_assert_neq(handlers_policy(&handlers), before);
+    countdown = 1;
+    cr_assert_eq(policies_add_worker(policies, worker(0)), -1);
+    cr_assert_eq(policies->n_workers, WORKERS);
+    countdown = 1;
+    cr_assert_null(policies_create(&host, &handlers, &evictor));
+    countdown = 0;
 }
