@@ -222,6 +222,28 @@ Test(attributes, arguments_land_on_conventional_names)
     expect_none(ended_client, "haproxy.termination_state");
 }
 
+/* 9.2 */
+Test(attributes, a_version_is_named_by_its_protocol)
+{
+    const struct {
+        struct spoe_value value;
+        const char *version;               /* NULL: none */
+    } rows[] = {{spoe_value_int(1), NULL}, /* 1.0 or 1.1 */
+                {spoe_value_int(2), "2"},   {spoe_value_int(3), "3"}, {spoe_value_int(9), "9"},
+                {spoe_value_int(10), NULL}, {text("1.0"), "1.0"},     {text("HTTP/1.1"), "1.1"},
+                {text("HTTP/2.0"), "2"},    {text("3.0"), "3"},       {text(""), NULL}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        fresh();
+        add(&x.request, "ver", rows[i].value);
+        exchange_run(&x);
+        if (rows[i].version != NULL)
+            expect_str(ended_server, "network.protocol.version", rows[i].version);
+        else
+            expect_none(ended_server, "network.protocol.version");
+    }
+}
+
 Test(attributes, values_that_do_not_fit_are_left_out)
 {
     fresh();

@@ -281,11 +281,13 @@ Test(order, a_late_response_of_an_unsampled_request_is_nothing)
 /* 6.1, W2: with a hold both are whole */
 Test(order, a_hold_keeps_both_spans_whole)
 {
-    for (int by_haproxy = 0; by_haproxy < 2; by_haproxy++) {
+    static const int by_haproxy[] = {0, 600, HANDLERS_HOLD_MAX_S};
+
+    for (size_t i = 0; i < sizeof by_haproxy / sizeof by_haproxy[0]; i++) {
         (void)named("u1");
-        policy.hold_ns = by_haproxy ? 0 : 600 * S;
-        if (by_haproxy)
-            x.request.slot[REQUEST_HOLD] = spoe_value_int(600);
+        policy.hold_ns = by_haproxy[i] > 0 ? 0 : 600 * S;
+        if (by_haproxy[i] > 0)
+            x.request.slot[REQUEST_HOLD] = spoe_value_int(by_haproxy[i]);
         send_one(&worker, MESSAGE_REQUEST, 1 * S);
         send_one(&worker, MESSAGE_BACKEND, 1 * S);
         (void)evictor_run(&evictor, 31 * S);

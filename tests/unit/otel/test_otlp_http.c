@@ -403,6 +403,7 @@ Test(otlp_http, shows_what_a_refusal_says)
          "HTTP 401; are the headers those that the collector wants?"},
         {"HTTP/1.1 404 No\r\nContent-Type: text/plain", "no such page",
          "HTTP 404 of http://127.0.0.1:"},
+        {"HTTP/1.1 405 No", "", "HTTP 405 of http://127.0.0.1:"},
         {"HTTP/1.1 400 No", "bad", "HTTP 400: bad"},
     };
 

@@ -300,10 +300,17 @@ Test(span, limits_keys, .timeout = 10)
     span_set_int(span, key, SPAN_KEY_MAX, 4);
     cr_expect_eq(span->n_attributes, 1);
     cr_expect_eq(span->dropped_attributes, 3);
+    key[SPAN_KEY_MAX - 2] = '\xff'; /* by one byte */
+    span_set_int(span, key, SPAN_KEY_MAX - 1, 4);
+    cr_expect_eq(span->dropped_attributes, 4);
+    key[SPAN_KEY_MAX - 3] = '\xff'; /* to the limit itself */
+    span_set_int(span, key, SPAN_KEY_MAX - 2, 4);
+    cr_expect_eq(span->dropped_attributes, 4);
+    cr_expect_eq(span->n_attributes, 2);
     span_set_int(span, KEY("x\xff"), 5);
     cr_expect(find(span, "x\xef\xbf\xbd", &attr));
     span_set_int(span, KEY("x\xfe"), 6); /* the same key once it is repaired */
-    cr_expect_eq(span->n_attributes, 2);
+    cr_expect_eq(span->n_attributes, 3);
     span_destroy(span);
 }
 
