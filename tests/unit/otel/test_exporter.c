@@ -75,6 +75,7 @@ static const struct exporter_hooks fake_hooks = {
 
 struct sent {
     size_t n;       /* spans */
+    size_t size;    /* of the request */
     uint64_t first; /* number of the first span */
     int64_t at_ns;  /* on the fake clock */
     int64_t for_ns; /* until its deadline */
@@ -129,8 +130,8 @@ static void fake_send(struct transport *transport, unsigned lane, const uint8_t 
     pthread_mutex_lock(&fake.lock);
     cr_assert_lt(fake.n_sent, SENDS_MAX);
     i = fake.n_sent < fake.n_script ? fake.n_sent : fake.n_script - 1;
-    fake.sent[fake.n_sent++] =
-        (struct sent){.n = spans->n_spans, .first = first, .at_ns = now, .for_ns = deadline - now};
+    fake.sent[fake.n_sent++] = (struct sent){
+        .n = spans->n_spans, .size = size, .first = first, .at_ns = now, .for_ns = deadline - now};
     fake.lanes |= 1u << lane;
     if (++fake.at_once > fake.at_once_max)
         fake.at_once_max = fake.at_once;
@@ -331,6 +332,16 @@ static struct exporter_stats stop(struct exporter *exporter, struct span_queue *
     return stats;
 }
 
+static bool no_memory;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return no_memory ? NULL : __real_calloc(n, size);
+}
+
 static int threads_max = INT_MAX; /* that can be started */
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
@@ -400,13 +411,14 @@ Test(exporter, one_that_cannot_start_leaves_nothing_behind)
     struct span_queue *queue = make_queue(10, 512, BATCH_BYTES_MAX);
 
     c.concurrency = 3;
-    for (int threads = 0; threads < 4; threads++) {
+    for (int threads = -1; threads < 4; threads++) {
         struct exporter *exporter = NULL;
 
         fake = (struct fake){
             .lock = PTHREAD_MUTEX_INITIALIZER,
             .changed = PTHREAD_COND_INITIALIZER,
             .transport = {.send = fake_send, .cancel = fake_cancel, .stop = fake_stop}};
+        no_memory = threads < 0;
         threads_max = threads;
         cr_assert_eq(
             exporter_start_with(&c, queue, &log_host, NULL, &fake.transport, NULL, &exporter), -1);
@@ -600,6 +612,31 @@ Test(exporter, a_span_that_is_too_large_is_not_sent)
     cr_assert_eq(stats.exported, 2);
     cr_assert_eq(fake.n_sent, 2);
     expect_logged("spans lost: 1 too_large\n");
+}
+
+/* 9.2: a request of just so many bytes is not too large. */
+Test(exporter, a_request_may_have_the_bytes_that_it_is_allowed)
+{
+    size_t size = BATCH_BYTES_MAX;
+
+    for (int less = 0; less <= 2; less++) {
+        struct exporter_conf c = conf();
+        struct span_queue *queue = make_queue(10, 1, BATCH_BYTES_MAX);
+        struct span *list = make_list(1);
+        struct exporter_stats stats;
+        char value[3000];
+
+        memset(value, 'x', sizeof value);
+        span_set_str(list, "big", 3, value, sizeof value);
+        c.batch_max = 1;
+        c.bytes_max = (uint32_t)size;
+        push(list);
+        stats = stop(start(&c, queue, NULL, ok, 1), queue, GENEROUS_NS);
+        cr_assert_eq(stats.exported, less < 2);
+        cr_assert_eq(stats.too_large, less == 2);
+        size = fake.sent[0].size - (size_t)less; /* at first as large as it may be */
+        fake.stopped = false;
+    }
 }
 
 Test(exporter, tells_all_losses_in_one_line_a_minute)

@@ -111,6 +111,40 @@ Test(http_parts, reads_ports, .timeout = 10)
 }
 
 /* The C library's words for it, for each number at each place. */
+/* 9.2 */
+Test(http_parts, reads_sizes, .timeout = 10)
+{
+    static const struct {
+        const char *text;
+        int64_t size; /* -1: none */
+    } rows[] = {{"0", 0},
+                {"12", 12},
+                {"007", 7},
+                {"999999999999999999", INT64_C(999999999999999999)},
+                {"9999999999999999999", -1}, /* more than 63 bits */
+                {"1000000000000000000", -1},
+                {"", -1},
+                {"-1", -1},
+                {"+1", -1},
+                {"1 ", -1},
+                {"1:", -1},
+                {"/1", -1}};
+    struct spoe_value value = spoe_value_int(0);
+    int64_t size = 7;
+
+    cr_expect(http_get_size(&value, &size) && size == 0);
+    value = spoe_value_int(INT64_MAX);
+    cr_expect(http_get_size(&value, &size) && size == INT64_MAX);
+    value = spoe_value_int(-1);
+    cr_expect_not(http_get_size(&value, &size));
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        value = spoe_value_str(spoe_str(rows[i].text));
+        cr_expect_eq(http_get_size(&value, &size), rows[i].size >= 0, "'%s'", rows[i].text);
+        if (rows[i].size >= 0)
+            cr_expect_eq(size, rows[i].size, "'%s'", rows[i].text);
+    }
+}
+
 Test(http_parts, writes_ipv4_as_inet_ntop_does, .timeout = 10)
 {
     char buf[HTTP_ADDRESS_MAX], wanted[HTTP_ADDRESS_MAX];

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/otel/test_live_files.c - files of the export that change while it runs. */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "send/live_files.h"
@@ -102,6 +104,42 @@ Test(live_files, headers_follow_their_file)
         live_files_refresh(&files);
     cr_assert_eq(fake.warnings, 1, "once for each change");
     cr_assert_str_eq(header(&files, "new"), "secret");
+    live_files_fini(&files);
+}
+
+/* Write into the file itself, as many bytes as before. Its time is said, as clocks may be coarse.
+ */
+static void overwrite(const char *path, const char *text, long mtime_ns)
+{
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+                                      {.tv_sec = 1700000000, .tv_nsec = mtime_ns}};
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    cr_assert_eq(futimens(fd, times), 0);
+    (void)close(fd);
+}
+
+/* 9.2: the same file with as many bytes, within the same second. */
+Test(live_files, an_editor_in_place_is_seen)
+{
+    const struct exporter_conf conf = {.headers_file = headers_file};
+    struct live_files files;
+    char error[256] = "";
+
+    write_file(headers_file, "A: 1\n");
+    overwrite(headers_file, "A: 2\n", 1);
+    cr_assert_eq(live_files_init(&files, &conf, &fake_table, NULL, error, sizeof error), 0);
+    for (int i = 3; i < 8; i++) {
+        char text[8];
+
+        (void)snprintf(text, sizeof text, "A: %d\n", i);
+        overwrite(headers_file, text, i);
+        live_files_refresh(&files);
+        cr_assert_eq(header(&files, "a")[0], text[3]);
+    }
+    cr_assert_eq(files.generation, 5);
     live_files_fini(&files);
 }
 

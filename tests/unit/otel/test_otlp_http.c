@@ -32,6 +32,32 @@ static int64_t mono_now(void)
     return (int64_t)ts.tv_sec * S + ts.tv_nsec;
 }
 
+/* ---- memory that cannot be had ------------------------------------------------------------ */
+
+static unsigned countdown; /* the allocation that fails; 0: none */
+
+static bool fails(void)
+{
+    return countdown > 0 && --countdown == 0;
+}
+
+#define FAILS(type, name, parameters, arguments)                                                   \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters                                                                  \
+    {                                                                                              \
+        return fails() ? NULL : __real_##name arguments;                                           \
+    }
+FAILS(void *, malloc, (size_t size), (size))
+FAILS(void *, calloc, (size_t n, size_t size), (n, size))
+FAILS(void *, realloc, (void *p, size_t size), (p, size))
+FAILS(void *, reallocarray, (void *p, size_t n, size_t size), (p, n, size))
+FAILS(char *, strdup, (const char *text), (text))
+FAILS(void *, curl_slist_append, (void *list, const char *text), (list, text))
+FAILS(void *, curl_easy_init, (void), ())
+FAILS(void *, curl_multi_init, (void), ())
+#undef FAILS
+
 /* ---- the server --------------------------------------------------------------------------- */
 
 static struct {
@@ -339,6 +365,72 @@ Test(otlp_http, refuses_urls_that_are_not_http)
         c.url = urls[i];
         cr_expect_null(otlp_http_start(&c, NULL, NULL), "%s", urls[i]);
     }
+}
+
+/* 9.2: whatever cannot be had, the start says so and leaves nothing behind. */
+Test(otlp_http, without_memory_it_does_not_start)
+{
+    struct exporter_conf c = conf();
+    unsigned n;
+
+    c.endpoint = "127.0.0.1:1";
+    c.headers = "a=b,c=d";
+    c.gzip = true;
+    c.concurrency = 2;
+    for (n = 1;; n++) {
+        struct transport *transport;
+
+        countdown = n;
+        transport = otlp_http_start(&c, NULL, NULL);
+        if (countdown > 0) { /* so many are not needed */
+            countdown = 0;
+            cr_assert_not_null(transport);
+            transport->stop(transport, 0);
+            break;
+        }
+        cr_assert_null(transport, "allocation %u", n);
+    }
+    cr_assert_gt(n, 8, "%u", n);
+}
+
+/* 9.2: no span is lost for want of memory, and the next request is whole again. */
+Test(otlp_http, without_memory_a_request_is_repeated)
+{
+    struct exporter_conf c = conf();
+    unsigned n;
+    bool failed = true;
+
+    server.body = (const uint8_t *)"{ }";
+    server.body_len = 3;
+    start_server("HTTP/1.1 200 OK\r\nContent-Type: application/json");
+    c.headers = "a=b";
+    c.gzip = true;
+    for (n = 1; failed; n++) {
+        struct transport *transport = otlp_http_start(&c, NULL, NULL);
+        struct transport_result result;
+
+        cr_assert_not_null(transport);
+        countdown = n;
+        result = send_for(transport, GENEROUS_NS);
+        failed = countdown == 0;
+        countdown = 0;
+        if (!failed)
+            cr_assert_str_empty(result.text);
+        else if (result.outcome == TRANSPORT_RETRYABLE)
+            cr_assert_str_eq(result.text, "out of memory");
+        else
+            cr_assert_str_eq(result.text, "no memory for its answer");
+        cr_assert_neq(result.outcome, TRANSPORT_NOT_RETRYABLE);
+        result = send_for(transport, GENEROUS_NS);
+        cr_assert_eq(result.outcome, TRANSPORT_OK, "%s", result.text);
+        cr_assert_str_empty(result.text);
+        transport->stop(transport, 0);
+        expect_sent("Content-Type: application/x-protobuf\r\n");
+        expect_sent("Content-Encoding: gzip\r\n");
+        expect_sent("a: b\r\n");
+    }
+    cr_assert_gt(n, 5, "%u", n);
+    stop_server();
 }
 
 /* ---- answers ------------------------------------------------------------------------------ */

@@ -35,6 +35,31 @@ Test(resource, a_key_is_there_once)
     cr_expect_eq(r.n, 0);
 }
 
+/* 9.2 */
+Test(resource, an_instance_id_is_random_in_all_its_digits)
+{
+    static const char form[] = "xxxxxxxx-xxxx-4xxx-xxxx-xxxxxxxxxxxx";
+    enum { IDS = 64 };
+    static char ids[IDS][sizeof form];
+
+    for (size_t i = 0; i < IDS; i++) {
+        struct resource r = {NULL, 0};
+
+        cr_assert_eq(resource_detect(&r), 0);
+        (void)snprintf(ids[i], sizeof ids[i], "%s", resource_str(&r, "service.instance.id"));
+        resource_fini(&r);
+    }
+    for (size_t a = 0; form[a] != '\0'; a++) {
+        for (size_t b = 0; form[a] == 'x' && b < a; b++) {
+            size_t same = 0;
+
+            for (size_t i = 0; i < IDS; i++)
+                same += ids[i][a] == ids[i][b];
+            cr_assert_lt(same, IDS, "digits %zu and %zu are always the same", b, a);
+        }
+    }
+}
+
 Test(resource, a_process_knows_itself)
 {
     struct resource r = {NULL, 0}, other = {NULL, 0};
