@@ -17,6 +17,7 @@
 #include "admin/view.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "control.h"
 #include "net/listener.h"
 #include "net/worker.h"
@@ -300,7 +301,7 @@ static void log_in_flight(const struct run *run, uint32_t i)
 /*
  * Connections and what is in flight: until the plugins' share of the time begins. Then what is left
  * is closed, so that no message follows the plugins' drain(). A worker that is late with that is in
- * a plugin, and hands over nothing more when it comes back.
+ * a plugin, and hands over nothing more when it comes back, to that one or to others.
  */
 static void drain_workers(struct run *run)
 {
@@ -320,6 +321,42 @@ static void drain_workers(struct run *run)
     for (uint32_t i = 0; i < run->shared.n_workers; i++) {
         if (!worker_wait(&run->workers[i], WORKER_CLOSED, grace))
             log_line(SPOE_LOG_WARNING, "host", "worker %u: does not come back from a plugin", i);
+    }
+}
+
+/* Whether a worker that is late may be in a plugin, from which it comes back to no other: what it
+ * hands over next is refused. One that is in none is between two. */
+static bool is_busy(struct run *run, const struct spoe_instance *plugin)
+{
+    for (uint32_t i = 0; i < run->shared.n_workers; i++) {
+        const struct callee *callee;
+
+        if (worker_get_phase(&run->workers[i]) >= WORKER_CLOSED)
+            continue;
+        callee = atomic_load_explicit(&run->workers[i].record->callee, memory_order_acquire);
+        if (callee == NULL || callee == &plugin->callee)
+            return true;
+    }
+    return false;
+}
+
+/* Those that a worker is in have to wait for it; the watch ends the process if it never comes back.
+ */
+static void drain_plugins(struct run *run, int64_t deadline)
+{
+    bool later[PLUGINS_MAX] = {false}, any = false;
+
+    for (size_t i = 0; i < run->plugins->n; i++) {
+        later[i] = is_busy(run, run->plugins->plugin[i]);
+        any = any || later[i];
+        if (!later[i])
+            plugin_drain(run->plugins->plugin[i], deadline);
+    }
+    for (uint32_t i = 0; any && i < run->shared.n_workers; i++)
+        (void)worker_wait(&run->workers[i], WORKER_CLOSED, INT64_MAX);
+    for (size_t i = 0; i < run->plugins->n; i++) {
+        if (later[i])
+            plugin_drain(run->plugins->plugin[i], deadline);
     }
 }
 
@@ -348,7 +385,7 @@ static void stop(struct run *run, bool orderly)
     deadline = clock_mono_ns() + run->plugins_ns;
     deadline = (deadline < run->end_ns ? deadline : run->end_ns) - run->plugins_ns / 20;
     if (orderly)
-        plugin_set_drain(run->plugins, deadline);
+        drain_plugins(run, deadline);
     stop_workers(run);
     plugin_set_stop(run->plugins, deadline);
     admin_stop(run->admin);

@@ -121,6 +121,12 @@ static bool holds_too_many(const struct spoe_worker *worker, const struct spoe_i
     return true;
 }
 
+/* Plugins have been, or are being, drained. */
+static bool is_closed(const struct spoe_worker *worker)
+{
+    return atomic_load_explicit(&worker->shared->closed, memory_order_acquire);
+}
+
 /* One message to all plugins that take it. @return pending ones; -SPOP_ERR_* */
 static int dispatch_message(struct spoe_worker *worker, const struct route *route,
                             struct exchange *exchange, struct spop_cursor *cursor, uint32_t n_args,
@@ -142,7 +148,11 @@ static int dispatch_message(struct spoe_worker *worker, const struct route *rout
     if (!exchange->shared && (exchange->first != exchange->last || cursor->p != cursor->end))
         exchange->shared = true;
     for (struct request *request = first; request != NULL; request = request->next) {
-        if (holds_too_many(worker, request->target->plugin)) {
+        /* The one before may have taken its time. */
+        if (request != first && is_closed(worker)) {
+            COUNT(&worker->counters, refused_messages);
+            (void)request_finish(request);
+        } else if (holds_too_many(worker, request->target->plugin)) {
             COUNT(&worker->counters, withheld_messages);
             (void)request_finish(request);
         } else if (arguments_suffice(request)) {
@@ -177,7 +187,7 @@ int dispatch_notify(struct spoe_worker *worker, const struct spop_frame *frame,
             return -SPOP_ERR_INVALID;
         COUNT(&worker->counters, messages);
         route = route_find(worker->shared->routes, name);
-        if (atomic_load_explicit(&worker->shared->closed, memory_order_acquire)) {
+        if (is_closed(worker)) {
             COUNT(&worker->counters, refused_messages);
             result = arguments_skip(&cursor, n_args);
         } else if (route == NULL) {

@@ -408,17 +408,13 @@ bool plugin_set_open_count(const struct plugin_set *set, uint64_t *ret)
     return any;
 }
 
-void plugin_set_drain(struct plugin_set *set, int64_t deadline_mono_ns)
+void plugin_drain(struct spoe_instance *plugin, int64_t deadline_mono_ns)
 {
-    for (size_t i = 0; i < set->n; i++) {
-        struct spoe_instance *plugin = set->plugin[i];
-
-        if (plugin->state != PLUGIN_STARTED || !SPOE_HAS(plugin->desc, drain))
-            continue;
-        thread_enter(&plugin->callee, "drain()");
-        plugin->desc->drain(plugin->inst, deadline_mono_ns);
-        thread_leave();
-    }
+    if (plugin->state != PLUGIN_STARTED || !SPOE_HAS(plugin->desc, drain))
+        return;
+    thread_enter(&plugin->callee, "drain()");
+    plugin->desc->drain(plugin->inst, deadline_mono_ns);
+    thread_leave();
 }
 
 void plugin_set_stop(struct plugin_set *set, int64_t deadline_mono_ns)

@@ -108,8 +108,9 @@ void plugin_set_quiesce(struct plugin_set *set);
 /** The sum of open_count() over the plugins that have it. @return false: none has */
 bool plugin_set_open_count(const struct plugin_set *set, uint64_t *ret);
 
-/** drain(), stop() and destroy(), each as far as the plugin had got. */
-void plugin_set_drain(struct plugin_set *set, int64_t deadline_mono_ns);
+/** drain() of one plugin, which no worker calls any more; nothing where it has not started. */
+void plugin_drain(struct spoe_instance *plugin, int64_t deadline_mono_ns);
+/** stop() and destroy(), each as far as the plugin had got. */
 void plugin_set_stop(struct plugin_set *set, int64_t deadline_mono_ns);
 void plugin_set_destroy(struct plugin_set *set);
 

@@ -346,6 +346,7 @@ static void *worker_main(void *arg)
     (void)snprintf(name, sizeof name, "worker-%u", worker->core.index);
     (void)pthread_setname_np(pthread_self(), name);
     thread_begin(name);
+    worker->record = thread_mine;
     if (worker_core_start(&worker->core, &worker->failed_plugin) != 0) {
         worker_core_stop(&worker->core);
         set_phase(worker, WORKER_FAILED);

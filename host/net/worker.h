@@ -56,6 +56,7 @@ struct worker {
     uint32_t magic;
     pthread_t thread;
     bool has_thread;
+    const struct thread_record *record; /* of the thread, from WORKER_RUNNING on; [any] reads */
     struct event_base *base;
     struct event mail_event, pending_event;
     struct event *close_timer, *due_timer, *room_timer;

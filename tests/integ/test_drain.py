@@ -2,6 +2,7 @@
 """The end: first what is open is waited for, while everything goes on (2.6); and no message follows
 a plugin's drain() (2.5)."""
 
+import os
 import signal
 import threading
 
@@ -149,6 +150,42 @@ def test_no_message_follows_drain_within_a_frame(start, connect):
     status = host.wait()
     assert host.count("message after drain") == 0
     assert host.count("drain open") == 1 and status == 0
+
+
+def blocked(start, connect, tmp_path, *args):
+    """A host with a plugin that is in handle() until a byte is written to the pipe, behind it one that is
+    not; SIGTERM has come."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    host = start("open", "lifecycle", args=["--workers", "2", "--set", f"open.pipe={pipe}", *args])
+    client = connect(host)
+    client.hello()
+    client.notify([("block", {})])
+    host.wait_line("component=open .*blocks")
+    host.signal(signal.SIGTERM)
+    return host, pipe
+
+
+def test_drain_waits_for_a_handle_that_blocks(start, connect, tmp_path):
+    """2.5: longer than messages have to end; before, it came meanwhile. Other plugins do not wait."""
+    host, pipe = blocked(start, connect, tmp_path, "--shutdown-timeout", "12s")
+    host.wait_line("component=lifecycle .*drain")
+    host.wait_line("does not come back from a plugin")
+    assert host.count("drain open") == 0, host.report()
+    pipe.write_bytes(b"x")
+    assert host.wait() == 0
+    text = host.text()
+    assert text.index("goes on") < text.index("drain open="), host.report()
+    assert host.count("drain open") == 1 and host.count("goes on after drain") == 0
+
+
+def test_a_handle_that_never_returns_has_no_drain(start, connect, tmp_path):
+    """2.5: the watch ends the process and says where it was."""
+    host, _ = blocked(start, connect, tmp_path, "--shutdown-timeout", "2s")
+    assert host.wait() == 1
+    host.wait_line(r"shutdown-timeout has passed: worker-\d is in handle\(\) of plugin open")
+    assert host.count("component=lifecycle .*drain") == 1
+    assert host.count("drain open") == 0, host.report()
 
 
 def test_no_message_follows_drain_in_a_flood(start, connect):

@@ -461,8 +461,9 @@ struct spoe_plugin {
     void (*cancel)(void *wctx, struct spoe_request *req, int32_t why);
 
     /**
-     * No message will follow; flush what can be flushed until the deadline. A handle() that has
-     * blocked for all of the time that messages had to end may still not have returned. [main]
+     * No message will follow, and every handle() has returned; flush what can be flushed until the
+     * deadline. It waits for a handle() that blocks, beyond the deadline if need be, and does not
+     * come where that never returns: the process is ended then. [main]
      */
     void (*drain)(void *inst, int64_t deadline_mono_ns);
 

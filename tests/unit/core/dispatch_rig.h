@@ -31,6 +31,8 @@ static const struct spoe_message_decl message_b = {sizeof message_b,           0
 static const struct spoe_message_decl *const messages_a[] = {&message_a, NULL};
 static const struct spoe_message_decl *const messages_b[] = {&message_b, NULL};
 
+static struct host_shared shared;
+
 /* What the next call of a plugin does, and what the last one saw. */
 struct behaviour {
     spoe_status result;
@@ -43,6 +45,7 @@ struct behaviour {
     char url[256];
     size_t url_len;
     int64_t count;
+    bool closes; /* the plugins' time begins meanwhile */
     size_t fill; /* bytes of the variable that it sets; 0: the plugin's name */
     spoe_status set_result;
     bool completes; /* before it returns */
@@ -66,6 +69,8 @@ static inline spoe_status handle(struct behaviour *me, const char *name,
         me->fill != 0 ? (struct spoe_span){big, me->fill} : (struct spoe_span){name, strlen(name)};
     memset(big, 'x', sizeof big);
     me->n_calls++;
+    if (me->closes)
+        atomic_store(&shared.closed, true);
     me->request = request;
     me->n_args = msg->n_args;
     me->args[0] = '\0';
@@ -138,7 +143,6 @@ static struct spoe_instance plugin_b = {
 static struct host_conf conf;
 static struct plugin_set set;
 static struct route_table routes;
-static struct host_shared shared;
 static struct spoe_worker worker;
 static struct exchange *done;
 

@@ -15,6 +15,28 @@
 
 #define CORE_TEST(name) Test(dispatch, name, .timeout = 30)
 
+/* 2.5: a plugin is drained while the one before it still has the message. */
+CORE_TEST(the_next_plugin_of_a_message_is_not_called_once_plugins_are_drained)
+{
+    struct payload p = {.n = 0};
+    struct exchange *x;
+    int result;
+
+    start(true);
+    a.closes = true;
+    put_message(&p, "check", 2);
+    put_arg(&p, "url", str("/"));
+    put_arg(&p, "who", ip4());
+    x = dispatch(&p, &result);
+    cr_assert_eq(result, 0);
+    cr_expect_eq(a.n_calls, 1);
+    cr_expect_eq(b.n_calls, 0);
+    cr_expect_eq(worker.counters.refused_messages, 1);
+    cr_assert_str_eq(ack(x), "a");
+    exchange_release(&worker, x);
+    finish();
+}
+
 CORE_TEST(unknown_messages_and_empty_notifies_get_the_filler)
 {
     struct payload p = {.n = 0}, empty = {.n = 0};

@@ -106,6 +106,12 @@ static int configure_all(struct error *reterr)
     return result;
 }
 
+static void drain_all(void)
+{
+    for (size_t i = 0; i < set.n; i++)
+        plugin_drain(set.plugin[i], 7);
+}
+
 TestSuite(plugin_set, .init = make_set, .timeout = 60);
 
 Test(plugin_set, goes_down_in_the_reverse_of_its_order)
@@ -114,10 +120,10 @@ Test(plugin_set, goes_down_in_the_reverse_of_its_order)
 
     cr_assert_eq(configure_all(&error), 0);
     cr_assert_eq(plugin_set_start(&set, &error), 0);
-    plugin_set_drain(&set, 7);
+    drain_all();
     plugin_set_stop(&set, 8);
     plugin_set_stop(&set, 8); /* finds none that runs */
-    plugin_set_drain(&set, 7);
+    drain_all();
     plugin_set_destroy(&set);
     cr_assert_str_eq(calls, "c1 c2 c3 +1 +2 +3 ~1 ~2 ~3 -3 -2 -1 x3 x2 x1 ");
     cr_assert_eq(set.n, 0);
@@ -133,7 +139,7 @@ Test(plugin_set, what_did_not_start_is_not_stopped)
     cr_assert_neq(plugin_set_start(&set, &error), 0);
     cr_assert_not_null(strstr(error.text, "plugin 2 (2): start() failed with SPOE_E_LIMIT"), "%s",
                        error.text);
-    plugin_set_drain(&set, 7);
+    drain_all();
     plugin_set_stop(&set, 8);
     plugin_set_destroy(&set);
     cr_assert_str_eq(calls, "c1 c2 c3 +1 +2 ~1 -1 x3 x2 x1 ");

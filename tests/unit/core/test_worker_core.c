@@ -179,7 +179,8 @@ CORE_TEST(plugins_are_taken_down_in_reverse)
     inst_1 = make_plugin("1", &desc, &two)->inst;
     inst_2 = make_plugin("2", &desc, &two)->inst;
     cr_assert_eq(worker_core_start(&worker, &failed), 0);
-    plugin_set_drain(&two, 0);
+    plugin_drain(two.plugin[0], 0);
+    plugin_drain(two.plugin[1], 0);
     worker_core_stop(&worker);
     plugin_set_stop(&two, 0);
     plugin_set_destroy(&two);
