@@ -147,6 +147,7 @@ static int dispatch_message(struct spoe_worker *worker, const struct route *rout
     /* Once set it is not written again: a plugin's thread may be reading it. */
     if (!exchange->shared && (exchange->first != exchange->last || cursor->p != cursor->end))
         exchange->shared = true;
+    /* A request that is not handed over has no handle out, and goes with its exchange. */
     for (struct request *request = first; request != NULL; request = request->next) {
         /* The one before may have taken its time. */
         if (request != first && is_closed(worker)) {
@@ -154,13 +155,11 @@ static int dispatch_message(struct spoe_worker *worker, const struct route *rout
             (void)request_finish(request);
         } else if (holds_too_many(worker, request->target->plugin)) {
             COUNT(&worker->counters, withheld_messages);
-            (void)request_finish(request);
         } else if (arguments_suffice(request)) {
             n_pending += call_handler(worker, request);
         } else {
             COUNT(&worker->counters, missing_arguments);
             COUNT(request_counters(request), missing_arguments);
-            (void)request_finish(request);
         }
     }
     return n_pending;

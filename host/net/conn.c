@@ -145,7 +145,7 @@ static void settle(struct conn *conn)
         return;
     }
     if (conn->is_paused || conn->wants_room)
-        set_paused(conn, conn->wants_room && conn->state != CONN_CLOSING);
+        set_paused(conn, conn->wants_room);
     set_clock(conn);
     conn_trim(conn);
 }

@@ -172,6 +172,16 @@ static int run(void)
     return status;
 }
 
+/* By the linker (--wrap, see CMakeLists.txt). */
+static bool no_event_base;
+struct event_base *__real_event_base_new(void);
+struct event_base *__wrap_event_base_new(void);
+
+struct event_base *__wrap_event_base_new(void)
+{
+    return no_event_base ? NULL : __real_event_base_new();
+}
+
 TestSuite(run, .timeout = 120, .init = begin);
 
 /* The signal is pending while the host starts, and taken when it serves. */
@@ -212,6 +222,14 @@ Test(run, an_address_that_is_taken_starts_no_plugin)
     static char elsewhere[] = "192.0.2.1"; /* RFC 5737: nobody's */
 
     conf.listen[0].host = elsewhere;
+    cr_assert_eq(run(), 1);
+    cr_expect_str_eq(calls, "destroy c, destroy b, destroy a, ");
+}
+
+/* 9.2 */
+Test(run, without_an_event_loop_nothing_is_started)
+{
+    no_event_base = true;
     cr_assert_eq(run(), 1);
     cr_expect_str_eq(calls, "destroy c, destroy b, destroy a, ");
 }
