@@ -188,6 +188,12 @@ static inline void peer_send(struct peer *peer, const void *data, size_t n)
     cr_assert_eq(send(peer->fd, data, n, MSG_NOSIGNAL), (ssize_t)n);
 }
 
+/* The frame's id of a stream's: another one. */
+static inline uint64_t frame_id_of(uint64_t stream_id)
+{
+    return stream_id == 0 ? 0 : stream_id + 1;
+}
+
 /* @return bytes of the frame */
 static inline size_t put_frame(uint8_t *p, uint8_t type, uint32_t flags, uint64_t id,
                                const void *payload, size_t n)
@@ -199,7 +205,7 @@ static inline size_t put_frame(uint8_t *p, uint8_t type, uint32_t flags, uint64_
     for (int shift = 24; shift >= 0; shift -= 8)
         *p++ = (uint8_t)(flags >> shift);
     p += codec_put_varint(p, 10, id);
-    p += codec_put_varint(p, 10, id);
+    p += codec_put_varint(p, 10, frame_id_of(id));
     if (n != 0)
         memcpy(p, payload, n);
     p += n;
@@ -300,6 +306,7 @@ static inline struct got peer_recv(struct peer *peer)
     cr_assert_eq(wire_frame_decode(peer->in + 4, got.size - 4, &frame), 0);
     got.type = frame.type;
     got.id = frame.stream_id;
+    cr_assert_eq(frame.frame_id, frame_id_of(frame.stream_id));
     if (frame.type == SPOP_AGENT_DISCONNECT)
         cr_assert_eq(
             spop_decode_disconnect(frame.payload, frame.payload_len, &got.status, &message), 0);
