@@ -864,6 +864,38 @@ CONN_TEST(small_messages_in_flight_share_a_block)
     rig_stop();
 }
 
+/* 9.2: what of it is in a plugin's hands already is cancelled, and waited for. */
+CONN_TEST(a_malformed_notify_ends_the_connection)
+{
+    static const uint8_t cut[] = {1, 'm', 0, 1, 'm'};
+
+    rig_start(10);
+    for (unsigned i = 0; i < 2; i++) {
+        struct peer *peer = peer_open(0);
+        uint8_t frame[32];
+
+        rig.plugin.pend = i == 1;
+        peer_send(peer, frame, put_frame(frame, SPOP_NOTIFY, 1, 1, cut, sizeof cut));
+        rig_turn();
+        expect_disconnect(peer, SPOP_ERR_INVALID);
+        expect_end(peer);
+        cr_assert_eq(rig.plugin.n_calls, i + 1);
+        cr_assert_eq(rig.plugin.n_cancels, i);
+        cr_assert_eq(COUNTED(protocol_errors), i + 1);
+        cr_assert_eq(COUNTED(open_errors[SPOP_ERR_INVALID]), i + 1);
+        cr_assert_eq(COUNTED(resource_errors), 0);
+        peer_free(peer);
+        rig_turn();
+    }
+    cr_assert_eq(rig.plugin.why, SPOE_CANCEL_CONN_CLOSED);
+    cr_assert_eq(rig.worker[0].core.n_outstanding, 1);
+    rig_complete(1);
+    rig_turn();
+    cr_assert_eq(rig.worker[0].core.n_outstanding, 0);
+    cr_assert_eq(rig.shared.n_pending, 0);
+    rig_stop();
+}
+
 /* 4.3 */
 Test(conn, something_else_is_no_connection, .timeout = 30, .signal = SIGABRT)
 {
