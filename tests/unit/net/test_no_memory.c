@@ -9,6 +9,9 @@
 
 #include <dirent.h>
 
+#include "base/log.h"
+#include "unit/core/capture.h"
+
 static unsigned calls, fail_at; /* 0: none fails */
 
 static bool fails(void)
@@ -148,6 +151,8 @@ static bool scenario(void)
     acks = COUNTED(acks);
     lost = COUNTED(resource_errors);
     whole = acks == 3 * 60 && lost == 0 && calls < fail_at;
+    if (COUNTED(connections) == N_PEERS) /* all came in: what was lost then is counted */
+        cr_assert(acks == 3 * 60 || lost > 0, "call %u: nobody is told", fail_at);
     for (size_t i = 0; i < RIG_WORKERS; i++) {
         cr_assert_eq(rig.worker[i].n_conns, 0, "call %u: a place stays taken", fail_at);
         cr_assert(TAILQ_EMPTY(&rig.worker[i].conns));
@@ -174,4 +179,26 @@ Test(net_no_memory, costs_a_connection_at_most, .timeout = 120)
     }
     cr_expect_gt(n, 40, "%u allocations only", n);
     cr_expect(whole);
+}
+
+/* 9.2: then the shutdown's deadline ends the process, and that is why. */
+Test(net_no_memory, an_order_that_cannot_be_sent_is_told, .timeout = 30)
+{
+    static char got[4096];
+    struct capture cap;
+
+    rig_start(1);
+    log_init(SPOE_LOG_INFO, LOG_LOGFMT);
+    capture_begin(&cap);
+    calls = 0;
+    fail_at = 1;
+    worker_drain(&rig.worker[1]);
+    fail_at = 0;
+    (void)capture_end(&cap, got, sizeof got);
+    cr_assert_not_null(strstr(got, " level=error component=host msg=\"worker 1: out of memory at "
+                                   "shutdown\"\n"),
+                       "%s", got);
+    rig_turn();
+    cr_assert_eq(worker_get_phase(&rig.worker[1]), WORKER_RUNNING);
+    rig_stop();
 }
