@@ -3,14 +3,10 @@
 #include "input/message_fill.h"
 
 #include "input/messages.h"
+#include "record/http_parts.h"
 #include "signal/fill.h"
 
-/* Which field a declared argument is. */
-struct slot_field {
-    uint8_t slot, field;
-};
-
-static const struct slot_field request_fields[] = {
+static const struct fill_slot request_fields[] = {
     {REQUEST_METHOD, FIELD_METHOD},
     {REQUEST_PATH, FIELD_PATH},
     {REQUEST_HOST, FIELD_HOST},
@@ -19,18 +15,18 @@ static const struct slot_field request_fields[] = {
     {REQUEST_FE_NAME, FIELD_FRONTEND_NAME},
     {REQUEST_FE_PORT, FIELD_FRONTEND_PORT},
 };
-static const struct slot_field backend_fields[] = {
+static const struct fill_slot backend_fields[] = {
     {BACKEND_METHOD, FIELD_METHOD},
 };
-static const struct slot_field response_fields[] = {
+static const struct fill_slot response_fields[] = {
     {RESPONSE_STATUS, FIELD_STATUS},           {RESPONSE_BE_NAME, FIELD_BACKEND_NAME},
     {RESPONSE_SRV_NAME, FIELD_SERVER_NAME},    {RESPONSE_BC_DST, FIELD_ORIGIN},
-    {RESPONSE_BC_DST_PORT, FIELD_ORIGIN_PORT}, {RESPONSE_CUSTOM_ATTRS, FIELD_CUSTOM},
+    {RESPONSE_BC_DST_PORT, FIELD_ORIGIN_PORT},
 };
 
 #define N(array) (sizeof(array) / sizeof(array)[0])
 static const struct {
-    const struct slot_field *fields;
+    const struct fill_slot *fields;
     size_t n;
     enum fill_phase phase;
 } messages[] = {
@@ -41,10 +37,9 @@ static const struct {
 
 static void fill_slots(struct filling *filling, const struct spoe_message *msg)
 {
-    const struct slot_field *fields = messages[msg->index].fields;
-
-    for (size_t i = 0; i < messages[msg->index].n; i++)
-        fill_field(filling, (enum field)fields[i].field, &msg->slot[fields[i].slot]);
+    fill_fields(filling, messages[msg->index].fields, messages[msg->index].n, msg->slot);
+    if (msg->index == MESSAGE_RESPONSE && http_is_text(&msg->slot[RESPONSE_CUSTOM_ATTRS]))
+        filling->custom = msg->slot[RESPONSE_CUSTOM_ATTRS].u.s;
 }
 
 int64_t message_fill(const struct policy *policy, const struct spoe_message *msg,

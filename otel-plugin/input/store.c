@@ -262,7 +262,8 @@ static void grow(struct shard *shard)
 /* Take a place and so many bytes. @return false: a bound is reached, and nothing is taken */
 static bool hold(struct held *held, size_t n, size_t bytes, size_t n_max, size_t bytes_max)
 {
-    const size_t n_before = atomic_fetch_add_explicit(&held->n, n, memory_order_relaxed);
+    const size_t n_before =
+        n > 0 ? atomic_fetch_add_explicit(&held->n, n, memory_order_relaxed) : 0;
     const size_t before = atomic_fetch_add_explicit(&held->bytes, bytes, memory_order_relaxed);
 
     if ((n_max == 0 || n_before + n <= n_max) && (bytes_max == 0 || before + bytes <= bytes_max))

@@ -417,8 +417,9 @@ void span_queue_wake(struct span_queue *queue)
 {
     lock(&queue->lock);
     queue->woken = true;
-    (void)pthread_cond_signal(&queue->ready); /* cannot fail */
     unlock(&queue->lock);
+    /* After that, or the one who wakes would have to wait again, for the lock. */
+    (void)pthread_cond_signal(&queue->ready); /* cannot fail */
 }
 
 void span_queue_get_stats(struct span_queue *queue, struct span_queue_stats *ret)

@@ -70,7 +70,7 @@
  *   INT      an integer, or its digits; none below 0, as HAProxy's timers are that never ran
  *   COUNT    an INT that is not 0
  *   BOOL     ADDRESS an address or a text     PORT 1 to 65535, or its digits
- *   METHOD   and what is not known of them    PATH  a TEXT; of OPTIONS without one "*"
+ *   METHOD   and what is not known of them
  *   HOST     server.address and server.port   STATUS  code, error.type and the span's status
  *   SOURCE   ADDRESS, also for network.peer.address
  *   ORIGIN, ORIGIN_PORT  the peer of CLIENT, whose server.* it may be as well
@@ -84,7 +84,7 @@
 /* What a source declares: found by number. */
 #define OTEL_DECLARED(X)                                                                           \
     X("method", METHOD, METHOD, SC, NO)                                                            \
-    X("path", PATH, URL_PATH, SC, NO)                                                              \
+    X("path", TEXT, URL_PATH, SC, NO)                                                              \
     X("host", HOST, SERVER_ADDRESS, S, NO)                                                         \
     X("ssl_fc", TLS, URL_SCHEME, S, NO)                                                            \
     X("src", SOURCE, CLIENT_ADDRESS, S, NO)                                                        \

@@ -100,7 +100,6 @@ static void destroy(struct exporter *ex)
         batch_destroy(batch);
     }
     batch_encoder_destroy(ex->encoder);
-    (void)pthread_cond_destroy(&ex->work);
     (void)pthread_cond_destroy(&ex->changed);
     (void)pthread_mutex_destroy(&ex->lock);
     export_log_fini(&ex->log);
@@ -118,7 +117,6 @@ static int init_locks(struct exporter *ex)
         goto done;
     /* With default attributes these cannot fail. */
     (void)pthread_mutex_init(&ex->lock, NULL);
-    (void)pthread_cond_init(&ex->work, NULL);
     export_log_init(&ex->log);
     rc = pthread_cond_init(&ex->changed, &attr) == 0 ? 0 : -1;
 done:

@@ -18,7 +18,7 @@ static void *run_lane(void *arg)
         int64_t deadline, begun;
 
         while (!ex->quit && (lane->batch == NULL || lane->done))
-            (void)pthread_cond_wait(&ex->work, &ex->lock); /* cannot fail */
+            (void)pthread_cond_wait(&lane->work, &ex->lock); /* cannot fail */
         if (ex->quit)
             break;
         batch = lane->batch;
@@ -42,17 +42,18 @@ static void *run_lane(void *arg)
 
 void lane_send(struct exporter *ex, struct batch *batch, int64_t deadline_ns)
 {
-    unsigned i = 0;
+    struct lane *lane = ex->lanes;
 
     exporter_lock(ex);
-    while (i < ex->n_lanes && ex->lanes[i].batch != NULL)
-        i++;
-    assert(i < ex->n_lanes); /* the schedule sends no more than there are lanes */
-    ex->lanes[i].batch = batch;
-    ex->lanes[i].deadline_ns = deadline_ns;
-    ex->lanes[i].done = false;
-    (void)pthread_cond_broadcast(&ex->work); /* cannot fail */
+    while (lane < ex->lanes + ex->n_lanes && lane->batch != NULL)
+        lane++;
+    assert(lane < ex->lanes + ex->n_lanes); /* the schedule sends no more than there are lanes */
+    lane->batch = batch;
+    lane->deadline_ns = deadline_ns;
+    lane->done = false;
     exporter_unlock(ex);
+    /* After that, or the lane would have to wait again, for the lock. */
+    (void)pthread_cond_signal(&lane->work); /* cannot fail */
 }
 
 int lanes_start(struct exporter *ex)
@@ -63,8 +64,11 @@ int lanes_start(struct exporter *ex)
 
         lane->exporter = ex;
         lane->index = ex->n_lanes;
-        if (pthread_create(&lane->thread, NULL, run_lane, lane) != 0)
+        (void)pthread_cond_init(&lane->work, NULL); /* cannot fail without attributes */
+        if (pthread_create(&lane->thread, NULL, run_lane, lane) != 0) {
+            (void)pthread_cond_destroy(&lane->work);
             return -1;
+        }
         (void)snprintf(name, sizeof name, "otel-send-%u", lane->index);
         (void)pthread_setname_np(lane->thread, name); /* only for ps */
         ex->n_lanes++;
@@ -76,8 +80,11 @@ void lanes_join(struct exporter *ex)
 {
     exporter_lock(ex);
     ex->quit = true;
-    (void)pthread_cond_broadcast(&ex->work); /* cannot fail */
     exporter_unlock(ex);
-    for (unsigned i = 0; i < ex->n_lanes; i++)
+    for (unsigned i = 0; i < ex->n_lanes; i++) {
+        (void)pthread_cond_signal(&ex->lanes[i].work);
         (void)pthread_join(ex->lanes[i].thread, NULL); /* it leaves its loop */
+        (void)pthread_cond_destroy(&ex->lanes[i].work);
+    }
+    ex->n_lanes = 0;
 }

@@ -34,6 +34,7 @@ struct lane {
     struct exporter *exporter;
     unsigned index;
     pthread_t thread;
+    pthread_cond_t work; /* a batch, or the end */
     /* Under the exporter's lock. */
     struct batch *batch; /* NULL: idle */
     int64_t deadline_ns;
@@ -62,7 +63,6 @@ struct exporter {
     bool hurried;
 
     pthread_mutex_t lock;
-    pthread_cond_t work;    /* a lane has a batch, or `quit` */
     pthread_cond_t changed; /* CLOCK_MONOTONIC; `flushed` or `finished` changed */
     /* All below: under lock. */
     bool flushing, flush_missed, stopping, ended, quit, finished;

@@ -19,6 +19,7 @@
 #define NOTE_HOST 4u          /* server.address is the Host's */
 #define NOTE_HOST_PORT 8u     /* and so is server.port */
 #define NOTE_ADDRESS_TOLD 16u /* HAProxy's configuration told CLIENT's server.address */
+#define NOTE_PORT_TOLD 32u    /* and its server.port */
 
 #define HEADER_OF_REQUEST "http.request.header."
 #define HEADER_OF_RESPONSE "http.response.header."
@@ -34,7 +35,6 @@ enum kind {
     KIND_ADDRESS,
     KIND_PORT,
     KIND_METHOD,
-    KIND_PATH,
     KIND_HOST,
     KIND_STATUS,
     KIND_SOURCE,
@@ -161,111 +161,113 @@ static bool get_moment(const struct filling *filling, const struct spoe_value *v
     return true;
 }
 
-/* "TLSv1.3" is protocol tls, version 1.3. */
-static void set_tls_version(enum semconv_mode mode, struct span *span,
-                            const struct spoe_value *value)
-{
-    const struct spoe_span text = value->u.s;
+/* ---- one field on one span, by its kind ----------------------------------------------------- */
 
-    if (!http_is_text(value) || text.n < 5 || text.p[3] != 'v')
-        return;
-    if (memcmp(text.p, "TLS", 3) == 0)
-        attr_set_text(mode, span, ATTR_TLS_NAME, spoe_str("tls"));
-    else if (memcmp(text.p, "SSL", 3) == 0)
-        attr_set_text(mode, span, ATTR_TLS_NAME, spoe_str("ssl"));
-    else
-        return;
-    attr_set_text(mode, span, ATTR_TLS_VERSION, (struct spoe_span){text.p + 4, text.n - 4});
+/*
+ * Each kind has its function, so that none pays for the buffers of another; those with large ones
+ * are not inlined. @param value  not NULL's type
+ */
+typedef void set_field(struct filling *filling, struct span *span, const struct row *row,
+                       const struct spoe_value *value);
+
+static enum semconv_mode mode_of(const struct filling *filling)
+{
+    return filling->conventions->semconv;
 }
 
-/* http.route, and the name "{method} {route}". Not inline, like all that have large buffers: every
- * field would pay for them. */
-__attribute__((noinline)) static void set_route(enum semconv_mode mode, struct span *span,
-                                                struct spoe_span route)
+static void set_nothing(struct filling *filling, struct span *span, const struct row *row,
+                        const struct spoe_value *value)
 {
-    char name[SPAN_VALUE_MAX];
-    size_t n;
-    const char *old = span_name(span, &n);
-    const char *space = n > 0 ? memchr(old, ' ', n) : NULL;
-
-    if (space != NULL)
-        n = (size_t)(space - old); /* a route that comes twice takes the first one's place */
-    if (n < sizeof name) {
-        const size_t room = sizeof name - n - 1;
-        const size_t len = route.n < room ? route.n : room;
-
-        memcpy(name, old, n);
-        name[n] = ' ';
-        memcpy(name + n + 1, route.p, len);
-        span_set_name(span, name, n + 1 + len);
-    }
-    attr_set_text(mode, span, ATTR_ROUTE, route);
+    (void)filling;
+    (void)span;
+    (void)row;
+    (void)value;
 }
 
-__attribute__((noinline)) static void set_redacted(const struct filling *filling, struct span *span,
-                                                   enum otel_attr attr, enum kind kind,
-                                                   struct spoe_span text)
+static void set_text(struct filling *filling, struct span *span, const struct row *row,
+                     const struct spoe_value *value)
 {
-    const char *keys = filling->conventions->redact_query;
-    char buf[SPAN_VALUE_MAX];
-    size_t n;
+    char buf[HTTP_ADDRESS_MAX];
+    struct spoe_span text;
 
-    if (text.n == 0)
-        return;
-    n = kind == KIND_QUERY ? query_redact(keys, text, buf, sizeof buf)
-                           : query_redact_url(keys, text, buf, sizeof buf);
-    attr_set_text(filling->conventions->semconv, span, attr, (struct spoe_span){buf, n});
+    if (get_text(value, buf, &text) && text.n > 0)
+        attr_set_text(mode_of(filling), span, row->attr, text);
 }
 
-static void set_number(enum semconv_mode mode, struct span *span, const struct row *row,
-                       const struct spoe_value *value)
+static void set_size(struct filling *filling, struct span *span, const struct row *row,
+                     const struct spoe_value *value)
 {
     int64_t n;
 
-    if ((row->kind == KIND_PORT || row->kind == KIND_PEER) ? !http_get_port(value, &n)
-                                                           : !http_get_size(value, &n))
-        return;
-    if (row->kind == KIND_COUNT && n == 0)
-        return;
-    attr_set_int(mode, span, row->attr, n);
-    if (row->kind == KIND_PEER)
-        attr_set_int(mode, span, ATTR_PEER_PORT, n);
+    if (http_get_size(value, &n))
+        attr_set_int(mode_of(filling), span, row->attr, n);
 }
 
-/* Status code and status: 4xx is an error of CLIENT alone. */
-static void set_status(const struct conventions *conventions, struct span *span,
+static void set_count(struct filling *filling, struct span *span, const struct row *row,
+                      const struct spoe_value *value)
+{
+    int64_t n;
+
+    if (http_get_size(value, &n) && n != 0)
+        attr_set_int(mode_of(filling), span, row->attr, n);
+}
+
+static void set_port(struct filling *filling, struct span *span, const struct row *row,
+                     const struct spoe_value *value)
+{
+    int64_t n;
+
+    if (!http_get_port(value, &n))
+        return;
+    attr_set_int(mode_of(filling), span, row->attr, n);
+    if (row->attr == ATTR_SERVER_PORT)
+        span->notes |= NOTE_PORT_TOLD;
+}
+
+static void set_peer_port(struct filling *filling, struct span *span, const struct row *row,
+                          const struct spoe_value *value)
+{
+    int64_t n;
+
+    if (!http_get_port(value, &n))
+        return;
+    attr_set_int(mode_of(filling), span, row->attr, n);
+    attr_set_int(mode_of(filling), span, ATTR_PEER_PORT, n);
+}
+
+static void set_bool(struct filling *filling, struct span *span, const struct row *row,
+                     const struct spoe_value *value)
+{
+    if (value->type == SPOE_T_BOOL)
+        attr_set_bool(mode_of(filling), span, row->attr, value->u.b != 0);
+}
+
+static void set_address(struct filling *filling, struct span *span, const struct row *row,
+                        const struct spoe_value *value)
+{
+    char buf[HTTP_ADDRESS_MAX];
+    struct spoe_span text;
+
+    if (!http_get_address(value, buf, &text))
+        return;
+    attr_set_text(mode_of(filling), span, row->attr, text);
+    if (row->attr == ATTR_CLIENT_ADDRESS)
+        span->notes |= NOTE_CLIENT_TOLD;
+    else if (row->attr == ATTR_SERVER_ADDRESS)
+        span->notes |= NOTE_ADDRESS_TOLD;
+}
+
+static void set_source(struct filling *filling, struct span *span, const struct row *row,
                        const struct spoe_value *value)
 {
-    const int64_t error_from = span->kind == SPAN_CLIENT ? 400 : 500;
-    char text[4];
-    int64_t code;
+    char buf[HTTP_ADDRESS_MAX];
+    struct spoe_span text;
 
-    if (!spoe_get_int(value, &code))
+    if (!http_get_address(value, buf, &text))
         return;
-    if (code < 100 || code > 999) { /* not interpretable, so an error without a code */
-        span->status = SPAN_STATUS_ERROR;
-        attr_set_text(conventions->semconv, span, ATTR_ERROR_TYPE, spoe_str("_OTHER"));
-        return;
-    }
-    attr_set_int(conventions->semconv, span, ATTR_STATUS_CODE, code);
-    if (code < error_from)
-        return;
-    span->status = SPAN_STATUS_ERROR;
-    for (int i = 2; i >= 0; i--, code /= 10)
-        text[i] = (char)('0' + code % 10);
-    attr_set_text(conventions->semconv, span, ATTR_ERROR_TYPE, (struct spoe_span){text, 3});
+    attr_set_text(mode_of(filling), span, row->attr, text);
+    attr_set_text(mode_of(filling), span, ATTR_PEER_ADDRESS, text);
 }
-
-/* Whether CLIENT's server.address is the request's Host, and it is known. */
-static bool by_authority(const struct conventions *conventions, const struct span *server,
-                         struct span_attr *ret)
-{
-    return conventions->client_address == CLIENT_ADDRESS_AUTHORITY &&
-           attr_find(conventions->semconv, server, ATTR_SERVER_ADDRESS, ret) &&
-           ret->type == SPAN_STRING;
-}
-
-/* ---- fields of several attributes ---------------------------------------------------------- */
 
 /* fill_name() has looked already: the name of a method that is known begins with it. */
 static bool is_name_of(const struct span *span, struct spoe_span method)
@@ -277,160 +279,221 @@ static bool is_name_of(const struct span *span, struct spoe_span method)
            !(n == sizeof NAME_OF_OTHERS - 1 && memcmp(name, NAME_OF_OTHERS, n) == 0);
 }
 
-static void set_method(const struct conventions *conventions, struct span *span,
-                       const struct spoe_value *method)
+static void set_method(struct filling *filling, struct span *span, const struct row *row,
+                       const struct spoe_value *value)
 {
-    if (!http_is_text(method) || method->u.s.n == 0)
+    if (!http_is_text(value) || value->u.s.n == 0)
         return;
-    if (is_name_of(span, method->u.s) ||
-        http_method_known(conventions->known_methods, method->u.s)) {
-        attr_set_text(conventions->semconv, span, ATTR_METHOD, method->u.s);
+    filling->_is_options = spoe_span_is(value->u.s, "OPTIONS");
+    if (is_name_of(span, value->u.s) ||
+        http_method_known(filling->conventions->known_methods, value->u.s)) {
+        attr_set_text(mode_of(filling), span, row->attr, value->u.s);
         return;
     }
-    attr_set_text(conventions->semconv, span, ATTR_METHOD, spoe_str("_OTHER"));
-    attr_set_text(conventions->semconv, span, ATTR_METHOD_ORIGINAL, method->u.s);
+    attr_set_text(mode_of(filling), span, row->attr, spoe_str("_OTHER"));
+    attr_set_text(mode_of(filling), span, ATTR_METHOD_ORIGINAL, value->u.s);
 }
 
-static void set_host(enum semconv_mode mode, struct span *span, const struct spoe_value *value)
+static void set_host(struct filling *filling, struct span *span, const struct row *row,
+                     const struct spoe_value *value)
 {
     struct spoe_span host;
     uint32_t port;
 
     if (!http_is_text(value) || !http_split_host(value->u.s, &host, &port))
         return;
-    attr_set_text(mode, span, ATTR_SERVER_ADDRESS, host);
+    attr_set_text(mode_of(filling), span, row->attr, host);
     span->notes |= NOTE_HOST;
     if (port == 0)
         return;
-    attr_set_int(mode, span, ATTR_SERVER_PORT, port);
+    attr_set_int(mode_of(filling), span, ATTR_SERVER_PORT, port);
     span->notes |= NOTE_HOST_PORT;
 }
 
-/* Whom HAProxy connected to. It is CLIENT's server as well, where the authority is not to be. */
-static void set_origin(struct filling *filling, struct span *span, const struct spoe_value *value)
+/* Status code and status: 4xx is an error of CLIENT alone. */
+static void set_status(struct filling *filling, struct span *span, const struct row *row,
+                       const struct spoe_value *value)
 {
-    const enum semconv_mode mode = filling->conventions->semconv;
+    const int64_t error_from = span->kind == SPAN_CLIENT ? 400 : 500;
+    char text[4];
+    int64_t code;
+
+    if (!spoe_get_int(value, &code))
+        return;
+    if (code < 100 || code > 999) { /* not interpretable, so an error without a code */
+        span->status = SPAN_STATUS_ERROR;
+        attr_set_text(mode_of(filling), span, ATTR_ERROR_TYPE, spoe_str("_OTHER"));
+        return;
+    }
+    attr_set_int(mode_of(filling), span, row->attr, code);
+    if (code < error_from)
+        return;
+    span->status = SPAN_STATUS_ERROR;
+    for (int i = 2; i >= 0; i--, code /= 10)
+        text[i] = (char)('0' + code % 10);
+    attr_set_text(mode_of(filling), span, ATTR_ERROR_TYPE, (struct spoe_span){text, 3});
+}
+
+/* Whom HAProxy connected to. It is CLIENT's server as well, where the authority is not to be. */
+static void set_origin(struct filling *filling, struct span *span, const struct row *row,
+                       const struct spoe_value *value)
+{
     char buf[HTTP_ADDRESS_MAX];
     struct spoe_span text;
 
     if (!http_get_address(value, buf, &text))
         return;
     filling->_origin_is_server =
-        filling->server != NULL &&
+        filling->server != NULL && (span->notes & NOTE_ADDRESS_TOLD) == 0 &&
         (filling->conventions->client_address != CLIENT_ADDRESS_AUTHORITY ||
-         !attr_was_set(mode, filling->server, ATTR_SERVER_ADDRESS));
+         !attr_was_set(mode_of(filling), filling->server, ATTR_SERVER_ADDRESS));
     filling->_has_origin = true;
     if (filling->_origin_is_server)
-        attr_set_text(mode, span, ATTR_SERVER_ADDRESS, text);
-    attr_set_text(mode, span, ATTR_PEER_ADDRESS, text);
+        attr_set_text(mode_of(filling), span, ATTR_SERVER_ADDRESS, text);
+    attr_set_text(mode_of(filling), span, row->attr, text);
 }
 
-static void set_origin_port(const struct filling *filling, struct span *span,
+static void set_origin_port(struct filling *filling, struct span *span, const struct row *row,
                             const struct spoe_value *value)
 {
     int64_t port;
 
     if (!filling->_has_origin || !http_get_port(value, &port))
         return;
-    if (filling->_origin_is_server)
-        attr_set_int(filling->conventions->semconv, span, ATTR_SERVER_PORT, port);
-    attr_set_int(filling->conventions->semconv, span, ATTR_PEER_PORT, port);
+    if (filling->_origin_is_server && (span->notes & NOTE_PORT_TOLD) == 0)
+        attr_set_int(mode_of(filling), span, ATTR_SERVER_PORT, port);
+    attr_set_int(mode_of(filling), span, row->attr, port);
 }
 
-/* ---- one field on one span ------------------------------------------------------------------ */
+static void set_version(struct filling *filling, struct span *span, const struct row *row,
+                        const struct spoe_value *value)
+{
+    char buf[NUMBER_MAX];
+    struct spoe_span text, old;
 
-static void set_other(struct filling *filling, struct span *span, const struct row *row,
+    if (get_version(value, buf, &text, &old))
+        attr_set_texts(mode_of(filling), span, row->attr, text, old);
+}
+
+static void set_tls(struct filling *filling, struct span *span, const struct row *row,
+                    const struct spoe_value *value)
+{
+    if (value->type == SPOE_T_BOOL)
+        attr_set_text(mode_of(filling), span, row->attr, spoe_str(value->u.b ? "https" : "http"));
+}
+
+/* "TLSv1.3" is protocol tls, version 1.3. */
+static void set_tls_version(struct filling *filling, struct span *span, const struct row *row,
+                            const struct spoe_value *value)
+{
+    const struct spoe_span text = value->u.s;
+
+    if (!http_is_text(value) || text.n < 5 || text.p[3] != 'v')
+        return;
+    if (memcmp(text.p, "TLS", 3) == 0)
+        attr_set_text(mode_of(filling), span, ATTR_TLS_NAME, spoe_str("tls"));
+    else if (memcmp(text.p, "SSL", 3) == 0)
+        attr_set_text(mode_of(filling), span, ATTR_TLS_NAME, spoe_str("ssl"));
+    else
+        return;
+    attr_set_text(mode_of(filling), span, row->attr, (struct spoe_span){text.p + 4, text.n - 4});
+}
+
+__attribute__((noinline)) static void set_redacted(struct filling *filling, struct span *span,
+                                                   const struct row *row,
+                                                   const struct spoe_value *value)
+{
+    const char *keys = filling->conventions->redact_query;
+    char buf[SPAN_VALUE_MAX];
+    size_t n;
+
+    if (!http_is_text(value) || value->u.s.n == 0)
+        return;
+    n = row->kind == KIND_QUERY ? query_redact(keys, value->u.s, buf, sizeof buf)
+                                : query_redact_url(keys, value->u.s, buf, sizeof buf);
+    attr_set_text(mode_of(filling), span, row->attr, (struct spoe_span){buf, n});
+}
+
+/* http.route, and the name "{method} {route}". */
+__attribute__((noinline)) static void set_route(struct filling *filling, struct span *span,
+                                                const struct row *row,
+                                                const struct spoe_value *value)
+{
+    const struct spoe_span route = value->u.s;
+    char name[SPAN_VALUE_MAX];
+    const char *old, *space;
+    size_t n;
+
+    if (!http_is_text(value) || route.n == 0)
+        return;
+    old = span_name(span, &n);
+    space = n > 0 ? memchr(old, ' ', n) : NULL;
+    if (space != NULL)
+        n = (size_t)(space - old); /* a route that comes twice takes the first one's place */
+    if (n < sizeof name) {
+        const size_t room = sizeof name - n - 1;
+        const size_t len = route.n < room ? route.n : room;
+
+        memcpy(name, old, n);
+        name[n] = ' ';
+        memcpy(name + n + 1, route.p, len);
+        span_set_name(span, name, n + 1 + len);
+    }
+    attr_set_text(mode_of(filling), span, row->attr, route);
+}
+
+static void set_start(struct filling *filling, struct span *span, const struct row *row,
                       const struct spoe_value *value)
 {
-    const enum semconv_mode mode = filling->conventions->semconv;
-    char buf[HTTP_ADDRESS_MAX];
-    struct spoe_span text, old;
     int64_t moment;
 
-    switch ((enum kind)row->kind) {
-    case KIND_METHOD:
-        set_method(filling->conventions, span, value);
-        break;
-    case KIND_HOST:
-        set_host(mode, span, value);
-        break;
-    case KIND_STATUS:
-        set_status(filling->conventions, span, value);
-        break;
-    case KIND_ORIGIN:
-        set_origin(filling, span, value);
-        break;
-    case KIND_ORIGIN_PORT:
-        set_origin_port(filling, span, value);
-        break;
-    case KIND_SOURCE:
-        if (!http_get_address(value, buf, &text))
-            break;
-        attr_set_text(mode, span, ATTR_CLIENT_ADDRESS, text);
-        attr_set_text(mode, span, ATTR_PEER_ADDRESS, text);
-        break;
-    case KIND_TEXT:
-    case KIND_PATH:
-        if (get_text(value, buf, &text) && text.n > 0)
-            attr_set_text(mode, span, row->attr, text);
-        break;
-    case KIND_INT:
-    case KIND_COUNT:
-    case KIND_PORT:
-    case KIND_PEER:
-        set_number(mode, span, row, value);
-        break;
-    case KIND_BOOL:
-        if (value->type == SPOE_T_BOOL)
-            attr_set_bool(mode, span, row->attr, value->u.b != 0);
-        break;
-    case KIND_ADDRESS:
-        if (!http_get_address(value, buf, &text))
-            break;
-        attr_set_text(mode, span, row->attr, text);
-        if (row->attr == ATTR_CLIENT_ADDRESS)
-            span->notes |= NOTE_CLIENT_TOLD;
-        else if (row->attr == ATTR_SERVER_ADDRESS)
-            span->notes |= NOTE_ADDRESS_TOLD;
-        break;
-    case KIND_VERSION:
-        if (get_version(value, buf, &text, &old))
-            attr_set_texts(mode, span, row->attr, text, old);
-        break;
-    case KIND_TLS:
-        if (value->type == SPOE_T_BOOL)
-            attr_set_text(mode, span, row->attr, spoe_str(value->u.b ? "https" : "http"));
-        break;
-    case KIND_TLSVER:
-        set_tls_version(mode, span, value);
-        break;
-    case KIND_QUERY:
-    case KIND_URL:
-        if (http_is_text(value))
-            set_redacted(filling, span, row->attr, row->kind, value->u.s);
-        break;
-    case KIND_ROUTE:
-        if (http_is_text(value) && value->u.s.n > 0)
-            set_route(mode, span, value->u.s);
-        break;
-    case KIND_START:
-        if (get_moment(filling, value, &moment))
-            span->start_unix_ns = moment;
-        break;
-    case KIND_END:
-    case KIND_CUSTOM:
-    case KIND_NONE:
-        break;
-    }
+    (void)row;
+    if (get_moment(filling, value, &moment))
+        span->start_unix_ns = moment;
 }
+
+static set_field *const setters[] = {
+    [KIND_NONE] = set_nothing,
+    [KIND_TEXT] = set_text,
+    [KIND_INT] = set_size,
+    [KIND_COUNT] = set_count,
+    [KIND_BOOL] = set_bool,
+    [KIND_ADDRESS] = set_address,
+    [KIND_PORT] = set_port,
+    [KIND_METHOD] = set_method,
+    [KIND_HOST] = set_host,
+    [KIND_STATUS] = set_status,
+    [KIND_SOURCE] = set_source,
+    [KIND_ORIGIN] = set_origin,
+    [KIND_ORIGIN_PORT] = set_origin_port,
+    [KIND_PEER] = set_peer_port,
+    [KIND_VERSION] = set_version,
+    [KIND_TLS] = set_tls,
+    [KIND_TLSVER] = set_tls_version,
+    [KIND_QUERY] = set_redacted,
+    [KIND_URL] = set_redacted,
+    [KIND_ROUTE] = set_route,
+    [KIND_START] = set_start,
+    [KIND_END] = set_nothing,
+    [KIND_CUSTOM] = set_nothing,
+};
 
 static inline void set_conventional(struct filling *filling, struct span *span,
                                     const struct row *row, const struct spoe_value *value)
 {
-    if ((row->kind != KIND_TEXT && row->kind != KIND_PATH) || !http_is_text(value))
-        set_other(filling, span, row, value);
+    if (row->kind != KIND_TEXT || !http_is_text(value))
+        setters[row->kind](filling, span, row, value);
     else if (value->u.s.n > 0)
-        attr_set_text(filling->conventions->semconv, span, row->attr, value->u.s);
+        attr_set_text(mode_of(filling), span, row->attr, value->u.s);
+}
+
+/* Whether CLIENT's server.address is the request's Host, and it is known. */
+static bool by_authority(const struct conventions *conventions, const struct span *server,
+                         struct span_attr *ret)
+{
+    return conventions->client_address == CLIENT_ADDRESS_AUTHORITY &&
+           attr_find(conventions->semconv, server, ATTR_SERVER_ADDRESS, ret) &&
+           ret->type == SPAN_STRING;
 }
 
 /* ---- everything else ------------------------------------------------------------------------ */
@@ -502,36 +565,12 @@ set_on_spans(struct filling *filling, const struct row *row, const struct spoe_v
     return on;
 }
 
-static bool is_options(const struct spoe_value *method)
+void fill_fields(struct filling *filling, const struct fill_slot *fields, size_t n,
+                 const struct spoe_value *slots)
 {
-    return http_is_text(method) && method->u.s.n == 7 && memcmp(method->u.s.p, "OPTIONS", 7) == 0;
-}
-
-void fill_field(struct filling *filling, enum field field, const struct spoe_value *value)
-{
-    const struct row *row = &declared[field];
-
-    if (value->type == SPOE_T_NULL)
-        return;
-    switch ((enum kind)row->kind) {
-    case KIND_METHOD:
-        filling->_is_options = is_options(value);
-        break;
-    case KIND_PATH:
-        filling->_has_path = http_is_text(value) && value->u.s.n > 0;
-        break;
-    case KIND_TLS:
-        if (value->type == SPOE_T_BOOL)
-            filling->_default_port = value->u.b ? 443 : 80;
-        break;
-    case KIND_CUSTOM:
-        if (http_is_text(value))
-            filling->_custom = value->u.s;
-        return;
-    default:
-        break;
-    }
-    (void)set_on_spans(filling, row, value);
+    for (size_t i = 0; i < n; i++)
+        if (slots[fields[i].slot].type != SPOE_T_NULL)
+            (void)set_on_spans(filling, &declared[fields[i].field], &slots[fields[i].slot]);
 }
 
 void fill_named(struct filling *filling, struct spoe_span name, const struct spoe_value *value)
@@ -580,6 +619,19 @@ static void set_custom(struct span *span, struct spoe_span text)
         span_set_str(span, attr.key, attr.key_len, attr.value, attr.value_len);
 }
 
+/* Without a port the host means that of the scheme; without the scheme nobody knows. */
+static void set_default_port(enum semconv_mode mode, struct span *span)
+{
+    struct span_attr scheme;
+
+    if (!attr_find(mode, span, ATTR_URL_SCHEME, &scheme) || scheme.type != SPAN_STRING)
+        return;
+    if (spoe_span_is((struct spoe_span){scheme.str, scheme.str_len}, "https"))
+        attr_set_int(mode, span, ATTR_SERVER_PORT, 443);
+    else if (spoe_span_is((struct spoe_span){scheme.str, scheme.str_len}, "http"))
+        attr_set_int(mode, span, ATTR_SERVER_PORT, 80);
+}
+
 void fill_end(struct filling *filling)
 {
     const enum semconv_mode mode = filling->conventions->semconv;
@@ -588,17 +640,15 @@ void fill_end(struct filling *filling)
 
     if (server != NULL && filling->phase == FILL_REQUEST) {
         /* "OPTIONS *", of which HAProxy's `path` says nothing (RFC 9110, 7.1: it is no path). */
-        if (filling->_is_options && !filling->_has_path)
+        if (filling->_is_options && !attr_was_set(mode, server, ATTR_URL_PATH))
             attr_set_text(mode, server, ATTR_URL_PATH, spoe_str("*"));
-        /* Without a port the host means its scheme's; without the scheme nobody knows. */
-        if ((server->notes & (NOTE_HOST | NOTE_HOST_PORT)) == NOTE_HOST &&
-            filling->_default_port != 0)
-            attr_set_int(mode, server, ATTR_SERVER_PORT, filling->_default_port);
+        if ((server->notes & (NOTE_HOST | NOTE_HOST_PORT)) == NOTE_HOST)
+            set_default_port(mode, server);
     }
     if (server != NULL && (server->notes & NOTE_CLIENT_TOLD) != 0)
         attr_remove(mode, server, ATTR_CLIENT_PORT); /* of HAProxy's peer, not of this one */
-    if (first != NULL && filling->_custom.n > 0)
-        set_custom(first, filling->_custom);
+    if (first != NULL && filling->custom.n > 0)
+        set_custom(first, filling->custom);
 }
 
 /* ---- when the request ends ---------------------------------------------------------------------
@@ -633,9 +683,8 @@ static void complete_authority(const struct conventions *conventions, const stru
         if (attr_find(conventions->semconv, server, ATTR_SERVER_PORT, &attr) &&
             attr.type == SPAN_INT)
             attr_set_int(conventions->semconv, client, ATTR_SERVER_PORT, attr.i);
-    } else if (attr_find(conventions->semconv, client, ATTR_URL_SCHEME, &attr)) {
-        /* Without a port the host means its scheme's, which is that of HAProxy's own request. */
-        attr_set_int(conventions->semconv, client, ATTR_SERVER_PORT, attr.str_len == 5 ? 443 : 80);
+    } else { /* of HAProxy's own request */
+        set_default_port(conventions->semconv, client);
     }
 }
 

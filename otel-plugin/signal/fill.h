@@ -42,16 +42,22 @@ struct filling {
 
     int64_t end_unix_ns; /* out: when HAProxy says that the request ended; 0: it did not */
 
-    struct spoe_span _custom; /* its attributes win over all: set last */
-    int64_t _default_port;    /* of the scheme; 0: not known */
-    bool _is_options, _has_path, _has_origin, _origin_is_server;
+    struct spoe_span custom; /* [borrow] key=value;key=value, which win over all: set last */
+
+    bool _is_options, _has_origin, _origin_is_server;
+};
+
+/* Which field a declared argument is. */
+struct fill_slot {
+    uint8_t slot, field; /* enum field */
 };
 
 /** The span's name as long as no route is known: the method, or HTTP for an unknown one. */
 struct spoe_span fill_name(const struct conventions *conventions, const struct spoe_value *method);
 
-/** A declared field. @param value  [borrow] of type NULL: it is not known */
-void fill_field(struct filling *filling, enum field field, const struct spoe_value *value);
+/** Fields by number, in this order. @param slots  [borrow] of type NULL: it is not known */
+void fill_fields(struct filling *filling, const struct fill_slot *fields, size_t n,
+                 const struct spoe_value *slots);
 /** Any other, by its name: conventional, a header, or an attribute of that name. */
 void fill_named(struct filling *filling, struct spoe_span name, const struct spoe_value *value);
 /** All fields are in. */

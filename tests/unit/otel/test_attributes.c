@@ -675,3 +675,38 @@ Test(attributes, the_clients_server_can_be_the_peer)
     fresh();
     expect_client_server("10.0.0.1", 8080);
 }
+
+/* What HAProxy's configuration says of the server wins over whom HAProxy connected to. */
+Test(attributes, a_server_that_was_told_is_not_the_peer)
+{
+    fresh();
+    add(&x.backend, "srv_addr", text("db.internal"));
+    add(&x.backend, "srv_port", spoe_value_int(5000));
+    expect_client_server("db.internal", 5000);
+    fresh(); /* a port alone */
+    add(&x.backend, "srv_port", spoe_value_int(5000));
+    expect_client_server("10.0.0.1", 5000);
+    policy.conventions.client_address = CLIENT_ADDRESS_AUTHORITY;
+    fresh();
+    x.request.slot[REQUEST_HOST] = (struct spoe_value){.type = SPOE_T_NULL};
+    add(&x.backend, "srv_addr", text("db.internal"));
+    add(&x.backend, "srv_port", spoe_value_int(5000));
+    expect_client_server("db.internal", 5000);
+}
+
+/* Behind a load balancer that ends TLS the configuration tells the scheme. */
+Test(attributes, a_host_without_a_port_means_its_schemes)
+{
+    fresh();
+    x.request.slot[REQUEST_HOST] = text("example.org");
+    x.request.slot[REQUEST_SSL_FC] = spoe_value_bool(0);
+    add(&x.request, "scheme", text("https"));
+    exchange_run(&x);
+    expect_str(ended_server, "url.scheme", "https");
+    expect_int(ended_server, "server.port", 443);
+    fresh(); /* nobody knows */
+    x.request.slot[REQUEST_HOST] = text("example.org");
+    add(&x.request, "scheme", text("gopher"));
+    exchange_run(&x);
+    expect_none(ended_server, "server.port");
+}
