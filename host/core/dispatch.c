@@ -199,5 +199,7 @@ int dispatch_notify(struct spoe_worker *worker, const struct spop_frame *frame,
             return result;
         n_pending += result;
     }
+    if (n_pending > 0)
+        exchange_fold(worker, exchange);
     return n_pending;
 }

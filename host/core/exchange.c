@@ -43,7 +43,7 @@ struct exchange *exchange_get(struct spoe_worker *worker)
     /* The rest is as exchange_put() has asserted, or as calloc() has left it. */
     exchange->owner = NULL;
     atomic_store_explicit(&exchange->action_bytes, 0, memory_order_relaxed);
-    exchange->shared = false;
+    exchange->shared = exchange->answered = false;
     return exchange;
 }
 
@@ -73,11 +73,6 @@ void exchange_pool_fini(struct exchange_pool *pool)
         free(pool->blocks[i]);
     free(pool->blocks);
     *pool = (struct exchange_pool){0};
-}
-
-static spoe_status status_of(const struct request *request)
-{
-    return atomic_load_explicit(&request->status, memory_order_relaxed);
 }
 
 void exchange_drop_actions(struct request *request)
@@ -118,8 +113,8 @@ void exchange_on_complete(struct mail *mail)
     assert(IS(request, REQUEST_MAGIC) && IS(exchange, EXCHANGE_MAGIC) &&
            IS(worker, WORKER_CORE_MAGIC));
     assert(request->pending && exchange->outstanding > 0);
-    if (status_of(request) != SPOE_OK) {
-        handler_failed(request, "completed with", status_of(request));
+    if (request_status(request) != SPOE_OK) {
+        handler_failed(request, "completed with", request_status(request));
         exchange_drop_actions(request);
     } else {
         request->in_ack = !request->expired;
@@ -132,6 +127,8 @@ void exchange_on_complete(struct mail *mail)
         worker->n_overdue[request->target->plugin->index]--;
     if (--exchange->outstanding == 0)
         worker->on_done(worker, exchange);
+    else if (exchange->n_kept > EXCHANGE_KEPT_MAX * exchange->outstanding)
+        exchange_fold(worker, exchange);
 }
 
 static size_t actions_size(const struct exchange *exchange)
@@ -183,11 +180,12 @@ void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int3
 
         if (!r->pending)
             continue;
+        if (why == SPOE_CANCEL_DEADLINE ? !request_expire(r) : request_state(r) == REQUEST_DONE) {
+            /* Completed just now: its mail has yet to be read. */
+            r->in_ack = !r->expired && request_status(r) == SPOE_OK;
+            continue;
+        }
         if (why == SPOE_CANCEL_DEADLINE) {
-            if (!request_expire(r)) { /* completed just now: its mail has yet to be read */
-                r->in_ack = status_of(r) == SPOE_OK;
-                continue;
-            }
             r->expired = true;
             expire(worker, r);
             COUNT(&worker->counters, timeouts);
@@ -200,6 +198,42 @@ void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int3
             thread_leave();
         }
     }
+}
+
+/* Whether its actions have yet to go into the ACK. */
+static bool is_needed(const struct exchange *exchange, const struct request *request)
+{
+    return !exchange->answered && request->in_ack && request->actions_len != 0;
+}
+
+void exchange_fold(struct spoe_worker *worker, struct exchange *exchange)
+{
+    struct request **at = &exchange->first, *kept = NULL;
+
+    assert(IS(exchange, EXCHANGE_MAGIC) && exchange->outstanding > 0);
+    exchange->n_kept = 0;
+    while (*at != NULL) {
+        struct request *request = *at;
+
+        if (request->pending ||
+            (is_needed(exchange, request) &&
+             (kept == NULL || kept->pending || !request_append_actions(kept, request)))) {
+            kept = request;
+            at = &request->next;
+            exchange->n_kept++;
+        } else {
+            *at = request->next;
+            request_put(worker, request);
+        }
+    }
+    exchange->last = kept;
+}
+
+void exchange_answered(struct spoe_worker *worker, struct exchange *exchange)
+{
+    exchange->answered = true;
+    if (exchange->outstanding > 0)
+        exchange_fold(worker, exchange);
 }
 
 void exchange_free_places(struct spoe_worker *worker, struct exchange *exchange)

@@ -20,6 +20,11 @@ struct request;     /* core/request.h */
 
 #define EXCHANGE_MAGIC MAGIC('E', 'X', 'C', 'H')
 
+/* Requests kept for each that is pending, at which what is finished is folded again: more than the
+ * two, and the one, that folding may leave, so that a completion costs the same however many there
+ * are. */
+#define EXCHANGE_KEPT_MAX 4u
+
 /* One NOTIFY on its way to its ACK. */
 struct exchange {
     uint32_t magic;             /* EXCHANGE_MAGIC, 0 while it is free */
@@ -33,7 +38,9 @@ struct exchange {
     size_t budget;                /* most bytes of actions in the ACK */
     _Atomic size_t action_bytes;  /* taken of it */
     bool shared;                  /* has, or will have, more than one request */
+    bool answered;                /* the ACK has left, or never will */
     uint32_t outstanding;         /* requests not completed */
+    uint32_t n_kept;              /* requests at the last exchange_fold() */
     struct request *first, *last; /* in the order of messages, then plugins */
 };
 TAILQ_HEAD(exchange_list, exchange);
@@ -75,6 +82,15 @@ size_t exchange_encode(struct spoe_worker *worker, struct exchange *exchange, ui
  * @param why  SPOE_CANCEL_*; with SPOE_CANCEL_DEADLINE later completions are void, and places free
  */
 void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int32_t why);
+
+/**
+ * Keep no request that nobody needs: what is finished goes, its actions to the finished one before
+ * it. So there are no more than two for each that is pending, and one. Called where some are.
+ */
+void exchange_fold(struct spoe_worker *worker, struct exchange *exchange);
+
+/** The ACK has left, or never will: only what is pending is kept. */
+void exchange_answered(struct spoe_worker *worker, struct exchange *exchange);
 
 /** Its time is over: its requests no longer count in n_pending, completed or not. */
 void exchange_free_places(struct spoe_worker *worker, struct exchange *exchange);

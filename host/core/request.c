@@ -21,9 +21,13 @@
 #define PLUGIN_BITS 6u
 #define GENERATION_MASK ((UINT32_C(1) << (64 - PLUGIN_BITS - WORKER_BITS - INDEX_BITS)) - 1)
 #define STATE_BITS 2u
+#define STATUS_SHIFT 32u
 #define VARIABLE_NAME_MAX 64u
 
 _Static_assert(sizeof(void *) == 8, "a handle needs 64 bits");
+_Static_assert(GENERATION_MASK < UINT32_C(1) << (STATUS_SHIFT - STATE_BITS) &&
+                   sizeof(spoe_status) == sizeof(uint32_t),
+               "a word has room for generation, state and status");
 _Static_assert(HOST_WORKERS_MAX <= (1u << WORKER_BITS), "a worker's index must fit");
 _Static_assert(PLUGINS_MAX <= (1u << PLUGIN_BITS), "a plugin's index must fit");
 
@@ -42,13 +46,26 @@ static uint64_t word_of(uint32_t generation, enum request_state state)
 
 static uint32_t generation_of(uint64_t word)
 {
-    return (uint32_t)(word >> STATE_BITS);
+    return (uint32_t)(word >> STATE_BITS) & GENERATION_MASK;
+}
+
+/* DONE, and how: one word, so that of two completers the one that is taken says both. */
+static uint64_t word_done(uint32_t generation, spoe_status status)
+{
+    return (uint64_t)(uint32_t)status << STATUS_SHIFT | word_of(generation, REQUEST_DONE);
 }
 
 enum request_state request_state(const struct request *request)
 {
     return (enum request_state)(atomic_load_explicit(&request->word, memory_order_acquire) &
                                 ((1u << STATE_BITS) - 1));
+}
+
+spoe_status request_status(const struct request *request)
+{
+    const uint64_t word = atomic_load_explicit(&request->word, memory_order_acquire);
+
+    return (spoe_status)(uint32_t)(word >> STATUS_SHIFT);
 }
 
 int request_pool_init(struct request_pool *pool, size_t max, uint32_t max_slots)
@@ -125,7 +142,6 @@ struct request *request_get(struct spoe_worker *worker, struct exchange *exchang
     assert(IS(request, REQUEST_MAGIC) && request_state(request) == REQUEST_FREE);
     request->next = NULL;
     request->exchange = exchange;
-    atomic_store_explicit(&request->status, SPOE_OK, memory_order_relaxed);
     request->has_place = request->overdue = false;
     request->pending = request->cancelled = request->expired = request->in_ack = false;
     request->actions_len = 0;
@@ -251,6 +267,16 @@ static bool reserve(struct request *request, size_t n)
     return true;
 }
 
+bool request_append_actions(struct request *request, const struct request *from)
+{
+    assert(IS(request, REQUEST_MAGIC) && IS(from, REQUEST_MAGIC));
+    if (!reserve(request, from->actions_len))
+        return false;
+    memcpy(request->actions + request->actions_len, from->actions, from->actions_len);
+    request->actions_len += from->actions_len;
+    return true;
+}
+
 /* Take n bytes of what the ACK may hold. */
 static bool take_budget(struct exchange *exchange, size_t n)
 {
@@ -363,10 +389,8 @@ void request_complete(struct spoe_request *handle, spoe_status status)
         if (generation_of(word) != generation ||
             (state != REQUEST_ACTIVE && state != REQUEST_EXPIRED))
             goto misbehaviour;
-        /* Relaxed: DONE publishes it, and only one completer gets past the exchange below. */
-        atomic_store_explicit(&request->status, status, memory_order_relaxed);
     } while (!atomic_compare_exchange_weak_explicit(&request->word, &word,
-                                                    word_of(generation, REQUEST_DONE),
+                                                    word_done(generation, status),
                                                     memory_order_acq_rel, memory_order_acquire));
     /* A closed mailbox means that the worker has stopped: the pool is freed as a whole. */
     (void)mailbox_put(&request->worker->mailbox, &request->mail);

@@ -38,12 +38,12 @@ enum request_state { REQUEST_FREE = 0, REQUEST_ACTIVE = 1, REQUEST_EXPIRED = 2, 
 
 struct request {
     struct mail mail; /* the completion on its way to the worker */
-    /* generation << 2 | enum request_state; a request is reused under the next generation. */
+    /* Where it is DONE the status of complete() in the high half; below it generation << 2 |
+     * enum request_state. A request is reused under the next generation. */
     _Atomic uint64_t word;
     struct spoe_worker *worker;
-    uint32_t magic;             /* REQUEST_MAGIC */
-    uint32_t index;             /* in the pool */
-    _Atomic spoe_status status; /* of handle() or complete(); published by DONE */
+    uint32_t magic; /* REQUEST_MAGIC */
+    uint32_t index; /* in the pool */
     struct exchange *exchange;
     struct request *next; /* in the exchange, or in the free list */
     const struct route_target *target;
@@ -86,8 +86,14 @@ void request_put(struct spoe_worker *worker, struct request *request);
 /** ACTIVE to EXPIRED. @return false: it was completed just before, its actions count */
 bool request_expire(struct request *request);
 enum request_state request_state(const struct request *request);
+/** What complete() was called with. The request is DONE. */
+spoe_status request_status(const struct request *request);
 /** ACTIVE to "will not be completed by anyone". @return false: complete() came first */
 bool request_finish(struct request *request);
+
+/** Put the actions of another after those of this one; neither is pending. @return false: no memory
+ */
+bool request_append_actions(struct request *request, const struct request *from);
 
 struct spoe_request *request_handle(const struct request *request);
 

@@ -8,8 +8,20 @@
 #include "base/thread.h"
 
 #include "core/arguments.h"
+#include "spop/spop.h"
 
-#define POOL_SPARE 4096u /* requests beyond max-pending: the messages of frames being handled */
+/*
+ * How many requests there can be at a time: those of one NOTIFY that is being handled; what an
+ * exchange keeps for each that is pending in time, of which there are max-pending and those of the
+ * NOTIFY that reached it; and those whose time is over, of each plugin.
+ */
+static size_t requests_max(const struct host_shared *shared)
+{
+    const size_t notify = SPOP_MESSAGES_MAX * shared->plugins->n;
+    const size_t in_time = shared->conf->max_pending + notify;
+
+    return notify + EXCHANGE_KEPT_MAX * in_time + (OVERDUE_MAX + in_time) * shared->plugins->n;
+}
 
 int worker_core_init(struct spoe_worker *worker, struct host_shared *shared, uint32_t index,
                      exchange_done_fn *on_done)
@@ -22,10 +34,7 @@ int worker_core_init(struct spoe_worker *worker, struct host_shared *shared, uin
                                    .on_done = on_done,
                                    .mailbox = {.fd = -1}};
     if (mailbox_init(&worker->mailbox) != 0 ||
-        request_pool_init(&worker->pool,
-                          (size_t)shared->conf->max_pending + POOL_SPARE +
-                              OVERDUE_MAX * shared->plugins->n,
-                          routes->max_slots) != 0)
+        request_pool_init(&worker->pool, requests_max(shared), routes->max_slots) != 0)
         goto fail;
     worker->layouts = arguments_create(routes);
     worker->targets = calloc(routes->n_targets, sizeof *worker->targets);

@@ -81,9 +81,13 @@ static void set_paused(struct conn *conn, bool on)
 {
     struct conn_list *list = &conn->worker->paused;
 
+    /* It keeps its place, whatever else happens to it, until its turn comes: then the others are
+     * first. */
+    if (conn->is_paused && on && conn->worker->resuming != conn)
+        return;
     if (conn->is_paused)
         TAILQ_REMOVE(list, conn, paused_link);
-    if (on) /* at the end, also if it was there already: the others are first now */
+    if (on)
         TAILQ_INSERT_TAIL(list, conn, paused_link);
     conn->is_paused = on;
 }

@@ -102,6 +102,7 @@ void conn_exchange_expired(struct deadline *deadline, struct worker *worker)
     exchange_cancel(&worker->core, exchange, SPOE_CANCEL_DEADLINE);
     detach(conn_check(conn), exchange);
     put_ack(conn, exchange);
+    exchange_answered(&worker->core, exchange);
     conn_mark_due(conn);
     /* Its requests are released when they are completed: conn_exchange_done(). */
 }
@@ -114,6 +115,7 @@ void conn_abandon_exchanges(struct conn *conn)
     while ((exchange = TAILQ_FIRST(&conn->exchanges)) != NULL) {
         detach(conn, exchange);
         exchange_cancel(&conn->worker->core, exchange, why);
+        exchange_answered(&conn->worker->core, exchange);
     }
 }
 
@@ -125,6 +127,7 @@ void conn_answer_all(struct conn *conn)
         exchange_cancel(&conn->worker->core, exchange, SPOE_CANCEL_DRAIN);
         detach(conn, exchange);
         put_ack(conn, exchange);
+        exchange_answered(&conn->worker->core, exchange);
     }
 }
 
@@ -276,8 +279,10 @@ static void on_notify(struct conn *conn, const struct spop_frame *frame,
     } else {
         pin(conn, exchange);
         watch(worker, result > 0 ? conn : NULL, exchange, input->deadline_ns);
-        if (result < 0)
+        if (result < 0) {
             exchange_cancel(&worker->core, exchange, SPOE_CANCEL_CONN_CLOSED);
+            exchange_answered(&worker->core, exchange);
+        }
     }
     if (result < 0) {
         if (result == -SPOP_ERR_RESOURCE)

@@ -53,7 +53,7 @@ static bool give_room(struct worker *worker)
 /*
  * Places below max-pending came free here, or another worker says that some are. Where others wait
  * as well they and our own connections take turns. The next message of ours that ends brings us
- * back here, or else a timer: that another worker hangs costs nobody room for longer.
+ * back here, or a timer if that takes longer: that another worker hangs costs nobody room.
  */
 void worker_share_room(struct worker *worker)
 {
@@ -66,8 +66,7 @@ void worker_share_room(struct worker *worker)
         const struct timeval wait = {0, ROOM_WAIT_MS * 1000L};
 
         worker->gave_room = true;
-        if (worker->core.n_places == 0)
-            (void)evtimer_add(worker->room_timer, &wait);
+        (void)evtimer_add(worker->room_timer, &wait);
         return;
     }
     worker->gave_room = false;

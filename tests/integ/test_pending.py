@@ -167,6 +167,26 @@ def test_max_pending_is_a_bound_not_an_end(start, connect):
     assert host.terminate() == 0
 
 
+def test_max_pending_is_reached_by_notifies_of_many_messages(start, connect):
+    """1.2: each has one message that waits and nine that are done; no worker runs out before."""
+    host = start("pending", "slots", args=[*LONG, "--max-pending", "1000", "--workers", "1",
+                                           "--slow-handle", "0"],
+                 env={"SPOE_ADMIN_ADDR": "127.0.0.1:0"})
+    client = connect(host)
+    client.hello()
+    messages = [("slots", {"text": "x"})] * 4 + [("pending", {"key": "k", "mode": "hold"})] + \
+        [("slots", {"text": "y"})] * 5
+    ids = [client.notify(messages) for _ in range(990)]
+    release = client.notify([("pending-release", {"key": "k"})])
+    acks = {ack.stream_id: ack for ack in (client.recv_ack() for _ in range(991))}
+    assert acks.pop(release).variables == {} and sorted(acks) == ids
+    for ack in acks.values():
+        assert ack.order.count("slot0") == 9 and ack.variables["slot0"] == "y"
+        assert ack.order.index("pending") > ack.order.index("slot0")
+    assert admin.metrics(host)["spoe_host_resource_errors_total"].value() == 0
+    assert host.terminate() == 0
+
+
 def test_post_runs_on_the_worker_that_was_asked(start, connect):
     host = start("post", args=[*LONG, "--workers", "3"])
     clients = [connect(host) for _ in range(6)]

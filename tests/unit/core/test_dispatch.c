@@ -169,6 +169,121 @@ CORE_TEST(a_completion_that_beats_the_deadline_counts)
     finish();
 }
 
+/* The end does not leave out what a plugin has answered, nor ask it to give up. */
+CORE_TEST(a_completion_that_beats_the_end_counts)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(true);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    request_complete(a.request, SPOE_OK); /* its mail is not read before the end */
+    exchange_cancel(&worker, x, SPOE_CANCEL_DRAIN);
+    cr_assert_eq(a.n_cancels, 0);
+    cr_assert_str_eq(ack(x), "ab");
+    (void)mailbox_run(&worker.mailbox);
+    exchange_release(&worker, x);
+    finish();
+}
+
+static size_t n_requests(const struct exchange *x)
+{
+    size_t n = 0;
+
+    for (const struct request *r = x->first; r != NULL; r = r->next) {
+        n++;
+        cr_assert(r->next != NULL || r == x->last);
+    }
+    return n;
+}
+
+/* max-pending: one message that waits does not keep the requests of all others of its NOTIFY. */
+CORE_TEST(what_is_finished_keeps_no_request_beside_one_that_is_pending)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(true);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 0); /* a wants the url: it does not get this one */
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    for (int i = 0; i < 8; i++)
+        put_message(&p, "check", 0);
+    struct exchange *x = dispatch(&p, &result);
+    cr_assert_eq(result, 1);
+    cr_assert_eq(b.n_calls, 10);
+    cr_assert_eq(n_requests(x), 3, "b's before it, it, and b's after it");
+    request_complete(a.request, SPOE_OK);
+    (void)mailbox_run(&worker.mailbox);
+    cr_assert_str_eq(ack(x), "babbbbbbbbb");
+    exchange_release(&worker, x);
+    finish();
+}
+
+/* The same of many that wait and come one after another; their order stays. */
+CORE_TEST(what_is_completed_keeps_no_request_beside_those_that_are_pending)
+{
+    enum { N = 12 };
+    struct spoe_request *held[N];
+    struct payload p = {.n = 0};
+    struct exchange *x;
+    int result;
+
+    start(true);
+    a.result = SPOE_PENDING;
+    for (int i = 0; i < N; i++) {
+        put_message(&p, "check", 1);
+        put_arg(&p, "url", str("/"));
+    }
+    x = dispatch(&p, &result);
+    cr_assert_eq(result, N);
+    cr_assert_eq(n_requests(x), 2 * N);
+    size_t n = 0;
+    for (const struct request *r = x->first; r != NULL; r = r->next) {
+        if (r->pending)
+            held[n++] = request_handle(r);
+    }
+    for (size_t i = 0; i < N - 1; i++) {
+        request_complete(held[i * 5 % N], SPOE_OK); /* 5 and N have no common divisor */
+        (void)mailbox_run(&worker.mailbox);
+        cr_assert_leq(n_requests(x), EXCHANGE_KEPT_MAX * x->outstanding);
+    }
+    cr_assert_eq(x->outstanding, 1);
+    request_complete(held[(N - 1) * 5 % N], SPOE_OK);
+    (void)mailbox_run(&worker.mailbox);
+    cr_assert_eq(done, x);
+    cr_assert_str_eq(ack(x), "abababababababababababab");
+    exchange_release(&worker, x);
+    finish();
+}
+
+CORE_TEST(an_answered_exchange_keeps_what_is_pending_alone)
+{
+    struct payload p = {.n = 0};
+    int result;
+
+    start(true);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 0);
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    struct exchange *x = dispatch(&p, &result);
+    exchange_cancel(&worker, x, SPOE_CANCEL_DEADLINE);
+    cr_assert_str_eq(ack(x), "bb");
+    exchange_answered(&worker, x);
+    cr_assert_eq(n_requests(x), 1);
+    request_complete(a.request, SPOE_OK);
+    (void)mailbox_run(&worker.mailbox);
+    cr_assert_eq(done, x);
+    exchange_answered(&worker, x); /* as of one whose last mail was there */
+    exchange_release(&worker, x);
+    finish();
+}
+
 CORE_TEST(cancel_is_called_once)
 {
     struct payload p = {.n = 0};

@@ -253,6 +253,61 @@ CONN_TEST(room_does_not_wait_for_a_worker_that_does_not_turn)
     rig_stop();
 }
 
+/* 1.2: nor where messages of the giver's own are still pending, which may take long. */
+CONN_TEST(room_comes_back_from_a_worker_that_does_not_turn_while_others_are_pending)
+{
+    const int64_t limit_ns = clock_mono_ns() + 10 * NS_PER_S;
+    struct peer *a, *b;
+
+    rig_start(2);
+    rig.plugin.pend = true;
+    a = peer_open(0);
+    b = peer_open(1);
+    peer_send_notifies(a, 1, 3);
+    rig_turn();
+    peer_send_notifies(b, 1, 1);
+    rig_turn();
+    rig_complete(1);
+    while (rig.plugin.n_calls < 3 && clock_mono_ns() < limit_ns)
+        cr_assert_geq(event_base_loop(rig.worker[0].base, EVLOOP_NONBLOCK), 0);
+    cr_assert_eq(rig.plugin.n_calls, 3);
+    peer_free(a), peer_free(b);
+    rig_stop();
+}
+
+/* 1.2: whoever waits longest goes on first, also where it goes on sending. */
+CONN_TEST(a_connection_that_waits_for_room_keeps_its_place)
+{
+    struct peer *full, *first, *second;
+
+    rig_start(1);
+    rig.plugin.pend = true;
+    full = peer_open(0);
+    first = peer_open(0);
+    second = peer_open(0);
+    peer_send_notifies(full, 1, 1);
+    rig_turn();
+    peer_send_notifies(first, 1, 1);
+    rig_turn();
+    peer_send_notifies(second, 1, 2);
+    rig_turn();
+    peer_send_notifies(first, 2, 1); /* bytes that come are no turn */
+    rig_turn();
+    cr_assert(first->conn->is_paused && second->conn->is_paused);
+    for (unsigned i = 0; i < 2; i++) {
+        rig_complete(1);
+        rig_turn();
+        cr_assert_eq(TAILQ_EMPTY(&first->conn->exchanges), i == 1, "after %u", i + 1);
+        cr_assert_eq(TAILQ_EMPTY(&second->conn->exchanges), i == 0, "they take turns");
+    }
+    rig_complete(1);
+    rig_turn();
+    cr_assert_eq(peer_acks(first, 1), 1);
+    cr_assert_eq(peer_acks(second, 1), 1);
+    peer_free(full), peer_free(first), peer_free(second);
+    rig_stop();
+}
+
 /* 1.2, H3: frames in our buffer and frames in the kernel. */
 CONN_TEST(sees_a_close_without_room_and_counts_what_is_lost)
 {
