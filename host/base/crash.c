@@ -6,6 +6,7 @@
 #include "base/crash.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -27,9 +28,10 @@ static const struct {
     {SIGILL, "SIGILL"},   {SIGABRT, "SIGABRT"},
 };
 #define N_SIGNALS (sizeof signals / sizeof signals[0])
+#define OTHER_MS 1000 /* for a thread that crashed first to end the process */
 
 static struct sigaction before[N_SIGNALS];
-static atomic_flag crashing = ATOMIC_FLAG_INIT;
+static _Atomic pid_t crashing; /* the thread that says so; 0: none */
 static _Atomic bool leaving;
 
 /* ---- text ---------------------------------------------------------------------------------- */
@@ -163,7 +165,8 @@ static void describe(size_t i, const siginfo_t *info, const void *context)
     text.n += n;
     if (n == 0)
         add_thread_name(&text);
-    if (info->si_code > 0 && signals[i].number != SIGABRT) {
+    /* SI_KERNEL: a fault that the processor gives no address of, such as of one that cannot be. */
+    if (info->si_code > 0 && info->si_code != SI_KERNEL && signals[i].number != SIGABRT) {
         add(&text, ", address ");
         add_hex(&text, (uintptr_t)info->si_addr);
     }
@@ -177,13 +180,18 @@ static void describe(size_t i, const siginfo_t *info, const void *context)
 
 static void on_crash(int number, siginfo_t *info, void *context)
 {
+    const pid_t me = gettid();
+    pid_t first = 0;
     size_t i = 0;
 
     while (i < N_SIGNALS - 1 && signals[i].number != number)
         i++;
-    /* Another thread that crashes meanwhile, or this one once more, dies as it would have. */
-    if (!atomic_flag_test_and_set(&crashing))
+    /* One that crashes meanwhile lets the first have its say, which ends them all; one that crashes
+     * once more, in here, dies as it would have. */
+    if (atomic_compare_exchange_strong(&crashing, &first, me))
         describe(i, info, context);
+    else if (first != me)
+        (void)poll(NULL, 0, OTHER_MS);
     (void)sigaction(number, &before[i], NULL);
     /* A fault happens again when the instruction is run again; what was sent has to be sent. */
     if (info->si_code <= 0)

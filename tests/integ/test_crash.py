@@ -82,6 +82,23 @@ def test_a_crash_on_a_plugins_own_thread(start, connect):
     host.wait_line(rf"SIGSEGV: thread troublemaker, address 0x0, at 0x[0-9a-f]+ in {PLUGINS}/trouble\.so")
 
 
+def test_threads_that_crash_together(start):
+    """2.8: whichever is first has its line, and the other does not end the process before."""
+    for _ in range(10):
+        host = start("trouble", args=trouble("configure", "threads"), wait=False)
+        assert died(host.wait(), signal.SIGSEGV), host.report()
+        assert host.count("SIGSEGV: ") == 1, host.report()
+
+
+def test_a_crash_at_an_address_that_cannot_be(start):
+    """2.8: the kernel tells none, which is not 0x0."""
+    host = start("trouble", args=trouble("configure", "wild"), wait=False)
+    assert died(host.wait(), signal.SIGSEGV)
+    line = host.wait_line(r"SIGSEGV: .*").group()
+    assert ", at 0x" in line
+    assert ", address 0x0," not in line
+
+
 def test_a_crash_as_json(start):
     """2.8: in the format that was asked for"""
     host = start("trouble", args=["--log-format", "json", *trouble("configure", "segv")], wait=False)

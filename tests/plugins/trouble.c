@@ -14,13 +14,13 @@
 #include <spoe/util.h>
 
 enum { OPT_AT, OPT_WHAT };
-enum { HANG, SEGV, BUS, FPE, ILL, ABORT, EXIT, DEEP, THREAD };
+enum { HANG, SEGV, BUS, FPE, ILL, ABORT, EXIT, DEEP, THREAD, THREADS, WILD };
 
 static const char *const places[] = {"nowhere", "configure", "start",       "worker_start",
                                      "handle",  "drain",     "worker_stop", "stop",
                                      "destroy", "posted",    NULL};
-static const char *const whats[] = {"hang",  "segv", "bus",  "fpe",    "ill",
-                                    "abort", "exit", "deep", "thread", NULL};
+static const char *const whats[] = {"hang", "segv", "bus",    "fpe",     "ill",  "abort",
+                                    "exit", "deep", "thread", "threads", "wild", NULL};
 
 struct trouble {
     const struct spoe_host *host;
@@ -62,6 +62,23 @@ static UNCHECKED void divide(void)
     (void)raise(SIGFPE); /* where dividing by 0 is no fault */
 }
 
+static pthread_barrier_t together;
+
+static void *crash_together(void *nothing)
+{
+    (void)pthread_barrier_wait(&together);
+    return crash(nothing);
+}
+
+static void crash_twice(void)
+{
+    pthread_t thread;
+
+    (void)pthread_barrier_init(&together, NULL, 2);
+    (void)pthread_create(&thread, NULL, crash_together, NULL);
+    (void)crash_together(NULL);
+}
+
 static void make_trouble(uint32_t what)
 {
     pthread_t thread;
@@ -87,6 +104,12 @@ static void make_trouble(uint32_t what)
         exit(0); // NOLINT(concurrency-mt-unsafe)
     case DEEP:
         (void)deep(0);
+        break;
+    case THREADS:
+        crash_twice();
+        break;
+    case WILD:
+        (void)crash((void *)(uintptr_t)0x8000000000000000); /* of x86-64: no such address can be */
         break;
     default:
         (void)pthread_create(&thread, NULL, crash, NULL);
