@@ -39,7 +39,7 @@ struct run {
     struct view view;
     struct admin *admin;
     struct event_base *base;
-    struct event *stop_event, *reload_event;
+    struct event *stop_event, *reload_event, *mail_event;
     struct control *control;
     const struct reload *reload;
     struct event *quiesce_timer;
@@ -123,6 +123,16 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
     (void)!read(fd, &count, sizeof count);
     if (atomic_load(&run->view.state) == HOST_READY)
         reload_run(run->reload, &run->view);
+}
+
+/* Whether this loop turns is asked. */
+static void on_mail(evutil_socket_t fd, short what, void *arg)
+{
+    struct run *run = arg;
+
+    (void)fd;
+    (void)what;
+    (void)mailbox_run(&run->view.mailbox);
 }
 
 /* What libevent has to say is said by us, with its reason, where a call of ours fails; but an
@@ -245,6 +255,10 @@ static int start(struct run *run)
 {
     struct error error;
 
+    if (view_init(&run->view) != 0) {
+        log_line(SPOE_LOG_ERR, "host", "event loop: %s", strerror(errno));
+        return -1;
+    }
     if (probe_threads(run->conf->workers + PROBE_THREADS) != 0)
         return -1;
     event_set_log_callback(on_libevent);
@@ -272,10 +286,13 @@ static int start(struct run *run)
         event_new(run->base, run->control->stop_fd, EV_READ | EV_PERSIST, on_stop, run);
     run->reload_event =
         event_new(run->base, run->control->reload_fd, EV_READ | EV_PERSIST, on_reload, run);
+    run->mail_event =
+        event_new(run->base, run->view.mailbox.fd, EV_READ | EV_PERSIST, on_mail, run);
     run->quiesce_timer = evtimer_new(run->base, on_quiesce_timer, run);
     if (run->quiesce_timer == NULL || run->stop_event == NULL ||
         event_add(run->stop_event, NULL) != 0 || run->reload_event == NULL ||
-        event_add(run->reload_event, NULL) != 0) {
+        event_add(run->reload_event, NULL) != 0 || run->mail_event == NULL ||
+        event_add(run->mail_event, NULL) != 0) {
         log_line(SPOE_LOG_ERR, "host", "event loop: %s", strerror(errno));
         return -1;
     }
@@ -406,11 +423,14 @@ static void release(struct run *run)
         event_free(run->stop_event);
     if (run->reload_event != NULL)
         event_free(run->reload_event);
+    if (run->mail_event != NULL)
+        event_free(run->mail_event);
     if (run->quiesce_timer != NULL)
         event_free(run->quiesce_timer);
     listeners_close(run->listeners);
     if (run->base != NULL)
         event_base_free(run->base);
+    view_fini(&run->view);
 }
 
 int host_run(struct control *control, const struct reload *reload, const struct host_conf *conf,
@@ -431,7 +451,6 @@ int host_run(struct control *control, const struct reload *reload, const struct 
                       .control = control};
     bool started;
 
-    view_init(&run.view);
     raise_open_files();
     started = start(&run) == 0;
     if (started) {

@@ -111,8 +111,9 @@ struct host_metrics {
     struct spoe_metric *code[N_BY_CODE][COUNTER_CODES];
     struct spoe_metric **target[N_BY_TARGET]; /* by route_target.index */
     struct spoe_metric **connections;         /* by worker */
-    struct spoe_metric *refused, *log_dropped, *stalled, *pending, *max_connections, *max_pending,
-        *workers, *ready, *start_time, *max_open_files, *reloads, *failed_reloads, *reload_time;
+    struct spoe_metric *refused, *log_dropped, *stalled, *main_stalled, *pending, *max_connections,
+        *max_pending, *workers, *ready, *start_time, *max_open_files, *reloads, *failed_reloads,
+        *reload_time;
 };
 
 static struct spoe_span span_of(const char *s)
@@ -266,6 +267,9 @@ static void declare_gauges(const struct view *view, struct host_metrics *hm, boo
     hm->max_open_files = gauge(view, "max_open_files", "Descriptors that the host may have.", ok);
     hm->stalled = gauge(view, "stalled_workers",
                         "Workers that have not turned for 5 s: a plugin holds them up.", ok);
+    hm->main_stalled =
+        gauge(view, "main_stalled",
+              "1 where the main thread has not turned for 5 s: nothing is accepted.", ok);
     hm->log_dropped =
         series(declare(view, SPOE_METRIC_COUNTER, "log_lines_dropped_total",
                        "Log lines that standard error did not take in time.", NULL, ok),
@@ -320,7 +324,7 @@ static void collect_counters(const struct view *view, const struct host_metrics 
 
 static void collect(void *arg)
 {
-    const struct view *view = arg;
+    struct view *view = arg;
     const struct host_metrics *hm = view->host_metrics;
     int state = atomic_load(&view->state);
 
@@ -336,6 +340,7 @@ static void collect(void *arg)
         metric_gauge_set(hm->connections[w],
                          atomic_load(&worker_of(view->shared->workers[w])->n_conns));
     metric_gauge_set(hm->stalled, view_stalled(view, NULL));
+    metric_gauge_set(hm->main_stalled, view_main_stalled(view));
     metric_gauge_set(hm->pending, (int64_t)atomic_load(&view->shared->n_pending));
     metric_counter_set(hm->refused,
                        atomic_load_explicit(&view->shared->n_refused, memory_order_relaxed));

@@ -13,10 +13,17 @@
 #define SECRET "***"
 #define WHERE_MAX 1024u
 
-void view_init(struct view *view)
+int view_init(struct view *view)
 {
     (void)pthread_mutex_init(&view->settings_lock, NULL);
     atomic_store(&view->reload_unix_ns, view->start_unix_ns);
+    return mailbox_init(&view->mailbox);
+}
+
+void view_fini(struct view *view)
+{
+    mailbox_fini(&view->mailbox);
+    (void)pthread_mutex_destroy(&view->settings_lock);
 }
 
 static struct spoe_span span_of(const char *s)
@@ -78,9 +85,15 @@ uint32_t view_stalled(const struct view *view, uint32_t *ret_first)
     return n;
 }
 
+bool view_main_stalled(struct view *view)
+{
+    return atomic_load(&view->state) == HOST_READY &&
+           !heartbeat_check(&view->heartbeat, &view->mailbox, clock_mono_ns());
+}
+
 static int page_readyz(void *arg, FILE *out)
 {
-    const struct view *view = arg;
+    struct view *view = arg;
     const char *state = state_name(view);
     char where[WHERE_MAX];
     uint32_t worker = 0;
@@ -89,6 +102,12 @@ static int page_readyz(void *arg, FILE *out)
         size_t n = thread_describe_all(where, sizeof where);
 
         (void)fprintf(out, "worker %" PRIu32 " does not turn: %.*s\n", worker, (int)n, where);
+        return 503;
+    }
+    if (view_main_stalled(view)) {
+        size_t n = thread_describe_all(where, sizeof where);
+
+        (void)fprintf(out, "the main thread does not turn: %.*s\n", (int)n, where);
         return 503;
     }
     (void)fprintf(out, "%s\n", state);

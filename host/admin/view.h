@@ -33,15 +33,19 @@ struct view {
     struct metrics *metrics;
     struct host_metrics *host_metrics;
     int64_t start_unix_ns, start_mono_ns;
-    _Atomic int state; /* enum host_state; [any] reads */
+    _Atomic int state;          /* enum host_state; [any] reads */
+    struct mailbox mailbox;     /* of the main loop, which accepts and reloads */
+    struct heartbeat heartbeat; /* its; the admin thread's */
     pthread_mutex_t
         settings_lock; /* held while settings of host or plugins are shown or replaced */
     _Atomic uint64_t reloads, failed_reloads;
     _Atomic int64_t reload_unix_ns; /* when the configuration was last read without error */
 };
 
-/** What is no plain value. The view lives as long as the process. [main] */
-void view_init(struct view *view);
+/** What is no plain value. [main] @return 0; -1 with errno; view_fini() is due in both cases */
+int view_init(struct view *view);
+/** The admin endpoint has stopped. [main] */
+void view_fini(struct view *view);
 
 /* For admin_start(), whose arg is a struct view. [const] */
 extern const struct admin_page view_pages[];
@@ -60,6 +64,8 @@ void host_metrics_stop(struct view *view, struct route_table *routes);
  * @param ret_first  the index of one of them, set where there is one; may be NULL
  */
 uint32_t view_stalled(const struct view *view, uint32_t *ret_first);
+/** The same of the main loop, while it is READY. */
+bool view_main_stalled(struct view *view);
 
 /** The families process_..., sorted by name, as metrics_write() writes the others. */
 void process_metrics_write(const struct view *view, FILE *out);

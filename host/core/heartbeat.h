@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/core/heartbeat.h - whether a worker still turns: a mail that it has to answer. Whoever asks
- * sends one and looks at the answer when it asks again, so that nobody waits and an idle worker is
- * woken no more often than somebody wants to know.
+ * host/core/heartbeat.h - whether an event loop still turns: a mail that it has to answer. Whoever
+ * asks sends one and looks at the answer when it asks again, so that nobody waits and an idle loop
+ * is woken no more often than somebody wants to know.
  */
 #ifndef HOST_CORE_HEARTBEAT_H
 #define HOST_CORE_HEARTBEAT_H
@@ -23,7 +23,7 @@ struct heartbeat {
 };
 
 /**
- * Ask, or see whether there is an answer. Threads: one at a time, not the worker.
+ * Ask, or see whether there is an answer. Threads: one at a time, not the loop's.
  * @return false: it has not answered for HEARTBEAT_LIMIT_NS
  */
 bool heartbeat_check(struct heartbeat *heartbeat, struct mailbox *box, int64_t now_ns);

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -179,6 +180,27 @@ def test_log_level_and_format(begin):
     wait_until(lambda: it.counts() == (2, 0), "the second reload")
     assert it.host.lines[mark:] == []
     assert it.host.terminate() == 0
+
+
+def test_a_reload_that_does_not_return_is_seen(begin, connect):
+    """2.2: the main thread accepts nothing meanwhile; /readyz and a metric say so."""
+    it = begin(args=["--shutdown-timeout", "500ms"])
+    assert admin.ask(it.host, "/readyz").status == 200
+    assert admin.metrics(it.host)["spoe_host_main_stalled"].value() == 0
+    it.write("[reload]\nname=hang\n")
+    it.host.signal(signal.SIGHUP)
+    it.host.wait_line("reconfigure")
+
+    def stalled():
+        answer = admin.ask(it.host, "/readyz")
+        return answer if answer.status == 503 else None
+
+    answer = wait_until(stalled, "the main thread to be seen not to turn", interval=0.2)
+    assert re.search(r"the main thread does not turn: .*main is in reconfigure\(\) of plugin reload",
+                     answer.text)
+    assert admin.metrics(it.host)["spoe_host_main_stalled"].value() == 1
+    assert it.answer()["name"] == "first"
+    assert it.host.terminate() == 1
 
 
 def test_a_shared_variable_that_the_plugin_refused_at_start(begin):

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <spoe/plugin.h>
 #include <spoe/util.h>
@@ -97,6 +98,8 @@ static spoe_status reconfigure(void *arg, struct spoe_config *cfg)
     if (policy == NULL)
         return SPOE_E_CONFIG;
     spoe_logf(inst->host, inst->self, SPOE_LOG_INFO, "reconfigure");
+    while (strcmp(policy->text[NAME], "hang") == 0)
+        (void)pause();
     if (strcmp(policy->text[NAME], "broken") == 0) {
         free(policy);
         return SPOE_E_INTERNAL;
