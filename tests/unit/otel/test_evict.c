@@ -244,6 +244,25 @@ Test(evict, shutdown_of_a_full_store_loses_nothing, .timeout = 120)
     tear_down(&t);
 }
 
+/* 9.2: two is the least that a queue can be configured to. */
+Test(evict, shutdown_goes_through_the_smallest_queue, .timeout = 10)
+{
+    struct setup t;
+    size_t spans = 0;
+
+    set_up(&t, 10, 2);
+    for (int i = 0; i < 5; i++)
+        open_request(&t, i, true, 1, 1);
+    for (int i = 0; i < 5; i++) {
+        cr_expect_eq(evictor_end_open(&t.evictor), i < 4);
+        spans += take_all(&t);
+    }
+    cr_expect_eq(spans, 10);
+    cr_expect_eq(counted(&t.counters.ended_at_stop), 5);
+    cr_expect_eq(counted(&t.counters.dropped), 0);
+    tear_down(&t);
+}
+
 Test(sink, counts_what_does_not_fit, .timeout = 10)
 {
     const struct trace_context context = {.trace_id = {1}, .span_id = {2}};
