@@ -72,7 +72,6 @@ static void export_spans(struct handlers_worker *worker, const struct spoe_messa
 
         end = store_unix_ns(request, behind ? request->last_mono_ns : msg->recv_mono_ns);
     }
-    server->next = NULL;
     if (client != NULL) {
         fill_complete_client(&policy->conventions, server, client);
         fill_full_url(&policy->conventions, client);
@@ -114,7 +113,6 @@ static struct span *end_incomplete(const struct policy *policy, const struct sto
 {
     int64_t end = store_unix_ns(request, request->last_mono_ns);
 
-    request->server->next = NULL;
     if (request->client == NULL) {
         mark(request->server, end);
         return request->server;

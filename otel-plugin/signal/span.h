@@ -50,7 +50,7 @@ struct span_event {
 };
 
 struct span {
-    struct span *next; /* for whoever owns the span: the next of a request's */
+    struct span *next; /* for whoever owns the span: the next of a request's; NULL at first */
     struct trace_context context;
     uint8_t parent_id[8]; /* all zero: a root */
     bool parent_remote;

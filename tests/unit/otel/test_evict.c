@@ -166,6 +166,8 @@ Test(evict, a_request_message_alone_has_no_duration, .timeout = 10)
     server = take_spans(t.sink.queue, 10, &n);
     cr_assert_eq(n, 1);
     cr_expect_eq(server->end_unix_ns, server->start_unix_ns);
+    cr_expect(is_incomplete(server));
+    cr_expect_eq(server->n_events, 1);
     span_destroy(server);
     tear_down(&t);
 }

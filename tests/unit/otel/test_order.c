@@ -208,6 +208,21 @@ Test(order, messages_of_an_unsampled_request_are_no_anomaly)
     cr_expect_eq(store_count(handlers.store), 0);
 }
 
+/* 9.2: what CLIENT has of SERVER, it has without a response as well. */
+Test(order, an_evicted_client_span_says_where_the_request_went)
+{
+    policy.conventions.client_address = CLIENT_ADDRESS_AUTHORITY;
+    (void)named("u1");
+    send_one(&worker, MESSAGE_REQUEST, 1 * S);
+    send_one(&worker, MESSAGE_BACKEND, 1 * S);
+    (void)evictor_run(&evictor, 31 * S);
+    take_ended();
+    cr_assert(ended_server != NULL && ended_client != NULL);
+    expect_str(ended_client, "server.address", "example.org");
+    expect_int(ended_client, "server.port", 8443);
+    expect_bool(ended_client, ATTR_INCOMPLETE, true);
+}
+
 /* ---- late responses -------------------------------------------------------------------------- */
 
 /* 6.1, W2 */

@@ -105,6 +105,20 @@ Test(times, stay_nested)
     cr_expect_geq(ended_server->end_unix_ns, ended_client->end_unix_ns);
 }
 
+/* 9.2: handlers.c:230 */
+Test(times, server_ends_no_earlier_than_client)
+{
+    fresh();
+    add(&x.request, "start", us(REQUEST_AT - 10 * MS));
+    add(&x.backend, "start", us(REQUEST_AT - 1 * MS));
+    add(&x.response, "end", us(REQUEST_AT - 5 * MS)); /* before CLIENT began */
+    exchange_run(&x);
+    cr_expect_eq(ended_server->start_unix_ns, REQUEST_AT - 10 * MS);
+    cr_expect_eq(ended_client->start_unix_ns, REQUEST_AT - 1 * MS);
+    cr_expect_eq(ended_client->end_unix_ns, REQUEST_AT - 1 * MS);
+    cr_expect_eq(ended_server->end_unix_ns, REQUEST_AT - 1 * MS);
+}
+
 Test(times, timers_become_attributes_in_milliseconds)
 {
     fresh();
