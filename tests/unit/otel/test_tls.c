@@ -13,7 +13,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-#include "send/exporter.h"
+#include "send/tls.h"
 
 /* A folder with the files of one test. */
 static char dir[] = "/tmp/spoe-tls-XXXXXX";
@@ -202,6 +202,25 @@ Test(tls, what_is_no_file_is_named)
     conf = conf_of(fifo, NULL, NULL);
     expect_bad(&conf, "tls-ca", fifo, "not a regular file", NULL);
     unlink(fifo);
+}
+
+/* 9.2: a bundle of 1 MiB is read to its end, and none that is larger. */
+Test(tls, a_file_has_a_size_at_most)
+{
+    const struct exporter_conf conf = conf_of(chain, NULL, NULL);
+    struct stat st;
+    FILE *file;
+
+    cr_assert_eq(stat(chain, &st), 0);
+    file = fopen(chain, "ae");
+    cr_assert_not_null(file);
+    for (off_t n = st.st_size; n < (off_t)TLS_FILE_MAX; n++)
+        (void)putc('\n', file);
+    (void)fflush(file);
+    expect_good(&conf);
+    (void)putc('\n', file);
+    (void)fclose(file);
+    expect_bad(&conf, "tls-ca", chain, "larger than 1 MiB", NULL);
 }
 
 Test(tls, files_without_the_right_content_are_named)
