@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers that come later: from a plugin's own thread, after the deadline, after the connection."""
 
+import pathlib
 import re
 import signal
 
@@ -8,7 +9,7 @@ import pytest
 
 from lib import admin
 from lib.procs import LIMIT, wait_until
-from lib.spop import notify_frame
+from lib.spop import AGENT_HELLO, hello_frame, notify_frame
 
 LONG = ["--processing-timeout", "60s"]
 
@@ -257,6 +258,45 @@ def test_a_full_host_is_idle(start, connect):
     with pytest.raises(TimeoutError):
         clients[2].recv_frame()
     assert cpu_ticks(host) - before < 20, "a fifth of a second of CPU in a second of nothing"
+
+
+def worker_wakeups(host):
+    """How often the workers went to sleep so far, which is how often something woke them."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{host.pid}/task").iterdir():
+        if (task / "comm").read_text().startswith("worker-"):
+            total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text(),
+                                   re.M).group(1))
+    return total
+
+
+def test_workers_do_not_wake_each_other(start, connect):
+    """H2: connections that wait for room, some of each worker, go while they wait; then there is room.
+    In 0.1 both workers went on thinking that the other one waited: 50 000 wake-ups for 500 messages,
+    and no end of them on an idle host. A message takes one at most, of a worker that sleeps."""
+    host = start("pending", args=["--processing-timeout", "60s", "--max-pending", "4", "--workers",
+                                  "2"], env={"SPOE_HELLO_TIMEOUT": "300ms",
+                                                     "SPOE_ADMIN_ADDR": "127.0.0.1:0"})
+    client = connect(host)
+    client.hello()
+    for _ in range(4):
+        pending(client, "k", "after", delay=2000)
+    wait_until(lambda: admin.metrics(host)["spoe_host_pending"].value() == 4, "max-pending")
+    waiting = [connect(host) for _ in range(6)]
+    for one in waiting:
+        one.send(hello_frame())
+    for one in waiting:
+        got = one.recv_frame()  # 0.1 let it wait for room too, and closed it at hello-timeout
+        if got is not None and got.type == AGENT_HELLO:
+            one.notify([("pending", {"key": "w", "mode": "after"})])
+        one.close()
+    for _ in range(4):
+        client.recv_ack()
+    before = worker_wakeups(host)
+    for _ in range(500):
+        client.ask("pending", {"key": "k", "mode": "inline"})
+    woken = worker_wakeups(host) - before
+    assert woken < 5 * 500
 
 
 def test_hello_and_health_checks_are_answered_without_room(start, connect):
