@@ -98,24 +98,33 @@ static void set_name(void *handle, const char *path)
         map->l_name = name;
 }
 
-/* By its path: the file may be another one by then, so it is looked at again. What has run until
- * then cannot be undone, but is told. */
-static void *load_by_path(const char *path, const struct stat *before, struct error *reterr)
+static bool is_still(const char *path, const struct stat *before)
 {
-    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     struct stat st;
 
-    if (handle == NULL) {
-        (void)error_set(reterr, "%s", loader_error(path));
-        return NULL;
+    return stat(path, &st) == 0 && st.st_dev == before->st_dev && st.st_ino == before->st_ino &&
+           st.st_ctim.tv_sec == before->st_ctim.tv_sec &&
+           st.st_ctim.tv_nsec == before->st_ctim.tv_nsec;
+}
+
+/*
+ * By its path: the file may be another one by then, so it is looked at just before and again. What
+ * runs in between cannot be undone, but is told. Only who may rename in one of its folders can do
+ * that, and so may put any plugin there (docs/configuration.md).
+ */
+static void *load_by_path(const char *path, const struct stat *before, struct error *reterr)
+{
+    void *handle = NULL;
+
+    if (is_still(path, before)) {
+        handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+        if (handle == NULL)
+            (void)error_set(reterr, "%s", loader_error(path));
+        if (handle == NULL || is_still(path, before))
+            return handle;
     }
-    if (stat(path, &st) != 0 || st.st_dev != before->st_dev || st.st_ino != before->st_ino ||
-        st.st_ctim.tv_sec != before->st_ctim.tv_sec ||
-        st.st_ctim.tv_nsec != before->st_ctim.tv_nsec) {
-        (void)error_set(reterr, "the file was changed while it was loaded");
-        return NULL;
-    }
-    return handle;
+    (void)error_set(reterr, "the file was changed while it was loaded");
+    return NULL;
 }
 
 /*

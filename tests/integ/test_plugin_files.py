@@ -180,12 +180,12 @@ def test_two_files_after_one_another(own):
     assert sorted(re.findall(r"plugin (\S+) \S+ \(ABI", text)) == ["good", "lifecycle", "pending", "slots"]
 
 
-def test_a_plugin_with_libraries_beside_it(tmp_path):
-    """2.13: $ORIGIN means the plugin's folder."""
+def build_with_helper(folder, helper):
+    """plugin.so, which finds lib/libhelper.so beside itself."""
     include = os.path.join(os.environ["SPOE_TEST_SOURCE_DIR"], "sdk/include")
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "helper.c").write_text("int helper(void); int helper(void) { return 3; }\n")
-    (tmp_path / "plugin.c").write_text(f'''
+    (folder / "lib").mkdir()
+    (folder / "helper.c").write_text(f"int helper(void); int helper(void) {{ return 3; }}\n{helper}")
+    (folder / "plugin.c").write_text(f'''
 int helper(void);
 #define PLUGIN_ID "with-helper"
 #define PLUGIN_START start
@@ -193,10 +193,32 @@ int helper(void);
 static spoe_status start(void *inst) {{ (void)inst; return helper() - 3; }}
 #include "{os.environ["SPOE_TEST_SOURCE_DIR"]}/tests/plugins/base.h"
 ''')
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "lib/libhelper.so", tmp_path / "helper.c"],
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "lib/libhelper.so", folder / "helper.c"],
                    check=True, timeout=60)
-    subprocess.run(["cc", "-shared", "-fPIC", f"-I{include}", "-o", tmp_path / "plugin.so",
-                    tmp_path / "plugin.c", f"-L{tmp_path}/lib", "-lhelper", "-Wl,-rpath,$ORIGIN/lib"],
+    subprocess.run(["cc", "-shared", "-fPIC", f"-I{include}", "-o", folder / "plugin.so",
+                    folder / "plugin.c", f"-L{folder}/lib", "-lhelper", "-Wl,-rpath,$ORIGIN/lib"],
                    check=True, timeout=60)
+
+
+def test_a_plugin_with_libraries_beside_it(tmp_path):
+    """2.13: $ORIGIN means the plugin's folder."""
+    build_with_helper(tmp_path, "")
     status, text = check("--plugin-dir", tmp_path)
     assert status == 0, text
+
+
+def test_a_plugin_that_is_replaced_while_it_is_loaded(tmp_path):
+    """2.13: with $ORIGIN it is loaded by its path. Here a constructor puts another file there; it is
+    refused, before its entry function is asked for."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "other.so").write_bytes((PLUGINS / "good.so").read_bytes())
+    build_with_helper(tmp_path / "plugins", f'''
+#include <stdio.h>
+__attribute__((constructor)) static void replace(void)
+{{
+    (void)rename("{tmp_path}/other.so", "{tmp_path}/plugins/plugin.so");
+}}
+''')
+    status, text = check("--plugin-dir", tmp_path / "plugins")
+    assert status == 1 and "plugin.so: the file was changed while it was loaded" in text, text
+    assert not (tmp_path / "other.so").exists()
