@@ -68,7 +68,7 @@ static struct deadline_list *clock_of(const struct conn *conn, int64_t *ret_at_n
             return NULL;
         *ret_at_ns = conn->active_ns +
                      (conf->idle_timeout_ns != 0 ? conf->idle_timeout_ns : WORKER_NEVER_NS);
-        return &conn->worker->idle;
+        return conn->is_used ? &conn->worker->idle : &conn->worker->unused;
     default:
         *ret_at_ns = conn->active_ns + LINGER_NS;
         return &conn->worker->linger;
@@ -102,22 +102,54 @@ static void set_writing(struct conn *conn, bool on)
         conn->is_writing = on;
 }
 
-/* Since when the first of a list has been in it. */
-static int64_t oldest_of(const struct deadline_list *list)
+static struct deadline_list *list_of(struct worker *worker, enum evictable kind)
 {
-    struct deadline *first = TAILQ_FIRST(list);
-
-    return first != NULL ? container_of(first, struct conn, deadline)->active_ns : 0;
+    switch (kind) {
+    case EVICT_LINGERING:
+        return &worker->linger;
+    case EVICT_WITHOUT_HELLO:
+        return &worker->hello;
+    case EVICT_UNUSED:
+        return &worker->unused;
+    default:
+        return &worker->idle;
+    }
 }
 
+static struct conn *first_of(struct worker *worker, enum evictable kind)
+{
+    struct deadline *first = TAILQ_FIRST(list_of(worker, kind));
+
+    return first != NULL ? conn_check(container_of(first, struct conn, deadline)) : NULL;
+}
+
+/* Since when the first of each list has been in it. */
 static void show_oldest(struct worker *worker)
 {
-    const int64_t oldest[N_EVICTABLE] = {[EVICT_LINGERING] = oldest_of(&worker->linger),
-                                         [EVICT_WITHOUT_HELLO] = oldest_of(&worker->hello),
-                                         [EVICT_IDLE] = oldest_of(&worker->idle)};
+    for (unsigned kind = 0; kind < N_EVICTABLE; kind++) {
+        const struct conn *first = first_of(worker, kind);
 
-    for (size_t i = 0; i < N_EVICTABLE; i++)
-        atomic_store_explicit(&worker->oldest_ns[i], oldest[i], memory_order_relaxed);
+        atomic_store_explicit(&worker->oldest_ns[kind], first != NULL ? first->active_ns : 0,
+                              memory_order_relaxed);
+    }
+}
+
+static bool is_newcomer(const struct conn *conn)
+{
+    return conn->clock != NULL &&
+           (conn->clock == &conn->worker->hello || conn->clock == &conn->worker->unused);
+}
+
+/* It is in another list now. */
+static void change_clock(struct conn *conn, struct deadline_list *list)
+{
+    const bool was = is_newcomer(conn);
+
+    conn->clock = list;
+    if (was && !is_newcomer(conn))
+        (void)atomic_fetch_sub_explicit(&conn->worker->n_newcomers, 1, memory_order_relaxed);
+    if (!was && is_newcomer(conn))
+        (void)atomic_fetch_add_explicit(&conn->worker->n_newcomers, 1, memory_order_relaxed);
 }
 
 static void set_clock(struct conn *conn)
@@ -135,7 +167,7 @@ static void set_clock(struct conn *conn)
     }
     if (list != NULL)
         deadline_add(list, &conn->deadline, at_ns);
-    conn->clock = list;
+    change_clock(conn, list);
     worker_arm_close(conn->worker);
     show_oldest(conn->worker);
 }
@@ -272,7 +304,7 @@ static struct conn *expired(struct deadline *deadline)
 {
     struct conn *conn = conn_check(container_of(deadline, struct conn, deadline));
 
-    conn->clock = NULL; /* the worker has taken it out of the list */
+    change_clock(conn, NULL); /* the worker has taken it out of the list */
     return conn;
 }
 
@@ -349,6 +381,7 @@ void conn_destroy(struct conn *conn)
     conn_abandon_exchanges(conn);
     if (conn->clock != NULL)
         deadline_remove(conn->clock, &conn->deadline);
+    change_clock(conn, NULL);
     if (conn->is_due)
         TAILQ_REMOVE(&worker->due, conn, due_link);
     if (conn->is_paused)
@@ -381,28 +414,30 @@ void conn_end(struct conn *conn)
     conn_destroy(conn);
 }
 
-static struct conn *first_of(struct deadline_list *list)
+/* @return NULL: none of these kinds is as old */
+static struct conn *oldest_of(struct worker *worker, const struct evict_step *step, int64_t now_ns)
 {
-    struct deadline *first = TAILQ_FIRST(list);
+    struct conn *oldest = NULL;
 
-    return first != NULL ? conn_check(container_of(first, struct conn, deadline)) : NULL;
+    for (unsigned kind = 0; kind < N_EVICTABLE; kind++) {
+        struct conn *conn = (step->kinds & 1u << kind) != 0 ? first_of(worker, kind) : NULL;
+
+        if (conn != NULL && conn->active_ns + step->min_age_ns <= now_ns &&
+            (oldest == NULL || conn->active_ns < oldest->active_ns))
+            oldest = conn;
+    }
+    return oldest;
 }
 
-bool conn_evict(struct worker *worker)
+bool conn_evict(struct worker *worker, bool crowded)
 {
-    struct conn *young = NULL, *conn = first_of(&worker->linger);
+    const int64_t now_ns = clock_mono_ns();
+    struct conn *conn = NULL;
 
-    if (conn == NULL) {
-        conn = first_of(&worker->hello);
-        if (conn != NULL && conn->active_ns + HELLO_GRACE_NS > clock_mono_ns()) {
-            young = conn;
-            conn = NULL;
-        }
+    for (size_t i = 0; i < N_EVICT_STEPS && conn == NULL; i++) {
+        if (crowded || !evict_steps[i].only_crowded)
+            conn = oldest_of(worker, &evict_steps[i], now_ns);
     }
-    if (conn == NULL)
-        conn = first_of(&worker->idle);
-    if (conn == NULL)
-        conn = young;
     if (conn == NULL)
         return false;
     if (conn->state != CONN_CLOSING)

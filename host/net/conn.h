@@ -26,12 +26,11 @@
 void conn_create(struct worker *worker, int fd, const char *peer);
 
 /**
- * Make a place: close, with a DISCONNECT if the peer takes it at once, a connection that is closing
- * already; else the oldest that has not said HELLO within HELLO_GRACE_NS; else the one that is idle
- * for longest; else the oldest that has not said HELLO.
+ * Make a place: close, with a DISCONNECT if the peer takes it at once, the connection that goes
+ * first by evict_steps[].
  * @return false: all of them have something to do
  */
-bool conn_evict(struct worker *worker);
+bool conn_evict(struct worker *worker, bool crowded);
 
 /** The ACK of an exchange can leave; the exchange is released. conn_run_due() sends it. */
 void conn_exchange_done(struct spoe_worker *core, struct exchange *exchange);

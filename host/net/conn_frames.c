@@ -335,10 +335,12 @@ static void on_frame(struct conn *conn, const struct spop_frame *frame,
         on_peer_disconnect(conn, frame);
         return;
     case SPOP_NOTIFY:
-        if (conn->state != CONN_HELLO)
-            on_notify(conn, frame, input);
-        else
+        if (conn->state == CONN_HELLO) {
             conn_protocol_error(conn, SPOP_ERR_INVALID, "NOTIFY before HAPROXY-HELLO");
+        } else {
+            conn->is_used = true;
+            on_notify(conn, frame, input);
+        }
         return;
     case SPOP_AGENT_HELLO:
     case SPOP_AGENT_DISCONNECT:

@@ -51,6 +51,7 @@ struct conn {
     bool blocked;  /* the kernel has not taken all of the output */
 
     /* What is so. */
+    bool is_used;    /* has had a NOTIFY */
     bool wants_room; /* the next frame is a NOTIFY, and there is no room below max-pending */
     bool shut;       /* our side is shut down */
     bool dead;       /* is destroyed at the end of this turn */

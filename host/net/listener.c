@@ -144,20 +144,37 @@ static struct worker *least_busy(struct listeners *l, uint32_t *ret_total)
 /* What becomes of the next connection. */
 enum plan { PLAN_TAKE, PLAN_EVICT, PLAN_REFUSE, PLAN_WAIT };
 
-/*
- * The worker that has the oldest connection of a kind, at least since `since_ns`. *busy is set
- * where there is one, but its worker makes EVICT_BURST places already.
- */
-static struct worker *with_oldest(struct listeners *l, enum worker_evictable kind, int64_t since_ns,
-                                  bool *busy)
+/* Since when a worker has had the oldest of the step's kinds; INT64_MAX: it has none. */
+static int64_t oldest_of(const struct worker *worker, const struct evict_step *step)
 {
+    int64_t oldest_ns = INT64_MAX;
+
+    for (unsigned kind = 0; kind < N_EVICTABLE; kind++) {
+        const int64_t ns = atomic_load_explicit(&worker->oldest_ns[kind], memory_order_relaxed);
+
+        if ((step->kinds & 1u << kind) != 0 && ns != 0 && ns < oldest_ns)
+            oldest_ns = ns;
+    }
+    return oldest_ns;
+}
+
+/*
+ * The worker that has the oldest connection of a step. *busy is set where there is one, but its
+ * worker makes EVICT_BURST places already.
+ */
+static struct worker *with_oldest(struct listeners *l, const struct evict_step *step,
+                                  int64_t now_ns, bool *busy)
+{
+    int64_t since_ns = now_ns - step->min_age_ns;
     struct worker *best = NULL;
 
+    if (step->min_age_ns == 0)
+        since_ns = INT64_MAX - 1;
     for (uint32_t i = 0; i < l->n_workers; i++) {
         struct worker *worker = &l->workers[i];
-        int64_t ns = atomic_load_explicit(&worker->oldest_ns[kind], memory_order_relaxed);
+        const int64_t ns = oldest_of(worker, step);
 
-        if (ns == 0 || ns > since_ns)
+        if (ns > since_ns)
             continue;
         if (atomic_load(&worker->n_evicting) >= EVICT_BURST) {
             *busy = true;
@@ -169,46 +186,58 @@ static struct worker *with_oldest(struct listeners *l, enum worker_evictable kin
     return best;
 }
 
-/* All places are taken: who can make one? In the order of conn_evict(). */
-static enum plan plan_eviction(struct listeners *l, struct worker **ret)
+static bool is_crowded(const struct listeners *l)
 {
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < l->n_workers; i++)
+        n += atomic_load(&l->workers[i].n_newcomers) + atomic_load(&l->workers[i].n_arriving);
+    return evict_is_crowded(n, listeners_max(l));
+}
+
+/* All places are taken: who can make one? */
+static enum plan plan_eviction(struct listeners *l, struct worker **ret,
+                               enum worker_eviction *ret_evicts)
+{
+    const bool crowded = is_crowded(l);
+    const int64_t now_ns = clock_mono_ns();
     bool busy = false;
 
-    *ret = with_oldest(l, EVICT_LINGERING, INT64_MAX, &busy);
-    if (*ret == NULL)
-        *ret = with_oldest(l, EVICT_WITHOUT_HELLO, clock_mono_ns() - HELLO_GRACE_NS, &busy);
-    if (*ret == NULL)
-        *ret = with_oldest(l, EVICT_IDLE, INT64_MAX, &busy);
-    if (*ret == NULL)
-        *ret = with_oldest(l, EVICT_WITHOUT_HELLO, INT64_MAX, &busy);
+    *ret = NULL;
+    *ret_evicts = crowded ? WORKER_EVICTS_CROWDED : WORKER_EVICTS;
+    for (size_t i = 0; i < N_EVICT_STEPS && *ret == NULL; i++) {
+        if (crowded || !evict_steps[i].only_crowded)
+            *ret = with_oldest(l, &evict_steps[i], now_ns, &busy);
+    }
     if (*ret != NULL)
         return PLAN_EVICT;
     return busy ? PLAN_WAIT : PLAN_REFUSE;
 }
 
-static enum plan plan(struct listeners *l, struct worker **ret)
+static enum plan plan(struct listeners *l, struct worker **ret, enum worker_eviction *ret_evicts)
 {
     uint32_t total;
 
     *ret = least_busy(l, &total);
+    *ret_evicts = WORKER_EVICTS_NONE;
     if (total < listeners_max(l))
         return PLAN_TAKE;
-    return plan_eviction(l, ret);
+    return plan_eviction(l, ret, ret_evicts);
 }
 
 static void take(struct listeners *l, int fd, const struct sockaddr *sa, socklen_t len,
-                 struct worker *worker, bool evict)
+                 struct worker *worker, enum worker_eviction evicts)
 {
     char peer[CONN_PEER_MAX];
 
-    if (evict)
+    if (evicts != WORKER_EVICTS_NONE)
         log_limited(&l->evict_limit, SPOE_LOG_WARNING, COMPONENT,
-                    "max-connections (%u) reached, closing the one that is idle for longest",
+                    "max-connections (%u) reached, closing one that has nothing to do",
                     listeners_max(l));
     if (sa->sa_family != AF_UNIX)
         sockets_tune(fd);
     sockets_name(sa, len, peer, sizeof peer);
-    worker_adopt(worker, fd, peer, evict);
+    worker_adopt(worker, fd, peer, evicts);
 }
 
 static void refuse(struct listeners *l, int fd)
@@ -272,7 +301,8 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
         struct sockaddr_storage address = {0};
         socklen_t len = sizeof address;
         struct worker *worker;
-        const enum plan next = plan(l, &worker);
+        enum worker_eviction evicts;
+        const enum plan next = plan(l, &worker, &evicts);
         int accepted;
 
         if (next == PLAN_WAIT) {
@@ -293,8 +323,7 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
         if (next == PLAN_REFUSE)
             refuse(l, accepted);
         else
-            take(l, accepted, (const struct sockaddr *)(const void *)&address, len, worker,
-                 next == PLAN_EVICT);
+            take(l, accepted, (const struct sockaddr *)(const void *)&address, len, worker, evicts);
     }
 }
 

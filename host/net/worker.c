@@ -93,8 +93,8 @@ static void on_pending_timer(evutil_socket_t fd, short what, void *arg)
 
 void worker_arm_close(struct worker *worker)
 {
-    const struct deadline *first[] = {TAILQ_FIRST(&worker->hello), TAILQ_FIRST(&worker->idle),
-                                      TAILQ_FIRST(&worker->linger)};
+    const struct deadline *first[] = {TAILQ_FIRST(&worker->hello), TAILQ_FIRST(&worker->unused),
+                                      TAILQ_FIRST(&worker->idle), TAILQ_FIRST(&worker->linger)};
     int64_t at_ns = INT64_MAX, wait;
     struct timeval tv;
 
@@ -129,6 +129,8 @@ static void on_close_timer(evutil_socket_t fd, short what, void *arg)
         conn_linger_expired(due);
     while ((due = deadline_pop(&worker->hello, now)) != NULL)
         conn_hello_expired(due);
+    while ((due = deadline_pop(&worker->unused, now)) != NULL)
+        conn_idle_expired(due);
     while ((due = deadline_pop(&worker->idle, now)) != NULL)
         conn_idle_expired(due);
     worker_arm_close(worker);
@@ -181,7 +183,7 @@ struct adoption {
     struct mail mail;
     struct worker *worker;
     int fd;
-    bool evict;
+    enum worker_eviction evicts;
     char peer[CONN_PEER_MAX];
 };
 
@@ -196,35 +198,39 @@ static void run_adoption(struct mail *mail)
     struct adoption *adoption = container_of(mail, struct adoption, mail);
     struct worker *worker = check(adoption->worker);
 
-    if (adoption->evict)
+    if (adoption->evicts != WORKER_EVICTS_NONE)
         (void)atomic_fetch_sub(&worker->n_evicting, 1);
     if (worker->phase >= WORKER_DRAINING) { /* only this thread writes it */
         refuse(worker, adoption->fd);
-    } else if (adoption->evict && !conn_evict(worker)) {
+    } else if (adoption->evicts != WORKER_EVICTS_NONE &&
+               !conn_evict(worker, adoption->evicts == WORKER_EVICTS_CROWDED)) {
         (void)atomic_fetch_add(&worker->core.shared->n_refused, 1);
         refuse(worker, adoption->fd);
     } else {
         conn_create(worker, adoption->fd, adoption->peer);
     }
+    (void)atomic_fetch_sub(&worker->n_arriving, 1); /* a newcomer now, and never neither */
     free(adoption);
 }
 
-void worker_adopt(struct worker *worker, int fd, const char *peer, bool evict)
+void worker_adopt(struct worker *worker, int fd, const char *peer, enum worker_eviction evicts)
 {
     struct adoption *adoption = calloc(1, sizeof *adoption);
 
     (void)atomic_fetch_add(&check(worker)->n_conns, 1);
-    if (evict)
+    (void)atomic_fetch_add(&worker->n_arriving, 1);
+    if (evicts != WORKER_EVICTS_NONE)
         (void)atomic_fetch_add(&worker->n_evicting, 1);
     if (adoption != NULL) {
         *adoption = (struct adoption){
-            .mail = {.run = run_adoption}, .worker = worker, .fd = fd, .evict = evict};
+            .mail = {.run = run_adoption}, .worker = worker, .fd = fd, .evicts = evicts};
         (void)snprintf(adoption->peer, sizeof adoption->peer, "%s", peer);
         if (mailbox_put(&worker->core.mailbox, &adoption->mail))
             return;
     }
-    if (evict)
+    if (evicts != WORKER_EVICTS_NONE)
         (void)atomic_fetch_sub(&worker->n_evicting, 1);
+    (void)atomic_fetch_sub(&worker->n_arriving, 1);
     refuse(worker, fd);
     free(adoption);
 }
@@ -400,6 +406,7 @@ int worker_init(struct worker *worker, struct host_shared *shared, uint32_t inde
     TAILQ_INIT(&worker->due);
     TAILQ_INIT(&worker->paused);
     TAILQ_INIT(&worker->hello);
+    TAILQ_INIT(&worker->unused);
     TAILQ_INIT(&worker->idle);
     TAILQ_INIT(&worker->linger);
     TAILQ_INIT(&worker->pending);

@@ -21,6 +21,7 @@
 #include "base/magic.h"
 #include "core/dispatch.h"
 #include "net/block.h"
+#include "net/evict.h"
 #include "net/peers.h"
 
 struct conn;
@@ -38,12 +39,11 @@ enum worker_phase {
     WORKER_STOPPED    /* the plugins' worker_stop() was called; the thread has ended */
 };
 
-/* Connections that have nothing to do, and may go when all places are taken. */
-enum worker_evictable {
-    EVICT_LINGERING,     /* have been told to go */
-    EVICT_WITHOUT_HELLO, /* have not said HELLO */
-    EVICT_IDLE,
-    N_EVICTABLE
+/* What becomes of another connection for one that is adopted. */
+enum worker_eviction {
+    WORKER_EVICTS_NONE = 0,
+    WORKER_EVICTS,        /* all places are taken */
+    WORKER_EVICTS_CROWDED /* and there is a crowd of newcomers */
 };
 
 /* Whether a worker waits for room below max-pending. */
@@ -69,13 +69,16 @@ struct worker {
     const struct conn *resuming;  /* the one of them whose turn it is; NULL: none */
     struct conn_list paused;      /* wait for room below max-pending */
     struct deadline_list hello;   /* connections without HELLO, hello-timeout */
-    struct deadline_list idle;    /* those with it, by their last frame, idle-timeout */
+    struct deadline_list unused;  /* those with it but without a NOTIFY yet, idle-timeout */
+    struct deadline_list idle;    /* those with one, by their last frame, idle-timeout */
     struct deadline_list linger;  /* connections told to go, LINGER_NS */
     struct deadline_list pending; /* exchanges that plugins have not answered */
     struct peers peers;           /* of connections whose HELLO was accepted; [any] reads */
     _Atomic uint32_t
         n_evicting; /* of those on their way, the ones that another has to go for; [any] */
-    _Atomic uint32_t n_conns; /* also those on their way here; [any] */
+    _Atomic uint32_t n_conns;     /* also those on their way here; [any] */
+    _Atomic uint32_t n_arriving;  /* on their way here; [any] */
+    _Atomic uint32_t n_newcomers; /* in hello and unused; [any] reads */
     _Atomic int64_t
         oldest_ns[N_EVICTABLE]; /* deadline of the first of each, 0: none; [any] reads */
     _Atomic int room;           /* enum worker_room; [any] */
@@ -87,9 +90,8 @@ struct worker {
     enum worker_phase phase;
 };
 
-#define HELLO_GRACE_NS INT64_C(1000000000) /* an honest peer's HELLO has come after that */
-#define LINGER_NS INT64_C(1000000000)      /* for the peer to read our DISCONNECT and close */
-#define WORKER_NEVER_NS (INT64_MAX / 4)    /* a time-out that is switched off, from now */
+#define LINGER_NS INT64_C(1000000000)   /* for the peer to read our DISCONNECT and close */
+#define WORKER_NEVER_NS (INT64_MAX / 4) /* a time-out that is switched off, from now */
 
 /** Make all that it has, but for its thread. [main] @return 0; -1 with a reason logged */
 int worker_init(struct worker *worker, struct host_shared *shared, uint32_t index);
@@ -101,9 +103,10 @@ enum worker_phase worker_get_phase(struct worker *worker);
 
 /**
  * Hand over an accepted socket. Never fails: what cannot be taken is closed.
- * @param evict  all places are taken: close another connection for it, or refuse it. [any]
+ * @param evicts  whether another connection is to be closed for it; if none can be it is refused
+ * Threads: [any].
  */
-void worker_adopt(struct worker *worker, int fd, const char *peer, bool evict);
+void worker_adopt(struct worker *worker, int fd, const char *peer, enum worker_eviction evicts);
 /** Go on serving, but refuse health checks, so that HAProxy turns elsewhere. [any] */
 void worker_quiesce(struct worker *worker);
 /** Finish what is in flight, then tell every peer and close. [any] */

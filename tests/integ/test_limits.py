@@ -10,6 +10,7 @@ import time
 import pytest
 
 from conftest import host_args
+from lib import admin
 from lib.procs import LIMIT, Proc, clean_env, host_binary, wait_until
 from lib.spop import BadFrame, Client, decode_ack, notify_frame
 
@@ -165,6 +166,30 @@ def test_the_longest_idle_connection_makes_a_place(start, connect):
         assert client.ask("slots", {"text": "x"}).variables["slot0"] == "x"
     assert host.terminate() == 0
     assert (totals(host)["evicted_connections"], totals(host)["refused_connections"]) == (1, 0)
+
+
+@pytest.mark.parametrize("hello", [False, True], ids=["silent", "hello"])
+def test_a_flood_of_connections_leaves_haproxys_alone(start, connect, hello):
+    """1.4: HAProxy's idle connections went within ms. A connection that has sent a NOTIFY goes after
+    newcomers, which have an eighth of the places."""
+    host = start("slots", args=["--max-connections", "64", "--workers", "2"],
+                 env={"SPOE_ADMIN_ADDR": "127.0.0.1:0"})
+    haproxys = [connect(host) for _ in range(40)]
+    for client in haproxys:
+        client.hello()
+        client.ask("slots", {"text": "x"})
+    for _ in range(300):
+        try:
+            client = connect(host)
+            if hello:
+                client.hello()
+        except (BadFrame, OSError):
+            pass  # gone already
+    evicted = "spoe_host_evicted_connections_total"
+    wait_until(lambda: admin.metrics(host)[evicted].value() > 200, "the flood to be taken in")
+    for client in haproxys:
+        assert client.ask("slots", {"text": "y"}).variables["slot0"] == "y"
+    assert host.terminate() == 0
 
 
 def test_a_connection_with_something_to_do_is_not_closed_for_another(start, connect):

@@ -581,7 +581,7 @@ CONN_TEST(idle_connections_end_with_code_2)
     busy = peer_open(0);
     peer_send_notifies(busy, 1, 1);
     rig_turn();
-    make_due(&rig.worker[0], &rig.worker[0].idle);
+    make_due(&rig.worker[0], &rig.worker[0].unused);
     expect_disconnect(idle, SPOP_ERR_TIMEOUT);
     expect_nothing(busy);
     cr_assert_eq(COUNTED(idle_timeouts), 1);
@@ -604,11 +604,11 @@ CONN_TEST(idle_timeout_can_be_off)
     rig.conf.idle_timeout_ns = 0;
     peer = peer_open(0);
     cr_assert_gt(peer->conn->deadline.at_ns, clock_mono_ns() + 1000000 * NS_PER_S);
-    cr_assert_eq(rig.worker[0].oldest_ns[EVICT_IDLE], peer->conn->active_ns);
+    cr_assert_eq(rig.worker[0].oldest_ns[EVICT_UNUSED], peer->conn->active_ns);
     worker_arm_close(&rig.worker[0]);
     rig_turn();
     expect_nothing(peer);
-    cr_assert(conn_evict(&rig.worker[0]));
+    cr_assert(conn_evict(&rig.worker[0], false));
     expect_disconnect(peer, SPOP_ERR_RESOURCE);
     peer_free(peer);
     rig_stop();
@@ -705,20 +705,20 @@ CONN_TEST(evicts_in_order)
     cr_assert_eq(peer_acks(recent, 1), 1);
     old_silent->conn->active_ns -= HELLO_GRACE_NS;
     cr_assert_neq(worker->oldest_ns[EVICT_LINGERING], 0);
-    cr_assert(conn_evict(worker));
+    cr_assert(conn_evict(worker, false));
     cr_assert_eq(worker->oldest_ns[EVICT_LINGERING], 0);
     cr_assert_eq(worker->n_conns, 5);
-    cr_assert(conn_evict(worker));
+    cr_assert(conn_evict(worker, false));
     expect_disconnect(old_silent, SPOP_ERR_RESOURCE);
     expect_end(old_silent);
     expect_nothing(young_silent);
-    cr_assert(conn_evict(worker));
+    cr_assert(conn_evict(worker, false));
     expect_disconnect(idle, SPOP_ERR_RESOURCE);
-    cr_assert(conn_evict(worker));
+    cr_assert(conn_evict(worker, false));
     expect_disconnect(recent, SPOP_ERR_RESOURCE);
-    cr_assert(conn_evict(worker));
+    cr_assert(conn_evict(worker, false));
     expect_disconnect(young_silent, SPOP_ERR_RESOURCE);
-    cr_assert_not(conn_evict(worker), "one with a message in flight stays");
+    cr_assert_not(conn_evict(worker, false), "one with a message in flight stays");
     for (size_t i = 0; i < N_EVICTABLE; i++)
         cr_assert_eq(worker->oldest_ns[i], 0);
     rig_complete(1);
@@ -727,6 +727,65 @@ CONN_TEST(evicts_in_order)
     cr_assert_eq(COUNTED(evicted_connections), 5);
     peer_free(lingering), peer_free(old_silent), peer_free(young_silent);
     peer_free(idle), peer_free(recent), peer_free(busy);
+    rig_stop();
+}
+
+/* 1.4: a peer that has sent a NOTIFY may well be HAProxy; one that never did for a while is not. */
+CONN_TEST(evicts_what_was_never_of_use_before_what_was)
+{
+    struct peer *used, *unused, *young, *silent;
+    struct worker *worker = &rig.worker[0];
+
+    rig_start(10);
+    used = peer_open(0);
+    peer_send_notifies(used, 1, 1);
+    rig_turn();
+    cr_assert_eq(peer_acks(used, 1), 1);
+    unused = peer_open(0);
+    young = peer_open(0);
+    silent = peer_connect(0);
+    cr_assert_eq(worker->n_newcomers, 3);
+    used->conn->active_ns -= 10 * HELLO_GRACE_NS; /* idle for longest */
+    unused->conn->active_ns -= HELLO_GRACE_NS;
+    cr_assert(conn_evict(worker, false));
+    expect_disconnect(unused, SPOP_ERR_RESOURCE);
+    /* In a crowd newcomers go, the oldest first, whatever they have said. */
+    cr_assert(conn_evict(worker, true));
+    expect_disconnect(young, SPOP_ERR_RESOURCE);
+    cr_assert(conn_evict(worker, true));
+    expect_disconnect(silent, SPOP_ERR_RESOURCE);
+    cr_assert_eq(worker->n_newcomers, 0);
+    expect_nothing(used);
+    cr_assert(conn_evict(worker, true));
+    expect_disconnect(used, SPOP_ERR_RESOURCE);
+    peer_free(used), peer_free(unused), peer_free(young), peer_free(silent);
+    rig_stop();
+}
+
+/* 1.4: those with and without HELLO are counted until their first NOTIFY, or until they go. */
+CONN_TEST(newcomers_are_counted)
+{
+    struct peer *silent, *unused, *gone;
+    struct worker *worker = &rig.worker[0];
+
+    rig_start(10);
+    silent = peer_connect(0);
+    unused = peer_open(0);
+    gone = peer_open(0);
+    cr_assert_eq(worker->n_newcomers, 3);
+    rig.plugin.pend = true;
+    peer_send_notifies(unused, 1, 1);
+    rig_turn();
+    cr_assert_eq(worker->n_newcomers, 2);
+    rig_complete(1);
+    rig_turn();
+    cr_assert_eq(worker->n_newcomers, 2);
+    peer_close(gone);
+    rig_turn();
+    cr_assert_eq(worker->n_newcomers, 1);
+    make_due(worker, &worker->hello);
+    cr_assert_eq(worker->n_newcomers, 0);
+    peer_free(silent), peer_free(unused), peer_free(gone);
     rig_stop();
 }
 
@@ -741,14 +800,14 @@ CONN_TEST(adopts_in_place_of_another_or_not_at_all)
     idle = peer_open(0);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, first), 0);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, second), 0);
-    worker_adopt(&rig.worker[0], first[0], "first", true);
+    worker_adopt(&rig.worker[0], first[0], "first", WORKER_EVICTS);
     cr_assert_eq(rig.worker[0].n_evicting, 1);
     cr_assert_eq(rig.worker[0].n_conns, 2);
     rig_turn();
     cr_assert_eq(rig.worker[0].n_evicting, 0);
     cr_assert_eq(rig.worker[0].n_conns, 1);
     expect_disconnect(idle, SPOP_ERR_RESOURCE);
-    worker_adopt(&rig.worker[1], second[0], "second", true); /* it has none */
+    worker_adopt(&rig.worker[1], second[0], "second", WORKER_EVICTS); /* it has none */
     rig_turn();
     cr_assert_eq(recv(second[1], &byte, 1, 0), 0);
     cr_assert_eq(rig.shared.n_refused, 1);

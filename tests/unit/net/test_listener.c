@@ -219,6 +219,53 @@ Test(listener, takes_no_more_than_it_may, .timeout = 30)
     finish();
 }
 
+/* 1.4: a flood of connections, silent ones or ones that say HELLO, takes no place from those that
+ * have been of use, but for the part that is newcomers'. */
+Test(listener, a_flood_leaves_those_of_use_alone, .timeout = 60)
+{
+    enum { USED = 40, MAX = 64, FLOOD = 200 };
+    struct peer *used[USED], *flood[FLOOD];
+
+    for (unsigned hello = 0; hello < 2; hello++) {
+        listen_here(MAX);
+        for (size_t i = 0; i < USED; i++) {
+            used[i] = dial();
+            accept_all();
+            peer_send_hello(used[i], RIG_FRAME_SIZE, false);
+            peer_send_notifies(used[i], 1, 1);
+            rig_turn();
+            expect_frame(used[i], SPOP_AGENT_HELLO);
+            expect_frame(used[i], SPOP_ACK);
+        }
+        for (size_t i = 0; i < FLOOD; i++) {
+            flood[i] = dial();
+            if (hello)
+                peer_send_hello(flood[i], RIG_FRAME_SIZE, false);
+            accept_all();
+            rig_turn();
+        }
+        cr_assert_eq(COUNTED(connections), USED + FLOOD);
+        cr_assert_eq(COUNTED(evicted_connections), USED + FLOOD - MAX);
+        for (size_t i = 0; i < USED; i++) {
+            peer_send_notifies(used[i], 2, 1);
+            rig_turn();
+            expect_frame(used[i], SPOP_ACK);
+            peer_free(used[i]);
+        }
+        for (size_t i = 0; i < FLOOD; i++)
+            peer_free(flood[i]);
+        finish();
+    }
+}
+
+Test(listener, newcomers_have_an_eighth_of_the_places)
+{
+    cr_assert_not(evict_is_crowded(7, 10));
+    cr_assert(evict_is_crowded(8, 10));
+    cr_assert_not(evict_is_crowded(511, 4096));
+    cr_assert(evict_is_crowded(512, 4096));
+}
+
 /* 2.10 */
 Test(listener, says_how_many_there_may_be, .timeout = 30)
 {

@@ -79,7 +79,8 @@ static void connect_peers(void)
         peers[i]->fd = ends[1];
         calls--; /* that one does not count */
         fail_at = saved;
-        worker_adopt(&rig.worker[i % RIG_WORKERS], ends[0], "peer", i == 2);
+        worker_adopt(&rig.worker[i % RIG_WORKERS], ends[0], "peer",
+                     i == 2 ? WORKER_EVICTS : WORKER_EVICTS_NONE);
     }
 }
 
