@@ -333,6 +333,7 @@ static void drain(void *inst, int64_t deadline_mono_ns)
     exporter_begin_flush(otel->exporter, deadline_mono_ns);
     while (evictor_end_open(&otel->evictor) && otel->host->now_mono_ns() < deadline_mono_ns)
         (void)nanosleep(&pause, NULL);
+    evictor_give_up(&otel->evictor);
     exporter_flush(otel->exporter, deadline_mono_ns);
 }
 

@@ -2,6 +2,7 @@
 /* otel-plugin/input/ending.c - spans get their end and go into the queue. */
 #include "input/ending.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include <spoe/util.h>
@@ -25,6 +26,48 @@ static void free_request(struct handlers_worker *worker, struct store_request *r
 static bool is_sampled(const struct store_request *request)
 {
     return request->server != NULL && context_is_sampled(&request->server->context);
+}
+
+/* A request's spans are complete. @param spans  [borrow] linked, the first may be CLIENT */
+static void hand_over(struct handlers_worker *worker, struct store_request *request,
+                      struct span *spans)
+{
+    if (!worker->waits) {
+        sink_push(worker->shared->sink, worker->writer, spans);
+        return;
+    }
+    assert(worker->held == NULL);
+    worker->held = spans;
+    request->client = request->server = NULL;
+    (void)ending_held(worker);
+}
+
+static void free_held(struct handlers_worker *worker)
+{
+    while (worker->held != NULL) {
+        struct span *span = worker->held;
+
+        worker->held = span->next;
+        span_recycle(&worker->spans, span);
+    }
+}
+
+bool ending_held(struct handlers_worker *worker)
+{
+    if (worker->held == NULL)
+        return true;
+    if (!sink_offer(worker->shared->sink, worker->writer, worker->held))
+        return false;
+    free_held(worker);
+    return true;
+}
+
+void ending_give_up(struct handlers_worker *worker)
+{
+    worker->waits = false;
+    if (worker->held != NULL)
+        sink_push(worker->shared->sink, worker->writer, worker->held);
+    free_held(worker);
 }
 
 /* Spans of a request that was passed over, made for keep-errors. */
@@ -58,7 +101,7 @@ static bool keep_unsampled(struct handlers *h, const struct store_request *reque
 
 /* Complete a request's spans and hand them over. */
 static void export_spans(struct handlers_worker *worker, const struct spoe_message *msg,
-                         const struct store_request *request)
+                         struct store_request *request)
 {
     struct handlers *h = worker->shared;
     const struct policy *policy = handlers_policy(h);
@@ -81,7 +124,7 @@ static void export_spans(struct handlers_worker *worker, const struct spoe_messa
         client->next = server;
     }
     span_end(server, end);
-    sink_push(h->sink, worker->writer, client != NULL ? client : server);
+    hand_over(worker, request, client != NULL ? client : server);
 }
 
 void ending_by_response(struct handlers_worker *worker, const struct spoe_message *response,
@@ -132,7 +175,7 @@ void ending_without_response(struct handlers_worker *worker, struct store_reques
     struct handlers *h = worker->shared;
 
     if (is_sampled(request)) { /* else whether it ended in an error is not known */
-        sink_push(h->sink, worker->writer, end_incomplete(handlers_policy(h), request));
+        hand_over(worker, request, end_incomplete(handlers_policy(h), request));
         count(at_stop ? &h->counters->ended_at_stop : &h->counters->evicted, 1);
     } else {
         count_unsampled(h, request);

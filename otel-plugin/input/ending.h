@@ -20,6 +20,15 @@ void ending_by_response(struct handlers_worker *worker, const struct spoe_messag
 /* @param at_stop  by the shutdown and not by its TTL */
 void ending_without_response(struct handlers_worker *worker, struct store_request *request,
                              bool at_stop);
+
+/**
+ * Of a worker that waits: hand over what it holds.
+ * @return false: there is no room yet, and nothing may be ended
+ */
+bool ending_held(struct handlers_worker *worker);
+/** It does not wait any more: what it holds goes as it can. */
+void ending_give_up(struct handlers_worker *worker);
+
 /* An INTERNAL span, child of SERVER, from the eviction to the response. */
 void ending_late(struct handlers_worker *worker, const struct spoe_message *response,
                  struct store_request *request);

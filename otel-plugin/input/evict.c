@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <time.h>
 
+#include "input/ending.h"
+
 #define NS_PER_S INT64_C(1000000000)
 /* Requests that are due within this time are ended together. */
 #define STEP_NS (NS_PER_S / 10)
@@ -25,12 +27,16 @@ int64_t evictor_run(struct evictor *evictor, int64_t now_mono_ns)
 
 bool evictor_end_open(struct evictor *evictor)
 {
-    struct handlers *h = evictor->worker->shared;
-
-    while (h->sink->discard || span_queue_room(h->sink->queue) >= 2)
+    evictor->worker->waits = true;
+    while (ending_held(evictor->worker))
         if (!handlers_expire(evictor->worker, INT64_MAX))
             return false;
-    return store_count(h->store) > 0;
+    return true;
+}
+
+void evictor_give_up(struct evictor *evictor)
+{
+    ending_give_up(evictor->worker);
 }
 
 static void lock(struct evictor *evictor)

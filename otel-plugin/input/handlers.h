@@ -59,6 +59,8 @@ struct handlers_worker {
     struct id_source ids;
     struct pool_cache spans;
     struct span_writer *writer;
+    bool waits;        /* what the queue has no room for is kept in `held`, and not lost */
+    struct span *held; /* [own] of the last request that was ended; NULL: none */
 };
 
 /* Count what each message counts. */

@@ -24,5 +24,7 @@ struct sink {
  * Threads: [any]
  */
 void sink_push(struct sink *sink, struct span_writer *writer, const struct span *spans);
+/** The same for whoever can wait. @return false: the queue has no room now, but it will */
+bool sink_offer(struct sink *sink, struct span_writer *writer, const struct span *spans);
 
 #endif

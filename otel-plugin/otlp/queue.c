@@ -3,9 +3,9 @@
  * otel-plugin/otlp/queue.c - a list of chunks per writer; shared are a few counts and a condition.
  *
  * The consumer says how many spans it waits for (`wanted`), so that a producer signals only when
- * that many are there: with batches of 512 most pushes wake nobody. Producer and consumer each
- * write one of `waiting` and `wanted` and then read the other, in one order for all threads, so
- * that one of them sees that it is time.
+ * that many are there, or so few that fill the queue: with batches of 512 most pushes wake nobody.
+ * Producer and consumer each write one of `waiting` and `wanted` and then read the other, in one
+ * order for all threads, so that one of them sees that it is time.
  */
 #include "otlp/queue.h"
 
@@ -21,6 +21,8 @@
 #define CACHE_LINE 64u
 
 #define IDLE_MAX 32u /* chunks that a writer keeps for later */
+/* So small a part of the cap leaves room for what comes while a batch is sent. */
+#define HEAVY_SHARE 4u
 
 struct span_writer {
     _Alignas(CACHE_LINE) struct span_queue *queue;
@@ -34,7 +36,7 @@ struct span_writer {
 };
 
 struct span_queue {
-    size_t max, bytes_max, chunk_spans, chunk_bytes;
+    size_t max, bytes_max, heavy_bytes, chunk_spans, chunk_bytes;
     _Atomic(struct span_writer *) writers; /* it only grows */
     struct span_writer *turn;              /* the consumer's: where it goes on */
     _Atomic uint64_t dropped;
@@ -45,7 +47,7 @@ struct span_queue {
     _Atomic size_t used_bytes;                /* of the spans in them */
     _Atomic size_t waiting;
     _Atomic size_t wanted; /* the consumer sleeps until so many wait; 0: it does not sleep */
-    _Atomic size_t in_flight;
+    _Atomic size_t in_flight, in_flight_bytes;
 };
 
 static void lock(pthread_mutex_t *mutex)
@@ -81,6 +83,7 @@ struct span_queue *span_queue_create(size_t max, size_t bytes_max, size_t batch_
     *queue = (struct span_queue){
         .max = max,
         .bytes_max = bytes_max,
+        .heavy_bytes = min_size(batch_bytes_max, bytes_max / HEAVY_SHARE),
         .chunk_spans = batch_max / ((batch_max + SPAN_CHUNK_SPANS - 1) / SPAN_CHUNK_SPANS),
         .chunk_bytes = min_size(SPAN_CHUNK_BYTES, batch_bytes_max / 4)};
     if (pthread_mutex_init(&queue->lock, NULL) != 0)
@@ -226,6 +229,22 @@ static size_t write_spans(struct span_writer *writer, const struct span *spans, 
     return written;
 }
 
+bool span_queue_is_heavy(struct span_queue *queue)
+{
+    const size_t in_flight = atomic_load_explicit(&queue->in_flight_bytes, memory_order_relaxed);
+    const size_t used = atomic_load_explicit(&queue->used_bytes, memory_order_relaxed);
+    const size_t waiting = atomic_load_explicit(&queue->waiting, memory_order_relaxed);
+
+    return waiting > 0 && (waiting + 1 >= queue->max ||
+                           (used > in_flight && used - in_flight >= queue->heavy_bytes));
+}
+
+/* Whether the consumer, which waits for `want` spans, is to go on. */
+static bool is_enough(struct span_queue *queue, size_t waiting, size_t want)
+{
+    return waiting >= want || (want != SIZE_MAX && span_queue_is_heavy(queue));
+}
+
 /* The consumer may sleep until now. It holds the lock from `wanted` until it sleeps. */
 static void signal_consumer(struct span_queue *queue)
 {
@@ -259,8 +278,8 @@ static bool reserve(struct span_queue *queue, size_t n, size_t bytes)
     return true;
 }
 
-enum span_queue_result span_queue_push(struct span_writer *writer, const struct span *spans,
-                                       size_t *ret_n)
+static enum span_queue_result push(struct span_writer *writer, const struct span *spans,
+                                   bool can_wait, size_t *ret_n)
 {
     struct span_queue *queue = writer->queue;
     size_t n = 0, bytes = 0, used = 0, written, waiting, wanted;
@@ -272,6 +291,8 @@ enum span_queue_result span_queue_push(struct span_writer *writer, const struct 
     assert(n > 0);
     *ret_n = n;
     if (!reserve(queue, n, bytes)) {
+        if (can_wait && n <= queue->max && bytes <= queue->bytes_max)
+            return SPAN_QUEUE_WAIT;
         (void)atomic_fetch_add_explicit(&queue->dropped, n, memory_order_relaxed);
         return SPAN_QUEUE_FULL;
     }
@@ -285,9 +306,21 @@ enum span_queue_result span_queue_push(struct span_writer *writer, const struct 
     *ret_n = n - written;
     give_back(queue, n - written, bytes - used); /* the bytes were a bound */
     wanted = atomic_load(&queue->wanted);
-    if (wanted != 0 && waiting >= wanted)
+    if (wanted != 0 && is_enough(queue, waiting, wanted))
         signal_consumer(queue);
     return written == n ? SPAN_QUEUE_OK : SPAN_QUEUE_NOMEM;
+}
+
+enum span_queue_result span_queue_push(struct span_writer *writer, const struct span *spans,
+                                       size_t *ret_n)
+{
+    return push(writer, spans, false, ret_n);
+}
+
+enum span_queue_result span_queue_offer(struct span_writer *writer, const struct span *spans,
+                                        size_t *ret_n)
+{
+    return push(writer, spans, true, ret_n);
 }
 
 size_t span_queue_room(struct span_queue *queue)
@@ -314,7 +347,7 @@ static bool fits(const struct taking *taking, const struct span_chunk *chunk)
 
 static void take_from(struct span_writer *writer, struct taking *taking)
 {
-    size_t n = 0;
+    size_t n = 0, bytes = 0;
 
     lock(&writer->lock);
     while (writer->head != NULL && taking->n < taking->max && fits(taking, writer->head)) {
@@ -329,8 +362,11 @@ static void take_from(struct span_writer *writer, struct taking *taking)
         taking->n += chunk->n;
         taking->bytes += chunk->len;
         n += chunk->n;
+        bytes += chunk->len;
     }
     if (n > 0) {
+        (void)atomic_fetch_add_explicit(&writer->queue->in_flight_bytes, bytes,
+                                        memory_order_relaxed);
         (void)atomic_fetch_add_explicit(&writer->queue->in_flight, n, memory_order_relaxed);
         (void)atomic_fetch_sub(&writer->queue->waiting, n);
     }
@@ -383,6 +419,7 @@ void span_queue_settle(struct span_queue *queue, size_t n, size_t bytes)
 
     assert(n <= before);
     (void)before;
+    (void)atomic_fetch_sub_explicit(&queue->in_flight_bytes, bytes, memory_order_relaxed);
     give_back(queue, n, bytes);
 }
 
@@ -396,7 +433,7 @@ size_t span_queue_wait(struct span_queue *queue, size_t want, int64_t deadline_m
     lock(&queue->lock);
     for (;;) {
         atomic_store(&queue->wanted, want > 0 ? want : 1);
-        if (atomic_load(&queue->waiting) >= want || queue->woken || rc != 0)
+        if (is_enough(queue, atomic_load(&queue->waiting), want) || queue->woken || rc != 0)
             break;
         rc = deadline_mono_ns == INT64_MAX
                  ? pthread_cond_wait(&queue->ready, &queue->lock)

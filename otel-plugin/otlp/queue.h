@@ -64,7 +64,7 @@ void span_queue_destroy(struct span_queue *queue);
  */
 struct span_writer *span_queue_writer(struct span_queue *queue);
 
-enum span_queue_result { SPAN_QUEUE_OK = 0, SPAN_QUEUE_FULL, SPAN_QUEUE_NOMEM };
+enum span_queue_result { SPAN_QUEUE_OK = 0, SPAN_QUEUE_FULL, SPAN_QUEUE_NOMEM, SPAN_QUEUE_WAIT };
 
 /**
  * Hand over a request's ended spans: all of them or, on FULL, none; on NOMEM the first may be in.
@@ -75,6 +75,13 @@ enum span_queue_result { SPAN_QUEUE_OK = 0, SPAN_QUEUE_FULL, SPAN_QUEUE_NOMEM };
  */
 enum span_queue_result span_queue_push(struct span_writer *writer, const struct span *spans,
                                        size_t *ret_n);
+
+/**
+ * The same for whoever can wait: WAIT, and no loss, where there will be room once others have been
+ * settled. Threads: [any]
+ */
+enum span_queue_result span_queue_offer(struct span_writer *writer, const struct span *spans,
+                                        size_t *ret_n);
 
 /**
  * How many spans can still be pushed, as far as their number counts. Threads: [any]; a hint where
@@ -98,7 +105,14 @@ void span_queue_release(struct span_chunk *chunks);
 void span_queue_settle(struct span_queue *queue, size_t n, size_t bytes);
 
 /**
- * Wait until at least `want` spans wait, span_queue_wake() is called, or the deadline passes.
+ * Whether what waits is to leave, however few spans that are: they have the bytes of a batch, or a
+ * quarter of all, or there is no place for two more. Threads: [any]
+ */
+bool span_queue_is_heavy(struct span_queue *queue);
+/**
+ * Wait until at least `want` spans wait or these are heavy, span_queue_wake() is called, or the
+ * deadline passes.
+ * @param want              SIZE_MAX: whatever waits is not waited for
  * @param deadline_mono_ns  INT64_MAX: none
  * @return the number that wait
  * Threads: consumer

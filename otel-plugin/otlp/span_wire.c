@@ -3,7 +3,7 @@
  * otel-plugin/otlp/span_wire.c - one span as OTLP's bytes, written in one pass.
  *
  * Field numbers: opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto, as in
- * otel-plugin/proto/. Fields in the order of their numbers, and none that has its default value,
+ * otlp/proto/. Fields in the order of their numbers, and none that has its default value,
  * as protobuf-c writes them.
  */
 #include "otlp/span_wire.h"
@@ -55,12 +55,11 @@ enum array_value_field { ARRAY_VALUE_VALUES = 1 };
 /*
  * What surrounds the values at most. FIXED: ids, times, counts, flags, status and all tags of a
  * span. ATTRIBUTE: tags and lengths, a key known by its number, an integer. A list's string of n
- * bytes takes 2 + n in the span and at most 8 + n on the wire, which the factor covers.
+ * bytes takes 2 + n in the span and 4 to 8 more than n on the wire, at most twice as much.
  */
 #define FIXED_MAX 192u
 #define ATTRIBUTE_MAX 96u /* also what is written of KEY_FIELD_SIZE and PACKED_SLACK beyond use */
 #define EVENT_MAX 32u
-#define DATA_FACTOR 4u
 
 static inline size_t varint_size(uint64_t v)
 {
@@ -313,9 +312,22 @@ static uint8_t *put_fields(uint8_t *p, const struct span *span)
     return p + sizeof flags;
 }
 
+/* Bytes of all lists as they lie in the span. */
+static size_t list_size(const struct span *span)
+{
+    struct packed record;
+    size_t size = 0;
+
+    if (!span->_has_lists)
+        return 0;
+    for (uint32_t at = packed_first(span); packed_read(span, at, &record); at = record.end)
+        size += record.type == SPAN_STRINGS ? record.str_len : 0;
+    return size;
+}
+
 size_t span_wire_bound(const struct span *span)
 {
-    size_t bound = FIXED_MAX + DATA_FACTOR * span_data_size(span), state_len;
+    size_t bound = FIXED_MAX + span_data_size(span) + list_size(span), state_len;
 
     (void)span_trace_state(span, &state_len);
     bound += state_len + span->n_attributes * (size_t)ATTRIBUTE_MAX;

@@ -225,6 +225,8 @@ static int set_files(struct otlp_http *self, struct slot *slot)
     SET(slot, CURLOPT_HTTPHEADER, headers);
     curl_slist_free_all(slot->headers);
     slot->headers = headers;
+    if (pem->ca != NULL)
+        SET(slot, CURLOPT_CAPATH, NULL); /* libcurl's own folder would be trusted beside it */
     if (set_blob(slot, CURLOPT_CAINFO_BLOB, pem->ca) != 0 ||
         set_blob(slot, CURLOPT_SSLCERT_BLOB, pem->cert) != 0 ||
         set_blob(slot, CURLOPT_SSLKEY_BLOB, pem->key) != 0)

@@ -210,13 +210,16 @@ static struct batch *take_new(struct exporter *ex, bool *ret_any)
 {
     const size_t overhead = batch_overhead(ex->encoder);
     const size_t room = ex->conf.bytes_max > overhead ? ex->conf.bytes_max - overhead : 0;
+    const size_t waiting = span_queue_waiting(ex->queue);
+    const int64_t at = exporter_now(ex);
     struct batch *batch = get_idle(ex);
     struct span_chunk *chunks;
     size_t n, bytes = 0;
     int rc = BATCH_E_NOMEM;
 
     chunks = span_queue_take(ex->queue, ex->conf.batch_max, room, &n);
-    ex->first_ns = exporter_now(ex);
+    if (n >= waiting) /* what waits now has come since; else some of it is as old as before */
+        ex->first_ns = at;
     *ret_any = chunks != NULL;
     if (chunks == NULL) {
         batch_destroy(batch);
@@ -243,7 +246,8 @@ static bool is_ready(const struct exporter *ex, const struct demand *demand, int
 
     if (demand->mode != MODE_RUN || waiting == 0)
         return waiting > 0;
-    return waiting >= ex->conf.batch_max || at >= add_sat(ex->first_ns, ex->conf.batch_delay_ns);
+    return waiting >= ex->conf.batch_max || span_queue_is_heavy(ex->queue) ||
+           at >= add_sat(ex->first_ns, ex->conf.batch_delay_ns);
 }
 
 /* Give a lane the batch that is to leave now. @return false: there is none */

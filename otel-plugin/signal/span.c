@@ -565,6 +565,7 @@ void span_add_str(struct span *span, const char *key, size_t key_len, const char
     out = place(span, &read, 2 + 2 + len);
     if (out == NULL)
         return;
+    span->_has_lists = true;
     *out++ = SPAN_STRINGS;
     out = put_u16(out, 2 + len);
     out = put_u16(out, len);

@@ -53,9 +53,10 @@ struct span {
     struct span *next; /* for whoever owns the span: the next of a request's; NULL at first */
     struct trace_context context;
     uint8_t parent_id[8]; /* all zero: a root */
-    bool parent_remote;
-    uint8_t kind;   /* enum span_kind */
-    uint8_t status; /* enum span_status */
+    bool parent_remote : 1;
+    bool _has_lists : 1; /* of strings, or had some */
+    uint8_t kind;        /* enum span_kind */
+    uint8_t status;      /* enum span_status */
     uint8_t n_events;
     uint8_t notes; /* for whoever fills the span; 0 at first, never exported */
     uint16_t n_attributes;

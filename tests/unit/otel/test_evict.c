@@ -73,13 +73,39 @@ static void open_request(struct setup *t, int i, bool with_client, int64_t mono,
     cr_assert_eq(store_attach(t->handlers.store, key, n, span, mono + 5, 0, &attached), STORE_OK);
 }
 
+/* Both spans have a text of n bytes. */
+static void open_large(struct setup *t, int i, const char *text, size_t n)
+{
+    const struct trace_context context = {.trace_id = {1}, .span_id = {2}, .flags = 1};
+    struct store_attached attached;
+    struct span *spans[2];
+    char key[32];
+    const size_t key_len = (size_t)snprintf(key, sizeof key, "%d", i);
+
+    for (int s = 0; s < 2; s++) {
+        spans[s] = span_create(s ? SPAN_CLIENT : SPAN_SERVER, &context, NULL, false, 1, "GET", 3);
+        cr_assert_not_null(spans[s]);
+        span_set_str(spans[s], "text", 4, text, n);
+    }
+    cr_assert_eq(store_open(t->handlers.store, key, key_len,
+                            &(struct store_opening){.server = spans[0], .mono_ns = 1, .unix_ns = 1},
+                            NULL),
+                 STORE_OK);
+    cr_assert_eq(store_attach(t->handlers.store, key, key_len, spans[1], 6, 0, &attached),
+                 STORE_OK);
+}
+
 /* Take everything that waits. @return how many spans */
 static size_t take_all(struct setup *t)
 {
-    size_t n;
+    struct span_chunk *chunks;
+    size_t n, bytes = 0;
 
-    span_queue_release(span_queue_take(t->sink.queue, SIZE_MAX, SIZE_MAX, &n));
-    span_queue_settle(t->sink.queue, n, 0);
+    chunks = span_queue_take(t->sink.queue, SIZE_MAX, SIZE_MAX, &n);
+    for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next)
+        bytes += chunk->len;
+    span_queue_release(chunks);
+    span_queue_settle(t->sink.queue, n, bytes);
     return n;
 }
 
@@ -262,6 +288,53 @@ Test(evict, shutdown_goes_through_the_smallest_queue, .timeout = 10)
     cr_expect_eq(spans, 10);
     cr_expect_eq(counted(&t.counters.ended_at_stop), 5);
     cr_expect_eq(counted(&t.counters.dropped), 0);
+    tear_down(&t);
+}
+
+/* 3.4: 1 MiB holds a part of their spans at once. */
+Test(evict, shutdown_of_large_requests_loses_nothing, .timeout = 120)
+{
+    enum { REQUESTS = 1000 };
+    static char text[1000];
+    struct setup t;
+    size_t spans = 0;
+    bool left;
+
+    set_up(&t, REQUESTS, 10000);
+    span_queue_destroy(t.sink.queue);
+    t.sink.queue = span_queue_create(10000, 1024 * 1024, 512, 4000000);
+    t.worker.writer = span_queue_writer(t.sink.queue);
+    memset(text, 'p', sizeof text);
+    for (int i = 0; i < REQUESTS; i++)
+        open_large(&t, i, text, sizeof text);
+    do {
+        left = evictor_end_open(&t.evictor);
+        cr_expect_eq(left, t.worker.held != NULL);
+        spans += take_all(&t);
+    } while (left);
+    cr_expect_eq(spans, 2 * REQUESTS);
+    cr_expect_eq(counted(&t.counters.dropped), 0);
+    cr_expect_eq(counted(&t.counters.ended_at_stop), REQUESTS);
+    tear_down(&t);
+}
+
+/* There was no more time: what is held goes the way of all that finds no room. */
+Test(evict, what_is_held_at_the_end_is_counted, .timeout = 10)
+{
+    struct setup t;
+
+    set_up(&t, 10, 2);
+    for (int i = 0; i < 3; i++)
+        open_request(&t, i, true, 1, 1);
+    cr_expect(evictor_end_open(&t.evictor));
+    cr_expect(evictor_end_open(&t.evictor), "nobody has taken anything");
+    cr_expect_eq(store_count(t.handlers.store), 1);
+    evictor_give_up(&t.evictor);
+    cr_expect_null(t.worker.held);
+    cr_expect_eq(counted(&t.counters.dropped), 2);
+    cr_expect_eq(take_all(&t), 2);
+    evictor_give_up(&t.evictor); /* takes one that holds nothing */
+    cr_expect_eq(counted(&t.counters.dropped), 2);
     tear_down(&t);
 }
 

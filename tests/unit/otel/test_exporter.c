@@ -57,6 +57,8 @@ static size_t fake_wait(void *arg, struct span_queue *queue, size_t want, int64_
     if (deadline == INT64_MAX)
         return span_queue_wait(queue, want, deadline);
     waiting = span_queue_wait(queue, want, 0);
+    if (want != SIZE_MAX && span_queue_is_heavy(queue))
+        return waiting;
     if (waiting < want && deadline > now)
         atomic_fetch_add(&clock_offset, deadline - now);
     return waiting;
@@ -428,6 +430,55 @@ Test(exporter, one_that_cannot_start_leaves_nothing_behind)
         cr_assert_eq(fake.log_lines, 1);
     }
     span_queue_destroy(queue);
+}
+
+/* Few large spans fill the queue long before they are a batch's number. */
+Test(exporter, a_batch_leaves_by_its_bytes_too)
+{
+    static char text[SPAN_VALUE_MAX];
+    struct exporter_conf c = conf();
+    struct span_queue *queue = span_queue_create(10000, 400000, 512, BATCH_BYTES_MAX);
+    struct exporter_stats stats;
+    struct exporter *exporter;
+
+    c.batch_delay_ns = HOUR_NS;
+    writer = span_queue_writer(queue);
+    exporter = start(&c, queue, NULL, ok, 1);
+    for (size_t i = 1; i <= 5; i++) {
+        for (int n = 0; n < 28; n++) {
+            struct span *span = make_list(1);
+
+            span_set_str(span, "a", 1, text, sizeof text);
+            cr_assert_eq(push(span), 0);
+        }
+        await_sends(i); /* or the test's limit ends it */
+    }
+    stats = stop(exporter, queue, GENEROUS_NS);
+    cr_assert_eq(stats.exported, 5 * 28);
+}
+
+/* What a batch left behind while the lane was busy is not to wait for the whole delay again. */
+Test(exporter, what_is_left_behind_keeps_its_age)
+{
+    struct exporter_conf c = conf();
+    struct span_queue *queue = make_queue(10000, 10, BATCH_BYTES_MAX);
+    struct exporter *exporter;
+    int64_t began;
+
+    c.batch_max = 10;
+    fake.gated = true;
+    push(make_list(25));
+    began = fake_now(NULL);
+    exporter = start(&c, queue, &fake_hooks, ok, 1);
+    await_at_once(1);
+    atomic_fetch_add(&clock_offset, 4 * S);
+    open_gate();
+    await_sends(3);
+    cr_expect_eq(fake.sent[1].n, 10);
+    cr_expect_eq(fake.sent[2].n, 5);
+    cr_expect_geq(fake.sent[2].at_ns - began, 5 * S);
+    cr_expect_lt(fake.sent[2].at_ns - began, 9 * S, "after 5 s, and not 5 s after the second");
+    cr_assert_eq(stop(exporter, queue, GENEROUS_NS).exported, 25);
 }
 
 /* ---- retries ------------------------------------------------------------------------------ */

@@ -62,14 +62,14 @@ static struct span *make_list(uint8_t from, uint8_t to)
     return head;
 }
 
-/* A span with a text of n bytes, so that its place in a chunk is about 4n. */
+/* A span with a text of n bytes, so that its place in a chunk is a little more. */
 static struct span *make_big(uint8_t number, size_t n)
 {
     static char text[SPAN_VALUE_MAX];
     struct span *span = make(number);
 
     memset(text, 'x', sizeof text);
-    for (char key = 'a'; n > 0; key++) {
+    for (char key = '!'; n > 0; key++) {
         const size_t part = n < sizeof text ? n : sizeof text;
 
         span_set_str(span, &key, 1, text, part);
@@ -266,6 +266,34 @@ Test(queue, is_bounded_in_bytes)
     span_destroy((struct span *)(uintptr_t)one);
 }
 
+/* A span of nearly all the bytes there are finds its place, whatever is in it. */
+Test(queue, has_room_for_what_a_span_takes)
+{
+    enum { MAX = 400000 };
+    static char texts[SPAN_VALUE_MAX / 2];
+    struct span_queue *queue = span_queue_create(100, MAX, 100, BATCH_BYTES);
+    struct span_writer *writer = make_writer(queue);
+
+    push(writer, make_big(1, MAX - 40000));
+    cr_assert_gt(stats_of(queue).bytes, MAX - 40000);
+    expect_full(writer, make_big(2, 40000), 1);
+    span_queue_destroy(queue);
+
+    queue = span_queue_create(100, MAX, 100, BATCH_BYTES);
+    writer = make_writer(queue);
+    for (size_t n = 0; n <= 200; n++) { /* lists: span_wire_put() compares with the bound */
+        struct span *span = make((uint8_t)n);
+
+        for (int i = 0; i < 100; i++)
+            span_add_str(span, "list", 4, texts, n);
+        span_add_str(span, "another", 7, texts, n * 64);
+        push(writer, span);
+        expect_taken(queue, 1, (uint8_t)n, (uint8_t)n);
+        span_queue_settle(queue, 1, stats_of(queue).bytes);
+    }
+    span_queue_destroy(queue);
+}
+
 Test(queue, destroy_frees_what_waits_and_what_is_idle)
 {
     struct span_queue *queue = make_queue(100, 1, BATCH_BYTES);
@@ -273,7 +301,7 @@ Test(queue, destroy_frees_what_waits_and_what_is_idle)
 
     push(make_writer(queue), make_list(1, 5));
     push(writer, make_list(1, 5));
-    push(writer, make_big(6, 40000));
+    push(writer, make_big(6, 160000));
     expect_taken(queue, 2, 1, 2);
     span_queue_destroy(queue); /* LeakSanitizer checks */
     span_queue_destroy(NULL);
@@ -394,6 +422,120 @@ Test(queue, the_push_that_makes_the_number_full_wakes)
     span_queue_destroy(queue);
 }
 
+/* ---- few spans that fill it ----------------------------------------------------------------- */
+
+static void expect_heavy(struct span_queue *queue, bool heavy)
+{
+    cr_expect_eq(span_queue_is_heavy(queue), heavy);
+    if (heavy) /* or the test's limit ends it */
+        (void)span_queue_wait(queue, 100, INT64_MAX);
+    cr_expect_eq(stats_of(queue).dropped, 0);
+}
+
+Test(queue, a_quarter_of_its_bytes_is_waited_for)
+{
+    enum { MAX = 400000 };
+    struct span_queue *queue = span_queue_create(100, MAX, 100, BATCH_BYTES);
+    struct span_writer *writer = make_writer(queue);
+    size_t n;
+
+    expect_heavy(queue, false);
+    for (uint8_t i = 1; i <= 3; i++) {
+        push(writer, make_big(i, 33000));
+        expect_heavy(queue, false);
+    }
+    push(writer, make_big(4, 1000));
+    expect_heavy(queue, true);
+    span_queue_release(span_queue_take(queue, 4, SIZE_MAX, &n));
+    cr_assert_eq(n, 4);
+    expect_heavy(queue, false); /* what is in flight does not wait */
+    for (uint8_t i = 5; i <= 8; i++)
+        push(writer, make_big(i, 33000));
+    expect_heavy(queue, true);
+    span_queue_destroy(queue);
+}
+
+Test(queue, a_batch_s_bytes_are_waited_for)
+{
+    struct span_queue *queue = make_queue(100, 100, 100000);
+    struct span_writer *writer = make_writer(queue);
+
+    push(writer, make_big(1, 99000));
+    expect_heavy(queue, false);
+    push(writer, make_big(2, 1000));
+    expect_heavy(queue, true);
+    span_queue_destroy(queue);
+}
+
+Test(queue, the_last_place_but_one_is_waited_for)
+{
+    struct span_queue *queue = make_queue(5, 100, BATCH_BYTES);
+    struct span_writer *writer = make_writer(queue);
+
+    push(writer, make_list(1, 2));
+    expect_heavy(queue, false);
+    push(writer, make_list(3, 4));
+    expect_heavy(queue, true);
+    span_queue_destroy(queue);
+}
+
+static void *push_big_later(void *arg)
+{
+    struct span_writer *writer = arg;
+
+    for (uint8_t n = 1; n <= 3; n++)
+        (void)chunks_push(writer, make_big(n, 40000));
+    return NULL;
+}
+
+/* The consumer may sleep through all of them but the one that makes the bytes full. */
+Test(queue, the_push_that_makes_the_bytes_full_wakes)
+{
+    struct span_queue *queue = span_queue_create(100, 400000, 100, BATCH_BYTES);
+    struct span_writer *writer = make_writer(queue);
+    pthread_t thread;
+
+    for (int round = 0; round < 200; round++) {
+        cr_assert_eq(pthread_create(&thread, NULL, push_big_later, writer), 0);
+        cr_assert_eq(span_queue_wait(queue, 100, INT64_MAX), 3); /* or the test's limit ends it */
+        cr_assert_eq(pthread_join(thread, NULL), 0);
+        expect_taken(queue, 10, 1, 3);
+        span_queue_settle(queue, 3, stats_of(queue).bytes);
+    }
+    cr_expect_eq(stats_of(queue).dropped, 0);
+    span_queue_destroy(queue);
+}
+
+/* 3.2: whoever can wait loses nothing but what never finds room. */
+Test(queue, an_offer_waits_for_room)
+{
+    struct span_queue *queue = span_queue_create(2, 100000, 100, BATCH_BYTES);
+    struct span_writer *writer = make_writer(queue);
+    struct span *small = make(1), *big = make_big(2, 90000), *too_big = make_big(3, 100000);
+    struct span *three = make_list(1, 3);
+    size_t n, bytes;
+
+    cr_expect_eq(span_queue_offer(writer, small, &n), SPAN_QUEUE_OK);
+    cr_expect_eq(span_queue_offer(writer, big, &n), SPAN_QUEUE_OK);
+    cr_expect_eq(span_queue_offer(writer, small, &n), SPAN_QUEUE_WAIT, "no place");
+    cr_expect_eq(stats_of(queue).dropped, 0);
+    bytes = stats_of(queue).bytes;
+    span_queue_release(span_queue_take(queue, 2, SIZE_MAX, &n));
+    cr_expect_eq(span_queue_offer(writer, small, &n), SPAN_QUEUE_WAIT, "in flight");
+    span_queue_settle(queue, 2, bytes);
+    cr_expect_eq(span_queue_offer(writer, big, &n), SPAN_QUEUE_OK);
+    cr_expect_eq(span_queue_offer(writer, big, &n), SPAN_QUEUE_WAIT, "no bytes");
+    cr_expect_eq(stats_of(queue).dropped, 0);
+    cr_expect_eq(span_queue_offer(writer, too_big, &n), SPAN_QUEUE_FULL);
+    cr_expect_eq(span_queue_offer(writer, three, &n), SPAN_QUEUE_FULL);
+    cr_expect_eq(stats_of(queue).dropped, 4);
+    chunks_destroy_spans(three);
+    span_destroy(small);
+    span_destroy(big);
+    span_destroy(too_big);
+    span_queue_destroy(queue);
+}
+
 /* ---- what lies together -------------------------------------------------------------------- */
 
 Test(queue, a_request_s_spans_are_taken_together)
@@ -432,8 +574,8 @@ Test(queue, spans_too_large_for_one_chunk_are_parted)
     struct span *list = make(1);
 
     push(writer, list);
-    list = make_big(2, 10000);
-    list->next = make_big(3, 10000);
+    list = make_big(2, 40000);
+    list->next = make_big(3, 40000);
     cr_assert_leq(span_wire_bound(list), SPAN_CHUNK_BYTES);
     cr_assert_gt(span_wire_bound(list) + span_wire_bound(list->next), SPAN_CHUNK_BYTES);
     push(writer, list);
@@ -827,7 +969,7 @@ Test(queue, keeps_so_many_idle_chunks_and_frees_the_rest)
     malloc_fails = false;
     span_queue_release(span_queue_take(queue, 100, SIZE_MAX, &n));
     cr_assert_eq(n, IDLE_MAX);
-    push(writer, make_big(1, 40000));
+    push(writer, make_big(1, 160000));
     expect_freed(span_queue_take(queue, 1, SIZE_MAX, &n), 1); /* of another size */
     span_queue_destroy(queue);                                /* LeakSanitizer checks */
 }
