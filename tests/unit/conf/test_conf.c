@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* host/conf/conf.c: which source wins, what a plugin is handed, and the words of each error. */
+/* host/conf/conf_*.c: which source wins, what a plugin is handed, and the words of each error. */
 #include "conf/conf.h"
 
 #include <criterion/criterion.h>
