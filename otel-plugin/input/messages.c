@@ -80,14 +80,12 @@ static const struct spoe_message_decl request = {
                     "var(txn.otel_sample)", "whether to sample; overrides the sampler"),
             [REQUEST_HOLD] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "hold", "var(txn.otel_hold)",
                                  "seconds to wait for the response; overrides span-ttl"),
-            [REQUEST_SRC_PORT] =
-                BY_NAME(SPOE_ACCEPT_ANY, "src_port", "src_port", "port of the client"),
+            [REQUEST_SRC_PORT] = ARG(SPOE_ACCEPT_ANY, "src_port", "src_port", "port of the client"),
+            [REQUEST_VER] = ARG(SPOE_ACCEPT_ANY, "ver", "req.ver", "HTTP version"),
+            [REQUEST_USER_AGENT] =
+                ARG(SPOE_ACCEPT_ANY, "user_agent", CUT("req.fhdr(user-agent)", 1024), "user agent"),
             [REQUEST_QUERY] = BY_NAME(SPOE_ACCEPT_ANY, "query", CUT("query", 4096),
                                       "query; its values are redacted"),
-            [REQUEST_VER] = BY_NAME(SPOE_ACCEPT_ANY, "ver", "req.ver", "HTTP version"),
-            [REQUEST_USER_AGENT] =
-                BY_NAME(SPOE_ACCEPT_ANY, "user_agent", CUT("req.fhdr(user-agent)", 1024),
-                        "user agent"),
             [REQUEST_SLOTS] = NULL},
 };
 
@@ -121,10 +119,10 @@ static const struct spoe_message_decl response = {
                 ARG(SPOE_ACCEPT_IP | SPOE_ACCEPT_STR, "bc_dst", "bc_dst", "address of the server"),
             [RESPONSE_BC_DST_PORT] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "bc_dst_port",
                                          "bc_dst_port", "port of the server"),
-            [RESPONSE_SSL_BC] = BY_NAME(SPOE_ACCEPT_ANY, "ssl_bc", "ssl_bc",
-                                        "whether the server is reached by TLS"),
+            [RESPONSE_SSL_BC] =
+                ARG(SPOE_ACCEPT_ANY, "ssl_bc", "ssl_bc", "whether the server is reached by TLS"),
             [RESPONSE_RES_VER] =
-                BY_NAME(SPOE_ACCEPT_ANY, "res_ver", "res.ver", "HTTP version of the server"),
+                ARG(SPOE_ACCEPT_ANY, "res_ver", "res.ver", "HTTP version of the server"),
             [RESPONSE_SLOTS] = NULL},
 };
 

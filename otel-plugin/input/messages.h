@@ -31,11 +31,10 @@ enum {
     REQUEST_B3_FLAGS,
     REQUEST_SAMPLE,
     REQUEST_HOLD,
-    /* By name from here on, see message_fill.h: their slots stay empty. */
     REQUEST_SRC_PORT,
-    REQUEST_QUERY,
     REQUEST_VER,
     REQUEST_USER_AGENT,
+    REQUEST_QUERY, /* by name: that it came without a value tells that there is none */
     REQUEST_SLOTS
 };
 
@@ -49,7 +48,7 @@ enum {
     RESPONSE_CUSTOM_ATTRS,
     RESPONSE_BC_DST,
     RESPONSE_BC_DST_PORT,
-    RESPONSE_SSL_BC, /* by name, and those after it */
+    RESPONSE_SSL_BC,
     RESPONSE_RES_VER,
     RESPONSE_SLOTS
 };

@@ -64,7 +64,7 @@
     X(TERMINATION_STATE, HAPROXY_TERMINATION_STATE, NONE, NONE, 0)
 
 /*
- * X(field, kind of value, attribute, spans that open with it, spans of the response)
+ * X(id, field, kind of value, attribute, spans that open with it, spans of the response)
  * Spans are S, C, SC or NO. The request opens SERVER, the backend's request CLIENT. Kinds:
  *   TEXT     a text, or a value as text; none where it is empty
  *   INT      an integer, or its digits; none below 0, as HAProxy's timers are that never ran
@@ -81,95 +81,86 @@
  *   NONE     not for attributes
  */
 
-/* What a source declares: found by number. */
+/* What has a place on the wire in one message alone: found by number, never by name. */
 #define OTEL_DECLARED(X)                                                                           \
-    X("method", METHOD, METHOD, SC, NO)                                                            \
-    X("path", TEXT, URL_PATH, SC, NO)                                                              \
-    X("host", HOST, SERVER_ADDRESS, S, NO)                                                         \
-    X("ssl_fc", TLS, URL_SCHEME, S, NO)                                                            \
-    X("src", SOURCE, CLIENT_ADDRESS, S, NO)                                                        \
-    X("fe_name", TEXT, FRONTEND_NAME, S, NO)                                                       \
-    X("fe_port", PORT, FRONTEND_PORT, S, NO)                                                       \
-    X("status", STATUS, STATUS_CODE, NO, SC)                                                       \
-    X("be_name", TEXT, BACKEND_NAME, NO, C)                                                        \
-    X("srv_name", TEXT, SERVER_NAME, NO, C)                                                        \
-    X("bc_dst", ORIGIN, PEER_ADDRESS, NO, C)                                                       \
-    X("bc_dst_port", ORIGIN_PORT, PEER_PORT, NO, C)                                                \
-    X("custom_attrs", CUSTOM, NONE, NO, S)
+    X(METHOD, "method", METHOD, METHOD, SC, NO)                                                    \
+    X(PATH, "path", TEXT, URL_PATH, SC, NO)                                                        \
+    X(HOST, "host", HOST, SERVER_ADDRESS, S, NO)                                                   \
+    X(TLS, "ssl_fc", TLS, URL_SCHEME, S, NO)                                                       \
+    X(SOURCE, "src", SOURCE, CLIENT_ADDRESS, S, NO)                                                \
+    X(FRONTEND_NAME, "fe_name", TEXT, FRONTEND_NAME, S, NO)                                        \
+    X(FRONTEND_PORT, "fe_port", PORT, FRONTEND_PORT, S, NO)                                        \
+    X(STATUS, "status", STATUS, STATUS_CODE, NO, SC)                                               \
+    X(BACKEND_NAME, "be_name", TEXT, BACKEND_NAME, NO, C)                                          \
+    X(SERVER_NAME, "srv_name", TEXT, SERVER_NAME, NO, C)                                           \
+    X(ORIGIN, "bc_dst", ORIGIN, PEER_ADDRESS, NO, C)                                               \
+    X(ORIGIN_PORT, "bc_dst_port", ORIGIN_PORT, PEER_PORT, NO, C)                                   \
+    X(CUSTOM, "custom_attrs", CUSTOM, NONE, NO, S)
 
 /*
- * What may come beside it: found by name. Where it has no conventional place on the span that is
- * opened, it keeps its own name.
+ * What may come with any message: found by number where a source declares it, else by name. Where
+ * it has no conventional place on the span that is opened, it keeps its own name.
  */
 #define OTEL_ARGUMENTS(X)                                                                          \
-    X("start", START, NONE, SC, NO)                                                                \
-    X("end", END, NONE, NO, SC)                                                                    \
-    X("path", TEXT, URL_PATH, C, NO)                                                               \
-    X("query", QUERY, URL_QUERY, SC, S)                                                            \
-    X("url.query", QUERY, URL_QUERY, SC, S)                                                        \
-    X("url.full", URL, URL_FULL, SC, C)                                                            \
-    X("scheme", TEXT, URL_SCHEME, SC, S)                                                           \
-    X("ssl_bc", TLS, URL_SCHEME, NO, C)                                                            \
-    X("ver", VERSION, PROTOCOL_VERSION, SC, S)                                                     \
-    X("res_ver", VERSION, PROTOCOL_VERSION, NO, C)                                                 \
-    X("user_agent", TEXT, USER_AGENT, SC, S)                                                       \
-    X("route", ROUTE, ROUTE, S, S)                                                                 \
-    X("http.route", ROUTE, ROUTE, S, S)                                                            \
-    X("client_addr", ADDRESS, CLIENT_ADDRESS, S, S)                                                \
-    X("src_port", PEER, CLIENT_PORT, S, S)                                                         \
-    X("dst", ADDRESS, LOCAL_ADDRESS, S, S)                                                         \
-    X("dst_port", PORT, LOCAL_PORT, S, S)                                                          \
-    X("srv_addr", ADDRESS, SERVER_ADDRESS, C, C)                                                   \
-    X("srv_port", PORT, SERVER_PORT, C, C)                                                         \
-    X("bc_src", ADDRESS, LOCAL_ADDRESS, NO, C)                                                     \
-    X("bc_src_port", PORT, LOCAL_PORT, NO, C)                                                      \
-    X("tls_version", TLSVER, TLS_VERSION, S, S)                                                    \
-    X("tls_alpn", TEXT, TLS_NEXT_PROTOCOL, S, S)                                                   \
-    X("tls_resumed", BOOL, TLS_RESUMED, S, S)                                                      \
-    X("req_size", INT, REQUEST_SIZE, SC, S)                                                        \
-    X("res_size", INT, RESPONSE_SIZE, NO, SC)                                                      \
-    X("retries", COUNT, RESEND_COUNT, NO, C)                                                       \
-    X("redispatched", BOOL, REDISPATCHED, NO, C)                                                   \
-    X("bc_reused", BOOL, REUSED, NO, C)                                                            \
-    X("cache_hit", BOOL, CACHE_HIT, NO, S)                                                         \
-    X("term_state", TEXT, TERMINATION_STATE, NO, S)                                                \
-    X("handshake_ms", INT, TIME_HANDSHAKE, S, S)                                                   \
-    X("queue_ms", INT, TIME_QUEUE, NO, C)                                                          \
-    X("connect_ms", INT, TIME_CONNECT, NO, C)                                                      \
-    X("response_ms", INT, TIME_RESPONSE, NO, C)                                                    \
-    X("unique-id", NONE, NONE, NO, NO)                                                             \
-    X("traceparent", NONE, NONE, NO, NO)                                                           \
-    X("traceparent2", NONE, NONE, NO, NO)                                                          \
-    X("tracestate", NONE, NONE, NO, NO)                                                            \
-    X("tracestate2", NONE, NONE, NO, NO)                                                           \
-    X("tracestate3", NONE, NONE, NO, NO)                                                           \
-    X("baggage", NONE, NONE, NO, NO)                                                               \
-    X("b3", NONE, NONE, NO, NO)                                                                    \
-    X("x-b3-traceid", NONE, NONE, NO, NO)                                                          \
-    X("x-b3-spanid", NONE, NONE, NO, NO)                                                           \
-    X("x-b3-parentspanid", NONE, NONE, NO, NO)                                                     \
-    X("x-b3-sampled", NONE, NONE, NO, NO)                                                          \
-    X("x-b3-flags", NONE, NONE, NO, NO)                                                            \
-    X("hold", NONE, NONE, NO, NO)                                                                  \
-    X("sample", NONE, NONE, NO, NO)                                                                \
-    X("custom_attrs", NONE, NONE, NO, NO)
+    X(START, "start", START, NONE, SC, NO)                                                         \
+    X(END, "end", END, NONE, NO, SC)                                                               \
+    X(BACKEND_PATH, "path", TEXT, URL_PATH, C, NO)                                                 \
+    X(QUERY, "query", QUERY, URL_QUERY, SC, S)                                                     \
+    X(URL_QUERY, "url.query", QUERY, URL_QUERY, SC, S)                                             \
+    X(URL_FULL, "url.full", URL, URL_FULL, SC, C)                                                  \
+    X(SCHEME, "scheme", TEXT, URL_SCHEME, SC, S)                                                   \
+    X(BACKEND_TLS, "ssl_bc", TLS, URL_SCHEME, NO, C)                                               \
+    X(VERSION, "ver", VERSION, PROTOCOL_VERSION, SC, S)                                            \
+    X(RESPONSE_VERSION, "res_ver", VERSION, PROTOCOL_VERSION, NO, C)                               \
+    X(USER_AGENT, "user_agent", TEXT, USER_AGENT, SC, S)                                           \
+    X(ROUTE, "route", ROUTE, ROUTE, S, S)                                                          \
+    X(HTTP_ROUTE, "http.route", ROUTE, ROUTE, S, S)                                                \
+    X(CLIENT_ADDRESS, "client_addr", ADDRESS, CLIENT_ADDRESS, S, S)                                \
+    X(SOURCE_PORT, "src_port", PEER, CLIENT_PORT, S, S)                                            \
+    X(LOCAL_ADDRESS, "dst", ADDRESS, LOCAL_ADDRESS, S, S)                                          \
+    X(LOCAL_PORT, "dst_port", PORT, LOCAL_PORT, S, S)                                              \
+    X(SERVER_ADDRESS, "srv_addr", ADDRESS, SERVER_ADDRESS, C, C)                                   \
+    X(SERVER_PORT, "srv_port", PORT, SERVER_PORT, C, C)                                            \
+    X(ORIGIN_LOCAL_ADDRESS, "bc_src", ADDRESS, LOCAL_ADDRESS, NO, C)                               \
+    X(ORIGIN_LOCAL_PORT, "bc_src_port", PORT, LOCAL_PORT, NO, C)                                   \
+    X(TLS_VERSION, "tls_version", TLSVER, TLS_VERSION, S, S)                                       \
+    X(TLS_ALPN, "tls_alpn", TEXT, TLS_NEXT_PROTOCOL, S, S)                                         \
+    X(TLS_RESUMED, "tls_resumed", BOOL, TLS_RESUMED, S, S)                                         \
+    X(REQUEST_SIZE, "req_size", INT, REQUEST_SIZE, SC, S)                                          \
+    X(RESPONSE_SIZE, "res_size", INT, RESPONSE_SIZE, NO, SC)                                       \
+    X(RETRIES, "retries", COUNT, RESEND_COUNT, NO, C)                                              \
+    X(REDISPATCHED, "redispatched", BOOL, REDISPATCHED, NO, C)                                     \
+    X(REUSED, "bc_reused", BOOL, REUSED, NO, C)                                                    \
+    X(CACHE_HIT, "cache_hit", BOOL, CACHE_HIT, NO, S)                                              \
+    X(TERMINATION_STATE, "term_state", TEXT, TERMINATION_STATE, NO, S)                             \
+    X(HANDSHAKE, "handshake_ms", INT, TIME_HANDSHAKE, S, S)                                        \
+    X(QUEUE, "queue_ms", INT, TIME_QUEUE, NO, C)                                                   \
+    X(CONNECT, "connect_ms", INT, TIME_CONNECT, NO, C)                                             \
+    X(RESPONSE, "response_ms", INT, TIME_RESPONSE, NO, C)                                          \
+    X(RESERVED_UNIQUE_ID, "unique-id", NONE, NONE, NO, NO)                                         \
+    X(RESERVED_TRACEPARENT, "traceparent", NONE, NONE, NO, NO)                                     \
+    X(RESERVED_TRACEPARENT2, "traceparent2", NONE, NONE, NO, NO)                                   \
+    X(RESERVED_TRACESTATE, "tracestate", NONE, NONE, NO, NO)                                       \
+    X(RESERVED_TRACESTATE2, "tracestate2", NONE, NONE, NO, NO)                                     \
+    X(RESERVED_TRACESTATE3, "tracestate3", NONE, NONE, NO, NO)                                     \
+    X(RESERVED_BAGGAGE, "baggage", NONE, NONE, NO, NO)                                             \
+    X(RESERVED_B3, "b3", NONE, NONE, NO, NO)                                                       \
+    X(RESERVED_X_B3_TRACEID, "x-b3-traceid", NONE, NONE, NO, NO)                                   \
+    X(RESERVED_X_B3_SPANID, "x-b3-spanid", NONE, NONE, NO, NO)                                     \
+    X(RESERVED_X_B3_PARENTSPANID, "x-b3-parentspanid", NONE, NONE, NO, NO)                         \
+    X(RESERVED_X_B3_SAMPLED, "x-b3-sampled", NONE, NONE, NO, NO)                                   \
+    X(RESERVED_X_B3_FLAGS, "x-b3-flags", NONE, NONE, NO, NO)                                       \
+    X(RESERVED_HOLD, "hold", NONE, NONE, NO, NO)                                                   \
+    X(RESERVED_SAMPLE, "sample", NONE, NONE, NO, NO)                                               \
+    X(RESERVED_CUSTOM_ATTRS, "custom_attrs", NONE, NONE, NO, NO)
 
-/* The rows of OTEL_DECLARED, in their order. */
+#define OTEL_FIELDS(X) OTEL_DECLARED(X) OTEL_ARGUMENTS(X)
+
 enum field {
-    FIELD_METHOD,
-    FIELD_PATH,
-    FIELD_HOST,
-    FIELD_TLS,
-    FIELD_SOURCE,
-    FIELD_FRONTEND_NAME,
-    FIELD_FRONTEND_PORT,
-    FIELD_STATUS,
-    FIELD_BACKEND_NAME,
-    FIELD_SERVER_NAME,
-    FIELD_ORIGIN,
-    FIELD_ORIGIN_PORT,
-    FIELD_CUSTOM,
-    N_DECLARED_FIELDS
+#define X(id, ...) FIELD_##id,
+    OTEL_FIELDS(X)
+#undef X
+        N_FIELDS
 };
 
 enum otel_attr {

@@ -59,21 +59,19 @@ struct row {
     uint8_t kind, attr, open, response;
 };
 
-#define X(name, kind, attr, open, response)                                                        \
-    {name, KIND_##kind, ATTR_##attr, ON_##open, ON_##response},
-static const struct row declared[] = {OTEL_DECLARED(X)};
-static const struct row named[] = {OTEL_ARGUMENTS(X)};
+#define X(id, name, kind, attr, open, response)                                                    \
+    [FIELD_##id] = {name, KIND_##kind, ATTR_##attr, ON_##open, ON_##response},
+static const struct row rows[N_FIELDS] = {OTEL_FIELDS(X)};
 #undef X
-#define N_NAMED (sizeof named / sizeof named[0])
-_Static_assert(sizeof declared / sizeof declared[0] == N_DECLARED_FIELDS,
-               "enum field has them all");
 
 /* The names' lengths side by side: few names share one, so few are compared. */
 static const uint8_t lengths[] = {
-#define X(name, ...) sizeof name - 1,
+#define X(id, name, ...) sizeof name - 1,
     OTEL_ARGUMENTS(X)
 #undef X
 };
+#define N_NAMED (sizeof lengths)
+static const struct row *const named = rows + N_FIELDS - N_NAMED;
 
 static const struct row *look_up(struct spoe_span name)
 {
@@ -570,7 +568,7 @@ void fill_fields(struct filling *filling, const struct fill_slot *fields, size_t
 {
     for (size_t i = 0; i < n; i++)
         if (slots[fields[i].slot].type != SPOE_T_NULL)
-            (void)set_on_spans(filling, &declared[fields[i].field], &slots[fields[i].slot]);
+            (void)set_on_spans(filling, &rows[fields[i].field], &slots[fields[i].slot]);
 }
 
 void fill_named(struct filling *filling, struct spoe_span name, const struct spoe_value *value)

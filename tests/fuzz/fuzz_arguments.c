@@ -22,7 +22,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const names[] = {
-#define X(name, ...) name,
+#define X(id, name, ...) name,
     OTEL_ARGUMENTS(X)
 #undef X
         "http.request.header.X-a",

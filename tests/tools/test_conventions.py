@@ -50,7 +50,7 @@ def test_arguments():
     names = {row[0]: row[1] for row in attributes()}
     names["NONE"] = {"START": "the start", "END": "the end"}
     code, reserved = [], []
-    for argument, kind, attribute, opens, response in code_rows("OTEL_ARGUMENTS"):
+    for _, argument, kind, attribute, opens, response in code_rows("OTEL_ARGUMENTS"):
         if kind == "NONE":
             reserved.append(argument)
             continue
