@@ -345,6 +345,7 @@ Test(listener, waits_for_descriptors_and_says_so, .timeout = 30)
     struct rlimit limit, none;
     struct capture cap;
     struct peer *peer;
+    int64_t begin_ns;
     int lowest;
 
     listen_here(10);
@@ -357,10 +358,10 @@ Test(listener, waits_for_descriptors_and_says_so, .timeout = 30)
     (void)close(lowest);
     none = (struct rlimit){(rlim_t)lowest, limit.rlim_max};
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-    for (unsigned i = 0; i < 3; i++) /* and once more after a while each time */
+    begin_ns = clock_mono_ns();
+    for (unsigned i = 0; i < 5; i++) /* twice it is tried again, each time after 100 ms */
         cr_assert_geq(event_base_loop(base, EVLOOP_ONCE), 0);
-    cr_assert_eq(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 1,
-                 "the time is watched, and not the socket, which would wake us at once");
+    cr_assert_geq(clock_mono_ns() - begin_ns, NS_PER_S / 10, "what waits does not keep us busy");
     cr_assert_eq(rig.worker[0].n_conns, 0);
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     while (rig.worker[0].n_conns == 0)
