@@ -42,18 +42,18 @@ static void setup(void)
 {
     static char path[] = "/lib/rig.so";
 
+    with_options = rig_desc;
+    with_options.options = options;
+    with_options.messages = two_messages;
+    with_options.help = "helps";
+    rig_as = &with_options;
+    rig_n_messages = 2;
     rig_start(17);
     rig.conf.max_connections = 5;
     conf = conf_create();
     cr_assert_not_null(conf);
     rig.conf.settings = conf_resolve(conf, "", host_options);
-    with_options = rig_desc;
-    with_options.options = options;
-    with_options.messages = two_messages;
-    with_options.help = "helps";
-    rig.instance.desc = &with_options;
     rig.instance.path = path;
-    rig.instance.n_messages = 2;
     rig.instance.settings = conf_resolve(conf, "rig", options);
     listeners = listeners_open(&rig.conf);
     base = event_base_new();
@@ -167,20 +167,30 @@ Test(view, errors_are_told_by_their_codes)
 
 Test(view, each_plugin_and_message_has_its_own)
 {
+    static const char *const names[] = {"m", "second"};
+    static const char *const counters[] = {"messages", "pending",      "timeouts",
+                                           "errors",   "slow_handles", "missing_arguments"};
+
+    cr_assert_eq(rig.routes.n_targets, 2);
     for (uint32_t w = 0; w < RIG_WORKERS; w++) {
-        struct target_counters *target = &rig.worker[w].core.targets[0];
-        uint64_t n = 10;
+        for (uint32_t t = 0; t < 2; t++) {
+            struct target_counters *target = &rig.worker[w].core.targets[t];
+            uint64_t n = 100 * t + 10;
 
 #define FILL_TARGET(name) target->name = ++n;
-        TARGET_COUNTERS(FILL_TARGET)
+            TARGET_COUNTERS(FILL_TARGET)
+        }
     }
     cr_assert_eq(ask("/metrics"), 200);
-    has_sample("plugin_messages_total{plugin=\"rig\",message=\"m\"}", 22);
-    has_sample("plugin_pending_total{plugin=\"rig\",message=\"m\"}", 24);
-    has_sample("plugin_timeouts_total{plugin=\"rig\",message=\"m\"}", 26);
-    has_sample("plugin_errors_total{plugin=\"rig\",message=\"m\"}", 28);
-    has_sample("plugin_slow_handles_total{plugin=\"rig\",message=\"m\"}", 30);
-    has_sample("plugin_missing_arguments_total{plugin=\"rig\",message=\"m\"}", 32);
+    for (uint32_t t = 0; t < 2; t++) {
+        for (uint32_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
+            char name[120];
+
+            (void)snprintf(name, sizeof name, "plugin_%s_total{plugin=\"rig\",message=\"%s\"}",
+                           counters[i], names[t]);
+            has_sample(name, 2 * (100 * t + 11 + i));
+        }
+    }
 }
 
 /* A handler is timed while somebody can see it. */

@@ -85,20 +85,25 @@ static const struct spoe_plugin rig_desc = {.magic = SPOE_PLUGIN_MAGIC,
                                             .handle = rig_handle,
                                             .cancel = rig_cancel};
 
+/* Another one with the same first message, set before the start. */
+static const struct spoe_plugin *rig_as = &rig_desc;
+static uint32_t rig_n_messages = 1;
+
 /* @return false: out of memory; rig_stop() is due all the same */
 static inline bool rig_try_start(uint32_t max_pending)
 {
     struct error error;
 
-    rig = (struct rig){.conf = {.workers = RIG_WORKERS,
-                                .max_frame_size = 1 << 20,
-                                .max_connections = 100,
-                                .max_pending = max_pending,
-                                .processing_timeout_ns = 3600 * NS_PER_S,
-                                .hello_timeout_ns = 3600 * NS_PER_S,
-                                .idle_timeout_ns = 3600 * NS_PER_S},
-                       .instance = {.desc = &rig_desc, .n_messages = 1, .n_arguments = {0}},
-                       .plugin = {.answer_bytes = 8}};
+    rig =
+        (struct rig){.conf = {.workers = RIG_WORKERS,
+                              .max_frame_size = 1 << 20,
+                              .max_connections = 100,
+                              .max_pending = max_pending,
+                              .processing_timeout_ns = 3600 * NS_PER_S,
+                              .hello_timeout_ns = 3600 * NS_PER_S,
+                              .idle_timeout_ns = 3600 * NS_PER_S},
+                     .instance = {.desc = rig_as, .n_messages = rig_n_messages, .n_arguments = {0}},
+                     .plugin = {.answer_bytes = 8}};
     rig.set = (struct plugin_set){.plugin = {&rig.instance}, .n = 1};
     if (route_table_build(&rig.routes, &rig.set, &error) != 0)
         return false;

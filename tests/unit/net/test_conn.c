@@ -6,6 +6,18 @@
 
 #define CONN_TEST(name) Test(conn, name, .timeout = 30)
 
+/* Calls of the host, by the linker (--wrap, see CMakeLists.txt). */
+static bool counting;
+static unsigned n_recvs;
+ssize_t __real_recv(int fd, void *to, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *to, size_t size, int flags);
+
+ssize_t __wrap_recv(int fd, void *to, size_t size, int flags)
+{
+    n_recvs += counting;
+    return __real_recv(fd, to, size, flags);
+}
+
 /* All that a peer can take of what a host has to say. @return ACKs, from `first` on */
 static size_t read_all(struct peer *peer, uint64_t first, size_t wanted)
 {
@@ -1007,6 +1019,64 @@ CONN_TEST(a_malformed_notify_ends_the_connection)
     rig_turn();
     cr_assert_eq(rig.worker[0].core.n_outstanding, 0);
     cr_assert_eq(rig.shared.n_pending, 0);
+    rig_stop();
+}
+
+/* 9.2 */
+CONN_TEST(frames_may_come_byte_by_byte)
+{
+    struct peer *peer;
+    uint8_t frame[32];
+
+    rig_start(10);
+    peer = peer_open(0);
+    for (size_t i = 0, n = put_notify(frame, 1); i < n; i++) {
+        expect_nothing(peer);
+        peer_send(peer, frame + i, 1);
+        rig_turn();
+    }
+    cr_assert_eq(peer_acks(peer, 1), 1);
+    peer_free(peer);
+    rig_stop();
+}
+
+/* 9.2: a peer that ends its side behind its last message is answered, and then seen to be gone. */
+CONN_TEST(the_end_right_behind_a_message_is_seen)
+{
+    struct peer *peer;
+
+    rig_start(10);
+    for (unsigned n = 0; n < 3; n++) {
+        peer = peer_open(0);
+        peer_send_notifies(peer, 1, n);
+        cr_assert_eq(shutdown(peer->fd, SHUT_WR), 0);
+        rig_turn();
+        for (uint64_t id = 1; id <= n; id++)
+            cr_assert_eq(peer_recv(peer).id, id);
+        expect_end(peer);
+        cr_assert(TAILQ_EMPTY(&rig.worker[0].conns));
+        peer_free(peer);
+    }
+    rig_stop();
+}
+
+/* 9.2: two calls of the kernel for a message that comes alone: one that reads, one that writes. */
+CONN_TEST(a_message_is_read_by_one_call)
+{
+    struct peer *peer;
+
+    rig_start(10);
+    peer = peer_open(0);
+    n_recvs = 0;
+    for (uint64_t id = 1; id <= 100; id++) {
+        peer_send_notifies(peer, id, 1);
+        counting = true;
+        rig_turn();
+        counting = false;
+        cr_assert_eq(peer_acks(peer, id), 1);
+    }
+    cr_assert_eq(n_recvs, 100);
+    peer_free(peer);
     rig_stop();
 }
 
