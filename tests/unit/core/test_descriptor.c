@@ -420,3 +420,65 @@ Test(descriptor, none_at_all_is_refused)
     cr_assert_neq(descriptor_check(NULL, &n_messages, n_arguments, &error), 0);
     cr_assert_not_null(strstr(error.text, "() returned NULL"), "%s", error.text);
 }
+
+/* 9.2: what is wrong with an option is named with its key. */
+Test(descriptor, options_are_looked_at_whole)
+{
+    static const char *const names[] = {"GOOD", "", NULL}, *const equals[] = {"A=B", NULL},
+                             *const spaced[] = {"A B", NULL}, *const broken[] = {"A\n", NULL},
+                             *const good[] = {"GOOD", "BETTER", NULL},
+                             *const choices[] = {"a", "b", NULL};
+    static const struct {
+        const char *const *words;
+        const char *error;
+    } cases[] = {{names, "[1] is \"\""},
+                 {equals, "[0] is \"A=B\""},
+                 {spaced, "[0] is \"A B\""},
+                 {broken, "control character 0x0a at 1"},
+                 {good, NULL},
+                 {NULL, NULL}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int lenient = 0; lenient < 2; lenient++) {
+            setup();
+            if (lenient)
+                option[1].env_lenient = cases[i].words;
+            else
+                option[1].env = cases[i].words;
+            if (cases[i].error == NULL) {
+                taken("variables");
+            } else {
+                refused(cases[i].error);
+                refused("option k1: env");
+            }
+        }
+    }
+    setup();
+    option[1].type = SPOE_OPT_ENUM;
+    option[1].choices = choices;
+    taken("choices");
+    option[1].default_text = "b";
+    taken("one of them as default");
+    option[1].default_text = "c";
+    refused("option k1: bad default");
+    option[1].default_text = NULL;
+    option[1].choices = names;
+    refused("[1] is \"\"");
+    setup();
+    option[1].type = SPOE_OPT_INT;
+    option[1].default_text = "seven";
+    refused("option k1: bad default");
+    option[1].default_text = "7";
+    taken("a good default");
+    option[1].help = "two\nlines";
+    refused("option k1: help has the control character");
+    option[1].help = "one";
+    for (unsigned bit = 0; bit < 32; bit++) {
+        option[1].flags = UINT32_C(1) << bit;
+        if ((option[1].flags &
+             (SPOE_OPTION_REQUIRED | SPOE_OPTION_SECRET | SPOE_OPTION_RELOADABLE)) != 0)
+            taken("a flag");
+        else
+            refused("flags");
+    }
+}
