@@ -294,6 +294,8 @@ Test(plugin_set, what_is_open_is_added_up_over_those_that_run)
 
 static char dir[] = "/tmp/plugin-set-XXXXXX";
 
+static const char *replaced; /* in what is copied, by as many x; NULL: nothing */
+
 static void copy_plugin(const char *name)
 {
     static char bytes[1 << 20];
@@ -308,6 +310,12 @@ static void copy_plugin(const char *name)
     n = fread(bytes, 1, sizeof bytes, in);
     cr_assert(n > 0 && n < sizeof bytes);
     (void)fclose(in);
+    if (replaced != NULL) {
+        char *at = memmem(bytes, n, replaced, strlen(replaced) + 1);
+
+        cr_assert_not_null(at);
+        memset(at, 'x', strlen(replaced));
+    }
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
     out = fopen(path, "we");
     cr_assert_not_null(out);
@@ -419,4 +427,21 @@ Test(plugin_files, a_path_has_a_greatest_length, .timeout = 60)
         cr_assert_eq(plugin_file_check_folder(path, &error), -1);
         cr_assert_not_null(strstr(error.text, "longer than 4096 bytes"), "%s", error.text);
     }
+}
+
+/* 9.2: what the loader says is what is told. */
+Test(plugin_files, a_library_that_is_not_there_is_named, .timeout = 60)
+{
+    char path[64];
+    struct error error = {""};
+
+    cr_assert_not_null(mkdtemp(dir));
+    replaced = "libc.so.6";
+    copy_plugin("a.so");
+    (void)snprintf(path, sizeof path, "%s/a.so", dir);
+    cr_assert_null(plugin_open(path, PLUGIN_TRUST_CHECKED, &error));
+    cr_assert_not_null(strstr(error.text, "cannot load "), "%s", error.text);
+    cr_assert_not_null(strstr(error.text, "xxxxxxxxx: cannot open shared object file"), "%s",
+                       error.text);
+    remove_all();
 }
