@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/otel/test_b3.c - B3 in both forms, in and out. */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "context/b3.h"
@@ -118,9 +119,14 @@ Test(b3, every_shorter_single_header_is_another_one_or_invalid, .timeout = 10)
     struct inbound got;
 
     for (size_t n = 2; n < sizeof text - 1; n++) {
-        const bool valid = b3_read_single((struct text){text, n}, &got);
+        char *const exact = malloc(n); /* for ASan, should more be read */
+        bool valid;
 
+        cr_assert_not_null(exact);
+        memcpy(exact, text, n);
+        valid = b3_read_single((struct text){exact, n}, &got);
         cr_expect_eq(valid, n == 49 || n == 51, "%zu bytes", n);
+        free(exact);
     }
 }
 

@@ -92,6 +92,23 @@ Test(tracestate, is_none_above_512_bytes, .timeout = 10)
     cr_expect_eq(tracestate_read(lines, 3, out), 0);
 }
 
+/* 9.2: of two lines with a member each, whose value has 256 bytes at most. */
+Test(tracestate, two_lines_have_512_bytes_together, .timeout = 10)
+{
+    for (size_t first = 254; first <= 258; first++) {
+        char one[TRACESTATE_MAX], two[TRACESTATE_MAX], out[TRACESTATE_MAX];
+        struct text lines[2] = {{one, first}, {two, TRACESTATE_MAX - 1 - first}};
+
+        memset(one, 'v', sizeof one);
+        memset(two, 'v', sizeof two);
+        memcpy(one, "a=", 2);
+        memcpy(two, "b=", 2);
+        cr_expect_eq(tracestate_read(lines, 2, out), TRACESTATE_MAX, "%zu bytes", first);
+        lines[1].n++;
+        cr_expect_eq(tracestate_read(lines, 2, out), 0, "%zu bytes", first);
+    }
+}
+
 /* O7, 3.9 */
 Test(tracestate, says_at_which_threshold_we_sampled, .timeout = 10)
 {
