@@ -442,6 +442,34 @@ Test(utf8, repairs_as_the_standard_recommends, .timeout = 10)
     }
 }
 
+/* As UTF-8 would write a number, whether it is a character's or not. */
+static void write_number(uint32_t c, size_t n, char out[4])
+{
+    static const unsigned first[] = {0, 0, 0xc0, 0xe0, 0xf0};
+
+    for (size_t i = n; i-- > 1; c >>= 6)
+        out[i] = (char)(0x80 | (c & 0x3f));
+    out[0] = (char)(first[n] | c);
+}
+
+/* 9.2: every character there is, and nothing else: no longer forms, no surrogates, none above. */
+Test(utf8, knows_every_character, .timeout = 60)
+{
+    static const uint32_t end[] = {0, 0x80, 0x800, 0x10000, 0x200000};
+    char text[4];
+
+    for (size_t n = 1; n <= 4; n++) {
+        for (uint32_t c = 1; c < end[n]; c++) {
+            const bool good = c >= end[n - 1] && c <= 0x10ffff && !(c >= 0xd800 && c <= 0xdfff);
+
+            write_number(c, n, text);
+            cr_assert_eq(utf8_is_clean(text, n), good, "U+%04X in %zu bytes", c, n);
+            if (n > 1)
+                cr_assert_not(utf8_is_clean(text, n - 1), "U+%04X without its end", c);
+        }
+    }
+}
+
 Test(utf8, cuts_before_the_character_that_would_pass, .timeout = 10)
 {
     static const char text[] = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xff";
