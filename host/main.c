@@ -51,25 +51,8 @@ struct program {
  * to run, so that whoever would start it again can know that this does not help. */
 static int report_errors(const struct program *p)
 {
-    const struct conf *conf = p->conf;
-    const char *text;
-
-    for (size_t i = 0; (text = conf_error_text(conf, i)) != NULL; i++)
-        log_line(SPOE_LOG_ERR, "host", "%s", text);
-    if (conf_error_count(conf) > CONF_ERRORS_MAX)
-        log_line(SPOE_LOG_ERR, "host", "and %zu more", conf_error_count(conf) - CONF_ERRORS_MAX);
+    error_list_log(conf_errors(p->conf), 0, SPOE_LOG_ERR, "host");
     return p->cli.action == CLI_RUN ? EX_CONFIG : 1;
-}
-
-static void report_warnings(const struct conf *conf)
-{
-    const char *text;
-
-    for (size_t i = 0; (text = conf_warning_text(conf, i)) != NULL; i++)
-        log_line(SPOE_LOG_WARNING, "host", "%s", text);
-    if (conf_warning_count(conf) > CONF_ERRORS_MAX)
-        log_line(SPOE_LOG_WARNING, "host", "and %zu more",
-                 conf_warning_count(conf) - CONF_ERRORS_MAX);
 }
 
 /* The plugin directory that belongs to this binary. */
@@ -159,7 +142,7 @@ static int prepare(struct program *p)
         conf_error(p->conf, "%s", error.text);
         fails = true;
     }
-    report_warnings(p->conf);
+    error_list_log(conf_warnings(p->conf), 0, SPOE_LOG_WARNING, "host");
     if (conf_error_count(p->conf) == 0)
         return 0;
     status = report_errors(p);

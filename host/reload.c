@@ -56,17 +56,6 @@ static void log_names(int level, const char *what, const struct names *names)
         log_line(level, "host", "%s: %s and %u more", what, names->text, names->n_left_out);
 }
 
-/* The errors from number `from` on. */
-static void log_errors(const struct conf *conf, size_t from)
-{
-    const char *text;
-
-    for (size_t i = from; (text = conf_error_text(conf, i)) != NULL; i++)
-        log_line(SPOE_LOG_ERR, "host", "%s", text);
-    if (conf_error_count(conf) > CONF_ERRORS_MAX)
-        log_line(SPOE_LOG_ERR, "host", "and %zu more", conf_error_count(conf) - CONF_ERRORS_MAX);
-}
-
 static bool same_option(const struct conf_section *a, const struct conf_section *b, const char *key)
 {
     for (size_t i = 0; host_options[i] != NULL; i++) {
@@ -172,7 +161,7 @@ static int apply_to_plugin(struct reading *r, struct view *view, struct spoe_ins
     if (n < 0)
         return -1;
     if (n > 0 && plugin_reconfigure(plugin, r->conf, *section, &error) != 0) {
-        log_errors(r->conf, n_errors);
+        error_list_log(conf_errors(r->conf), n_errors, SPOE_LOG_ERR, "host");
         if (error.text[0] != '\0')
             log_line(SPOE_LOG_ERR, "host", "%s", error.text);
         log_line(SPOE_LOG_ERR, "host", "plugin %s: none of its changes was taken%s%s",
@@ -204,17 +193,18 @@ static int apply(const struct reload *reload, struct view *view, struct reading 
     return 0;
 }
 
-/* @return NULL: read and, but for what a plugin refuses, in use; else why not */
-static const char *run(const struct reload *reload, struct view *view, struct reading *r)
+/* @return 0: read and, but for what a plugin refuses, in use; -1 with *reterr */
+static int run(const struct reload *reload, struct view *view, struct reading *r,
+               struct error *reterr)
 {
     if (r == NULL || read_again(reload, r) != 0)
-        return "out of memory";
-    log_errors(r->conf, 0);
+        return error_set(reterr, "out of memory");
+    error_list_log(conf_errors(r->conf), 0, SPOE_LOG_ERR, "host");
     if (conf_error_count(r->conf) != 0)
-        return "it has errors, nothing changes";
+        return error_set(reterr, "it has errors, nothing changes");
     if (apply(reload, view, r) != 0)
-        return "out of memory before the end";
-    return NULL;
+        return error_set(reterr, "out of memory before the end");
+    return 0;
 }
 
 /* Counted before it is said: who has read the line finds the number. */
@@ -227,10 +217,7 @@ static void count(struct view *view, bool ok)
 
 static void log_result(const struct reading *r)
 {
-    const char *text;
-
-    for (size_t i = 0; (text = conf_warning_text(r->conf, i)) != NULL; i++)
-        log_line(SPOE_LOG_WARNING, "host", "%s", text);
+    error_list_log(conf_warnings(r->conf), 0, SPOE_LOG_WARNING, "host");
     log_names(SPOE_LOG_WARNING, "needs a restart", &r->restart);
     log_names(SPOE_LOG_WARNING,
               "set in the file in vain, since the environment or the command line comes first",
@@ -253,11 +240,12 @@ static void free_reading(struct reading *r)
 void reload_run(const struct reload *reload, struct view *view)
 {
     struct reading *r = calloc(1, sizeof *r);
-    const char *wrong = run(reload, view, r);
+    struct error error;
+    const int result = run(reload, view, r, &error);
 
-    count(view, wrong == NULL && !r->refused);
-    if (wrong != NULL)
-        log_line(SPOE_LOG_ERR, "host", "configuration read again: %s", wrong);
+    count(view, result == 0 && !r->refused);
+    if (result != 0)
+        log_line(SPOE_LOG_ERR, "host", "configuration read again: %s", error.text);
     else
         log_result(r);
     if (r != NULL)

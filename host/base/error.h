@@ -5,6 +5,7 @@
  *   result   0 or a count; negative where it failed: -1, or a code of its module's one enum
  *   text     one sentence without an end, in a struct error of the caller's; set on failure only.
  *            Each caller may put what it knows before it; who decides what happens logs it, once
+ *   several  where the work goes on after the first: base/error_list.h
  */
 #ifndef HOST_BASE_ERROR_H
 #define HOST_BASE_ERROR_H

@@ -21,13 +21,15 @@
 
 #include <spoe/plugin.h>
 
+#include "base/error_list.h"
+
 struct conf;
 struct conf_section; /* the settings of one table of options */
 
 #define CONF_OPTIONS_MAX 256u
 #define CONF_ENTRIES_MAX 8192u /* sections and keys of the file, and of the command line */
 #define CONF_PIPE_WAIT_NS INT64_C(30000000000) /* for a file that is a pipe */
-#define CONF_ERRORS_MAX 64u /* kept, and as many warnings; further ones are only counted */
+#define CONF_ERRORS_MAX ERROR_LIST_MAX
 
 /** @return NULL out of memory. */
 struct conf *conf_create(void);
@@ -116,12 +118,14 @@ void conf_check_unknown(struct conf *conf);
 
 /** Collect an error; the text is copied. */
 void conf_error(struct conf *conf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const struct error_list *conf_errors(const struct conf *conf);
 size_t conf_error_count(const struct conf *conf);
 /** The i-th error, or NULL past the last that was kept. */
 const char *conf_error_text(const struct conf *conf, size_t i);
 
 /** As the errors: what was found wrong and is no reason not to start. */
 void conf_warning(struct conf *conf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const struct error_list *conf_warnings(const struct conf *conf);
 size_t conf_warning_count(const struct conf *conf);
 const char *conf_warning_text(const struct conf *conf, size_t i);
 

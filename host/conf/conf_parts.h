@@ -11,12 +11,12 @@
 #ifndef HOST_CONF_CONF_PARTS_H
 #define HOST_CONF_CONF_PARTS_H
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "base/error_list.h"
 #include "conf/conf.h"
 
 enum source { SOURCE_COMMAND_LINE, SOURCE_FILE };
@@ -39,17 +39,11 @@ struct name {
     char *section, *key;
 };
 
-/* Texts that are collected. */
-struct notes {
-    char *text[CONF_ERRORS_MAX];
-    size_t n; /* those that were not kept included */
-};
-
 struct conf {
     STAILQ_HEAD(, entry) entries;
     size_t n_entries;
     STAILQ_HEAD(names, name) names, variables;
-    struct notes errors, warnings;
+    struct error_list errors, warnings;
     bool waits_not; /* for a file */
 };
 
@@ -70,8 +64,6 @@ struct conf_section {
 
 /* ---- conf.c ---- */
 
-/* [give: free()] NULL: out of memory */
-char *conf_format_text(const char *format, va_list ap) __attribute__((format(printf, 1, 0)));
 /* strdup() of what may be NULL; *ok turns false when there is no memory. */
 char *conf_copy(const char *text, bool *ok);
 

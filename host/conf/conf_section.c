@@ -3,6 +3,7 @@
 #include "conf/conf_parts.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,7 +105,8 @@ void conf_setting_error(struct conf *conf, const struct conf_section *s, size_t 
 
     assert(setting != NULL);
     va_start(ap, format);
-    text = conf_format_text(format, ap);
+    if (vasprintf(&text, format, ap) < 0)
+        text = NULL;
     va_end(ap);
     conf_error(conf, "%.*s: %s.%s: %s", (int)setting->origin.n, setting->origin.p, s->name,
                option_has_key(s->options[i]) ? s->options[i]->key : "?",

@@ -2,10 +2,12 @@
 /* host/conf/ini_file.c - see ini_file.h. */
 #include "conf/ini_file.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/text.h"
 
 _Static_assert(INI_LINE_MAX == 65536, "the error says so");
@@ -70,75 +72,75 @@ static void cut_comment(char *text)
     }
 }
 
-/* @return NULL, or what is wrong with a line that begins with '['. */
-static const char *read_section(struct reader *r, const char *line)
+/* A line that begins with '['. @return 0; -1 with *reterr */
+static int read_section(struct reader *r, const char *line, struct error *reterr)
 {
     const char *end = strchr(line, ']');
     const char *rest;
     size_t n;
 
     if (end == NULL)
-        return "a section without its ]";
+        return error_set(reterr, "a section without its ]");
     for (rest = end + 1; text_is_blank(*rest); rest++)
         ;
     if (*rest != '\0' && *rest != ';' && *rest != '#')
-        return "text after the ] of a section";
+        return error_set(reterr, "text after the ] of a section");
     n = (size_t)(end - line) - 1;
     if (n == 0)
-        return "a section without a name";
+        return error_set(reterr, "a section without a name");
     memcpy(r->section, line + 1, n);
     r->section[n] = '\0';
     r->events->section(r->user, r->line, r->section);
-    return NULL;
+    return 0;
 }
 
-/* @return NULL, or what is wrong with any other line. */
-static const char *read_key(struct reader *r, char *line)
+/* Any other line. @return 0; -1 with *reterr */
+static int read_key(struct reader *r, char *line, struct error *reterr)
 {
     char *separator, *value;
 
     cut_comment(line);
     separator = strpbrk(line, "=:");
     if (separator == NULL)
-        return "neither [section] nor key = value";
+        return error_set(reterr, "neither [section] nor key = value");
     *separator = '\0';
     value = trim(separator + 1);
     line = trim(line);
     if (r->lost)
-        return NULL;
+        return 0;
     if (*line == '\0')
-        return "a value without a key";
+        return error_set(reterr, "a value without a key");
     if (r->section[0] == '\0')
-        return "a key before any [section]";
+        return error_set(reterr, "a key before any [section]");
     r->events->key(r->user, r->line, r->section, line, value);
-    return NULL;
+    return 0;
 }
 
-/* @return NULL, or what is wrong with the line */
-static const char *read_text(struct reader *r)
+/* @return 0; -1 with *reterr */
+static int read_text(struct reader *r, struct error *reterr)
 {
     char *line = r->text;
-    const char *wrong;
+    int result;
 
     if (r->line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
         line += 3; /* a byte order mark */
     while (text_is_blank(*line))
         line++;
     if (*line == '\0' || *line == ';' || *line == '#')
-        return NULL;
+        return 0;
     if (*line != '[')
-        return read_key(r, line);
-    wrong = read_section(r, line);
-    r->lost = wrong != NULL;
-    return wrong;
+        return read_key(r, line, reterr);
+    result = read_section(r, line, reterr);
+    r->lost = result != 0;
+    return result;
 }
 
 void ini_read(FILE *file, const struct ini_events *events, void *user)
 {
     struct reader *r = calloc(1, sizeof *r);
     enum line_status status = LINE_OK;
-    const char *wrong;
-    char text[128];
+    struct error error;
+    int result;
 
     if (r == NULL) {
         events->error(user, 0, "cannot be read: out of memory");
@@ -149,15 +151,15 @@ void ini_read(FILE *file, const struct ini_events *events, void *user)
     r->user = user;
     while ((status = read_line(r)) != LINE_END && status != LINE_FAILED) {
         r->line++;
-        wrong = status == LINE_LONG  ? "a line of more than 65536 bytes"
-                : status == LINE_NUL ? "a NUL byte"
-                                     : read_text(r);
-        if (wrong != NULL)
-            events->error(user, r->line, wrong);
+        result = status == LINE_LONG  ? error_set(&error, "a line of more than 65536 bytes")
+                 : status == LINE_NUL ? error_set(&error, "a NUL byte")
+                                      : read_text(r, &error);
+        if (result != 0)
+            events->error(user, r->line, error.text);
     }
     if (status == LINE_FAILED) {
-        (void)snprintf(text, sizeof text, "cannot be read: %m");
-        events->error(user, 0, text);
+        (void)error_set(&error, "cannot be read: %s", strerror(errno));
+        events->error(user, 0, error.text);
     }
     free(r);
 }

@@ -62,17 +62,18 @@ static bool ipv6_is_valid(const char *text, size_t n)
     return inet_pton(AF_INET6, address, &in6) == 1;
 }
 
-static const char *check_path(const char *path)
+static int check_path(const char *path, struct error *reterr)
 {
     if (path[0] != '/')
-        return "the path of a socket begins with /";
+        return error_set(reterr, "the path of a socket begins with /");
     if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-        return "the path of a socket has at most 107 bytes";
-    return NULL;
+        return error_set(reterr, "the path of a socket has at most 107 bytes");
+    return 0;
 }
 
-/* Split HOST:PORT. *ret_host is empty for all addresses. */
-static const char *split_tcp(const char *item, struct spoe_span *ret_host, const char **ret_port)
+/* Split HOST:PORT. *ret_host is empty for all addresses. @return 0; -1 with *reterr */
+static int split_tcp(const char *item, struct spoe_span *ret_host, const char **ret_port,
+                     struct error *reterr)
 {
     const char *host = item;
     const char *colon = strrchr(item, ':');
@@ -82,28 +83,28 @@ static const char *split_tcp(const char *item, struct spoe_span *ret_host, const
         const char *end = strchr(item, ']');
 
         if (end == NULL || end[1] != ':')
-            return "expected [IPV6]:PORT";
+            return error_set(reterr, "expected [IPV6]:PORT");
         host = item + 1;
         colon = end + 1;
         n = (size_t)(end - host);
         if (!ipv6_is_valid(host, n))
-            return "not an IPv6 address between [ and ]";
+            return error_set(reterr, "not an IPv6 address between [ and ]");
     } else {
         if (colon == NULL)
-            return "expected HOST:PORT, [IPV6]:PORT, *:PORT or unix:/PATH";
+            return error_set(reterr, "expected HOST:PORT, [IPV6]:PORT, *:PORT or unix:/PATH");
         n = (size_t)(colon - host);
         if (memchr(host, ':', n) != NULL)
-            return "an IPv6 address stands in brackets, as in [::1]:12345";
+            return error_set(reterr, "an IPv6 address stands in brackets, as in [::1]:12345");
         if (n == 1 && host[0] == '*')
             n = 0;
         else if (!name_is_valid(host, n))
-            return "not an address or a host name before the port";
+            return error_set(reterr, "not an address or a host name before the port");
     }
     if (!port_is_valid(colon + 1))
-        return "the port is a number from 0 to " STR(PORT_MAX);
+        return error_set(reterr, "the port is a number from 0 to " STR(PORT_MAX));
     *ret_host = (struct spoe_span){host, n};
     *ret_port = colon + 1;
-    return NULL;
+    return 0;
 }
 
 int listen_parse(const char *item, struct host_listen *ret, struct error *reterr)
@@ -113,13 +114,10 @@ int listen_parse(const char *item, struct host_listen *ret, struct error *reterr
     struct host_listen listen = {NULL, NULL, NULL, NULL};
     struct spoe_span host = {NULL, 0};
     const char *port = NULL;
-    const char *wrong = is_unix ? check_path(path) : split_tcp(item, &host, &port);
     bool ok;
 
-    if (wrong != NULL) {
-        (void)error_set(reterr, "%s", wrong);
+    if ((is_unix ? check_path(path, reterr) : split_tcp(item, &host, &port, reterr)) != 0)
         return 1;
-    }
     listen.text = strdup(item);
     ok = listen.text != NULL;
     if (is_unix)

@@ -154,40 +154,44 @@ static bool has_other_unit(const char *s, size_t n)
     return false;
 }
 
-/* @return what is wrong with a name, or NULL */
-static const char *check_name(const char *prefix, const struct spoe_metric_decl *decl)
+/* What can be wrong with a declaration: these return 0, or -1 with *reterr. */
+static int check_name(const char *prefix, const struct spoe_metric_decl *decl, struct error *reterr)
 {
     const char *name = decl->name;
     size_t n;
     bool total;
 
     if (name == NULL || !is_word(name, METRIC_NAME_MAX - strlen(prefix)))
-        return "a name is [a-z0-9_], begins with a letter, and has at most 100 bytes in all";
+        return error_set(
+            reterr, "a name is [a-z0-9_], begins with a letter, and has at most 100 bytes in all");
     n = strlen(name);
     total = ends_in(name, n, "_total");
     if (total != (decl->type == SPOE_METRIC_COUNTER))
-        return total ? "only a counter's name ends in _total" : "a counter's name ends in _total";
+        return error_set(reterr, total ? "only a counter's name ends in _total"
+                                       : "a counter's name ends in _total");
     if (ends_in(name, n, "_bucket") || ends_in(name, n, "_sum") || ends_in(name, n, "_count"))
-        return "a name cannot end in _bucket, _sum or _count";
+        return error_set(reterr, "a name cannot end in _bucket, _sum or _count");
     if (has_other_unit(name, total ? n - strlen("_total") : n))
-        return "the unit is a base unit, such as _seconds or _bytes";
-    return NULL;
+        return error_set(reterr, "the unit is a base unit, such as _seconds or _bytes");
+    return 0;
 }
 
-static const char *check_labels(const struct spoe_metric_decl *decl)
+static int check_labels(const struct spoe_metric_decl *decl, struct error *reterr)
 {
     for (size_t i = 0; decl->labels != NULL && decl->labels[i] != NULL; i++) {
         if (i == SPOE_METRIC_LABELS_MAX)
-            return "at most 8 labels";
+            return error_set(reterr, "at most 8 labels");
         if (!is_word(decl->labels[i], METRIC_LABEL_MAX) || strcmp(decl->labels[i], "le") == 0)
-            return "a label's name is [a-z0-9_], begins with a letter, has at most 40 bytes and "
-                   "is not le";
+            return error_set(
+                reterr,
+                "a label's name is [a-z0-9_], begins with a letter, has at most 40 bytes and "
+                "is not le");
         for (size_t j = 0; j < i; j++) {
             if (strcmp(decl->labels[i], decl->labels[j]) == 0)
-                return "two labels have one name";
+                return error_set(reterr, "two labels have one name");
         }
     }
-    return NULL;
+    return 0;
 }
 
 static void number_text(double value, char ret[NUMBER_TEXT_MAX])
@@ -200,42 +204,37 @@ static void number_text(double value, char ret[NUMBER_TEXT_MAX])
         (void)snprintf(ret, NUMBER_TEXT_MAX, "%.15g", value);
 }
 
-static const char *check_bounds(const struct spoe_metric_decl *decl)
+static int check_bounds(const struct spoe_metric_decl *decl, struct error *reterr)
 {
     char text[2][NUMBER_TEXT_MAX];
 
     if (decl->type != SPOE_METRIC_HISTOGRAM)
-        return decl->n_bounds == 0 ? NULL : "only a histogram has bounds";
+        return decl->n_bounds == 0 ? 0 : error_set(reterr, "only a histogram has bounds");
     if (decl->n_bounds == 0 || decl->n_bounds > SPOE_METRIC_BOUNDS_MAX || decl->bounds == NULL)
-        return "a histogram has 1 to 64 bounds";
+        return error_set(reterr, "a histogram has 1 to 64 bounds");
     for (uint32_t i = 0; i < decl->n_bounds; i++) {
         if (!isfinite(decl->bounds[i]))
-            return "a bound is not finite";
+            return error_set(reterr, "a bound is not finite");
         number_text(decl->bounds[i], text[i % 2]);
         if (i > 0 && (decl->bounds[i] <= decl->bounds[i - 1] || strcmp(text[0], text[1]) == 0))
-            return "bounds must rise";
+            return error_set(reterr, "bounds must rise");
     }
-    return NULL;
+    return 0;
 }
 
-static const char *check_decl(const char *prefix, const struct spoe_metric_decl *decl)
+static int check_decl(const char *prefix, const struct spoe_metric_decl *decl, struct error *reterr)
 {
-    const char *wrong = NULL;
-
     if (decl->size < DECL_SIZE_1_0)
-        return "the declaration is too short";
+        return error_set(reterr, "the declaration is too short");
     if (decl->type < SPOE_METRIC_COUNTER || decl->type > SPOE_METRIC_HISTOGRAM)
-        return "unknown type";
+        return error_set(reterr, "unknown type");
     if (decl->help == NULL || decl->help[0] == '\0')
-        return "no help";
+        return error_set(reterr, "no help");
     if (decl->max_series > SPOE_METRIC_SERIES_MAX)
-        return "at most 1000 series";
-    wrong = check_name(prefix, decl);
-    if (wrong == NULL)
-        wrong = check_labels(decl);
-    if (wrong == NULL)
-        wrong = check_bounds(decl);
-    return wrong;
+        return error_set(reterr, "at most 1000 series");
+    if (check_name(prefix, decl, reterr) != 0 || check_labels(decl, reterr) != 0)
+        return -1;
+    return check_bounds(decl, reterr);
 }
 
 static struct spoe_metric_family *family_create(const char *prefix,
@@ -279,14 +278,11 @@ spoe_status metrics_declare(struct metrics *metrics, const char *prefix,
                             struct error *reterr)
 {
     struct spoe_metric_family *family, **at = &metrics->families;
-    const char *wrong = check_decl(prefix, decl);
     int order = 1;
 
     *ret = NULL;
-    if (wrong != NULL) {
-        (void)error_set(reterr, "%s", wrong);
+    if (check_decl(prefix, decl, reterr) != 0)
         return SPOE_E_INVAL;
-    }
     family = family_create(prefix, decl);
     if (family == NULL)
         return SPOE_E_NOMEM;
