@@ -155,6 +155,17 @@ static const char *methods_error(const char *value)
     return NULL;
 }
 
+/* As http_method_known() reads it: no white space. */
+static void strip_methods(char *list)
+{
+    char *to = list;
+
+    for (const char *p = list; *p != '\0'; p++)
+        if (!text_is_space(*p))
+            *to++ = *p;
+    *to = '\0';
+}
+
 /* ---- the collector ------------------------------------------------------------------------ */
 
 static enum endpoint_rule endpoint_rule(const struct reader *r)
@@ -727,6 +738,8 @@ spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_instance *s
     if (!r.no_memory && !r.bad)
         check_request_bytes(&r);
     checked_text(&r, OPT_KNOWN_METHODS, methods_error, &ret->known_methods);
+    if (ret->known_methods != NULL)
+        strip_methods(ret->known_methods);
     return result_of(&r);
 }
 

@@ -87,20 +87,24 @@ static void count_untraced(struct handlers *h, enum untraced why, uint64_t n)
     count(why == UNTRACED_EXCLUDED ? &h->counters->excluded_later : &h->counters->refused_later, n);
 }
 
+/* Messages of a request that opens nothing, which came before it. @param kept  [own] */
+static void drop_kept(struct handlers *h, enum untraced why, struct kept *kept)
+{
+    for (const struct kept *one = kept; one != NULL; one = one->next)
+        count_untraced(h, why, 1);
+    kept_free(kept);
+}
+
 /* A request that opens nothing: its later messages are known by its id, also those that are here.
  */
 static void leave_untraced(const struct turn *turn, enum untraced why)
 {
     struct handlers *h = turn->worker->shared;
-    struct kept *kept;
 
     if (h->untraced == NULL)
         return;
     untraced_remember(h->untraced, turn->id, why);
-    kept = store_take_kept(h->store, turn->id.p, turn->id.n);
-    for (const struct kept *one = kept; one != NULL; one = one->next)
-        count_untraced(h, why, 1);
-    kept_free(kept);
+    drop_kept(h, why, store_take_kept(h->store, turn->id.p, turn->id.n));
 }
 
 /* Keep a message for its request. @return whether it is somebody's now, or counted */
@@ -214,7 +218,7 @@ static void open_request(const struct turn *turn, struct new_context *begun, str
         return;
     }
     span_recycle(&turn->worker->spans, server);
-    kept_free(kept);
+    drop_kept(h, UNTRACED_REFUSED, kept);
     if (result == STORE_DUPLICATE) {
         count(&h->counters->duplicate_id, 1);
         return;

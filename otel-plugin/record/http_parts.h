@@ -22,7 +22,8 @@ static inline bool http_is_text(const struct spoe_value *value)
  */
 #define HTTP_KNOWN_METHODS "GET,POST,PUT,DELETE,HEAD,PATCH,OPTIONS,CONNECT,QUERY,TRACE"
 
-/** Whether a comma-separated list names the method; case counts (RFC 9110, 9.1). */
+/** Whether a comma-separated list without white space names the method; case counts (RFC
+ * 9110, 9.1). */
 bool http_method_known(const char *list, struct spoe_span method);
 
 /**

@@ -38,6 +38,7 @@ struct console {
     struct transport transport; /* first: the two are cast into each other */
     int fd;
     int wake_fd; /* readable from cancel() on */
+    bool torn;   /* the last thing written is a part of a line */
     bool is_file;
 };
 
@@ -135,6 +136,15 @@ static size_t write_text(const struct console *console, const char *text, size_t
     return used;
 }
 
+/* The rest of a line whose reader did not come in time is gone; the next one begins anew. */
+static bool end_torn_line(struct console *console, int64_t deadline_mono_ns, const char **ret_error)
+{
+    *ret_error = NULL;
+    if (console->torn && write_text(console, "\n", 1, deadline_mono_ns, ret_error) == 1)
+        console->torn = false;
+    return !console->torn;
+}
+
 static uint64_t count_lines(const char *text, size_t size)
 {
     uint64_t n = 0;
@@ -147,10 +157,10 @@ static uint64_t count_lines(const char *text, size_t size)
 static void console_send(struct transport *transport, unsigned slot, const uint8_t *bytes,
                          size_t size, int64_t deadline_mono_ns, struct transport_result *ret)
 {
-    const struct console *console = (const struct console *)transport;
+    struct console *console = (struct console *)transport;
     const char *error;
     char *text = NULL;
-    size_t text_size = 0, used;
+    size_t text_size = 0, used = 0;
     FILE *out = open_memstream(&text, &text_size);
     int n = -1;
 
@@ -162,7 +172,9 @@ static void console_send(struct transport *transport, unsigned slot, const uint8
             n = -1;
     }
     if (n >= 0) {
-        used = write_text(console, text, text_size, deadline_mono_ns, &error);
+        if (end_torn_line(console, deadline_mono_ns, &error))
+            used = write_text(console, text, text_size, deadline_mono_ns, &error);
+        console->torn |= used > 0 && text[used - 1] != '\n';
         /* What is half out must not come again. */
         ret->outcome = error == NULL || used > 0 ? TRANSPORT_OK : TRANSPORT_RETRYABLE;
         ret->rejected = used > 0 ? (uint64_t)n - count_lines(text, used) : 0;

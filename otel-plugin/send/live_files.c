@@ -93,31 +93,36 @@ void live_files_fini(struct live_files *files)
 
 void live_files_refresh(struct live_files *files)
 {
+    const bool tls_changed = look_at_tls(files), headers_changed = stamp_changed(&files->_headers);
     char error[ERROR_MAX] = "";
 
-    if (look_at_tls(files)) {
+    if (tls_changed || files->_tls_due) {
         struct tls_pem pem;
         const char *option;
 
+        files->_tls_due = true;
         if (tls_pem_read(&files->_conf, &pem, error, sizeof error, &option) == 0) {
             tls_pem_free(&files->pem);
             files->pem = pem;
+            files->_tls_due = false;
             files->generation++;
             LOG(files, SPOE_LOG_NOTICE, "the TLS files have changed: the new ones are in use");
-        } else {
+        } else if (tls_changed) {
             LOG(files, SPOE_LOG_WARNING,
                 "the TLS files have changed, but the old ones stay in use: %s", error);
         }
     }
-    if (stamp_changed(&files->_headers)) {
+    if (headers_changed || files->_headers_due) {
         struct pair_list headers;
 
+        files->_headers_due = true;
         if (read_headers(&files->_conf, &headers, error, sizeof error) == 0) {
             pair_list_fini(&files->headers);
             files->headers = headers;
+            files->_headers_due = false;
             files->generation++;
             LOG(files, SPOE_LOG_NOTICE, "the headers' file has changed: the new ones are in use");
-        } else {
+        } else if (headers_changed) {
             LOG(files, SPOE_LOG_WARNING,
                 "the headers' file has changed, but the old ones stay in use: %s", error);
         }

@@ -4,8 +4,9 @@
  * while it runs: CA, certificate and key, and the file of headers.
  *
  * A file counts as changed when its name leads to another inode, or time or size differ; then all
- * of its kind are read and checked anew. New ones that are not usable leave the old ones in use.
- * Each change makes one line of the log.
+ * of its kind are read and checked anew. New ones that are not usable leave the old ones in use,
+ * and are tried again: there may have been no descriptor for them. Each change makes one line of
+ * the log, and what is usable at last another one.
  */
 #ifndef OTEL_SEND_LIVE_FILES_H
 #define OTEL_SEND_LIVE_FILES_H
@@ -35,6 +36,7 @@ struct live_files {
     const struct spoe_host *_log_host;
     struct spoe_instance *_log_self;
     struct file_stamp _tls[3], _headers;
+    bool _tls_due, _headers_due; /* the last try to read them has failed */
 };
 
 /**

@@ -173,7 +173,8 @@ void export_log_failure(struct export_log *r, int64_t now_ns, const char *text, 
 
     lock(r);
     soon = r->_state == EXPORT_LOG_WORKING && now_ns - r->_last_ns < EXPORT_LOG_STEADY_NS;
-    if (r->_state == EXPORT_LOG_FINE || (r->_state == EXPORT_LOG_WORKING && !soon)) {
+    if (r->_state == EXPORT_LOG_FINE || (r->_state == EXPORT_LOG_WORKING && !soon) ||
+        (r->_state == EXPORT_LOG_UNSTEADY && now_ns - EXPORT_LOG_STEADY_NS >= r->_works_ns)) {
         r->_state = EXPORT_LOG_FAILING;
         r->_reasons = (struct texts){._n = 0};
         r->_failures = 0;
@@ -181,6 +182,7 @@ void export_log_failure(struct export_log *r, int64_t now_ns, const char *text, 
     }
     r->_failures++;
     r->_last_ns = now_ns;
+    r->_works_ns = INT64_MAX;
     news = texts_is_new(&r->_reasons, text, now_ns, INT64_MAX);
     if (soon) {
         r->_state = EXPORT_LOG_UNSTEADY;
@@ -198,6 +200,8 @@ void export_log_failure(struct export_log *r, int64_t now_ns, const char *text, 
 void export_log_success(struct export_log *r, int64_t now_ns)
 {
     lock(r);
+    if (r->_works_ns == INT64_MAX)
+        r->_works_ns = now_ns;
     if (r->_state == EXPORT_LOG_FAILING) {
         r->_state = EXPORT_LOG_WORKING;
         LOG(r, SPOE_LOG_NOTICE, "export to %s works again, after %.1f s; failed attempts: %" PRIu64,

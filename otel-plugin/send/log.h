@@ -6,9 +6,11 @@
  *   exports fail               the first failure, each other reason (TEXTS_MAX in all), and when
  *                              they work again, with how long it took
  *   they fail again soon       one: the episode goes on, and its end is told when exports have
- *                              worked for REPORTS_STEADY_NS without a failure
+ *                              worked for EXPORT_LOG_STEADY_NS without a failure, or not at
+ *                              all if nothing was exported then: a failure later is the first of
+ *                              another episode
  *   the collector warns        each text once, numbers aside; again when it has not come for
- *                              REPORTS_FORGET_NS
+ *                              EXPORT_LOG_FORGET_NS
  *   attributes over the limit  the first span that has lost some
  *   losses                     one a minute while a count of struct losses grows: the only line
  *                              that repeats
@@ -90,6 +92,7 @@ struct export_log {
     /* All below: under the lock, which is held while a line is written: lines stay in order. */
     enum export_log_state _state;
     int64_t _first_ns, _last_ns; /* failures of the episode */
+    int64_t _works_ns;           /* the first success after these; INT64_MAX: none */
     uint64_t _failures;
     struct texts _reasons, _warnings;
     int64_t _losses_next_ns; /* when a line about losses may be written again */

@@ -170,11 +170,14 @@ static bool is_retryable(grpc_status_code status, bool has_retry_info)
  * for up to half a minute, as name resolution and reconnecting have back-offs of their own
  * (measured: a collector that was there after 8 s was seen after 49 s); with a new one, each call
  * is one attempt to connect, at the moments that the exporter chooses. A call that timed out may
- * have gone to a peer that is gone without a trace: keepalive is off.
+ * have gone to a peer that is gone without a trace: keepalive is off. A collector that answers
+ * UNAVAILABLE itself, as overloaded ones do, is still connected.
  */
-static bool is_connection_bad(grpc_status_code status)
+static bool is_connection_bad(grpc_channel *channel, grpc_status_code status)
 {
-    return status == GRPC_STATUS_UNAVAILABLE || status == GRPC_STATUS_DEADLINE_EXCEEDED;
+    return status == GRPC_STATUS_DEADLINE_EXCEEDED ||
+           (status == GRPC_STATUS_UNAVAILABLE &&
+            grpc_channel_check_connectivity_state(channel, 0) != GRPC_CHANNEL_READY);
 }
 
 /* The C core hands a -bin trailer over already decoded from base64. */
@@ -508,7 +511,7 @@ static void otlp_send(struct transport *transport, unsigned index, const uint8_t
         assert(event.type == GRPC_OP_COMPLETE && event.tag == call);
         (void)event;
         read_answer(&answer, ret);
-        bad = is_connection_bad(answer.status);
+        bad = is_connection_bad(channel->grpc, answer.status);
     } else { /* no event will come */
         *ret = (struct transport_result){.outcome = TRANSPORT_NOT_RETRYABLE};
         (void)snprintf(ret->text, sizeof ret->text, "gRPC: %s", grpc_call_error_to_string(rc));

@@ -106,8 +106,9 @@ static void delivered(struct exporter *ex, const struct batch *batch,
     }
 }
 
-/* @return whether the batch is parked */
-static bool failed(struct exporter *ex, struct batch *batch, const struct transport_result *result)
+/* @return whether the batch is parked; at the END it is for being counted, and nothing is tried */
+static bool failed(struct exporter *ex, enum mode mode, struct batch *batch,
+                   const struct transport_result *result)
 {
     const int64_t at = exporter_now(ex);
     struct span_queue_stats queue;
@@ -118,12 +119,15 @@ static bool failed(struct exporter *ex, struct batch *batch, const struct transp
         lose(ex, &ex->stats.given_up, batch->n, result->text);
         return false;
     }
+    if (mode == MODE_END)
+        return true;
     span_queue_get_stats(ex->queue, &queue);
     export_log_failure(&ex->log, at, result->text, queue.waiting + queue.in_flight, wait);
     return true;
 }
 
-static void finish(struct exporter *ex, struct batch *batch, const struct transport_result *result)
+static void finish(struct exporter *ex, enum mode mode, struct batch *batch,
+                   const struct transport_result *result)
 {
     switch (result->outcome) {
     case TRANSPORT_OK:
@@ -135,7 +139,7 @@ static void finish(struct exporter *ex, struct batch *batch, const struct transp
         lose(ex, &ex->stats.not_retryable, batch->n, result->text);
         break;
     case TRANSPORT_RETRYABLE:
-        if (failed(ex, batch, result))
+        if (failed(ex, mode, batch, result))
             return;
         break;
     }
@@ -143,7 +147,7 @@ static void finish(struct exporter *ex, struct batch *batch, const struct transp
 }
 
 /* Take what the lanes have got answers for. */
-static void collect(struct exporter *ex)
+static void collect(struct exporter *ex, enum mode mode)
 {
     for (unsigned i = 0; i < ex->n_lanes; i++) {
         struct lane *lane = &ex->lanes[i];
@@ -165,7 +169,7 @@ static void collect(struct exporter *ex)
             continue;
         if (ex->conf.on_attempt != NULL)
             ex->conf.on_attempt(ex->conf.on_attempt_arg, (int)result.outcome, took);
-        finish(ex, batch, &result);
+        finish(ex, mode, batch, &result);
     }
     exporter_lock(ex);
     ex->stats.parked = ex->schedule.parked_spans;
@@ -333,7 +337,7 @@ static void run(struct exporter *ex)
     for (;;) {
         const struct demand demand = get_demand(ex);
 
-        collect(ex);
+        collect(ex, demand.mode);
         exporter_tell_losses(ex, false);
         if (demand.mode == MODE_END) {
             if (ex->schedule.in_flight == 0)

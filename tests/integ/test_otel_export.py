@@ -14,6 +14,7 @@ from lib.collector import Collector
 from lib.http_collector import HttpCollector
 from lib.procs import SpoeHost, clean_env, host_binary, run, wait_until
 from lib.proxy import Proxy
+from lib.relay import Relay
 from lib.spop import Client
 
 PLUGINS = os.environ["SPOE_TEST_OTEL_DIR"]
@@ -100,6 +101,22 @@ def test_a_collector_that_is_up_and_down():
         assert host.count(r"export to \S+ failed") == 1
         assert host.count(r"export to \S+ works again") == 1
         assert host.count(r"export to \S+ fails again: UNAVAILABLE") == 1
+
+
+def test_a_collector_that_answers_unavailable_keeps_its_connection():
+    """Overloaded ones do; a new connection for each attempt is the last thing that they need."""
+    with Collector() as collector:
+        relay = Relay(collector.port)
+        collector.refuse(grpc.StatusCode.UNAVAILABLE, details="memory limit", times=5)
+        with begin("grpc", collector, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{relay.port}",
+                   SPOE_SHUTDOWN_TIMEOUT="50s") as host:
+            with Client(host.port) as client:
+                client.hello()
+                request(client, "one")
+                host.wait_line(r"export to \S+ failed: UNAVAILABLE: memory limit")
+            assert host.terminate() == 0
+        assert collector.calls == 6 and "exported=1 " in host.text()
+        assert relay.count == 1
 
 
 def refuse_once(protocol, collector):

@@ -80,7 +80,7 @@ Test(conf, reads_every_option)
 
     set("endpoint", "collector:4317");
     set("service-name", "shop");
-    set("known-methods", "GET,PURGE");
+    set("known-methods", " GET, PURGE\t,\nCOPY\n");
     set("span-ttl", "2s");
     set("span-store-max", "10");
     set("span-store-bytes", "1m");
@@ -118,7 +118,7 @@ Test(conf, reads_every_option)
     expect_good(&conf);
     cr_expect_str_eq(conf.exporter.endpoint, "collector:4317");
     cr_expect_str_eq(conf.exporter.service_name, "shop");
-    cr_expect_str_eq(conf.known_methods, "GET,PURGE");
+    cr_expect_str_eq(conf.known_methods, "GET,PURGE,COPY");
     cr_expect_eq(conf.span_ttl_ns, INT64_C(2000000000));
     cr_expect_eq(conf.span_store_max, 10);
     cr_expect_eq(conf.span_store_bytes, 1u << 20);

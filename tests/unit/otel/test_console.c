@@ -141,6 +141,49 @@ Test(console, writes_more_than_a_pipe_holds)
     batch_encoder_destroy(encoder);
 }
 
+/* A reader that stops in the middle of a line: that line is lost, and no other. */
+Test(console, a_torn_line_does_not_spoil_the_next)
+{
+    static char text[400000];
+    struct transport_result result;
+    size_t used = 0, whole = 0, torn = 0;
+    uint64_t written;
+    ssize_t n;
+
+    start();
+    cr_assert_gt(fcntl(ends[1], F_SETPIPE_SZ, 4096), 0);
+    result = send_spans(20, SPAN_VALUE_MAX, 1);
+    cr_assert_eq(result.outcome, TRANSPORT_OK, "%s", result.text);
+    cr_assert_gt(result.rejected, 0);
+    written = 20 - result.rejected;
+    cr_assert_eq(send_spans(1, SPAN_VALUE_MAX, 1).outcome, TRANSPORT_RETRYABLE,
+                 "nothing of it is out");
+    n = read(ends[0], text, sizeof text);
+    cr_assert_gt(n, 0);
+    cr_assert_neq(text[n - 1], '\n', "the test wants a torn line");
+    used = (size_t)n;
+    cr_assert_gt(fcntl(ends[1], F_SETPIPE_SZ, 65536), 0);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(send_spans(3, SPAN_VALUE_MAX, GENEROUS_NS).outcome, TRANSPORT_OK);
+    while (close(ends[1]) == 0 && (n = read(ends[0], text + used, sizeof text - 1 - used)) > 0)
+        used += (size_t)n;
+    text[used] = '\0';
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        *end = '\0';
+        cr_expect_eq(strncmp(line, "{\"trace_id\"", 11), 0, "%.40s", line);
+        cr_expect_null(strstr(line + 1, "{\"trace_id\""));
+        if (strcmp(end - 3, "\"}}") == 0)
+            whole++;
+        else
+            torn++;
+    }
+    cr_expect_eq(whole, written + 6);
+    cr_expect_eq(torn, 1);
+    console->stop(console, 0);
+    close(ends[0]);
+    batch_encoder_destroy(encoder);
+}
+
 static atomic_bool enough;
 static sem_t was_read; /* the last line of the log */
 

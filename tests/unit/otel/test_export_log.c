@@ -124,6 +124,33 @@ Test(export_log, what_comes_and_goes_is_told_once, .init = set_up, .fini = tear_
     expect_lines(1, "export to collector:4317 failed: HTTP 503");
 }
 
+/* It worked, and then there was nothing to export: what fails hours later is another outage. */
+Test(export_log, an_outage_after_a_quiet_time_is_told, .init = set_up, .fini = tear_down)
+{
+    int64_t at = 600 * MINUTE;
+
+    fail(0, "HTTP 503");
+    export_log_success(&export_log, S);
+    fail(60 * S, "HTTP 503");
+    lines = 0;
+    export_log_success(&export_log, 65 * S);
+    export_log_success(&export_log, 9 * MINUTE);
+    fail(at, "HTTP 503");
+    expect_lines(1, "export to collector:4317 failed: HTTP 503; 1024 spans wait");
+    export_log_success(&export_log, at + S);
+    expect_lines(1, "export to collector:4317 works again, after 1.0 s; failed attempts: 1");
+    fail(at + 2 * S, "HTTP 503");
+    expect_lines(1, "export to collector:4317 fails again");
+    fail(at + 600 * MINUTE, "HTTP 503");
+    expect_lines(0, NULL); /* it has not worked in between */
+    export_log_success(&export_log, at + 601 * MINUTE);
+    fail(at + 611 * MINUTE - 1, "HTTP 503");
+    expect_lines(0, NULL);
+    export_log_success(&export_log, at + 612 * MINUTE);
+    fail(at + 622 * MINUTE, "HTTP 503");
+    expect_lines(1, "export to collector:4317 failed: HTTP 503");
+}
+
 /* ---- the rest ----------------------------------------------------------------------------- */
 
 Test(export_log, a_warning_is_told_once, .init = set_up, .fini = tear_down)

@@ -1217,6 +1217,8 @@ Test(exporter, stop_cancels_a_call_that_hangs)
     await_sends(1);
     cr_assert_eq(stop(exporter, queue, 2 * S).shutdown, 25);
     cr_assert(fake.cancelled);
+    cr_expect_eq(count_logged("next try"), 0, "there is none:\n%s", fake.log);
+    expect_logged("spans lost: 25 shutdown");
 }
 
 Test(exporter, stop_of_an_idle_exporter_is_quick)

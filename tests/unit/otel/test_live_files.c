@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -140,6 +141,37 @@ Test(live_files, an_editor_in_place_is_seen)
         cr_assert_eq(header(&files, "a")[0], text[3]);
     }
     cr_assert_eq(files.generation, 5);
+    live_files_fini(&files);
+}
+
+/* For want of a descriptor they could not be read; they are when there is one, and one line says
+ * so.
+ */
+Test(live_files, what_cannot_be_read_for_a_moment_is_read_later)
+{
+    const struct exporter_conf conf = {.headers_file = headers_file};
+    struct live_files files;
+    struct rlimit old, none;
+    char error[256] = "";
+
+    write_file(headers_file, "A: old\n");
+    cr_assert_eq(live_files_init(&files, &conf, &fake_table, NULL, error, sizeof error), 0);
+    write_file(headers_file, "A: new\n");
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = 0;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    fake.warnings = 0;
+    for (int i = 0; i < 3; i++)
+        live_files_refresh(&files);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+    cr_expect_eq(fake.warnings, 1);
+    cr_expect_str_eq(header(&files, "a"), "old");
+    live_files_refresh(&files);
+    cr_expect_str_eq(header(&files, "a"), "new");
+    cr_expect_eq(files.generation, 1);
+    live_files_refresh(&files);
+    cr_expect_eq(files.generation, 1, "that is done");
     live_files_fini(&files);
 }
 

@@ -66,6 +66,26 @@ static void send_one(struct handlers_worker *to, uint32_t index, int64_t at)
     cr_assert_eq(handlers_handle(to, NULL, &msg), SPOE_OK);
 }
 
+/* 7.2: a message that came before a request for which there is no room is counted with it. */
+Test(order, what_came_before_a_request_without_room_is_counted)
+{
+    store_destroy(handlers.store);
+    handlers.store = store_create(
+        &(struct store_conf){.max = 1, .ttl_ns = TTL, .reorder_ns = 1 * S, .kept_max = 20});
+    cr_assert_not_null(handlers.store);
+    (void)named("first");
+    send_one(&worker, MESSAGE_REQUEST, 1);
+    (void)named("second");
+    send_one(&worker, MESSAGE_RESPONSE, 2);
+    send_one(&worker, MESSAGE_BACKEND, 3);
+    cr_expect_eq(store_kept(handlers.store), 2);
+    send_one(&worker, MESSAGE_REQUEST, 4);
+    cr_expect_eq(counted(&counters.refused), 1);
+    cr_expect_eq(counted(&counters.refused_later), 2);
+    cr_expect_eq(counted(&counters.unknown_id), 0);
+    cr_expect_eq(store_kept(handlers.store), 0);
+}
+
 /* 7.1, V1: all orders, each message by a worker of its own choice. */
 Test(order, the_three_messages_make_the_same_spans_in_each_order)
 {
