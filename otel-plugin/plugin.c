@@ -163,7 +163,11 @@ static spoe_status init_worker(struct otel *otel, struct handlers_worker *worker
     worker->writer = otel->queue != NULL ? span_queue_writer(otel->queue) : NULL;
     if (otel->queue != NULL && worker->writer == NULL)
         return SPOE_E_NOMEM;
-    return id_source_init(&worker->ids) == 0 ? SPOE_OK : SPOE_E_INTERNAL;
+    if (id_source_init(&worker->ids) == 0)
+        return SPOE_OK;
+    spoe_logf(otel->host, otel->self, SPOE_LOG_ERR,
+              "no random ids: OpenSSL, as it is configured, has neither ChaCha20 nor AES-256-CTR");
+    return SPOE_E_INTERNAL;
 }
 
 static spoe_status start(void *inst)

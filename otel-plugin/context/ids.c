@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * otel-plugin/context/ids.c - random ids: the keystream of ChaCha20 (RFC 8439), OpenSSL's, a buffer
- * at a time.
+ * at a time; where that is not to be had, as under FIPS 140, of AES in counter mode.
  */
 #include "context/ids.h"
 
@@ -32,11 +32,15 @@ static int fill_random(uint8_t *p, size_t n)
 int id_source_init_key(struct id_source *ids, const uint8_t key[ID_SOURCE_KEY])
 {
     static const uint8_t nonce[16] = {0}; /* the key is used once */
+    int ok;
 
     *ids = (struct id_source){._cipher = EVP_CIPHER_CTX_new(), ._used = ID_SOURCE_BUFFER};
     if (ids->_cipher == NULL)
         return -1;
-    if (EVP_EncryptInit_ex(ids->_cipher, EVP_chacha20(), NULL, key, nonce) != 1) {
+    ok = EVP_EncryptInit_ex(ids->_cipher, EVP_chacha20(), NULL, key, nonce);
+    if (ok != 1)
+        ok = EVP_EncryptInit_ex(ids->_cipher, EVP_aes_256_ctr(), NULL, key, nonce);
+    if (ok != 1) {
         id_source_fini(ids);
         return -1;
     }

@@ -15,7 +15,8 @@
 #include "base/conf_types.h"
 #include "otlp/queue.h"
 
-/* Collectors take 4 MiB by default; a request of one span (at most about 600 kB) always fits. */
+/* Collectors take 4 MiB by default. A span of 128 attributes, the default limit, has 600 kB at
+ * most; one that a configured limit makes too large for a request is counted as too_large. */
 #define BATCH_BYTES_MAX (UINT32_C(4) * 1000 * 1000)
 
 #define BATCH_SCOPE_NAME "spoe-host/otel"

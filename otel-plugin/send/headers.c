@@ -153,8 +153,12 @@ static FILE *open_file(const char *path, char *ret_error, size_t size)
     FILE *file = NULL;
     struct stat st;
 
-    if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode))
+    if (fd >= 0 && fstat(fd, &st) != 0)
+        (void)snprintf(ret_error, size, "%s: cannot be read: %m", path);
+    else if (fd >= 0 && !S_ISREG(st.st_mode))
         (void)snprintf(ret_error, size, "%s: not a regular file", path);
+    else if (fd >= 0 && st.st_size > (off_t)HEADERS_FILE_MAX) /* not even one line of it */
+        (void)snprintf(ret_error, size, "%s: larger than 64 KiB", path);
     else if (fd < 0 || (file = fdopen(fd, "r")) == NULL)
         (void)snprintf(ret_error, size, "%s: cannot be opened: %m", path);
     if (fd >= 0 && file == NULL)

@@ -103,6 +103,16 @@ static BIO *open_memory(const char *text)
     return BIO_new_mem_buf(text, -1);
 }
 
+/* Asked for a password: there is nobody to ask. */
+static int refuse_password(char *buf, int size, int rwflag, void *arg)
+{
+    (void)buf;
+    (void)size;
+    (void)rwflag;
+    *(int *)arg = 1;
+    return -1;
+}
+
 /*
  * Read every certificate of a PEM text; the first is kept.
  * @return [give: X509_free()] NULL: none, or one of them is not readable
@@ -111,20 +121,26 @@ static X509 *parse_certificates(const char *text, const char *path, char *ret_er
 {
     BIO *bio = open_memory(text);
     X509 *first = NULL, *cert;
+    int encrypted = 0;
 
     if (bio == NULL) {
         set_error(ret_error, size, path, "out of memory");
         return NULL;
     }
     ERR_clear_error();
-    while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+    while ((cert = PEM_read_bio_X509(bio, NULL, refuse_password, &encrypted)) != NULL) {
         if (first == NULL)
             first = cert;
         else
             X509_free(cert);
     }
     /* The end of the text is an error like others, but for its reason. */
-    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
+    if (encrypted) {
+        set_error(ret_error, size, path,
+                  "a certificate in it is encrypted, which is not supported");
+        X509_free(first);
+        first = NULL;
+    } else if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
         set_ssl_error(ret_error, size, path, "a certificate in it cannot be read");
         X509_free(first);
         first = NULL;
@@ -134,16 +150,6 @@ static X509 *parse_certificates(const char *text, const char *path, char *ret_er
     ERR_clear_error();
     BIO_free(bio);
     return first;
-}
-
-/* Asked for the password of a key: there is nobody to ask. */
-static int refuse_password(char *buf, int size, int rwflag, void *arg)
-{
-    (void)buf;
-    (void)size;
-    (void)rwflag;
-    *(int *)arg = 1;
-    return -1;
 }
 
 static EVP_PKEY *parse_key(const char *text, const char *path, char *ret_error, size_t size)

@@ -22,6 +22,17 @@ def check(env):
     return run([host_binary(), "-t"], env=clean_env({**BASE, **env}))
 
 
+def test_a_start_without_random_ids_says_why(tmp_path):
+    """OpenSSL as FIPS 140 has it, without the provider that it needs then."""
+    conf = tmp_path / "openssl.cnf"
+    conf.write_text("openssl_conf = o\n[o]\nproviders = p\nalg_section = a\n[a]\n"
+                    "default_properties = fips=yes\n[p]\ndefault = d\n[d]\nactivate = 1\n")
+    status, text = run([host_binary(), "--listen", "127.0.0.1:0"],
+                       env=clean_env({**BASE, "OPENSSL_CONF": str(conf)}))
+    assert status == 1, text
+    assert re.search("level=error component=otel .*no random ids: OpenSSL", text), text
+
+
 @pytest.fixture
 def collector():
     with Collector() as c:

@@ -212,6 +212,20 @@ Test(lists, a_file_that_is_none_or_too_large_is_refused)
     (void)unlink(path);
 }
 
+/* Nothing of it is read: what is one line without an end would all be in memory. */
+Test(lists, a_file_that_is_huge_is_not_read)
+{
+    struct pair_list list = {NULL, 0};
+    char error[256];
+    bool of_file = false;
+
+    write_file("", 0);
+    cr_assert_eq(truncate(path, (off_t)1 << 40), 0);
+    cr_expect_eq(headers_read(NULL, path, &list, error, sizeof error, &of_file), PAIRS_E_INVAL);
+    (void)unlink(path);
+    cr_expect_not_null(strstr(error, "larger than 64 KiB"), "%s", error);
+}
+
 Test(lists, names_that_differ_in_case_only_are_one)
 {
     struct pair_list list = {NULL, 0};

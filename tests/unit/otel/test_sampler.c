@@ -3,6 +3,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include <openssl/evp.h>
+
 #include "context/ids.h"
 #include "context/rate_cap.h"
 #include "context/sampler.h"
@@ -254,4 +256,32 @@ Test(rate_cap, a_clock_that_stands_still_or_goes_back_passes_no_more, .timeout =
     rate_cap_init(&cap, 5);
     cr_expect_eq(pass_many(&cap, 10 * S, 100), 5);
     cr_expect_eq(pass_many(&cap, 9 * S, 100), 0);
+}
+
+/* ---- ids ---------------------------------------------------------------------------------- */
+
+static bool no_chacha20;
+
+const EVP_CIPHER *__real_EVP_chacha20(void);
+const EVP_CIPHER *__wrap_EVP_chacha20(void);
+
+const EVP_CIPHER *__wrap_EVP_chacha20(void)
+{
+    return no_chacha20 ? NULL : __real_EVP_chacha20();
+}
+
+/* OpenSSL as it is where only what FIPS 140 allows is to be had. */
+Test(sampler, ids_do_without_chacha20, .timeout = 20)
+{
+    struct id_source ids;
+    uint8_t id[1000][16];
+
+    no_chacha20 = true;
+    cr_assert_eq(id_source_init(&ids), 0);
+    for (size_t i = 0; i < 1000; i++) {
+        id_trace(&ids, id[i]);
+        for (size_t j = 0; j < i; j++)
+            cr_assert_neq(memcmp(id[i], id[j], 16), 0);
+    }
+    id_source_fini(&ids);
 }

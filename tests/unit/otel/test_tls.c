@@ -14,7 +14,7 @@
 /* A folder with the files of one test. */
 static char dir[] = "/tmp/spoe-tls-XXXXXX";
 static char ca[64], cert[64], key[64], other_key[64], encrypted[64], empty[64], broken[64], bad[64],
-    chain[64], missing[64];
+    chain[64], missing[64], encrypted_cert[64];
 
 static FILE *create(char path[64], const char *name)
 {
@@ -58,6 +58,17 @@ static void write_key(char path[64], const char *name, EVP_PKEY *pkey, const cha
     (void)fclose(file);
 }
 
+static void write_encrypted_cert(char path[64], const char *name, X509 *x509)
+{
+    unsigned char password[] = "secret";
+    FILE *file = create(path, name);
+
+    cr_assert_eq(PEM_ASN1_write((i2d_of_void *)i2d_X509, PEM_STRING_X509, file, x509,
+                                EVP_aes_128_cbc(), password, 6, NULL, NULL),
+                 1);
+    (void)fclose(file);
+}
+
 static void set_up(void)
 {
     EVP_PKEY *one = make_key(), *two = make_key();
@@ -72,6 +83,7 @@ static void set_up(void)
     write_key(key, "key.pem", one, NULL);
     write_key(other_key, "other-key.pem", two, NULL);
     write_key(encrypted, "encrypted.pem", one, "secret");
+    write_encrypted_cert(encrypted_cert, "encrypted-cert.pem", x509);
     write_text(empty, "empty.pem", "");
     write_text(bad, "bad.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
     (void)snprintf(missing, sizeof missing, "%s/missing.pem", dir);
@@ -83,7 +95,8 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    const char *const files[] = {ca, cert, key, other_key, chain, encrypted, empty, broken, bad};
+    const char *const files[] = {ca,        cert,  key,    other_key, chain,
+                                 encrypted, empty, broken, bad,       encrypted_cert};
 
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         unlink(files[i]);
@@ -226,4 +239,12 @@ Test(tls, a_foreign_or_encrypted_key_is_named)
     expect_bad(&conf, "tls-key", other_key, cert, "not the key", NULL);
     conf = conf_of(NULL, cert, encrypted);
     expect_bad(&conf, "tls-key", encrypted, "encrypted", NULL);
+}
+
+/* OpenSSL would ask for its password, on the terminal if there is one. */
+Test(tls, an_encrypted_certificate_is_refused)
+{
+    const struct exporter_conf conf = conf_of(encrypted_cert, NULL, NULL);
+
+    expect_bad(&conf, "tls-ca", encrypted_cert, "is encrypted, which is not supported", NULL);
 }
