@@ -150,6 +150,26 @@ Test(lists, a_file_adds_headers_as_they_are)
     pair_list_fini(&list);
 }
 
+/* 9.2: names that only look like those that gRPC or the export has for itself. */
+Test(lists, names_beside_the_reserved_ones_are_taken)
+{
+    static const char *const names[] = {"-bin", "x-bin-",        "bin",      "x-bi",
+                                        "grpc", "grpc_x",        "x-grpc-y", "tex",
+                                        "x-te", "content-types", "_",        "."};
+
+    for (size_t i = 0; i < N(names); i++) {
+        struct pair_list list = {NULL, 0};
+        char text[64], error[256] = "";
+        bool of_file;
+
+        (void)snprintf(text, sizeof text, "%s=1", names[i]);
+        cr_assert_eq(headers_read(text, NULL, &list, error, sizeof error, &of_file), 0, "%s: %s",
+                     names[i], error);
+        cr_expect_str_eq(value_of(&list, names[i]), "1");
+        pair_list_fini(&list);
+    }
+}
+
 Test(lists, a_bad_line_is_named_and_not_shown)
 {
     static const struct {
