@@ -287,3 +287,21 @@ Test(http_conn, an_answer_comes_whole_in_whatever_pieces, .timeout = 60)
     }
     finish();
 }
+
+/* 9.2: a peer that goes without having read its answer resets the connection. */
+Test(http_conn, a_reset_ends_the_connection, .timeout = 30)
+{
+    int fd;
+
+    start();
+    page_size = 10;
+    fd = connect_peer();
+    cr_assert_gt(send(fd, REQUEST, strlen(REQUEST), 0), 0);
+    turn();
+    cr_assert_eq(n_answers, 1);
+    (void)close(fd); /* recv() fails on the other side: ECONNRESET */
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_geq(event_base_loop(conns.base, EVLOOP_ONCE | EVLOOP_NONBLOCK), 0);
+    cr_assert_eq(conns.n, 0);
+    finish();
+}
