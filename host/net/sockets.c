@@ -85,6 +85,12 @@ static struct listening_socket *add_socket(struct sockets *sockets, int fd)
     return s;
 }
 
+bool sockets_has_not(int error)
+{
+    return error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
+}
+
+/* @return 0; a positive errno, not logged: see sockets_has_not(); -1, logged */
 static int open_tcp_address(struct sockets *sockets, const struct host_listen *listen_conf,
                             const struct addrinfo *ai)
 {
@@ -92,10 +98,8 @@ static int open_tcp_address(struct sockets *sockets, const struct host_listen *l
     struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof bound;
     struct listening_socket *s;
-    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int error, fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd < 0 && errno == EAFNOSUPPORT && ai->ai_next != NULL)
-        return 0; /* no IPv6 here: the other addresses of the name will do */
     if (fd < 0)
         goto fail;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -111,9 +115,12 @@ static int open_tcp_address(struct sockets *sockets, const struct host_listen *l
     s->exposed = !is_loopback((const struct sockaddr *)(const void *)&bound);
     return 0;
 fail:
-    report(sockets, listen_conf->text, strerror(errno));
+    error = errno;
     if (fd >= 0)
         (void)close(fd);
+    if (sockets_has_not(error))
+        return error;
+    report(sockets, listen_conf->text, strerror(error));
     return -1;
 }
 
@@ -123,16 +130,25 @@ static int open_tcp(struct sockets *sockets, const struct host_listen *listen_co
         .ai_flags = AI_PASSIVE, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
     int error = getaddrinfo(listen_conf->host, listen_conf->port, &hints, &list);
-    int result = 0;
+    int result = 0, missing = 0;
+    bool any = false;
 
     if (error != 0) {
         report(sockets, listen_conf->text, gai_strerror(error));
         return -1;
     }
-    for (const struct addrinfo *ai = list; ai != NULL && result == 0; ai = ai->ai_next)
+    for (const struct addrinfo *ai = list; ai != NULL && result >= 0; ai = ai->ai_next) {
         result = open_tcp_address(sockets, listen_conf, ai);
+        if (result > 0)
+            missing = result;
+        any |= result == 0;
+    }
     freeaddrinfo(list);
-    return result;
+    if (result < 0)
+        return -1;
+    if (!any)
+        report(sockets, listen_conf->text, strerror(missing));
+    return any ? 0 : -1;
 }
 
 /* Remove a socket file that nobody listens on. @return false, logged: somebody does, or no socket
@@ -254,8 +270,10 @@ static int open_unix(struct sockets *sockets, const struct host_listen *listen_c
         return -1;
     (void)snprintf(s->name, sizeof s->name, "unix:%s", listen_conf->path);
     s->path = strdup(listen_conf->path);
-    if (s->path == NULL || lstat(s->path, &st) != 0)
+    if (s->path == NULL || lstat(s->path, &st) != 0) {
+        report(sockets, listen_conf->text, strerror(errno));
         return -1;
+    }
     s->dev = st.st_dev;
     s->ino = st.st_ino;
     return set_group(sockets, s->path);

@@ -34,8 +34,8 @@ struct sockets {
 };
 
 /**
- * Bind and listen on an address, on all that its name stands for. A socket file that nobody
- * listens on is replaced; one that somebody does is an error.
+ * Bind and listen on an address, on all that its name stands for and this machine has. A socket
+ * file that nobody listens on is replaced; one that somebody does is an error.
  * @return 0; -1 with the reason logged; sockets_close() is due either way
  */
 int sockets_open(struct sockets *sockets, const struct host_listen *listen);
@@ -47,6 +47,12 @@ void sockets_close(struct sockets *sockets);
  * a word is noticed, idle within 90 s, with an answer on its way within 30.
  */
 void sockets_tune(int fd);
+
+/**
+ * Whether a failed socket() or bind() says that this machine does not have an address, such as one
+ * of IPv6 where that is off: the others of its name will do.
+ */
+bool sockets_has_not(int error);
 
 /** The folder of a socket file, whose path is absolute; "/" for one in the root. */
 void sockets_folder(const char *path, char ret[sizeof(struct sockaddr_un)]);

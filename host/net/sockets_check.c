@@ -59,17 +59,19 @@ static int claim(struct sockets_claims *claims, const struct sockets_claim *clai
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 
-/* Bound, and let go again. The name that it got back is not looked at: any port will do. */
+/* Bound, and let go again. The name that it got back is not looked at: any port will do.
+ * @return 0; a positive errno: see sockets_has_not(); -1. The text is set for both */
 static int check_tcp_address(const struct addrinfo *ai, struct error *reterr)
 {
     const int on = 1;
     int error = 0;
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd < 0)
-        return errno == EAFNOSUPPORT && ai->ai_next != NULL
-                   ? 0
-                   : error_set(reterr, "%s", strerror(errno));
+    if (fd < 0) {
+        error = errno;
+        (void)error_set(reterr, "%s", strerror(error));
+        return sockets_has_not(error) ? error : -1;
+    }
     /* As a host does it, which so can bind while this one has not let go yet. */
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (ai->ai_family == AF_INET6)
@@ -77,7 +79,10 @@ static int check_tcp_address(const struct addrinfo *ai, struct error *reterr)
     if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0)
         error = errno;
     (void)close(fd);
-    return error != 0 && error != EADDRINUSE ? error_set(reterr, "%s", strerror(error)) : 0;
+    if (error == 0 || error == EADDRINUSE)
+        return 0;
+    (void)error_set(reterr, "%s", strerror(error));
+    return sockets_has_not(error) ? error : -1;
 }
 
 static int check_tcp(struct sockets_claims *claims, const struct host_listen *listen_conf,
@@ -87,20 +92,22 @@ static int check_tcp(struct sockets_claims *claims, const struct host_listen *li
         .ai_flags = AI_PASSIVE, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
     int error = getaddrinfo(listen_conf->host, listen_conf->port, &hints, &list);
+    bool any = false;
     int result = 0;
 
     if (error != 0)
         return error_set(reterr, "%s", gai_strerror(error));
-    for (const struct addrinfo *ai = list; ai != NULL && result == 0; ai = ai->ai_next) {
+    for (const struct addrinfo *ai = list; ai != NULL && result >= 0; ai = ai->ai_next) {
         struct sockets_claim own = {.text = listen_conf->text};
 
         memcpy(&own.address, ai->ai_addr, ai->ai_addrlen);
         result = check_tcp_address(ai, reterr);
+        any |= result == 0;
         if (result == 0)
             result = claim(claims, &own, reterr);
     }
     freeaddrinfo(list);
-    return result;
+    return result < 0 || !any ? -1 : 0;
 }
 
 static int check_unix(struct sockets_claims *claims, const struct host_listen *listen_conf,
