@@ -22,8 +22,12 @@ struct heartbeat {
     _Atomic int64_t asked_ns; /* 0: answered, or never asked */
 };
 
+/** Ask, unless it has been asked already. Threads: one at a time, not the loop's. */
+void heartbeat_ask(struct heartbeat *heartbeat, struct mailbox *box, int64_t now_ns);
+/** Whether it has not answered for so long. [any] */
+bool heartbeat_is_late(const struct heartbeat *heartbeat, int64_t now_ns, int64_t limit_ns);
 /**
- * Ask, or see whether there is an answer. Threads: one at a time, not the loop's.
+ * Both: see whether it has answered, and ask again. Threads: as heartbeat_ask().
  * @return false: it has not answered for HEARTBEAT_LIMIT_NS
  */
 bool heartbeat_check(struct heartbeat *heartbeat, struct mailbox *box, int64_t now_ns);

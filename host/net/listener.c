@@ -21,6 +21,7 @@
 #define RETRY_MS 100     /* after too many open files */
 #define EVICT_BURST 4u   /* connections that a worker is asked to make a place for at a time */
 #define EVICT_WAIT_MS 1  /* until it has */
+#define LATE_NS (500 * NS_PER_MS) /* a worker that has taken nothing for so long gets no more */
 
 /*
  * Descriptors that connections leave to plugins, exports and the admin endpoint: a quarter of the
@@ -55,8 +56,10 @@ struct listeners *listeners_open(const struct host_conf *conf)
     struct listeners *l = calloc(1, sizeof *l);
     bool exposed = false;
 
-    if (l == NULL)
+    if (l == NULL) {
+        log_line(SPOE_LOG_ERR, COMPONENT, "out of memory");
         return NULL;
+    }
     l->conf = conf;
     l->sockets = (struct sockets){.conf = conf, .component = COMPONENT, .hint = ""};
     for (size_t i = 0; i < conf->n_listen; i++) {
@@ -122,19 +125,27 @@ uint32_t listeners_max(const struct listeners *l)
     return atomic_load_explicit(&l->max, memory_order_relaxed);
 }
 
-/* @param ret_total  connections of all workers. @return the worker with the fewest */
+/* A plugin does not return: whoever is sent there has no answer, not even to its HELLO. */
+static bool is_late(const struct worker *worker)
+{
+    return heartbeat_is_late(&worker->taken, clock_mono_ns(), LATE_NS);
+}
+
+/* @param ret_total  connections of all workers. @return the one with the fewest of those that turn,
+ * if one does */
 static struct worker *least_busy(struct listeners *l, uint32_t *ret_total)
 {
     struct worker *best = &l->workers[0];
-    uint32_t least = UINT32_MAX;
+    uint64_t least = UINT64_MAX;
 
     *ret_total = 0;
     for (uint32_t i = 0; i < l->n_workers; i++) {
-        uint32_t n = atomic_load(&l->workers[i].n_conns);
+        const uint32_t n = atomic_load(&l->workers[i].n_conns);
+        const uint64_t rank = n + (is_late(&l->workers[i]) ? UINT64_C(1) << 32 : 0);
 
         *ret_total += n;
-        if (n < least) {
-            least = n;
+        if (rank < least) {
+            least = rank;
             best = &l->workers[i];
         }
     }
@@ -174,7 +185,7 @@ static struct worker *with_oldest(struct listeners *l, const struct evict_step *
         struct worker *worker = &l->workers[i];
         const int64_t ns = oldest_of(worker, step);
 
-        if (ns > since_ns)
+        if (ns > since_ns || is_late(worker))
             continue;
         if (atomic_load(&worker->n_evicting) >= EVICT_BURST) {
             *busy = true;
@@ -238,6 +249,7 @@ static void take(struct listeners *l, int fd, const struct sockaddr *sa, socklen
         sockets_tune(fd);
     sockets_name(sa, len, peer, sizeof peer);
     worker_adopt(worker, fd, peer, evicts);
+    heartbeat_ask(&worker->taken, &worker->core.mailbox, clock_mono_ns());
 }
 
 static void refuse(struct listeners *l, int fd)

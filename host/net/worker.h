@@ -79,6 +79,7 @@ struct worker {
     _Atomic uint32_t n_conns;     /* also those on their way here; [any] */
     _Atomic uint32_t n_arriving;  /* on their way here; [any] */
     _Atomic uint32_t n_newcomers; /* in hello and unused; [any] reads */
+    struct heartbeat taken;       /* whether it takes them; the listener's */
     _Atomic int64_t
         oldest_ns[N_EVICTABLE]; /* deadline of the first of each, 0: none; [any] reads */
     _Atomic int room;           /* enum worker_room; [any] */

@@ -142,6 +142,56 @@ Test(listener, spreads_connections, .timeout = 30)
     finish();
 }
 
+/* 2.2: a worker that a plugin keeps gets no more, and goes on getting them when it turns again. */
+Test(listener, passes_over_a_worker_that_does_not_turn, .timeout = 30)
+{
+    struct peer *peers[5];
+
+    listen_here(10);
+    for (size_t i = 0; i < 2; i++)
+        peers[i] = dial();
+    accept_all();
+    cr_assert(rig.worker[0].n_conns == 1 && rig.worker[1].n_conns == 1);
+    cr_assert_geq(event_base_loop(rig.worker[1].base, EVLOOP_NONBLOCK), 0);
+    rig.worker[0].taken.asked_ns = 1; /* long ago */
+    for (size_t i = 2; i < 4; i++) {
+        peers[i] = dial();
+        accept_all();
+        cr_assert_geq(event_base_loop(rig.worker[1].base, EVLOOP_NONBLOCK), 0);
+    }
+    cr_assert(rig.worker[0].n_conns == 1 && rig.worker[1].n_conns == 3);
+    rig_turn();
+    peers[4] = dial();
+    accept_all();
+    cr_assert(rig.worker[0].n_conns == 2 && rig.worker[1].n_conns == 3);
+    rig_turn();
+    for (size_t i = 0; i < 5; i++)
+        peer_free(peers[i]);
+    finish();
+}
+
+/* 2.2: nor is it asked to make a place, which would keep all others waiting. */
+Test(listener, asks_no_worker_for_a_place_that_does_not_turn, .timeout = 30)
+{
+    struct peer *peers[3];
+
+    listen_here(2);
+    for (size_t i = 0; i < 2; i++) {
+        peers[i] = dial();
+        accept_all();
+        rig_turn();
+    }
+    rig.worker[0].taken.asked_ns = 1; /* long ago; it has the oldest */
+    peers[2] = dial();
+    accept_all();
+    cr_assert_eq(rig.worker[0].n_evicting, 0);
+    cr_assert_eq(rig.worker[1].n_evicting, 1);
+    rig_turn();
+    for (size_t i = 0; i < 3; i++)
+        peer_free(peers[i]);
+    finish();
+}
+
 /* 1.4: the worker that has the oldest silent one closes it, wherever there are fewer. */
 Test(listener, makes_a_place, .timeout = 30)
 {
