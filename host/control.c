@@ -66,8 +66,13 @@ static void on_signal(struct control *control, int number)
         return; /* SIGUSR2 is our own: look at deadline and quit */
     if (!atomic_load(&control->orderly))
         leave("ended by a signal");
-    if (atomic_exchange(&control->asked, true))
-        leave("second signal");
+    if (control->asked != 0) {
+        if (number != control->asked || clock_mono_ns() - control->asked_ns >= control->again_ns)
+            leave("second signal");
+        return;
+    }
+    control->asked = number;
+    control->asked_ns = clock_mono_ns();
     (void)control_end(control);
     (void)!write(control->stop_fd, &one, sizeof one);
 }
@@ -103,7 +108,8 @@ int control_start(struct control *control, int64_t timeout_ns)
 
     *control = (struct control){.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                                 .reload_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                                .timeout_ns = timeout_ns};
+                                .timeout_ns = timeout_ns,
+                                .again_ns = SIGNAL_AGAIN_NS};
     (void)pthread_mutex_init(&control->lock, NULL);
     error = control->stop_fd < 0 || control->reload_fd < 0
                 ? errno

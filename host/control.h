@@ -9,7 +9,9 @@
  *   a command (-t, --plugin-info, ...),
  *   the reading of the configuration     the first SIGTERM or SIGINT leaves at once
  *   a start, the service, the end        the first one asks for an orderly end, by shutdown-timeout
- *                                        from then; the second leaves at once
+ *                                        from then; a second one leaves at once. The same signal
+ *                                        within SIGNAL_AGAIN_NS is no second one: who stops a
+ *                                        process and its group sends it two
  *
  * Past the deadline whoever is late is named and the process leaves with status 1. A start that has
  * failed has the same time to come to its end. SIGHUP asks the service
@@ -23,6 +25,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SIGNAL_AGAIN_NS INT64_C(500000000)
+
 struct control {
     pthread_t thread;
     int stop_fd;                 /* readable once an end was asked for */
@@ -30,7 +34,9 @@ struct control {
     _Atomic int64_t timeout_ns;  /* shutdown-timeout */
     _Atomic int64_t deadline_ns; /* when the process has to be gone; 0: nothing has to end */
     _Atomic bool orderly;        /* what the first signal asks for; false: leave at once */
-    _Atomic bool asked;
+    int asked;                   /* the signal that has asked for an end; 0: none */
+    int64_t asked_ns;            /* when */
+    int64_t again_ns;            /* SIGNAL_AGAIN_NS, but in tests */
     _Atomic bool quit;
     pthread_mutex_t lock;         /* of the two below */
     void (*on_totals)(void *arg); /* SIGUSR1; runs on the control thread. NULL: nothing to tell */

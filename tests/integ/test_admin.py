@@ -44,8 +44,7 @@ def test_not_ready_while_draining(start, connect):
     assert families["spoe_host_ready"].value() == 0
     assert families["spoe_host_pending"].value() == 1
     assert admin.page(host, "/status")["state"] == "draining"
-    host.signal(signal.SIGTERM)  # at once
-    host.wait()
+    host.insist()  # at once
     with pytest.raises(OSError):
         admin.ask(host, "/healthz")
 

@@ -60,8 +60,7 @@ def test_no_new_connection_while_draining(start, connect):
         late = None
     if late is not None:
         assert late.recv_frame() is None
-    host.signal(signal.SIGTERM)  # the second one: at once
-    host.wait()
+    host.insist()  # the second one: at once
 
 
 def test_second_signal_leaves_at_once(start, connect):

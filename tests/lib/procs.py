@@ -211,6 +211,15 @@ class Proc:
         self.signal(signal.SIGTERM)
         return self.wait(limit)
 
+    def insist(self):
+        """Send SIGTERM again and again, then wait(): the same one counts as a second one only some
+        time after the first."""
+        end = time.monotonic() + LIMIT
+        while self.alive() and time.monotonic() < end:
+            self.signal(signal.SIGTERM)
+            time.sleep(0.05)
+        return self.wait()
+
     def kill(self):
         """SIGKILL for the process and everything that it started. No error if it is gone."""
         try:

@@ -89,6 +89,42 @@ Test(control, the_second_signal_leaves_at_once, .exit_code = 1)
     wait_for_the_end();
 }
 
+/* Until the control thread has taken what was sent. */
+static void wait_taken(int number)
+{
+    sigset_t set;
+
+    do {
+        (void)poll(NULL, 0, 1);
+        cr_assert_eq(sigpending(&set), 0);
+    } while (sigismember(&set, number) == 1);
+}
+
+/* `timeout` sends it to the process and to its group. */
+Test(control, the_same_signal_at_once_is_no_second_one)
+{
+    control.again_ns = 3600 * NS_PER_S;
+    control_serve(&control, 3600 * NS_PER_S);
+    for (int i = 0; i < 3; i++) {
+        send_signal(SIGTERM);
+        wait_taken(SIGTERM);
+    }
+    wait_readable(control.stop_fd);
+    send_signal(SIGHUP);
+    wait_readable(control.reload_fd); /* so what was taken before has done its work */
+    control_stop(&control);
+}
+
+Test(control, the_same_signal_later_is_a_second_one, .exit_code = 1)
+{
+    control.again_ns = 0;
+    control_serve(&control, 3600 * NS_PER_S);
+    send_signal(SIGTERM);
+    wait_readable(control.stop_fd);
+    send_signal(SIGTERM);
+    wait_for_the_end();
+}
+
 Test(control, the_first_one_leaves_where_nothing_is_served, .exit_code = 1)
 {
     send_signal(SIGTERM);
