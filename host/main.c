@@ -77,7 +77,7 @@ static int read_host_conf(struct program *p)
 {
     installed_plugin_dir(p->plugin_dir, sizeof p->plugin_dir);
     cli_add_file(&p->cli, p->conf);
-    if (host_conf_init(&p->host_conf, p->conf, p->plugin_dir) == 0)
+    if (host_conf_init(&p->host_conf, p->conf, p->plugin_dir, NULL) == 0)
         return 0;
     log_line(SPOE_LOG_ERR, "host", "out of memory");
     return -1;

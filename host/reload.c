@@ -84,7 +84,7 @@ static int read_again(const struct reload *reload, struct reading *r)
     (void)cli_parse(&cli, r->conf, reload->argc, reload->argv); /* as it was at the start */
     conf_wait_for_nothing(r->conf); /* this is the thread that accepts connections */
     cli_add_file(&cli, r->conf);
-    if (host_conf_init(&r->host, r->conf, reload->plugin_dir) != 0)
+    if (host_conf_init(&r->host, r->conf, reload->plugin_dir, reload->host_conf) != 0)
         return -1;
     for (size_t i = 0; i < reload->plugins->n; i++) {
         const struct spoe_instance *plugin = reload->plugins->plugin[i];
@@ -157,15 +157,19 @@ static int apply_to_plugin(struct reading *r, struct view *view, struct spoe_ins
     const size_t n_errors = conf_error_count(r->conf);
     struct error error;
     int n = compare(r, plugin->desc->id, options_of(plugin), *section, plugin->settings, can);
+    int result;
 
     if (n < 0)
         return -1;
-    if (n > 0 && plugin_reconfigure(plugin, r->conf, *section, &error) != 0) {
+    result = n > 0 ? plugin_reconfigure(plugin, r->conf, *section, &error) : 0;
+    if (result != 0) {
         error_list_log(conf_errors(r->conf), n_errors, SPOE_LOG_ERR, "host");
         if (error.text[0] != '\0')
             log_line(SPOE_LOG_ERR, "host", "%s", error.text);
-        log_line(SPOE_LOG_ERR, "host", "plugin %s: none of its changes was taken%s%s",
-                 plugin->desc->id, r->changed.len > before.len ? ": " : "",
+        log_line(SPOE_LOG_ERR, "host", "plugin %s: %s%s%s", plugin->desc->id,
+                 result < 0 ? "none of its changes was taken"
+                            : "its changes do not count, though it may use them",
+                 r->changed.len > before.len ? ": " : "",
                  r->changed.len > before.len ? after(&r->changed, &before) : "");
         r->changed = before;
         r->refused = true;

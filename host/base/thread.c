@@ -3,6 +3,7 @@
 #include "base/thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@ struct thread_record thread_nobody = {.name = "?"};
 _Thread_local struct thread_record *thread_mine = &thread_nobody;
 
 static struct thread_record records[THREADS_MAX];
+static atomic_uint n_reading; /* thread_describe_all() that are under way */
 static _Thread_local void *crash_stack;
 
 /* A sanitizer has given its threads one already, and takes it back at their end. */
@@ -97,6 +99,7 @@ size_t thread_describe_all(char *to, size_t size)
 {
     size_t n = 0;
 
+    (void)atomic_fetch_add(&n_reading, 1);
     for (size_t i = 0; i < THREADS_MAX; i++) {
         size_t more;
 
@@ -108,5 +111,13 @@ size_t thread_describe_all(char *to, size_t size)
         if (more != 0)
             n += more + (n != 0 ? 2 : 0);
     }
+    (void)atomic_fetch_sub(&n_reading, 1);
     return n;
+}
+
+void thread_forget_callee(void)
+{
+    /* An exchange, so that whoever begins to read after it sees that the callee was left. */
+    while (atomic_fetch_add(&n_reading, 0) != 0)
+        (void)sched_yield();
 }

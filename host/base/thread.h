@@ -61,4 +61,7 @@ size_t thread_describe(const struct thread_record *record, char *to, size_t size
 /** All threads that are in a plugin, after one another. [any] @return bytes, as above */
 size_t thread_describe_all(char *to, size_t size);
 
+/** A callee that no thread is in any more goes: wait until nobody can be reading it. [any] */
+void thread_forget_callee(void);
+
 #endif

@@ -218,7 +218,8 @@ int conf_set_by_next(struct conf *conf, struct conf_section *s, size_t i)
     s->settings[i] = conf_not_set;
     free(s->texts[i].raw);
     free(s->texts[i].origin);
-    s->texts[i].raw = s->texts[i].origin = NULL;
+    free(s->texts[i].written);
+    s->texts[i].raw = s->texts[i].origin = s->texts[i].written = NULL;
     if (set_default(conf, s, i) != 0)
         return -1;
     result = set_by_lenient(conf, s, i);

@@ -340,13 +340,18 @@ static int find_group_name(const char *name, gid_t *ret)
     return found != NULL ? 0 : 1;
 }
 
-/* A group by name or, where there is no such name, by number. */
-static int set_socket_group(const struct build *b)
+/* A group by name or, where there is no such name, by number. One that is in use is not looked up
+ * again: that may ask a server, and be waited for. */
+static int set_socket_group(const struct build *b, const struct host_conf *in_use)
 {
     const char *text = get_text(b, OPT_SOCKET_GROUP);
+    const bool is_known = text != NULL && in_use != NULL && in_use->socket_group != NULL &&
+                          strcmp(text, in_use->socket_group) == 0;
     int64_t number = 0;
-    int result = text != NULL ? find_group_name(text, &b->hc->socket_gid) : 0;
+    int result = text != NULL && !is_known ? find_group_name(text, &b->hc->socket_gid) : 0;
 
+    if (is_known)
+        b->hc->socket_gid = in_use->socket_gid;
     if (result > 0) {
         /* (gid_t)-1 means "leave it" to chown(). */
         if (value_parse_int(text, &number) != VALUE_OK || number < 0 || number >= (gid_t)-1) {
@@ -388,7 +393,8 @@ static int build_lists(const struct build *b, const char *default_plugin_dir)
     return for_each_item(b, OPT_PLUGINS, ',', add_plugin);
 }
 
-int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_plugin_dir)
+int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_plugin_dir,
+                   const struct host_conf *in_use)
 {
     struct conf_section *section;
     struct build b;
@@ -405,7 +411,7 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
     if (result == 0)
         result = set_admin(&b);
     if (result == 0)
-        result = set_socket_group(&b);
+        result = set_socket_group(&b, in_use);
     if (result == 0)
         result = copy_text(&b, OPT_ENGINE, &hc->engine);
     hc->workers = conf_setting(section, OPT_WORKERS)->value.type == SPOE_T_NULL

@@ -56,9 +56,11 @@ extern const struct spoe_option *const host_options[];
 /**
  * Resolve section "host". Bad values are collected in conf; the struct is whole all the same.
  * @param default_plugin_dir  [borrow] the installed plugin directory
+ * @param in_use              [borrow] of a host that runs; NULL: none does
  * @return 0; -1 out of memory. Either way host_conf_fini() is due.
  */
-int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_plugin_dir);
+int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_plugin_dir,
+                   const struct host_conf *in_use);
 void host_conf_fini(struct host_conf *hc);
 
 #endif

@@ -84,6 +84,7 @@ void plugin_close(struct spoe_instance *plugin)
 {
     if (plugin == NULL)
         return;
+    thread_forget_callee(); /* of a watch that names whoever is late */
     conf_section_destroy(plugin->settings);
     free(plugin->path);
     free(plugin);
@@ -303,8 +304,13 @@ int plugin_reconfigure(struct spoe_instance *plugin, struct conf *conf,
     thread_enter(&plugin->callee, "reconfigure()");
     status = plugin->desc->reconfigure(plugin->inst, &cfg);
     thread_leave();
-    if (status == SPOE_OK)
+    if (status == SPOE_OK && cfg.errors == 0)
         return 0;
+    if (status == SPOE_OK) {
+        (void)error_set(reterr, "plugin %s: reconfigure() reported an error and returned SPOE_OK",
+                        plugin->desc->id);
+        return 1;
+    }
     if (cfg.errors == 0)
         fail_step(reterr, plugin, "reconfigure()", status);
     return -1;

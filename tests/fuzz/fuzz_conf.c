@@ -127,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(conf != NULL);
     try_file(data, size, conf);
     try_lines(data, size, conf);
-    assert(host_conf_init(&hc, conf, "/plugins") == 0);
+    assert(host_conf_init(&hc, conf, "/plugins", NULL) == 0);
     conf_check_unknown(conf);
     assert(hc.workers >= 1 && hc.workers <= HOST_WORKERS_MAX);
     assert(hc.max_frame_size >= 256 && hc.max_frame_size <= 16u << 20);

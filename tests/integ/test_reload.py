@@ -182,6 +182,20 @@ def test_log_level_and_format(begin):
     assert it.host.terminate() == 0
 
 
+def test_an_error_is_one_whatever_reconfigure_returns(begin):
+    """2.7: reported by config_error(), and SPOE_OK after it."""
+    it = begin()
+    lines = it.reload("[reload]\nname = torn\n")
+    assert lines_with(lines, "level=error", "reload.name: neither one nor the other")
+    assert lines_with(lines, "level=error", "reported an error and returned SPOE_OK")
+    assert lines_with(lines, "level=error", "may use them: reload.name")
+    assert it.counts() == (0, 1)
+    assert not lines_with(lines, "these options change")
+    lines = it.reload("[reload]\nname = second\n")
+    assert lines_with(lines, "these options change: reload.name")
+    assert it.answer()["name"] == "second"
+
+
 def test_a_reload_that_does_not_return_is_seen(begin, connect):
     """2.2: the main thread accepts nothing meanwhile; /readyz and a metric say so."""
     it = begin(args=["--shutdown-timeout", "500ms"])

@@ -98,6 +98,8 @@ static spoe_status reconfigure(void *arg, struct spoe_config *cfg)
     if (policy == NULL)
         return SPOE_E_CONFIG;
     spoe_logf(inst->host, inst->self, SPOE_LOG_INFO, "reconfigure");
+    if (strcmp(policy->text[NAME], "torn") == 0)
+        inst->host->config_error(cfg, NAME, spoe_str("neither one nor the other"));
     while (strcmp(policy->text[NAME], "hang") == 0)
         (void)pause();
     if (strcmp(policy->text[NAME], "broken") == 0) {

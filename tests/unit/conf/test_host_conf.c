@@ -34,7 +34,7 @@ TestSuite(host_conf, .init = setup, .fini = teardown, .timeout = 10);
 
 static void init(void)
 {
-    cr_assert_eq(host_conf_init(&hc, conf, PLUGIN_DIR), 0);
+    cr_assert_eq(host_conf_init(&hc, conf, PLUGIN_DIR, NULL), 0);
 }
 
 static void no_errors(void)
@@ -311,6 +311,23 @@ Test(host_conf, finds_the_group_by_number_too)
     no_errors();
     cr_assert_str_eq(hc.socket_group, "4294967294");
     cr_assert_eq(hc.socket_gid, 4294967294);
+}
+
+/* 2.7: a reload is on the thread that accepts, and a group's name may be a server's to know. */
+Test(host_conf, looks_up_no_group_that_is_in_use)
+{
+    static char name[] = "no-such-group";
+    struct host_conf in_use = {.socket_group = name, .socket_gid = 77};
+
+    conf_add_host_option(conf, "socket-group", name);
+    cr_assert_eq(host_conf_init(&hc, conf, PLUGIN_DIR, &in_use), 0);
+    no_errors();
+    cr_assert_str_eq(hc.socket_group, name);
+    cr_assert_eq(hc.socket_gid, 77);
+    host_conf_fini(&hc);
+    in_use.socket_group = NULL;
+    cr_assert_eq(host_conf_init(&hc, conf, PLUGIN_DIR, &in_use), 0);
+    one_error("command line: host.socket-group: \"no-such-group\": no such group");
 }
 
 Test(host_conf, names_where_an_unknown_group_comes_from)

@@ -52,6 +52,8 @@ static const struct spoe_option token = {.size = sizeof token,
                                          .flags = SPOE_OPTION_SECRET | SPOE_OPTION_REQUIRED,
                                          .key = "token",
                                          .env_lenient = ENV("OTEL_TEST_A")};
+static const struct spoe_option bare = {
+    .size = sizeof bare, .type = SPOE_OPT_STRING, .key = "bare", .env_lenient = ENV("OTEL_TEST_A")};
 
 static struct conf *conf;
 
@@ -311,4 +313,20 @@ Test(lenient, no_more_warnings_are_kept_than_errors)
     cr_assert_eq(conf_warning_count(conf), CONF_ERRORS_MAX + 3);
     cr_assert_not_null(conf_warning_text(conf, CONF_ERRORS_MAX - 1));
     cr_assert_null(conf_warning_text(conf, CONF_ERRORS_MAX));
+}
+
+/* What was written of a value that is rejected later says nothing of the next. */
+Test(lenient, a_rejected_value_leaves_no_text_behind)
+{
+    static const struct spoe_option *const options[] = {&bare, NULL};
+    struct conf_section *s;
+
+    setenv("OTEL_TEST_A", "x", 1);
+    s = conf_resolve(conf, "t", options);
+    cr_assert_not_null(s);
+    conf_setting_written(conf, s, 0, (struct spoe_span){"X", 1});
+    cr_assert_str_eq(conf_setting_text(s, 0), "X");
+    cr_assert(conf_setting_reject(conf, s, 0, (struct spoe_span){"no", 2}));
+    cr_assert_null(conf_setting_text(s, 0));
+    conf_section_destroy(s);
 }

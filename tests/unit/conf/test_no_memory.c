@@ -80,7 +80,7 @@ static bool run(FILE *file)
     conf_add_set(conf, "host.engine=e");
     conf_add_host_option(conf, "socket-group", "root");
     conf_add_stream(conf, file, "host.conf");
-    good = host_conf_init(&hc, conf, "/plugins") == 0;
+    good = host_conf_init(&hc, conf, "/plugins", NULL) == 0;
     conf_check_unknown(conf);
     good = good && conf_error_count(conf) == 0;
     for (size_t i = 0; i < conf_error_count(conf); i++)
