@@ -68,11 +68,28 @@ static bool is_event(const char *s)
     return false;
 }
 
-static int check_reserved(const char *where, uint32_t reserved, struct error *reterr)
+/*
+ * What ABI 1.0 asked for and its hosts did not look at: a plugin that was built for it, and loaded
+ * then, loads still. But for line ends (refused by the callers), which would make two lines of one
+ * in a file or in the log.
+ */
+static int tolerate(const struct spoe_plugin *desc, const struct error *error)
+{
+    if (desc->abi_minor > 0)
+        return -1;
+    log_line(SPOE_LOG_WARNING, "host",
+             "plugin %s: %s: a plugin of ABI 1.1 or later is refused for that", desc->id,
+             error->text);
+    return 0;
+}
+
+static int check_reserved(const struct spoe_plugin *desc, const char *where, uint32_t reserved,
+                          struct error *reterr)
 {
     if (reserved == 0)
         return 0;
-    return error_set(reterr, "%s: reserved is 0x%x and must be 0", where, reserved);
+    (void)error_set(reterr, "%s: reserved is 0x%x and must be 0", where, reserved);
+    return tolerate(desc, reterr);
 }
 
 /*
@@ -86,39 +103,77 @@ static int check_flags(const struct spoe_plugin *desc, const char *where, uint32
 
     if (unknown == 0)
         return 0;
-    if (desc->abi_minor <= SPOE_ABI_MINOR || (unknown & ~SPOE_FLAGS_OPTIONAL) != 0)
-        return error_set(reterr, "%s: flags 0x%x: this host does not know 0x%x", where, flags,
-                         unknown);
+    if (desc->abi_minor <= SPOE_ABI_MINOR || (unknown & ~SPOE_FLAGS_OPTIONAL) != 0) {
+        (void)error_set(reterr, "%s: flags 0x%x: this host does not know 0x%x", where, flags,
+                        unknown);
+        return tolerate(desc, reterr);
+    }
     log_line(SPOE_LOG_NOTICE, "host",
              "plugin %s: %s: flags 0x%x are of a newer ABI, and optional: ignored", desc->id, where,
              unknown);
     return 0;
 }
 
-/* One line of text, or none. */
-static int check_line(const char *where, const char *field, const char *text, struct error *reterr)
+static bool is_control(char c)
 {
-    for (size_t i = 0; text != NULL && text[i] != '\0'; i++) {
-        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
-            return error_set(reterr, "%s: %s has the control character 0x%02x at %zu (\"%.*s\")",
-                             where, field, (unsigned char)text[i], i, (int)(i < 40 ? i : 40), text);
+    return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+/* One line of text, or none. */
+static int check_line(const struct spoe_plugin *desc, const char *where, const char *field,
+                      const char *text, struct error *reterr)
+{
+    size_t i = 0;
+
+    while (text != NULL && text[i] != '\0' && !is_control(text[i]))
+        i++;
+    if (text == NULL || text[i] == '\0')
+        return 0;
+    (void)error_set(reterr, "%s: %s has the control character 0x%02x at %zu (\"%.*s\")", where,
+                    field, (unsigned char)text[i], i, (int)(i < 40 ? i : 40), text);
+    return strpbrk(text + i, "\r\n") != NULL ? -1 : tolerate(desc, reterr);
+}
+
+/* Where the first word of a line of HAProxy's configuration ends: at white space that is neither
+ * quoted nor behind a backslash (its configuration manual, 2.2), or at a control character. */
+static size_t word_length(const char *text)
+{
+    char quote = '\0';
+    size_t i = 0;
+
+    for (; text[i] != '\0'; i++) {
+        const char c = text[i];
+
+        if (c == '\\' && quote != '\'' &&
+            (text[i + 1] == ' ' || text[i + 1] == '\\' || text[i + 1] == '"' ||
+             text[i + 1] == '\''))
+            i++;
+        else if (is_control(c) || (c == ' ' && quote == '\0'))
+            break;
+        else if (c == quote)
+            quote = '\0';
+        else if (quote == '\0' && (c == '"' || c == '\''))
+            quote = c;
     }
-    return 0;
+    return i;
 }
 
 /* HAProxy reads it as one word. */
-static int check_expression(const char *where, const char *text, struct error *reterr)
+static int check_expression(const struct spoe_plugin *desc, const char *where, const char *text,
+                            struct error *reterr)
 {
+    size_t n;
+
     if (text == NULL || text[0] == '\0')
         return error_set(reterr, "%s: expression is empty", where);
-    for (size_t i = 0; text[i] != '\0'; i++) {
-        if ((unsigned char)text[i] <= ' ' || text[i] == 0x7f)
-            return error_set(reterr,
-                             "%s: expression \"%.64s\" has white space or a control character "
-                             "(0x%02x at %zu)",
-                             where, text, (unsigned char)text[i], i);
-    }
-    return 0;
+    n = word_length(text);
+    if (text[n] == '\0')
+        return 0;
+    (void)error_set(reterr,
+                    "%s: expression \"%.64s\" has white space or a control character "
+                    "(0x%02x at %zu)",
+                    where, text, (unsigned char)text[n], n);
+    return strpbrk(text, "\r\n") != NULL ? -1 : tolerate(desc, reterr);
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */
@@ -137,19 +192,27 @@ static int check_argument(const struct spoe_plugin *desc, const struct spoe_mess
         return error_set(reterr, "%s: name \"%.80s\" is not 1 to %u of [A-Za-z0-9_.-]", where,
                          arg->name != NULL ? arg->name : "", PLUGIN_NAME_MAX);
     (void)snprintf(where, sizeof where, "message %s, argument %s", decl->name, arg->name);
-    if (arg->types == 0 || (arg->types & ~ALL_TYPES) != 0)
-        return error_set(reterr, "%s: types 0x%x: this host knows 0x%x", where, arg->types,
-                         ALL_TYPES);
+    if (arg->types == 0 || (arg->types & ~ALL_TYPES) != 0) {
+        (void)error_set(reterr, "%s: types 0x%x: this host knows 0x%x", where, arg->types,
+                        ALL_TYPES);
+        if (arg->types == 0 || tolerate(desc, reterr) != 0)
+            return -1;
+    }
+    if ((~arg->flags & ARG_FLAGS) == 0)
+        return error_set(reterr,
+                         "%s: it is required and by name: such a message is never handed over, "
+                         "since the slot stays empty",
+                         where);
     for (uint32_t i = 0; i < n; i++) {
         if (strcmp(decl->args[i]->name, arg->name) == 0)
             return error_set(reterr, "message %s declares argument %s twice", decl->name,
                              arg->name);
     }
     if (check_flags(desc, where, arg->flags, ARG_FLAGS, reterr) != 0 ||
-        check_reserved(where, arg->reserved, reterr) != 0 ||
-        check_expression(where, arg->expression, reterr) != 0)
+        check_reserved(desc, where, arg->reserved, reterr) != 0 ||
+        check_expression(desc, where, arg->expression, reterr) != 0)
         return -1;
-    return check_line(where, "help", arg->help, reterr);
+    return check_line(desc, where, "help", arg->help, reterr);
 }
 
 static int check_message(const struct spoe_plugin *desc, uint32_t n, uint32_t *ret_arguments,
@@ -174,7 +237,7 @@ static int check_message(const struct spoe_plugin *desc, uint32_t n, uint32_t *r
             return error_set(reterr, "%s is declared twice", where);
     }
     if (check_flags(desc, where, decl->flags, MESSAGE_FLAGS, reterr) != 0 ||
-        check_line(where, "help", decl->help, reterr) != 0)
+        check_line(desc, where, "help", decl->help, reterr) != 0)
         return -1;
     for (; decl->args != NULL && decl->args[i] != NULL; i++) {
         if (i == PLUGIN_ARGUMENTS_MAX)
@@ -205,13 +268,16 @@ static int check_messages(const struct spoe_plugin *desc, uint32_t *ret_messages
 }
 
 /* Names of variables, or the words of a choice: not empty, and one line. */
-static int check_words(const char *where, const char *field, const char *const *words,
-                       const char *banned, struct error *reterr)
+static int check_words(const struct spoe_plugin *desc, const char *where, const char *field,
+                       const char *const *words, const char *banned, struct error *reterr)
 {
     for (size_t i = 0; words != NULL && words[i] != NULL; i++) {
-        if (words[i][0] == '\0' || strpbrk(words[i], banned) != NULL)
-            return error_set(reterr, "%s: %s[%zu] is \"%.64s\"", where, field, i, words[i]);
-        if (check_line(where, field, words[i], reterr) != 0)
+        if (words[i][0] == '\0' || strpbrk(words[i], banned) != NULL) {
+            (void)error_set(reterr, "%s: %s[%zu] is \"%.64s\"", where, field, i, words[i]);
+            if (tolerate(desc, reterr) != 0)
+                return -1;
+        }
+        if (check_line(desc, where, field, words[i], reterr) != 0)
             return -1;
     }
     return 0;
@@ -234,12 +300,12 @@ static int check_option(const struct spoe_plugin *desc, size_t i, struct error *
                          option_has_key(option) ? option->key : "", wrong.text);
     (void)snprintf(where, sizeof where, "option %s", option->key);
     if (check_flags(desc, where, option->flags, OPTION_FLAGS, reterr) != 0 ||
-        check_reserved(where, option->reserved, reterr) != 0 ||
-        check_line(where, "help", option->help, reterr) != 0 ||
-        check_words(where, "env", option->env, "= ", reterr) != 0 ||
-        check_words(where, "env_lenient", option->env_lenient, "= ", reterr) != 0 ||
+        check_reserved(desc, where, option->reserved, reterr) != 0 ||
+        check_line(desc, where, "help", option->help, reterr) != 0 ||
+        check_words(desc, where, "env", option->env, "= ", reterr) != 0 ||
+        check_words(desc, where, "env_lenient", option->env_lenient, "= ", reterr) != 0 ||
         (option->type == SPOE_OPT_ENUM &&
-         check_words(where, "choices", option->choices, "", reterr) != 0))
+         check_words(desc, where, "choices", option->choices, "", reterr) != 0))
         return -1;
     if (option->default_text != NULL &&
         option_parse(option, option->default_text, &value, &wrong) != 0)
@@ -270,10 +336,10 @@ static int check_head(const struct spoe_plugin *desc, struct error *reterr)
                          desc->id != NULL ? desc->id : "", PLUGIN_ID_MAX);
     if (desc->version == NULL || desc->configure == NULL || desc->handle == NULL)
         return error_set(reterr, "version, configure and handle are mandatory");
-    if (check_reserved("descriptor", desc->reserved, reterr) != 0 ||
-        check_line("descriptor", "version", desc->version, reterr) != 0)
+    if (check_reserved(desc, "descriptor", desc->reserved, reterr) != 0 ||
+        check_line(desc, "descriptor", "version", desc->version, reterr) != 0)
         return -1;
-    return check_line("descriptor", "help", desc->help, reterr);
+    return check_line(desc, "descriptor", "help", desc->help, reterr);
 }
 
 int descriptor_check(const struct spoe_plugin *desc, uint32_t *ret_messages,

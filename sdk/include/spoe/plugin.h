@@ -164,7 +164,7 @@ struct spoe_arg {
 /* spoe_arg_decl.flags */
 #define SPOE_ARG_REQUIRED UINT32_C(1) /* without it the message is not handed over, but counted */
 /* Since 1.1: declared so that --print-spoe-config writes it; it comes among args[], of whatever
- * type, as if it were not declared, and its slot stays SPOE_T_NULL. */
+ * type, as if it were not declared, and its slot stays SPOE_T_NULL: not with SPOE_ARG_REQUIRED. */
 #define SPOE_ARG_BY_NAME UINT32_C(2)
 
 /*

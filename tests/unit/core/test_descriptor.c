@@ -482,3 +482,69 @@ Test(descriptor, options_are_looked_at_whole)
             refused("flags");
     }
 }
+
+/* HAProxy's quoting, which makes one word of several (2.12). */
+Test(descriptor, an_expression_may_quote_its_white_space)
+{
+    static const char *const words[] = {"str(a\\ b)", "\"str(a b)\"", "str('a b')", "'a\\'",
+                                        "str(\"a\\\" b\")"};
+    static const char *const more[] = {"str(a\\\\ b)", "\"a\" b", "'a\\' b",
+                                       "str(a b)",     "a\\\tb",  "'a\tb'"};
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        arg[1].expression = words[i];
+        taken(words[i]);
+    }
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+        arg[1].expression = more[i];
+        refused("expression");
+    }
+}
+
+/* 3.10: its slot stays empty, so that no message would ever be handed over. */
+Test(descriptor, no_argument_is_required_and_by_name)
+{
+    arg[1].flags = SPOE_ARG_REQUIRED | SPOE_ARG_BY_NAME;
+    refused("message m0, argument a1: it is required and by name");
+}
+
+/* 2.12: what hosts of ABI 1.0 did not look at, but for what would break a line in two. */
+Test(descriptor, a_plugin_of_abi_1_0_loads_as_it_did)
+{
+    static const char *const words[] = {"SPACED OUT", "", NULL};
+    static const char *const choices[] = {"a", "", "b\tc", NULL};
+
+    setup();
+    desc.abi_minor = desc.needs_minor = 0;
+    desc.reserved = 1;
+    desc.help = desc.version = message[0].help = arg[0].help = option[0].help = "a\tb\x1b";
+    arg[0].expression = "str(a b)";
+    arg[0].types |= UINT32_C(1) << 31;
+    arg[0].flags = message[0].flags = option[0].flags = UINT32_C(1) << 30;
+    arg[0].reserved = option[0].reserved = 1;
+    option[0].env = option[0].env_lenient = words;
+    option[0].type = SPOE_OPT_ENUM;
+    option[0].choices = choices;
+    taken("of 1.0");
+    desc.abi_minor = 1;
+    refused("reserved");
+
+#define BREAKS(field)                                                                              \
+    do {                                                                                           \
+        setup();                                                                                   \
+        desc.abi_minor = desc.needs_minor = 0;                                                     \
+        field = "a\tb\nc";                                                                         \
+        refused("control character");                                                              \
+    } while (0)
+    BREAKS(desc.help);
+    BREAKS(desc.version);
+    BREAKS(message[0].help);
+    BREAKS(arg[0].help);
+    BREAKS(arg[0].expression);
+    BREAKS(option[0].help);
+#undef BREAKS
+    setup();
+    desc.abi_minor = 0;
+    arg[0].types = 0;
+    refused("types");
+}
