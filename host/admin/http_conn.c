@@ -14,6 +14,7 @@
 
 #include <event2/event_struct.h>
 
+#include "base/clock.h"
 #include "base/magic.h"
 
 #define HTTP_CONN_MAGIC MAGIC('H', 'T', 'T', 'P')
@@ -31,7 +32,8 @@ struct http_conn {
     bool keep_alive; /* after the answer that is being written */
     bool again;      /* the next request may be in the input already */
     bool dead;
-    size_t skip; /* bytes of a body, to be thrown away */
+    int64_t end_ns; /* ENDING: when it is over */
+    size_t skip;    /* bytes of a body, to be thrown away */
     size_t in_len;
     char in[HTTP_HEAD_MAX];
     char head[ANSWER_HEAD_MAX];
@@ -103,7 +105,8 @@ static void start_answer(struct http_conn *conn, struct http_answer *answer, boo
                  "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%s%s%s%s\r\n",
                  answer->status, reason_of(answer->status), date, answer->content_type, answer->n,
                  allow != NULL ? "Allow: " : "", allow != NULL ? allow : "",
-                 allow != NULL ? "\r\n" : "", conn->keep_alive ? "" : "Connection: close\r\n");
+                 allow != NULL ? "\r\n" : "",
+                 conn->keep_alive ? "Connection: keep-alive\r\n" : "Connection: close\r\n");
     assert(n > 0 && (size_t)n < sizeof conn->head);
     conn->head_len = (size_t)n;
     conn->text = answer->text;
@@ -153,6 +156,7 @@ static void end_answer(struct http_conn *conn)
         conn->again = conn->in_len > 0;
     } else {
         conn->state = HTTP_ENDING;
+        conn->end_ns = clock_mono_ns() + ADMIN_LINGER_S * NS_PER_S;
         (void)shutdown(conn->fd, SHUT_WR);
     }
 }
@@ -202,10 +206,18 @@ static bool read_more(struct http_conn *conn)
 /* Wait for what the state waits for. */
 static void watch(struct http_conn *conn)
 {
-    struct timeval tv = {conn->state == HTTP_ENDING ? ADMIN_LINGER_S : ADMIN_TIMEOUT_S, 0};
+    struct timeval tv = {ADMIN_TIMEOUT_S, 0};
 
     if (conn->state == HTTP_READING && conn->again)
-        tv.tv_sec = 0; /* after whoever else has something to do */
+        tv.tv_sec = 0;                /* after whoever else has something to do */
+    if (conn->state == HTTP_ENDING) { /* whatever comes until then */
+        const int64_t left = conn->end_ns - clock_mono_ns();
+
+        conn->dead |= left <= 0;
+        tv = (struct timeval){left / NS_PER_S, left % NS_PER_S / NS_PER_US};
+    }
+    if (conn->dead)
+        return;
     (void)event_del(&conn->event);
     if (event_assign(&conn->event, conn->conns->base, conn->fd,
                      conn->state == HTTP_WRITING ? EV_WRITE : EV_READ,

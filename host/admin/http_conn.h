@@ -21,7 +21,7 @@
 
 #define ADMIN_CONNS_MAX 16u /* beyond them the one without news for longest is closed */
 #define ADMIN_TIMEOUT_S 60  /* of a connection on which nothing happens */
-#define ADMIN_LINGER_S 1    /* for the peer to close, in ENDING */
+#define ADMIN_LINGER_S 1    /* for the peer to close, in ENDING, whatever it sends */
 
 struct http_conn;
 TAILQ_HEAD(http_conn_list, http_conn);

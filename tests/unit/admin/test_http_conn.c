@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "admin/http_conn.h"
+#include "base/clock.h"
 
 #define PAGE_SIZE 100000u
 #define REQUEST "GET /page HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -303,5 +304,52 @@ Test(http_conn, a_reset_ends_the_connection, .timeout = 30)
     for (unsigned i = 0; i < 3; i++)
         cr_assert_geq(event_base_loop(conns.base, EVLOOP_ONCE | EVLOOP_NONBLOCK), 0);
     cr_assert_eq(conns.n, 0);
+    finish();
+}
+
+/* 2.14: a peer that goes on sending does not put off the end. */
+Test(http_conn, an_ending_connection_ends_in_time, .timeout = 60)
+{
+    static const char bad[] = "GET / HTTP/3.0\r\n\r\n";
+    const int64_t limit_ns = clock_mono_ns() + 20 * NS_PER_S;
+    int fd;
+
+    start();
+    fd = connect_peer();
+    cr_assert_eq(send(fd, bad, strlen(bad), 0), (ssize_t)strlen(bad));
+    turn();
+    cr_assert_eq(conns.n, 1);
+    while (conns.n > 0 && clock_mono_ns() < limit_ns) {
+        (void)send(fd, "x", 1, MSG_NOSIGNAL);
+        turn();
+    }
+    cr_assert_eq(conns.n, 0);
+    (void)close(fd);
+    finish();
+}
+
+/* 2.14: a client of HTTP/1.0 waits for the end where it is not told that there is none. */
+Test(http_conn, says_whether_it_goes_on, .timeout = 30)
+{
+    static const char old[] = "GET /page HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+                      oldest[] = "GET /page HTTP/1.0\r\n\r\n";
+    bool end;
+    int fd;
+
+    start();
+    page_size = 1;
+    fd = connect_peer();
+    cr_assert_eq(send(fd, old, strlen(old), 0), (ssize_t)strlen(old));
+    turn();
+    got[read_all(fd, got, sizeof got - 1, &end)] = '\0';
+    cr_assert_not(end);
+    cr_assert_not_null(strstr(got, "\r\nConnection: keep-alive\r\n"), "%s", got);
+    cr_assert_eq(send(fd, oldest, strlen(oldest), 0), (ssize_t)strlen(oldest));
+    turn();
+    got[read_all(fd, got, sizeof got - 1, &end)] = '\0';
+    cr_assert(end);
+    cr_assert_not_null(strstr(got, "\r\nConnection: close\r\n"), "%s", got);
+    (void)close(fd);
+    turn();
     finish();
 }
