@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -34,15 +35,16 @@ static void fail_load(struct error *reterr, const char *path, const struct spoe_
 static int check_way(const char *path, struct error *reterr)
 {
     char *copy = strdup(path), *folder = NULL, *link = NULL;
+    struct stat st;
     int result = -1;
 
     if (copy != NULL)
         folder = realpath(dirname(copy), NULL);
-    if (folder == NULL || asprintf(&link, "%s/", folder) < 0) {
+    if (folder == NULL || lstat(path, &st) != 0 || asprintf(&link, "%s/", folder) < 0) {
         link = NULL;
         (void)error_set(reterr, "%s", strerror(errno));
     } else {
-        result = plugin_file_check_folder(link, reterr);
+        result = plugin_file_check_folder(link, st.st_uid, reterr);
     }
     free(link);
     free(folder);

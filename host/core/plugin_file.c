@@ -22,23 +22,34 @@
 
 /* ---- trust ----------------------------------------------------------------------------------- */
 
-/* In a folder that everybody may write to, everybody may put another file in a file's place, but
- * where it is sticky, or on a file system that nobody may write to. */
-static int check_folder(const char *folder, struct error *reterr)
+/*
+ * In a folder that everybody may write to everybody may put another file in a file's place, but on
+ * a file system that nobody may write to. Where it is sticky, only its owner may do that to a file:
+ * so that has to be root or the host's own user.
+ * @param owner  of what is taken from it, becomes the folder's own
+ */
+static int check_folder(const char *folder, uid_t *owner, struct error *reterr)
 {
+    const uid_t child = *owner;
     struct statvfs fs;
     struct stat st;
 
     if (stat(folder, &st) != 0)
         return error_set(reterr, "its folder %s: %s", folder, strerror(errno));
-    if ((st.st_mode & S_IWOTH) == 0 || (st.st_mode & S_ISVTX) != 0)
+    *owner = st.st_uid;
+    if ((st.st_mode & S_IWOTH) == 0 || (statvfs(folder, &fs) == 0 && (fs.f_flag & ST_RDONLY) != 0))
         return 0;
-    if (statvfs(folder, &fs) == 0 && (fs.f_flag & ST_RDONLY) != 0)
+    if ((st.st_mode & S_ISVTX) == 0)
+        return error_set(reterr, "everybody may write to its folder %s" HINT, folder);
+    if (child == 0 || child == geteuid())
         return 0;
-    return error_set(reterr, "everybody may write to its folder %s" HINT, folder);
+    return error_set(reterr,
+                     "everybody may write to its folder %s, and what is there belongs to user %u, "
+                     "who is neither root nor the host's own (%u)" HINT,
+                     folder, child, geteuid());
 }
 
-int plugin_file_check_folder(const char *path, struct error *reterr)
+int plugin_file_check_folder(const char *path, uid_t owner, struct error *reterr)
 {
     char folder[PATH_MAX];
     size_t n = strlen(path);
@@ -52,7 +63,7 @@ int plugin_file_check_folder(const char *path, struct error *reterr)
         while (n > 0 && folder[n - 1] == '/')
             n--;
         folder[n] = '\0';
-        if (check_folder(n != 0 ? folder : "/", reterr) != 0)
+        if (check_folder(n != 0 ? folder : "/", &owner, reterr) != 0)
             return -1;
     }
     return 0;
@@ -62,7 +73,7 @@ static int check_trust(const char *path, const struct stat *st, struct error *re
 {
     if ((st->st_mode & S_IWOTH) != 0)
         return error_set(reterr, "everybody may write to it" HINT);
-    if (plugin_file_check_folder(path, reterr) != 0)
+    if (plugin_file_check_folder(path, st->st_uid, reterr) != 0)
         return -1;
     if (st->st_uid != 0 && st->st_uid != geteuid())
         log_line(SPOE_LOG_WARNING, "host",

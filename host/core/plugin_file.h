@@ -8,6 +8,8 @@
 #ifndef HOST_CORE_PLUGIN_FILE_H
 #define HOST_CORE_PLUGIN_FILE_H
 
+#include <sys/types.h>
+
 #include <spoe/plugin.h>
 
 #include "base/error.h"
@@ -26,7 +28,11 @@ enum plugin_trust {
 spoe_plugin_entry_fn *plugin_file_load(const char *path, enum plugin_trust trust,
                                        const struct callee *callee, struct error *reterr);
 
-/** The folder in which a name was found, and those above it. @return 0; -1 with *reterr set */
-int plugin_file_check_folder(const char *path, struct error *reterr);
+/**
+ * The folder in which a name was found, and those above it.
+ * @param owner  of the file, or the link, of that name
+ * @return 0; -1 with *reterr set
+ */
+int plugin_file_check_folder(const char *path, uid_t owner, struct error *reterr);
 
 #endif

@@ -115,6 +115,30 @@ def test_a_folder_that_everybody_may_write_to(own):
         open_one.chmod(mode)
 
 
+def test_what_is_in_a_sticky_folder_is_roots_or_ours(own):
+    """2.13: where everybody may write, a plugin of just anybody is not taken; nor a folder with
+    plugins, nor a link to one."""
+    folder, file = own
+    above = folder.parent
+    elsewhere = above / "elsewhere"
+    elsewhere.mkdir()
+    link = elsewhere / "link.so"
+    link.symlink_to(file)
+    for open_one, arg, there in ((folder, folder, file), (above, folder, folder),
+                                 (elsewhere, elsewhere, link)):
+        mode = stat.S_IMODE(open_one.stat().st_mode)
+        os.chown(there, 12345, 12345, follow_symlinks=False)
+        assert check("--plugin-dir", arg)[0] == 0
+        open_one.chmod(0o1777)
+        status, text = check("--plugin-dir", arg)
+        assert status != 0 and re.search(f"everybody may write to its folder {open_one}, and what is "
+                                         "there belongs to user 12345", text), text
+        assert check("--plugin-dir", arg, "--plugin-trust", "any")[0] == 0
+        os.chown(there, os.geteuid(), os.getegid(), follow_symlinks=False)
+        assert check("--plugin-dir", arg)[0] == 0
+        open_one.chmod(mode)
+
+
 def test_a_folder_on_a_read_only_mount(own):
     """2.13: nobody may write to it, whatever its mode says. In a mount namespace of its own."""
     folder, _ = own

@@ -421,10 +421,10 @@ Test(plugin_files, a_path_has_a_greatest_length, .timeout = 60)
     struct error error = {""};
 
     memset(path, '/', PATH_MAX - 1);
-    cr_assert_eq(plugin_file_check_folder(path, &error), 0, "%s", error.text);
+    cr_assert_eq(plugin_file_check_folder(path, 0, &error), 0, "%s", error.text);
     for (size_t n = PATH_MAX; n <= PATH_MAX + 1; n++) {
         path[n - 1] = '/';
-        cr_assert_eq(plugin_file_check_folder(path, &error), -1);
+        cr_assert_eq(plugin_file_check_folder(path, 0, &error), -1);
         cr_assert_not_null(strstr(error.text, "longer than 4096 bytes"), "%s", error.text);
     }
 }
