@@ -367,6 +367,7 @@ void conn_create(struct worker *worker, int fd, const char *peer)
 void conn_start_closing(struct conn *conn)
 {
     assert(conn_check(conn)->state != CONN_CLOSING);
+    conn_discard_frames(conn); /* that stand behind the one for which it closes */
     conn->state = CONN_CLOSING;
     conn->wants_room = false;
     conn_abandon_exchanges(conn);

@@ -369,8 +369,10 @@ static bool next_frame(struct conn *conn, struct spop_frame *ret, size_t *ret_si
     if (found >= 0)
         conn->in_need = *ret_size;
     if (found > 0 &&
-        wire_frame_decode(p + SPOP_LENGTH_BYTES, *ret_size - SPOP_LENGTH_BYTES, ret) != 0)
+        wire_frame_decode(p + SPOP_LENGTH_BYTES, *ret_size - SPOP_LENGTH_BYTES, ret) != 0) {
+        conn->in_start += *ret_size;
         found = -SPOP_ERR_INVALID;
+    }
     if (found < 0)
         conn_protocol_error(conn, -found, "frame");
     return found > 0;

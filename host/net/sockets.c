@@ -67,8 +67,22 @@ static bool is_loopback(const struct sockaddr *sa)
 /* "cannot listen on ADDRESS: REASON" */
 static void report(const struct sockets *sockets, const char *address, const char *reason)
 {
+    log_line(SPOE_LOG_ERR, sockets->component, "cannot listen on %s: %s", address, reason);
+}
+
+/* The same of one that is taken, and what may help then. */
+static void report_taken(const struct sockets *sockets, const char *address, const char *reason)
+{
     log_line(SPOE_LOG_ERR, sockets->component, "cannot listen on %s: %s%s", address, reason,
              sockets->hint);
+}
+
+static void report_error(const struct sockets *sockets, const char *address, int error)
+{
+    if (error == EADDRINUSE)
+        report_taken(sockets, address, strerror(error));
+    else
+        report(sockets, address, strerror(error));
 }
 
 static struct listening_socket *add_socket(struct sockets *sockets, int fd)
@@ -120,7 +134,7 @@ fail:
         (void)close(fd);
     if (sockets_has_not(error))
         return error;
-    report(sockets, listen_conf->text, strerror(error));
+    report_error(sockets, listen_conf->text, error);
     return -1;
 }
 
@@ -147,7 +161,7 @@ static int open_tcp(struct sockets *sockets, const struct host_listen *listen_co
     if (result < 0)
         return -1;
     if (!any)
-        report(sockets, listen_conf->text, strerror(missing));
+        report_error(sockets, listen_conf->text, missing);
     return any ? 0 : -1;
 }
 
@@ -170,14 +184,17 @@ static bool remove_stale(const struct sockets *sockets, const struct host_listen
         error = errno;
     if (fd >= 0)
         (void)close(fd);
+    if (error == 0 || error == EAGAIN) {
+        report_taken(sockets, listen_conf->text, "another process listens on it");
+        return false;
+    }
     if (error != ECONNREFUSED) {
-        report(sockets, listen_conf->text,
-               error == 0 || error == EAGAIN ? "another process listens on it" : strerror(error));
+        report_error(sockets, listen_conf->text, error);
         return false;
     }
     if (unlink(address->sun_path) == 0 || errno == ENOENT)
         return true;
-    report(sockets, listen_conf->text, strerror(errno));
+    report_error(sockets, listen_conf->text, errno);
     return false;
 }
 
@@ -237,7 +254,7 @@ static int bind_unix(const struct sockets *sockets, const struct host_listen *li
         return -1;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
-        report(sockets, listen_conf->text, strerror(errno));
+        report_error(sockets, listen_conf->text, errno);
         return -1;
     }
     /* The mode must hold from the first moment; no other thread makes files yet. */
@@ -249,7 +266,7 @@ static int bind_unix(const struct sockets *sockets, const struct host_listen *li
     (void)umask(old);
     if (error == 0)
         return fd;
-    report(sockets, listen_conf->text, strerror(error));
+    report_error(sockets, listen_conf->text, error);
     (void)close(fd);
     return -1;
 }
@@ -271,7 +288,7 @@ static int open_unix(struct sockets *sockets, const struct host_listen *listen_c
     (void)snprintf(s->name, sizeof s->name, "unix:%s", listen_conf->path);
     s->path = strdup(listen_conf->path);
     if (s->path == NULL || lstat(s->path, &st) != 0) {
-        report(sockets, listen_conf->text, strerror(errno));
+        report_error(sockets, listen_conf->text, errno);
         return -1;
     }
     s->dev = st.st_dev;

@@ -28,7 +28,7 @@ struct listening_socket {
 struct sockets {
     const struct host_conf *conf; /* whose group socket files get */
     const char *component;        /* of log lines */
-    const char *hint;             /* what may help, after a failure's reason; may be empty */
+    const char *hint;             /* what may help where an address is taken; may be empty */
     size_t n;
     struct listening_socket socket[SOCKETS_MAX];
 };

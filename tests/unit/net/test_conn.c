@@ -287,6 +287,39 @@ CONN_TEST(room_comes_back_from_a_worker_that_does_not_turn_while_others_are_pend
     rig_stop();
 }
 
+/* 1.6: what stands behind the frame that ends a connection was read, and is lost. */
+CONN_TEST(counts_the_frames_behind_one_that_ends_the_connection)
+{
+    static const uint8_t bad_payload[] = {200}, bad_head[] = {0, 0, 0, 7, 3, 0, 0, 0, 1, 255, 255};
+    uint8_t frames[512];
+    struct peer *peer;
+    size_t n;
+
+    rig_start(10);
+    peer = peer_open(0);
+    n = put_notify(frames, 1);
+    n += put_frame(frames + n, SPOP_NOTIFY, 1, 2, bad_payload, sizeof bad_payload);
+    for (uint64_t id = 3; id < 6; id++)
+        n += put_notify(frames + n, id);
+    peer_send(peer, frames, n);
+    rig_turn();
+    expect_frame(peer, SPOP_ACK);
+    expect_disconnect(peer, SPOP_ERR_INVALID);
+    cr_assert_eq(COUNTED(discarded_frames), 3);
+    peer_free(peer);
+
+    peer = peer_open(0);
+    memcpy(frames, bad_head, sizeof bad_head);
+    n = sizeof bad_head;
+    n += put_notify(frames + n, 1);
+    peer_send(peer, frames, n);
+    rig_turn();
+    expect_disconnect(peer, SPOP_ERR_INVALID);
+    cr_assert_eq(COUNTED(discarded_frames), 4, "and not itself");
+    peer_free(peer);
+    rig_stop();
+}
+
 /* 1.2: whoever waits longest goes on first, also where it goes on sending. */
 CONN_TEST(a_connection_that_waits_for_room_keeps_its_place)
 {

@@ -93,3 +93,23 @@ Test(sockets, another_failure_is_one, .timeout = 30)
     socket_error[AF_INET6] = EMFILE;
     cr_assert_not(takes(0));
 }
+
+/* What may help is said where it may. */
+Test(sockets, hints_where_an_address_is_taken, .timeout = 30)
+{
+    static const int errors[] = {EADDRINUSE, EACCES, EADDRNOTAVAIL};
+
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        struct capture cap;
+        char lines[1000];
+
+        bind_error[AF_INET] = bind_error[AF_INET6] = errors[i];
+        sockets = (struct sockets){.conf = &conf, .component = "admin", .hint = " (do this)"};
+        capture_begin(&cap);
+        cr_assert_neq(sockets_open(&sockets, &everywhere), 0);
+        (void)capture_end(&cap, lines, sizeof lines);
+        sockets_close(&sockets);
+        cr_assert_not_null(strstr(lines, strerror(errors[i])), "%s", lines);
+        cr_assert_eq(strstr(lines, "(do this)") != NULL, errors[i] == EADDRINUSE, "%s", lines);
+    }
+}
