@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "control.h"
+#include "core/handler_log.h"
 #include "net/listener.h"
 #include "net/worker.h"
 
@@ -164,19 +165,21 @@ static void raise_open_files(void)
                  strerror(errno));
 }
 
-/* worker_start() of the plugin with this id has failed: as for any other step, with its file and
- * the versions. */
-static void log_failed_start(const struct plugin_set *set, const char *id)
+/* worker_start() of a plugin has failed: as for any other step, with its file and the versions. */
+static void log_failed_start(const struct plugin_set *set, const struct worker *worker)
 {
+    const char *id = worker->failed_plugin;
+    const spoe_status status = worker->core.start_status;
+
     for (size_t i = 0; i < set->n; i++) {
         const struct spoe_plugin *desc = set->plugin[i]->desc;
 
         if (strcmp(desc->id, id) == 0)
             log_line(SPOE_LOG_ERR, "host",
-                     "plugin %s (%s): worker_start() failed (plugin version %s, ABI %u.%u; "
-                     "host ABI %u.%u)",
-                     id, set->plugin[i]->path, desc->version, desc->abi_major, desc->abi_minor,
-                     SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
+                     "plugin %s (%s): worker_start() failed with %s (%d) (plugin version %s, "
+                     "ABI %u.%u; host ABI %u.%u)",
+                     id, set->plugin[i]->path, handler_status_text(status), status, desc->version,
+                     desc->abi_major, desc->abi_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
     }
 }
 
@@ -244,7 +247,7 @@ static int start_workers(struct run *run)
         /* One after the other, as the plugins' authors expect of worker_start(). */
         (void)worker_wait(worker, WORKER_FAILED, INT64_MAX);
         if (worker_get_phase(worker) == WORKER_FAILED) {
-            log_failed_start(run->plugins, worker->failed_plugin);
+            log_failed_start(run->plugins, worker);
             return -1;
         }
     }

@@ -81,6 +81,7 @@ int worker_core_start(struct spoe_worker *worker, const char **reterr_id)
                                                 worker->index, &wctx);
             thread_leave();
             if (status != SPOE_OK) {
+                worker->start_status = status;
                 *reterr_id = plugin->desc->id;
                 return -1;
             }

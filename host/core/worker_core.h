@@ -74,8 +74,9 @@ struct spoe_worker {
     int64_t clock_ns;                        /* the last that is known of the monotonic clock */
     uint32_t n_overdue[PLUGINS_MAX];         /* of in_flight, those whose time is over */
     size_t n_places;                         /* of host_shared.n_pending, this worker's */
-    bool freed_places;  /* set when one of them came free; the layer above clears it */
-    uint32_t n_started; /* plugins whose worker_start() succeeded */
+    bool freed_places;        /* set when one of them came free; the layer above clears it */
+    uint32_t n_started;       /* plugins whose worker_start() succeeded */
+    spoe_status start_status; /* of the one whose did not */
     /* Called when the last pending message of an exchange has been completed. */
     exchange_done_fn *on_done;
 };

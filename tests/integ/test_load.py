@@ -105,6 +105,7 @@ def test_a_start_that_fails_stops_the_host(name, level):
     (line,) = errors(text)
     for word in (name.replace("_", "-"), f"{name}.so", "version 1.2.3", "host ABI 1.1"):
         assert word in line, line
+    assert re.search(r"start\(\) failed with \S+ \(-\d+\) ", line), line
     assert 'msg="ready"' not in text and "msg=ready" not in text
     # The plugins that were started are stopped and destroyed.
     if "call start" in text:

@@ -414,7 +414,7 @@ struct spoe_plugin {
 
     /**
      * Check the options and make an instance. No thread, no socket, no lasting library state:
-     * `spoe-host -t` calls configure() and destroy() and nothing else.
+     * `spoe-host -t` calls configure(), check() (1.1) and destroy() and nothing else.
      *
      * @param host      [const]
      * @param self      the instance as the host knows it, for log() and get_extension()
