@@ -124,29 +124,20 @@ done:
     return rc;
 }
 
-/* Where the spans go, for the log: of a URL without what may be secret. */
+/* Where the spans go, for the log. */
 static void set_target(const struct exporter_conf *conf, char ret[EXPORTER_TARGET_MAX])
 {
-    const char *host = conf->url != NULL ? strstr(conf->url, "://") : NULL;
-    size_t end, at;
+    const char *target = conf->kind == EXPORTER_CONSOLE ? "the standard output" : "nowhere";
 
-    if (conf->kind != EXPORTER_OTLP) {
-        (void)snprintf(ret, EXPORTER_TARGET_MAX, "%s",
-                       conf->kind == EXPORTER_CONSOLE ? "the standard output" : "nowhere");
-        return;
+    if (conf->kind == EXPORTER_OTLP) {
+        target = conf->endpoint;
+        if (conf->protocol == OTLP_HTTP) {
+            target = strstr(conf->url, "://");
+            assert(target != NULL);
+            target += 3;
+        }
     }
-    if (conf->protocol != OTLP_HTTP || host == NULL) {
-        (void)snprintf(ret, EXPORTER_TARGET_MAX, "%s", conf->endpoint);
-        return;
-    }
-    host += 3;
-    end = strcspn(host, "?#");
-    at = strcspn(host, "@/?#");
-    if (host[at] == '@') {
-        host += at + 1;
-        end -= at + 1;
-    }
-    (void)snprintf(ret, EXPORTER_TARGET_MAX, "%.*s", (int)end, host);
+    (void)snprintf(ret, EXPORTER_TARGET_MAX, "%s", target);
 }
 
 int exporter_start_with(const struct exporter_conf *conf, struct span_queue *queue,

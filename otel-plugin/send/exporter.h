@@ -52,7 +52,7 @@ struct exporter_conf {
     enum exporter_kind kind; /* NONE: the spans must not be queued; sink.h has a switch */
     enum otlp_protocol protocol;
     const char *endpoint; /* host:port, an IPv6 address in brackets */
-    const char *url;      /* HTTP: all of it; NULL: http[s]://<endpoint>/v1/traces, by tls */
+    const char *url;      /* HTTP: all of it, with a scheme and without user, query and fragment */
     const char *service_name;
     const char *service_version; /* of the scope: the plugin's own version */
     const char *schema_url;      /* of resource and scope; NULL: none */

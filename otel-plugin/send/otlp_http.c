@@ -613,21 +613,13 @@ static void http_stop(struct transport *transport, int64_t deadline_mono_ns)
 
 static int set_names(struct otlp_http *self, const struct exporter_conf *conf)
 {
-    int n;
-
     if (asprintf(&self->user_agent, OTLP_USER_AGENT_FORMAT, conf->service_version,
                  conf->service_version) < 0) {
         self->user_agent = NULL;
         return -1;
     }
-    if (conf->url != NULL)
-        n = asprintf(&self->url, "%s", conf->url);
-    else
-        n = asprintf(&self->url, "%s://%s/v1/traces",
-                     conf->tls == OTLP_TLS_DISABLED ? "http" : "https", conf->endpoint);
-    if (n < 0)
-        self->url = NULL;
-    return n < 0 ? -1 : 0;
+    self->url = strdup(conf->url);
+    return self->url != NULL ? 0 : -1;
 }
 
 /* @return NULL, or what is wrong with the URL */

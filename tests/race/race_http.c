@@ -67,7 +67,7 @@ static bool write_headers(const char *path, unsigned n)
     return fclose(file) == 0;
 }
 
-static bool open_listener(char endpoint[32])
+static bool open_listener(char url[64])
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof addr;
@@ -76,15 +76,15 @@ static bool open_listener(char endpoint[32])
     if (listener < 0 || bind(listener, (struct sockaddr *)&addr, sizeof addr) != 0 ||
         listen(listener, 64) != 0 || getsockname(listener, (struct sockaddr *)&addr, &size) != 0)
         return false;
-    (void)snprintf(endpoint, 32, "127.0.0.1:%d", ntohs(addr.sin_port));
+    (void)snprintf(url, 64, "http://127.0.0.1:%d/v1/traces", ntohs(addr.sin_port));
     return true;
 }
 
 int main(void)
 {
-    char endpoint[32], path[] = "/tmp/spoe-race-XXXXXX";
+    char url[64], path[] = "/tmp/spoe-race-XXXXXX";
     const struct exporter_conf conf = {.protocol = OTLP_HTTP,
-                                       .endpoint = endpoint,
+                                       .url = url,
                                        .service_version = "1",
                                        .gzip = true,
                                        .headers_file = path,
@@ -93,7 +93,7 @@ int main(void)
     unsigned slots[SLOTS];
     const int fd = mkstemp(path);
 
-    if (fd < 0 || close(fd) != 0 || !open_listener(endpoint))
+    if (fd < 0 || close(fd) != 0 || !open_listener(url))
         return 1;
     transport = otlp_http_start(&conf, NULL, NULL);
     if (transport == NULL || pthread_create(&server, NULL, hang_up, NULL) != 0)

@@ -140,7 +140,6 @@ static struct transport_result send_one(const char *tls_ca)
 {
     const struct exporter_conf conf = {.protocol = OTLP_HTTP,
                                        .url = server.url,
-                                       .endpoint = server.url,
                                        .tls = OTLP_TLS_ENABLED,
                                        .tls_ca = tls_ca,
                                        .service_version = "1.2.3"};

@@ -62,7 +62,7 @@ FAILS(void *, curl_multi_init, (void), ())
 
 static struct {
     int listener;
-    char endpoint[32];
+    char endpoint[32], url[64];
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -192,6 +192,7 @@ static int reserve_port(void)
     cr_assert_eq(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
     cr_assert_eq(getsockname(fd, (struct sockaddr *)&addr, &size), 0);
     (void)snprintf(server.endpoint, sizeof server.endpoint, "127.0.0.1:%d", ntohs(addr.sin_port));
+    (void)snprintf(server.url, sizeof server.url, "http://%s/v1/traces", server.endpoint);
     return fd;
 }
 
@@ -215,7 +216,7 @@ static void stop_server(void)
 static struct exporter_conf conf(void)
 {
     return (struct exporter_conf){.protocol = OTLP_HTTP,
-                                  .endpoint = server.endpoint,
+                                  .url = server.url,
                                   .service_name = "haproxy",
                                   .service_version = "1.2.3"};
 }
@@ -373,7 +374,7 @@ Test(otlp_http, without_memory_it_does_not_start)
     struct exporter_conf c = conf();
     unsigned n;
 
-    c.endpoint = "127.0.0.1:1";
+    c.url = "http://127.0.0.1:1/v1/traces";
     c.headers = "a=b,c=d";
     c.gzip = true;
     c.concurrency = 2;
