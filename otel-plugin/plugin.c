@@ -56,6 +56,7 @@ static void count_open(void *arg)
     struct otel *otel = arg;
 
     count(&otel->counters.lost_open, store_count(otel->store));
+    evictor_give_up(&otel->evictor);
     count(&otel->counters.still_open, store_span_count(otel->store));
 }
 
@@ -337,7 +338,6 @@ static void drain(void *inst, int64_t deadline_mono_ns)
     exporter_begin_flush(otel->exporter, deadline_mono_ns);
     while (evictor_end_open(&otel->evictor) && otel->host->now_mono_ns() < deadline_mono_ns)
         (void)nanosleep(&pause, NULL);
-    evictor_give_up(&otel->evictor);
     exporter_flush(otel->exporter, deadline_mono_ns);
 }
 

@@ -26,7 +26,7 @@ void ending_without_response(struct handlers_worker *worker, struct store_reques
  * @return false: there is no room yet, and nothing may be ended
  */
 bool ending_held(struct handlers_worker *worker);
-/** It does not wait any more: what it holds goes as it can. */
+/** It does not wait any more: what it holds is lost, and counts as still_open. */
 void ending_give_up(struct handlers_worker *worker);
 
 /* An INTERNAL span, child of SERVER, from the eviction to the response. */

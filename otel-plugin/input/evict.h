@@ -54,7 +54,7 @@ void evictor_stop(struct evictor *evictor);
  * Threads: one, once the evictor's own has stopped
  */
 bool evictor_end_open(struct evictor *evictor);
-/** There is no more time for that: what it still holds goes as it can. Threads: as above */
+/** There is no more time for that: what it still holds is lost, as the rest. Threads: as above */
 void evictor_give_up(struct evictor *evictor);
 
 #endif

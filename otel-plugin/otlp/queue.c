@@ -235,8 +235,9 @@ bool span_queue_is_heavy(struct span_queue *queue)
     const size_t used = atomic_load_explicit(&queue->used_bytes, memory_order_relaxed);
     const size_t waiting = atomic_load_explicit(&queue->waiting, memory_order_relaxed);
 
-    return waiting > 0 && (waiting + 1 >= queue->max ||
-                           (used > in_flight && used - in_flight >= queue->heavy_bytes));
+    if (waiting > 1 && waiting + 1 >= queue->max)
+        return true;
+    return waiting > 0 && used > in_flight && used - in_flight >= queue->heavy_bytes;
 }
 
 /* Whether the consumer, which waits for `want` spans, is to go on. */

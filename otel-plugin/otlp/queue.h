@@ -106,7 +106,7 @@ void span_queue_settle(struct span_queue *queue, size_t n, size_t bytes);
 
 /**
  * Whether what waits is to leave, however few spans that are: they have the bytes of a batch, or a
- * quarter of all, or there is no place for two more. Threads: [any]
+ * quarter of all, or they are all that fit but one: what is to come may be two. Threads: [any]
  */
 bool span_queue_is_heavy(struct span_queue *queue);
 /**
