@@ -10,6 +10,7 @@
 #include <dirent.h>
 
 #include "base/log.h"
+#include "net/listener.h"
 #include "unit/core/capture.h"
 
 static unsigned calls, fail_at; /* 0: none fails */
@@ -27,6 +28,16 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
+char *__real_strdup(const char *s);
+char *__wrap_strdup(const char *s);
+
+char *__wrap_strdup(const char *s)
+{
+    if (!fails())
+        return __real_strdup(s);
+    errno = ENOMEM;
+    return NULL;
+}
 
 void *__wrap_malloc(size_t size)
 {
@@ -202,4 +213,33 @@ Test(net_no_memory, an_order_that_cannot_be_sent_is_told, .timeout = 30)
     rig_turn();
     cr_assert_eq(worker_get_phase(&rig.worker[1]), WORKER_RUNNING);
     rig_stop();
+}
+
+/* 9.1: a start that fails for it says so. */
+Test(net_no_memory, an_address_that_cannot_be_opened_is_told, .timeout = 30)
+{
+    static char folder[] = "/tmp/spoe-no-memory-XXXXXX", path[64], text[] = "unix:path", got[4096];
+    struct host_conf conf = {.listen = {{.text = text, .path = path}}, .n_listen = 1};
+    struct listeners *listeners = NULL;
+    unsigned n = 0;
+
+    cr_assert_not_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/socket", folder);
+    log_init(SPOE_LOG_INFO, LOG_LOGFMT);
+    while (listeners == NULL && n < 10) {
+        struct capture cap;
+
+        capture_begin(&cap);
+        calls = 0;
+        fail_at = ++n;
+        listeners = listeners_open(&conf);
+        fail_at = 0;
+        (void)capture_end(&cap, got, sizeof got);
+        cr_assert_eq(strstr(got, " level=error component=listener ") != NULL, listeners == NULL,
+                     "allocation %u: %s", n, got);
+    }
+    cr_assert_gt(n, 2);
+    listeners_close(listeners);
+    (void)unlink(path);
+    cr_assert_eq(rmdir(folder), 0);
 }
