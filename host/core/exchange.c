@@ -245,7 +245,9 @@ void exchange_free_places(struct spoe_worker *worker, struct exchange *exchange)
     }
 }
 
-void exchange_release(struct spoe_worker *worker, struct exchange *exchange)
+/* Of every exchange: request_put() is part of it, though it is called elsewhere too. */
+__attribute__((flatten)) void exchange_release(struct spoe_worker *worker,
+                                               struct exchange *exchange)
 {
     struct request *request;
 
