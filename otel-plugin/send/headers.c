@@ -147,6 +147,15 @@ static int add_stream(struct pair_list *list, FILE *file, const char *path, char
 
 /* Open a file. A pipe or a device is refused, and not waited for: what was read from it once is
  * gone, and files are read again. @return NULL, with the error */
+/* A regular file, or /dev/null, which is empty. */
+static bool can_be_read(const struct stat *st)
+{
+    struct stat null;
+
+    return S_ISREG(st->st_mode) ||
+           (S_ISCHR(st->st_mode) && stat("/dev/null", &null) == 0 && st->st_rdev == null.st_rdev);
+}
+
 static FILE *open_file(const char *path, char *ret_error, size_t size)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -155,7 +164,7 @@ static FILE *open_file(const char *path, char *ret_error, size_t size)
 
     if (fd >= 0 && fstat(fd, &st) != 0)
         (void)snprintf(ret_error, size, "%s: cannot be read: %m", path);
-    else if (fd >= 0 && !S_ISREG(st.st_mode))
+    else if (fd >= 0 && !can_be_read(&st))
         (void)snprintf(ret_error, size, "%s: not a regular file", path);
     else if (fd >= 0 && st.st_size > (off_t)HEADERS_FILE_MAX) /* not even one line of it */
         (void)snprintf(ret_error, size, "%s: larger than 64 KiB", path);
