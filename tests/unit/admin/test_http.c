@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The admin endpoint as a whole: its thread, its socket file, its pages. */
+/*
+ * The admin endpoint as a whole: its thread, its socket file, its pages. The linker leads
+ * event_base_dispatch() here (--wrap, see CMakeLists.txt).
+ */
 #include <criterion/criterion.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +14,16 @@
 #include <unistd.h>
 
 #include "admin/http.h"
+#include "unit/core/capture.h"
+
+static bool loop_fails;
+int __real_event_base_dispatch(struct event_base *base);
+int __wrap_event_base_dispatch(struct event_base *base);
+
+int __wrap_event_base_dispatch(struct event_base *base)
+{
+    return loop_fails ? -1 : __real_event_base_dispatch(base);
+}
 
 static int page_one(void *arg, FILE *out)
 {
@@ -118,4 +132,22 @@ Test(admin, cannot_listen, .timeout = 30)
     (void)rmdir(folder);
     cr_assert_eq(admin_start(&conf, pages, NULL, &admin), -1);
     cr_assert_null(admin);
+}
+
+/* 9.2: nobody answers from then on, which is an error. */
+Test(admin, a_loop_that_fails_is_an_error, .timeout = 30)
+{
+    struct admin *admin;
+    struct capture cap;
+    char lines[1000];
+
+    make_conf();
+    loop_fails = true;
+    capture_begin(&cap);
+    cr_assert_eq(admin_start(&conf, pages, NULL, &admin), 0);
+    admin_stop(admin);
+    (void)capture_end(&cap, lines, sizeof lines);
+    cr_assert_not_null(strstr(lines, "level=error component=admin"), "%s", lines);
+    cr_assert_not_null(strstr(lines, "event loop failed"), "%s", lines);
+    (void)rmdir(folder);
 }

@@ -23,6 +23,8 @@ Test(http_request, takes, .timeout = 30)
         {"GET /a?b=/c#d HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_GET, "/a", true, 0},
         {"GET http://h:1/a?b HTTP/1.1\r\nHost: h:1\r\n\r\n", HTTP_GET, "/a", true, 0},
         {"GET http://h HTTP/1.1\r\nHost: h\r\n\r\n", HTTP_GET, "/", true, 0},
+        {"GET HTTP://h/a HTTP/1.1\r\nHost: h\r\n\r\n", HTTP_GET, "/a", true, 0},
+        {"GET http:// HTTP/1.1\r\nHost: h\r\n\r\n", HTTP_GET, "http://", true, 0}, /* no host */
         {"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", HTTP_OTHER, "*", true, 0},
         {"get / HTTP/1.1\r\nHost: h\r\n\r\n", HTTP_OTHER, "/", true, 0},
         {"GETS / HTTP/1.1\r\nHost: h\r\n\r\n", HTTP_OTHER, "/", true, 0},

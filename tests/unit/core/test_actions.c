@@ -4,6 +4,10 @@
  */
 #include "dispatch_rig.h"
 
+#include <pthread.h>
+
+#include "core/request.h"
+
 #define CORE_TEST(name) Test(actions, name, .timeout = 30)
 
 CORE_TEST(actions_over_the_frame_size_are_refused_and_those_before_stay)
@@ -396,4 +400,55 @@ CORE_TEST(a_value_that_is_nowhere_is_refused)
                  SPOE_OK, "an empty text is one");
     cr_assert_eq(worker.counters.refused_actions, 1);
     release(x, false);
+}
+
+#define N_ADDED 100000u
+
+static pthread_barrier_t both_there;
+
+static void *add_many(void *request)
+{
+    const struct spoe_value value = {.type = SPOE_T_BOOL, .u.u32 = 1};
+
+    (void)pthread_barrier_wait(&both_there);
+    for (unsigned i = 0; i < N_ADDED; i++) {
+        if (request_set_var(request, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &value) != SPOE_OK)
+            return request;
+    }
+    return NULL;
+}
+
+/* 9.2: what two plugins add at the same time is all counted: the room for the ACK comes of it. */
+CORE_TEST(two_plugins_may_add_at_the_same_time)
+{
+    struct payload p = {.n = 0};
+    struct exchange *x;
+    pthread_t threads[2];
+    size_t n = 0;
+    void *failed;
+    int result;
+
+    start(true);
+    a.result = b.result = SPOE_PENDING;
+    budget = SIZE_MAX / 2;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    x = dispatch(&p, &result);
+    cr_assert_eq(pthread_barrier_init(&both_there, NULL, 2), 0);
+    cr_assert_eq(pthread_create(&threads[0], NULL, add_many, a.request), 0);
+    cr_assert_eq(pthread_create(&threads[1], NULL, add_many, b.request), 0);
+    for (size_t i = 0; i < 2; i++) {
+        cr_assert_eq(pthread_join(threads[i], &failed), 0);
+        cr_assert_null(failed);
+    }
+    for (const struct request *r = x->first; r != NULL; r = r->next)
+        n += r->actions_len;
+    cr_assert_gt(n, (size_t)2 * N_ADDED);
+    cr_assert_eq(n, atomic_load(&x->action_bytes));
+    request_complete(a.request, SPOE_OK);
+    request_complete(b.request, SPOE_OK);
+    (void)mailbox_run(&worker.mailbox);
+    cr_assert_eq(done, x);
+    exchange_release(&worker, x);
+    finish();
 }

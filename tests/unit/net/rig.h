@@ -28,6 +28,7 @@
 /* What the plugin does, and what it has seen. */
 struct rig_plugin {
     bool pend;
+    unsigned pend_max;   /* of them: the others are answered; 0: all */
     size_t answer_bytes; /* of its variable */
     unsigned n_calls, n_cancels;
     int32_t why;
@@ -57,7 +58,8 @@ static spoe_status rig_handle(void *wctx, struct spoe_request *request,
     (void)msg;
     rig.plugin.n_calls++;
     (void)request_set_var(request, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &value);
-    if (!rig.plugin.pend)
+    if (!rig.plugin.pend ||
+        (rig.plugin.pend_max != 0 && rig.plugin.n_pending == rig.plugin.pend_max))
         return SPOE_OK;
     cr_assert_lt(rig.plugin.n_pending, RIG_PENDING_MAX);
     rig.plugin.pending[rig.plugin.n_pending++] = request;

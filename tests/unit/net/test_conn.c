@@ -2,6 +2,9 @@
 /* The connection: frames, room, back-pressure, closes, time-outs, the drain, who is evicted. */
 #include "rig.h"
 
+#include "core/exchange.h"
+#include "core/request.h"
+
 #include <signal.h>
 
 #define CONN_TEST(name) Test(conn, name, .timeout = 30)
@@ -1052,6 +1055,42 @@ CONN_TEST(a_malformed_notify_ends_the_connection)
     rig_turn();
     cr_assert_eq(rig.worker[0].core.n_outstanding, 0);
     cr_assert_eq(rig.shared.n_pending, 0);
+    rig_stop();
+}
+
+static void count_requests(struct exchange *exchange, void *arg)
+{
+    if (!IS(exchange, EXCHANGE_MAGIC))
+        return;
+    for (const struct request *r = exchange->first; r != NULL; r = r->next)
+        ++*(unsigned *)arg;
+}
+
+/* 9.2: of one that has no answer, what is answered is let go: the rest may take an hour. */
+CONN_TEST(a_malformed_notify_keeps_what_is_pending_only)
+{
+    static const uint8_t cut[] = {1, 'm', 0, 1, 'm', 0, 1, 'm', 0, 1, 'm'};
+    struct peer *peer;
+    uint8_t frame[64];
+    unsigned n = 0;
+
+    rig_start(10);
+    peer = peer_open(0);
+    rig.plugin.pend = true;
+    rig.plugin.pend_max = 1;
+    peer_send(peer, frame, put_frame(frame, SPOP_NOTIFY, 1, 1, cut, sizeof cut));
+    rig_turn();
+    expect_disconnect(peer, SPOP_ERR_INVALID);
+    cr_assert_eq(rig.plugin.n_calls, 3);
+    cr_assert_eq(rig.worker[0].core.n_outstanding, 1);
+    exchange_each(&rig.worker[0].core.exchanges, count_requests, &n);
+    cr_assert_eq(n, 1, "%u", n);
+    rig_complete(1);
+    peer_free(peer);
+    rig_turn();
+    n = 0;
+    exchange_each(&rig.worker[0].core.exchanges, count_requests, &n);
+    cr_assert_eq(n, 0);
     rig_stop();
 }
 

@@ -5,15 +5,23 @@
  */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "conf/listen.h"
 #include "net/sockets.h"
 #include "net/sockets_check.h"
 #include "unit/core/capture.h"
 
 /* What fails, by family; 0: nothing. */
 static int socket_error[AF_MAX], bind_error[AF_MAX];
+static bool binds_nothing; /* it only says that it did */
 
 int __real_socket(int family, int type, int protocol);
 int __real_bind(int fd, const struct sockaddr *address, socklen_t len);
@@ -29,6 +37,8 @@ int __wrap_socket(int family, int type, int protocol)
 int __wrap_bind(int fd, const struct sockaddr *address, socklen_t len)
 {
     errno = bind_error[address->sa_family];
+    if (binds_nothing)
+        return 0;
     return errno != 0 ? -1 : __real_bind(fd, address, len);
 }
 
@@ -111,5 +121,149 @@ Test(sockets, hints_where_an_address_is_taken, .timeout = 30)
         sockets_close(&sockets);
         cr_assert_not_null(strstr(lines, strerror(errors[i])), "%s", lines);
         cr_assert_eq(strstr(lines, "(do this)") != NULL, errors[i] == EADDRINUSE, "%s", lines);
+    }
+}
+
+/* Whether -t takes one address and then another. */
+static bool takes_both(const char *first, const char *second)
+{
+    struct sockets_claims claims = {.n = 0};
+    struct host_listen listens[2];
+    struct capture cap;
+    struct error error;
+    char lines[1000];
+    bool taken;
+
+    cr_assert_eq(listen_parse(first, &listens[0], &error), 0, "%s", first);
+    cr_assert_eq(listen_parse(second, &listens[1], &error), 0, "%s", second);
+    cr_assert(sockets_check(&claims, &listens[0], "listener"), "%s", first);
+    capture_begin(&cap);
+    taken = sockets_check(&claims, &listens[1], "listener");
+    (void)capture_end(&cap, lines, sizeof lines);
+    if (!taken) {
+        cr_assert_not_null(strstr(lines, "which is named before it, has the same address"), "%s",
+                           lines);
+        cr_assert_not_null(strstr(lines, first), "%s", lines);
+        cr_assert_not_null(strstr(lines, second), "%s", lines);
+    }
+    listen_fini(&listens[0]);
+    listen_fini(&listens[1]);
+    return taken;
+}
+
+/* 9.2: what is one address, however it is spelt. */
+Test(sockets, an_address_is_named_once, .timeout = 30)
+{
+    static const struct {
+        const char *first, *second;
+        bool both;
+    } cases[] = {
+        {"127.0.0.1:7", "127.0.0.1:7", false},
+        {"127.0.0.1:7", "127.0.0.1:8", true},
+        {"127.0.0.1:7", "127.0.0.2:7", true},
+        {"0.0.0.0:7", "127.0.0.1:7", false},
+        {"127.0.0.1:7", "0.0.0.0:7", false},
+        {"0.0.0.0:7", "127.0.0.1:8", true},
+        {"127.0.0.1:0", "127.0.0.1:0", true},
+        {"0.0.0.0:0", "127.0.0.1:0", true},
+        {"127.0.0.1:7", "[::1]:7", true},
+        {"[::]:7", "127.0.0.1:7", true},
+        {"[::1]:7", "[::1]:7", false},
+        {"[::1]:7", "[0:0::1]:7", false},
+        {"[::1]:7", "[::1]:8", true},
+        {"[::1]:7", "[::2]:7", true},
+        {"[::]:7", "[::1]:7", false},
+        {"[::1]:7", "[::]:7", false},
+        {"[::]:7", "[::1]:8", true},
+        {"[::1]:0", "[::1]:0", true},
+        {"[fe80::1%1]:7", "[fe80::1%1]:7", false},
+        {"[fe80::1%1]:7", "[fe80::1%2]:7", true},
+        {"*:7", "127.0.0.1:7", false},
+        {":7", "[::1]:7", false},
+    };
+
+    binds_nothing = true; /* which of them this machine has does not matter */
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        cr_assert_eq(takes_both(cases[i].first, cases[i].second), cases[i].both, "%s and %s",
+                     cases[i].first, cases[i].second);
+}
+
+static char folder[] = "/tmp/sockets-XXXXXX";
+
+static void make_folder(void)
+{
+    char below[80];
+
+    cr_assert_not_null(mkdtemp(folder));
+    (void)snprintf(below, sizeof below, "%s/below", folder);
+    cr_assert_eq(mkdir(below, 0700), 0);
+}
+
+static void remove_folder(void)
+{
+    char below[80];
+
+    (void)snprintf(below, sizeof below, "%s/below", folder);
+    (void)rmdir(below);
+    (void)rmdir(folder);
+}
+
+/* 9.2: nor is a socket file: the same name in the same folder. */
+Test(sockets, a_socket_file_is_named_once, .init = make_folder, .fini = remove_folder,
+     .timeout = 30)
+{
+    static const struct {
+        const char *second;
+        bool both;
+    } cases[] = {{"s", false}, {"./s", false},    {"below/../s", false},
+                 {"t", true},  {"below/s", true}, {"below/t", true}};
+    char first[80], second[80];
+
+    (void)snprintf(first, sizeof first, "unix:%s/s", folder);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        (void)snprintf(second, sizeof second, "unix:%s/%s", folder, cases[i].second);
+        cr_assert_eq(takes_both(first, second), cases[i].both, "%s", second);
+    }
+}
+
+/* 9.2: what a start has no sockets for is not remembered. */
+Test(sockets, claims_have_an_end, .timeout = 30)
+{
+    static struct sockets_claims claims;
+    static char ports[SOCKETS_MAX + 2][8];
+    static char one[] = "127.0.0.1";
+
+    binds_nothing = true;
+    for (size_t i = 0; i < SOCKETS_MAX + 2; i++) {
+        const struct host_listen own = {.text = one, .host = one, .port = ports[i]};
+
+        (void)snprintf(ports[i], sizeof ports[i], "%zu", i + 1);
+        cr_assert(sockets_check(&claims, &own, "listener"));
+        cr_assert_eq(claims.n, i < SOCKETS_MAX ? i + 1 : SOCKETS_MAX);
+    }
+}
+
+/* 9.2: a host that was started with standard input closed: the first descriptor is 0. */
+Test(sockets, no_descriptor_stays_open, .init = make_folder, .fini = remove_folder, .timeout = 30)
+{
+    char name[80], address[90];
+    struct host_listen own = {.text = address, .path = name};
+    struct sockaddr_un stale = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)snprintf(name, sizeof name, "%s/s", folder);
+    (void)snprintf(address, sizeof address, "unix:%s", name);
+    (void)snprintf(stale.sun_path, sizeof stale.sun_path, "%s", name);
+    cr_assert_eq(bind(fd, (const struct sockaddr *)(const void *)&stale, sizeof stale), 0);
+    (void)close(fd);
+    (void)close(STDIN_FILENO);
+    for (unsigned i = 0; i < 2; i++) { /* with a file that is to be replaced, and without */
+        sockets = (struct sockets){.conf = &conf, .component = "listener", .hint = ""};
+        cr_assert_eq(sockets_open(&sockets, &own), 0);
+        cr_assert_gt(sockets.socket[0].fd, 0);
+        cr_assert_eq(fcntl(STDIN_FILENO, F_GETFD), -1, "the folder's lock is gone");
+        sockets_close(&sockets);
+        cr_assert_eq(fcntl(STDIN_FILENO, F_GETFD), -1);
+        cr_assert_eq(access(name, F_OK), -1);
     }
 }
