@@ -5,6 +5,7 @@
  */
 #include "unit/net/rig.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -245,6 +246,45 @@ Test(view, the_state_of_the_host_can_be_seen)
     has_sample("ready", 0);
     rig.worker[0].n_conns = rig.worker[1].n_conns = 0;
     rig.shared.n_pending = 0;
+}
+
+static double sample(const char *name)
+{
+    char line[256];
+    const char *at;
+
+    (void)snprintf(line, sizeof line, "\n%s ", name);
+    at = strstr(page, line);
+    cr_assert_not_null(at, "no %s in\n%s", name, page);
+    return strtod(at + strlen(line), NULL);
+}
+
+/* 9.2: the descriptors of the process, not the entries of the folder that lists them. */
+Test(view, the_process_can_be_seen)
+{
+    const double page_bytes = (double)sysconf(_SC_PAGESIZE);
+    struct rlimit limit;
+    double n = 0, cpu;
+    int fds[10];
+
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    cr_assert_eq(ask("/metrics"), 200);
+    cr_assert_eq(sample("process_open_fds"), n, "%f", n);
+    for (size_t i = 0; i < 10; i++)
+        cr_assert_geq(fds[i] = dup(STDERR_FILENO), 0);
+    cpu = sample("process_cpu_seconds_total");
+    cr_assert(cpu > 0 && cpu < 60);
+    cr_assert_eq(ask("/metrics"), 200);
+    cr_assert_eq(sample("process_open_fds"), n + 10);
+    cr_assert_geq(sample("process_cpu_seconds_total"), cpu);
+    for (size_t i = 0; i < 10; i++)
+        (void)close(fds[i]);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_eq(sample("process_max_fds"), (double)limit.rlim_cur);
+    cr_assert_eq(sample("process_start_time_seconds"), 1234);
+    cr_assert_geq(sample("process_resident_memory_bytes"), 100 * page_bytes);
+    cr_assert_gt(sample("process_virtual_memory_bytes"), sample("process_resident_memory_bytes"));
 }
 
 /* Workers that are being made are not looked at. */

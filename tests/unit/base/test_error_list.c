@@ -59,3 +59,18 @@ Test(error_list, keeps_texts_in_order_and_counts_what_it_has_no_room_for, .timeo
     error_list_fini(&list);
     cr_assert_eq(list.n, 0);
 }
+
+/* 9.2 */
+Test(error_list, an_empty_text_is_kept, .timeout = 30)
+{
+    struct error_list list = {.n = 0};
+
+    error_list_add(&list, "%s", "");
+    error_list_add(&list, "x");
+    cr_assert_eq(list.n, 2);
+    cr_assert_str_eq(error_list_text(&list, 0), "");
+    cr_assert_str_eq(error_list_text(&list, 1), "x");
+    cr_assert_null(error_list_text(&list, 2));
+    error_list_fini(&list);
+    cr_assert_null(list.text[1]);
+}

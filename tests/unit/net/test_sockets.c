@@ -36,6 +36,13 @@ int __wrap_socket(int family, int type, int protocol)
 
 int __wrap_bind(int fd, const struct sockaddr *address, socklen_t len)
 {
+    int reuses = 0;
+    socklen_t n = sizeof reuses;
+
+    if (address->sa_family != AF_UNIX) { /* one that looks is in nobody's way */
+        cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuses, &n), 0);
+        cr_assert_neq(reuses, 0);
+    }
     errno = bind_error[address->sa_family];
     if (binds_nothing)
         return 0;
@@ -77,6 +84,21 @@ Test(sockets, what_a_machine_does_not_have_is_left_out, .timeout = 30)
     cr_assert(takes(1), "the first of them");
 }
 
+/* An error of each, with this reason. */
+static void expect_both(const char *lines, const char *reason)
+{
+    const char *first = strstr(lines, reason), *end;
+
+    cr_assert_not_null(first, "%s", lines);
+    cr_assert_not_null(strstr(first + 1, reason), "%s", lines);
+    for (const char *line = lines; *line != '\0'; line = end + 1) {
+        end = strchr(line, '\n');
+        cr_assert_not_null(end);
+        first = strstr(line, "level=error component=listener");
+        cr_assert(first != NULL && first < end, "%s", lines);
+    }
+}
+
 Test(sockets, one_address_must_be_there, .timeout = 30)
 {
     struct capture cap;
@@ -86,7 +108,7 @@ Test(sockets, one_address_must_be_there, .timeout = 30)
     capture_begin(&cap);
     cr_assert_not(takes(0));
     (void)capture_end(&cap, lines, sizeof lines);
-    cr_assert_not_null(strstr(lines, strerror(EAFNOSUPPORT)), "%s", lines);
+    expect_both(lines, strerror(EAFNOSUPPORT));
 }
 
 Test(sockets, another_failure_is_one, .timeout = 30)
@@ -98,7 +120,7 @@ Test(sockets, another_failure_is_one, .timeout = 30)
     capture_begin(&cap);
     cr_assert_not(takes(0));
     (void)capture_end(&cap, lines, sizeof lines);
-    cr_assert_not_null(strstr(lines, strerror(EACCES)), "%s", lines);
+    expect_both(lines, strerror(EACCES));
     bind_error[AF_INET6] = 0;
     socket_error[AF_INET6] = EMFILE;
     cr_assert_not(takes(0));
@@ -266,4 +288,50 @@ Test(sockets, no_descriptor_stays_open, .init = make_folder, .fini = remove_fold
         cr_assert_eq(fcntl(STDIN_FILENO, F_GETFD), -1);
         cr_assert_eq(access(name, F_OK), -1);
     }
+}
+
+/* -t and a start both refuse this path, with this reason. */
+static void refuse(const char *below, const char *reason)
+{
+    struct sockets_claims claims = {.n = 0};
+    char name[100], address[110], lines[1000];
+    const struct host_listen own = {.text = address, .path = name};
+    struct capture cap;
+
+    (void)snprintf(name, sizeof name, "%s/%s", folder, below);
+    (void)snprintf(address, sizeof address, "unix:%s", name);
+    sockets = (struct sockets){.conf = &conf, .component = "listener", .hint = ""};
+    capture_begin(&cap);
+    cr_assert_not(sockets_check(&claims, &own, "listener"));
+    cr_assert_neq(sockets_open(&sockets, &own), 0);
+    (void)capture_end(&cap, lines, sizeof lines);
+    sockets_close(&sockets);
+    expect_both(lines, reason);
+}
+
+/* 9.2 */
+Test(sockets, a_socket_file_needs_a_folder_and_a_free_name, .init = make_folder,
+     .fini = remove_folder, .timeout = 30)
+{
+    char name[80];
+    int fd;
+
+    refuse("none/s", strerror(ENOENT));
+    refuse("below", "it is not a socket");
+    (void)snprintf(name, sizeof name, "%s/file", folder);
+    fd = open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    cr_assert_geq(fd, 0);
+    (void)close(fd);
+    refuse("file", "it is not a socket");
+    refuse("file/s", strerror(ENOTDIR));
+    (void)unlink(name);
+    if (geteuid() == 0) /* to whom a folder's mode does not apply */
+        cr_assert_eq(chmod(folder, 0755), 0);
+    else
+        cr_assert_eq(chmod(folder, 0555), 0);
+    if (geteuid() == 0)
+        cr_assert_eq(seteuid(65534), 0);
+    refuse("s", strerror(EACCES));
+    (void)seteuid(getuid());
+    (void)chmod(folder, 0700);
 }
