@@ -105,6 +105,39 @@ Test(read_file, what_may_have_no_end_is_refused, .init = begin, .fini = end)
     (void)close(fd);
 }
 
+/* 9.2: that it is not there is told apart: the usual place may be empty. */
+Test(read_file, what_is_not_there_is_told_apart, .init = begin, .fini = end)
+{
+    static const char *const names[] = {"/tmp/spoe-test-none/file", "/dev/null/file"};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct error error = {""};
+        char *bytes = NULL;
+        size_t size = 0;
+
+        cr_assert_eq(read_file(names[i], LONG_NS, &bytes, &size, &error), 1);
+        cr_assert_null(bytes);
+        cr_assert_eq(strncmp(error.text, names[i], strlen(names[i])), 0, "%s", error.text);
+        cr_assert_not_null(strstr(error.text, i == 0 ? ": cannot be opened: No such file"
+                                                     : ": cannot be opened: Not a directory"));
+    }
+    cr_assert_eq(symlink("file", path), 0);
+    expect_error(path, LONG_NS, "cannot be opened: Too many levels of symbolic links");
+}
+
+/* 9.2: a host that was started with standard input closed. */
+Test(read_file, descriptor_0_is_one_as_any_other, .init = begin, .fini = end)
+{
+    write_file("a = b\n", 6);
+    (void)close(STDIN_FILENO);
+    for (unsigned i = 0; i < 2; i++) {
+        expect_bytes(path, 0, "a = b\n");
+        expect_error("/", 0, "cannot be read: Is a directory");
+        expect_error("/dev/zero", 0, "not a regular file");
+        cr_assert_eq(fcntl(STDIN_FILENO, F_GETFD), -1, "it is closed again");
+    }
+}
+
 Test(read_file, a_fifo_that_nobody_writes_to, .init = begin, .fini = end)
 {
     cr_assert_eq(mkfifo(path, 0600), 0);

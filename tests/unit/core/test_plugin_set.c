@@ -296,10 +296,12 @@ static char dir[] = "/tmp/plugin-set-XXXXXX";
 
 static const char *replaced; /* in what is copied, by as many x; NULL: nothing */
 
+static const char *copied = "SPOE_TEST_PLUGIN"; /* the variable that names it */
+
 static void copy_plugin(const char *name)
 {
     static char bytes[1 << 20];
-    const char *from = getenv("SPOE_TEST_PLUGIN");
+    const char *from = getenv(copied);
     char path[256];
     size_t n;
     FILE *in, *out;
@@ -443,5 +445,28 @@ Test(plugin_files, a_library_that_is_not_there_is_named, .timeout = 60)
     cr_assert_not_null(strstr(error.text, "cannot load "), "%s", error.text);
     cr_assert_not_null(strstr(error.text, "xxxxxxxxx: cannot open shared object file"), "%s",
                        error.text);
+    remove_all();
+}
+
+/* 9.2: of two with one id the second is refused, and said where the first is. */
+Test(plugin_files, an_id_is_taken_once, .timeout = 120)
+{
+    char *const dirs[] = {dir, NULL};
+    struct error error;
+    char path[64];
+
+    cr_assert_not_null(mkdtemp(dir));
+    copy_plugin("b.so");
+    copied = "SPOE_TEST_PLUGIN_GOOD";
+    copy_plugin("a.so");
+    cr_assert_eq(plugin_set_load(&set, dirs, NULL, &error), 0, "%s", error.text);
+    cr_assert_eq(set.n, 2);
+    plugin_set_destroy(&set);
+    copy_plugin("c.so");
+    cr_assert_eq(plugin_set_load(&set, dirs, NULL, &error), -1);
+    (void)snprintf(path, sizeof path, "is taken by %s/a.so", dir);
+    cr_assert_not_null(strstr(error.text, path), "%s", error.text);
+    cr_assert_not_null(strstr(error.text, "/c.so"), "%s", error.text);
+    cr_assert_eq(set.n, 0);
     remove_all();
 }

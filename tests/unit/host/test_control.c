@@ -2,7 +2,9 @@
 /* tests/unit/host/test_control.c - signals, and the watch over whatever may hang. (2.1, 9.3) */
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <unistd.h>
@@ -182,5 +184,24 @@ Test(control, totals_while_there_is_something_to_tell)
     send_signal(SIGTERM);
     wait_readable(control.stop_fd);
     cr_assert_neq(sem_trywait(&told), 0);
+    control_stop(&control);
+}
+
+static void on_totals_alone(void *arg)
+{
+    cr_expect_eq(pthread_mutex_trylock(&control.lock), EBUSY);
+    on_totals(arg);
+}
+
+/* 9.2: what is told of is not taken away meanwhile: who wants to waits for the lock. */
+Test(control, totals_are_told_under_the_lock)
+{
+    cr_assert_eq(sem_init(&told, 0, 0), 0);
+    control_on_totals(&control, on_totals_alone, &told);
+    for (unsigned i = 0; i < 3; i++) { /* and it is let go each time */
+        send_signal(SIGUSR1);
+        cr_assert_eq(sem_wait(&told), 0);
+        control_on_totals(&control, on_totals_alone, &told);
+    }
     control_stop(&control);
 }
