@@ -119,3 +119,51 @@ Test(no_memory, any_allocation_may_fail, .timeout = 60)
     }
     cr_assert(good && n > 100, "only %u allocations", n);
 }
+
+/* One of a file, whose options are kept as well: what they are, and how they are written. */
+static struct conf_section *read_again(struct conf **ret_conf, const char *text)
+{
+    FILE *file = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
+    struct conf_section *section;
+
+    cr_assert_not_null(file);
+    *ret_conf = conf_create();
+    cr_assert_not_null(*ret_conf);
+    conf_add_stream(*ret_conf, file, "host.conf");
+    (void)fclose(file);
+    section = conf_resolve(*ret_conf, "host", host_options);
+    cr_assert_not_null(section);
+    return section;
+}
+
+/* 9.2: a reload without memory fails, and says so; what it has is whole. */
+Test(no_memory, any_allocation_of_a_reload_may_fail, .timeout = 60)
+{
+    for (unsigned kept = 0; kept < 2; kept++) {
+        unsigned n;
+        bool good = false;
+
+        for (n = 1; !good && n < 100; n++) {
+            struct conf *old_conf, *new_conf;
+            struct conf_section *in_use = read_again(&old_conf, "[host]\nengine = old\n");
+            struct conf_section *section =
+                read_again(&new_conf, kept ? "[host]\nengine = new\n" : "[host]\nengine = old\n");
+            size_t i = 0;
+
+            while (strcmp(host_options[i]->key, "engine") != 0)
+                i++;
+            conf_setting_written(old_conf, in_use, i, (struct spoe_span){"as", 2});
+            countdown = n;
+            good = (kept ? conf_setting_keep(section, i, in_use)
+                         : conf_setting_follow(new_conf, section, i, in_use)) == 0;
+            cr_assert(good == (countdown > 0), "allocation %u", n);
+            countdown = 0;
+            cr_assert_str_eq(conf_setting_text(section, i), good ? "as" : kept ? "new" : "old");
+            conf_section_destroy(section);
+            conf_section_destroy(in_use);
+            conf_destroy(new_conf);
+            conf_destroy(old_conf);
+        }
+        cr_assert(good && n > (kept ? 3 : 1), "only %u allocations", n);
+    }
+}
