@@ -159,6 +159,32 @@ static void log_plugins(const struct plugin_set *set)
     }
 }
 
+/* Name what the file sets to no effect. */
+static void log_in_vain(const struct program *p, const char *id,
+                        const struct spoe_option *const *options, const struct conf_section *s)
+{
+    for (size_t i = 0; options != NULL && options[i] != NULL; i++) {
+        const struct spoe_span origin = conf_setting(s, i)->origin;
+
+        if (conf_setting_is_shadowed(p->conf, s, i))
+            log_line(SPOE_LOG_WARNING, "host",
+                     "%s.%s is set in the file in vain, since it is set by: %.*s", id,
+                     options[i]->key, (int)origin.n, origin.p);
+    }
+}
+
+/* What a start, or -t, goes by. */
+static void log_configuration(const struct program *p)
+{
+    log_in_vain(p, "host", host_options, p->host_conf.settings);
+    for (size_t i = 0; i < p->plugins.n; i++) {
+        const struct spoe_instance *plugin = p->plugins.plugin[i];
+
+        log_in_vain(p, plugin->desc->id, plugin->desc->options, plugin->settings);
+    }
+    log_plugins(&p->plugins);
+}
+
 /* -t: what a start would find out only when it is under way. @return false, logged: it would fail
  */
 static bool check_surroundings(struct program *p)
@@ -210,7 +236,7 @@ static int act(struct program *p)
         return status;
     switch (p->cli.action) {
     case CLI_CHECK:
-        log_plugins(&p->plugins);
+        log_configuration(p);
         if (!check_surroundings(p))
             return 1;
         (void)puts("Configuration is valid");
@@ -219,12 +245,15 @@ static int act(struct program *p)
         print_config(p);
         return 0;
     case CLI_SEND_TEST_SPAN:
-        return plugin_set_try_out(&p->plugins, clock_mono_ns() + TRY_OUT_NS) ? 0 : 1;
+        if (!plugin_set_try_out(&p->plugins, clock_mono_ns() + TRY_OUT_NS))
+            return 1;
+        (void)puts("The test span was taken");
+        return 0;
     case CLI_PRINT_SPOE_CONFIG:
         describe_spoe_config(stdout, &p->plugins, &p->host_conf);
         return 0;
     default:
-        log_plugins(&p->plugins);
+        log_configuration(p);
         return host_run(&p->control, &p->reload, &p->host_conf, &p->plugins, &p->routes);
     }
 }

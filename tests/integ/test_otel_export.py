@@ -314,12 +314,15 @@ def test_send_test_span(protocol):
         (span,) = collector.spans
         assert span.name == "spoe-host test span" and span.resource["service.name"] == "edge"
         assert f"has taken a test span, trace {span.trace_id}" in out
+        # Also where the log is silent, as on a host that runs with it.
+        status, out = send_test_span(protocol, collector, SPOE_LOG_LEVEL="warning")
+        assert (status, out) == (0, "The test span was taken\n")
         if protocol == "grpc":
             collector.refuse(grpc.StatusCode.UNAUTHENTICATED, details="who?")
         else:
             collector.answer(401, {"Content-Type": "text/plain"}, b"who?")
         status, out = send_test_span(protocol, collector)
-        assert status == 1 and collector.calls == 2
+        assert status == 1 and collector.calls == 3 and "was taken" not in out
         assert re.search("has not taken a test span: .*: who\\?; are the headers those", out), out
     status, out = send_test_span(protocol, collector)
     assert status == 1 and "has not taken a test span: " in out

@@ -8,8 +8,9 @@ import signal
 
 import pytest
 
+from conftest import host_args
 from lib import admin
-from lib.procs import wait_until
+from lib.procs import clean_env, host_binary, run, wait_until
 
 DONE = r'configuration (not )?read again'
 
@@ -150,6 +151,20 @@ def test_what_the_file_sets_in_vain_is_named_in_one_line(begin):
         assert word in line
     assert "fixed" not in line  # the same value, or one that counts, is not in vain
     assert it.answer() == {"name": "of-env", "limit": "5", "fixed": "a", "shared": "s"}
+
+
+def test_what_the_file_sets_in_vain_is_named_at_the_start_too(start, tmp_path):
+    """As under systemd, whose unit sets SPOE_ADDR."""
+    path = tmp_path / "host.ini"
+    path.write_text("[host]\nlisten = 127.0.0.1:1\nworkers = 1\n[reload]\nname = of-file\nlimit = 6\n")
+    args = ["-f", path, "--set", "reload.limit=5", "--workers", "1"]
+    env = {"SPOE_ADDR": "127.0.0.1:0", "SPOE_ADMIN_ADDR": "off"}
+    status, out = run([host_binary(), "-t", *host_args("reload"), *args], env=clean_env(env))
+    assert status == 0, out
+    for lines in (out.splitlines(), start("reload", args=args, env=env).lines):
+        listen, limit = lines_with(lines, "level=warning", "in vain")
+        assert "host.listen" in listen and "environment SPOE_ADDR" in listen
+        assert "reload.limit" in limit and "command line" in limit
 
 
 @pytest.mark.parametrize("name,words", [("bad", ["reload.name", "a bad name", "host.ini:2"]),
