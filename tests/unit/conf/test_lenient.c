@@ -330,3 +330,21 @@ Test(lenient, a_rejected_value_leaves_no_text_behind)
     cr_assert_null(conf_setting_text(s, 0));
     conf_section_destroy(s);
 }
+
+/* 9.2: where nothing else says anything. */
+Test(lenient, what_is_rejected_leaves_an_option_without_default_unset)
+{
+    struct conf_section *s;
+    const struct spoe_setting *setting;
+
+    setenv("OTEL_TEST_A", "a", 1);
+    s = resolve(&bare);
+    expect_origin(s, "environment OTEL_TEST_A", SPOE_SETTING_LENIENT);
+    cr_assert(conf_setting_reject(conf, s, 0, (struct spoe_span){"no", 2}));
+    setting = conf_setting(s, 0);
+    cr_assert_eq(setting->value.type, SPOE_T_NULL);
+    cr_assert_eq(setting->raw.n, 0);
+    expect_origin(s, "default", SPOE_SETTING_DEFAULT);
+    cr_assert_null(conf_setting_text(s, 0));
+    conf_section_destroy(s);
+}
