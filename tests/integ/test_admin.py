@@ -288,7 +288,10 @@ def test_ends_while_connections_are_open(start):
     half = admin.connect(host.admin)
     half.sendall(b"GET /")
     assert host.terminate() == 0
-    assert half.recv(1) == b""
+    try:
+        assert half.recv(1) == b""
+    except ConnectionResetError:
+        pass  # what it had sent was not read any more
 
 
 # ---- addresses
