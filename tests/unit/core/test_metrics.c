@@ -6,9 +6,12 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <spoe/util.h>
 
@@ -573,6 +576,59 @@ Test(metrics, collects_while_the_owner_is_on)
     has("spoe_t_seen 8\n");
     metrics_set_collecting(metrics, &theirs, true);
     has("spoe_t_seen 9\n");
+}
+
+static const struct callee stopped = {"stopped", NULL};
+static pthread_t stopper;
+static _Atomic pid_t stopper_tid;
+static _Atomic bool has_stopped;
+
+static void *stop_collecting(void *arg)
+{
+    atomic_store(&stopper_tid, gettid());
+    metrics_set_collecting(metrics, &stopped, false);
+    atomic_store(&has_stopped, true);
+    return arg;
+}
+
+static bool sleeps(pid_t tid)
+{
+    char name[64], text[256] = "", *at;
+    FILE *file;
+
+    (void)snprintf(name, sizeof name, "/proc/self/task/%d/stat", (int)tid);
+    file = fopen(name, "re");
+    if (file == NULL)
+        return false;
+    (void)!fread(text, 1, sizeof text - 1, file);
+    (void)fclose(file);
+    at = strrchr(text, ')');
+    return at != NULL && at[1] == ' ' && at[2] == 'S';
+}
+
+/* Somebody wants it to be the last time, and waits until it is over. */
+static void collect_last(void *arg)
+{
+    cr_assert_eq(pthread_create(&stopper, NULL, stop_collecting, NULL), 0);
+    while (atomic_load(&stopper_tid) == 0 ||
+           !(atomic_load(&has_stopped) || sleeps(atomic_load(&stopper_tid))))
+        (void)sched_yield();
+    cr_assert_not(atomic_load(&has_stopped));
+    metric_gauge_add(arg, 1);
+}
+
+/* 9.2: a plugin whose collector is off may be taken down: nobody is in it. */
+Test(metrics, who_stops_collecting_waits_for_a_collector_that_runs)
+{
+    struct spoe_metric_decl g = decl(SPOE_METRIC_GAUGE, "seen");
+    struct spoe_metric *gauge = metric_series(must(&g), NULL);
+
+    cr_assert_eq(metrics_add_collector(metrics, &stopped, collect_last, gauge), SPOE_OK);
+    metrics_set_collecting(metrics, &stopped, true);
+    has("spoe_t_seen 1\n");
+    cr_assert_eq(pthread_join(stopper, NULL), 0);
+    cr_assert(atomic_load(&has_stopped));
+    has("spoe_t_seen 1\n");
 }
 
 static struct spoe_metric *shared[2];
