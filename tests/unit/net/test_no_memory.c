@@ -243,3 +243,48 @@ Test(net_no_memory, an_address_that_cannot_be_opened_is_told, .timeout = 30)
     (void)unlink(path);
     cr_assert_eq(rmdir(folder), 0);
 }
+
+static void *event_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+static void *event_realloc(void *p, size_t size)
+{
+    return fails() ? NULL : __real_realloc(p, size);
+}
+
+/* 9.2: a worker that says that it can start has all that it needs: libevent's memory counts too. */
+Test(net_no_memory, a_worker_is_whole_or_not_there, .timeout = 60)
+{
+    unsigned n = 0, n_failed = 0;
+    struct capture cap;
+    char lines[65536];
+
+    event_set_mem_functions(event_malloc, event_realloc, free);
+    rig_start(1); /* whose workers are not the one that is tried */
+    capture_begin(&cap);
+    do {
+        struct worker *worker = aligned_alloc(64, (sizeof *worker + 63) / 64 * 64);
+
+        cr_assert_not_null(worker);
+        memset(worker, 0, sizeof *worker);
+        calls = 0;
+        fail_at = ++n;
+        if (worker_init(worker, &rig.shared, 2) == 0) {
+            fail_at = 0;
+            cr_assert(worker->close_timer != NULL && worker->due_timer != NULL &&
+                      worker->room_timer != NULL);
+            cr_assert(event_pending(&worker->mail_event, EV_READ, NULL));
+            cr_assert(event_pending(&worker->pending_event, EV_READ, NULL));
+        } else {
+            fail_at = 0;
+            n_failed++;
+        }
+        worker_fini(worker);
+        free(worker);
+    } while (calls >= n);
+    (void)capture_end(&cap, lines, sizeof lines);
+    cr_assert_gt(n_failed, 5);
+    rig_stop();
+}

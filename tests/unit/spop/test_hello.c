@@ -65,6 +65,7 @@ static const struct row rows[] = {
     {"2.0", "x", SIZE(UINT32_MAX), 0},
     /* versions: a list, spaces ignored, any 2.x will do */
     {"2.1", "", SIZE(16380), 0},
+    {"2.9", "", SIZE(16380), 0},
     {"1.5, 2.0", "", SIZE(16380), 0},
     {" 2.0 , 3.0 ", "", SIZE(16380), 0},
     {"3.0,2.12,1.0", "", SIZE(16380), 0},
@@ -79,6 +80,8 @@ static const struct row rows[] = {
     {"2.", "", SIZE(16380), -SPOP_ERR_BAD_VERSION},
     {"2,0", "", SIZE(16380), -SPOP_ERR_BAD_VERSION},
     {"2.x", "", SIZE(16380), -SPOP_ERR_BAD_VERSION},
+    {"2./", "", SIZE(16380), -SPOP_ERR_BAD_VERSION},
+    {"2.:", "", SIZE(16380), -SPOP_ERR_BAD_VERSION},
     {"2.0.0", "", SIZE(16380), -SPOP_ERR_BAD_VERSION},
     {"v2.0", "", SIZE(16380), -SPOP_ERR_BAD_VERSION},
     {" , ", "", SIZE(16380), -SPOP_ERR_BAD_VERSION},
