@@ -194,6 +194,8 @@ static bool check_surroundings(struct program *p)
 
     for (size_t i = 0; i < p->host_conf.n_listen; i++)
         good = sockets_check(&claims, &p->host_conf.listen[i], "listener") && good;
+    for (size_t i = 0; i < p->host_conf.n_log_listen; i++)
+        good = sockets_check(&claims, &p->host_conf.log_listen[i].at, "lines") && good;
     if (p->host_conf.has_admin)
         good = sockets_check(&claims, &p->host_conf.admin, "admin") && good;
     return plugin_set_check(&p->plugins) && good;

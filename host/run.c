@@ -20,6 +20,7 @@
 #include "base/thread.h"
 #include "control.h"
 #include "core/handler_log.h"
+#include "lines/lines.h"
 #include "net/listener.h"
 #include "net/worker.h"
 
@@ -37,6 +38,7 @@ struct run {
     struct worker *workers;
     struct route_table *routes;
     struct listeners *listeners;
+    struct lines *lines; /* NULL: log-listen is off */
     struct view view;
     struct admin *admin;
     struct event_base *base;
@@ -275,6 +277,12 @@ static int start(struct run *run)
     if (run->listeners == NULL)
         return -1;
     run->view.listeners = run->listeners;
+    if (run->conf->n_log_listen != 0) {
+        run->lines = lines_open(run->conf);
+        if (run->lines == NULL)
+            return -1;
+    }
+    run->view.lines = run->lines;
     if (host_metrics_start(&run->view, run->routes) != 0 ||
         admin_start(run->conf, view_pages, &run->view, &run->admin) != 0)
         return -1;
@@ -301,6 +309,9 @@ static int start(struct run *run)
     }
     if (listeners_start(run->listeners, run->base, run->workers, run->conf->workers) != 0)
         return -1;
+    if (run->lines != NULL && lines_start(run->lines, run->base, run->workers, run->conf->workers,
+                                          listeners_max(run->listeners)) != 0)
+        return -1;
     atomic_store(&run->view.state, HOST_READY);
     return 0;
 }
@@ -319,15 +330,19 @@ static void log_in_flight(const struct run *run, uint32_t i)
 }
 
 /*
- * Connections and what is in flight: until the plugins' share of the time begins. Then what is left
+ * Log lines that the kernel has, for half of it at most, then connections and what is in flight:
+ * until the plugins' share of the time begins. Then what is left
  * is closed, so that no message follows the plugins' drain(). A worker that is late with that is in
  * a plugin, and hands over nothing more when it comes back, to that one or to others.
  */
 static void drain_workers(struct run *run)
 {
     const int64_t deadline = run->end_ns - run->plugins_ns;
+    const int64_t now = clock_mono_ns();
     int64_t grace;
 
+    lines_drain(run->lines);
+    (void)lines_wait(run->lines, now + (deadline > now ? (deadline - now) / 2 : 0));
     for (uint32_t i = 0; i < run->shared.n_workers; i++)
         worker_drain(&run->workers[i]);
     for (uint32_t i = 0; i < run->shared.n_workers; i++) {
@@ -406,6 +421,7 @@ static void stop(struct run *run, bool orderly)
     deadline = (deadline < run->end_ns ? deadline : run->end_ns) - run->plugins_ns / 20;
     if (orderly)
         drain_plugins(run, deadline);
+    lines_stop(run->lines);
     stop_workers(run);
     plugin_set_stop(run->plugins, deadline);
     admin_stop(run->admin);
@@ -431,6 +447,7 @@ static void release(struct run *run)
     if (run->quiesce_timer != NULL)
         event_free(run->quiesce_timer);
     listeners_close(run->listeners);
+    lines_close(run->lines);
     if (run->base != NULL)
         event_base_free(run->base);
     view_fini(&run->view);

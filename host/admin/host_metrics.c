@@ -34,7 +34,7 @@ static const struct plain plains[] = {
     PLAIN(health_checks, "health_checks_total", "Health checks of HAProxy answered."),
     PLAIN(frames, "frames_total", "Whole SPOP frames read."),
     PLAIN(notifies, "notifies_total", "NOTIFY frames read."),
-    PLAIN(messages, "messages_total", "Messages in NOTIFY frames."),
+    PLAIN(messages, "messages_total", "Messages in NOTIFY frames and log lines."),
     PLAIN(unknown_messages, "unknown_messages_total", "Messages that no plugin declares."),
     PLAIN(acks, "acks_total", "ACK frames written."),
     PLAIN(pending, "pending_total", "Messages that a plugin took to answer later."),
@@ -65,6 +65,21 @@ static const struct plain plains[] = {
     PLAIN(resource_errors, "resource_errors_total", "Times that memory ran out."),
     PLAIN(bytes_in, "received_bytes_total", "Bytes read from HAProxy."),
     PLAIN(bytes_out, "sent_bytes_total", "Bytes written to HAProxy."),
+    PLAIN(log_lines, "log_lines_total", "Lines of HAProxy's log that became messages."),
+    PLAIN(log_cut_lines, "log_cut_lines_total",
+          "Of the lines that became messages, those that HAProxy had cut."),
+    PLAIN(log_bytes, "log_bytes_total", "Bytes of log lines, with what frames them."),
+    PLAIN(log_connections, "log_connections_total", "Connections accepted for log lines."),
+    PLAIN(log_lost_framing, "log_lost_framing_total",
+          "Connections closed because what came was no log line's length."),
+    PLAIN(log_room_drops, "log_room_drops_total",
+          "Datagrams with log lines dropped since max-pending was reached."),
+    PLAIN(log_kernel_drops, "log_kernel_drops_total",
+          "Datagrams with log lines that the kernel dropped since its buffer was full."),
+    PLAIN(log_haproxy_drops, "log_haproxy_drops_total",
+          "Log lines that HAProxy says it has dropped."),
+    PLAIN(log_refused, "log_refused_total",
+          "Datagrams and connections with log lines from where log-from does not have."),
 };
 #define N_PLAINS (sizeof plains / sizeof plains[0])
 
@@ -79,9 +94,10 @@ static const struct plain by_code[] = {
 };
 #define N_BY_CODE (sizeof by_code / sizeof by_code[0])
 
-/* Everything but protocol_errors and peer_errors, which are the sums of those by code. */
+/* Everything but protocol_errors, peer_errors, log_broken_lines and log_missing_lines, which are
+ * the sums of those by code, reason or frontend. */
 #define ONE(name) +1
-_Static_assert(N_PLAINS == 0 COUNTERS(ONE) - 2, "each counter has its metric");
+_Static_assert(N_PLAINS == 0 COUNTERS(ONE) - 4, "each counter has its metric");
 
 /* One counter of struct target_counters. */
 static const struct plain by_target[] = {
@@ -109,11 +125,13 @@ static const double seconds_bounds[] = {1e-6, 2.5e-6, 5e-6, 1e-5,   2.5e-5, 5e-5
 struct host_metrics {
     struct spoe_metric *plain[N_PLAINS];
     struct spoe_metric *code[N_BY_CODE][COUNTER_CODES];
-    struct spoe_metric **target[N_BY_TARGET]; /* by route_target.index */
-    struct spoe_metric **connections;         /* by worker */
-    struct spoe_metric *refused, *log_dropped, *stalled, *main_stalled, *pending, *max_connections,
-        *max_pending, *workers, *ready, *start_time, *max_open_files, *reloads, *failed_reloads,
-        *reload_time;
+    struct spoe_metric_family *missing; /* by frontend; series are made when the first is missing */
+    struct spoe_metric *broken[N_LINE_FAULTS]; /* by enum line_fault, LINE_OK is none */
+    struct spoe_metric **target[N_BY_TARGET];  /* by route_target.index */
+    struct spoe_metric **connections;          /* by worker */
+    struct spoe_metric *log_connections, *refused, *log_dropped, *stalled, *main_stalled, *pending,
+        *max_connections, *max_pending, *workers, *ready, *start_time, *max_open_files, *reloads,
+        *failed_reloads, *reload_time;
 };
 
 static struct spoe_span span_of(const char *s)
@@ -186,6 +204,35 @@ static void declare_plains(const struct view *view, struct host_metrics *hm, boo
     }
 }
 
+static void declare_broken_lines(const struct view *view, struct host_metrics *hm, bool *ok)
+{
+    static const char *const labels[] = {"reason", NULL};
+    static const char *const reasons[] = {
+#define X(name, label, text) [LINE_##name] = (label),
+        LINE_FAULTS(X)
+#undef X
+    };
+    struct spoe_metric_family *family =
+        declare(view, SPOE_METRIC_COUNTER, "log_broken_lines_total",
+                "Log lines that became no message, by reason.", labels, ok);
+
+    for (uint32_t i = LINE_OK + 1; i < N_LINE_FAULTS; i++) {
+        const struct spoe_span value = span_of(reasons[i]);
+
+        hm->broken[i] = series(family, &value, ok);
+    }
+}
+
+static void declare_missing_lines(const struct view *view, struct host_metrics *hm, bool *ok)
+{
+    static const char *const labels[] = {"frontend", NULL};
+    const struct spoe_span other = span_of("other");
+
+    hm->missing = declare(view, SPOE_METRIC_COUNTER, "log_missing_lines_total",
+                          "Log lines that are missing by their number, lc.", labels, ok);
+    (void)series(hm->missing, &other, ok); /* so that the family is there from the first scrape */
+}
+
 /* By plugin and message. */
 static void declare_targets(const struct view *view, struct host_metrics *hm,
                             struct route_table *routes, bool *ok)
@@ -255,6 +302,8 @@ static void declare_gauges(const struct view *view, struct host_metrics *hm, boo
         value.n = strlen(text);
         hm->connections[i] = series(connections, &value, ok);
     }
+    hm->log_connections =
+        gauge(view, "log_connections", "Connections that bring log lines and are open.", ok);
     hm->max_connections =
         gauge(view, "max_connections", "Connections that there may be at a time.", ok);
     hm->pending = gauge(view, "pending",
@@ -311,6 +360,14 @@ static void collect_counters(const struct view *view, const struct host_metrics 
             metric_counter_set(hm->code[i][c], sum);
         }
     }
+    for (uint32_t i = LINE_OK + 1; i < N_LINE_FAULTS; i++) {
+        uint64_t sum = 0;
+
+        for (uint32_t w = 0; w < shared->n_workers; w++)
+            sum += load(&shared->workers[w]->counters,
+                        offsetof(struct counters, line_faults) + i * sizeof(_Atomic uint64_t));
+        metric_counter_set(hm->broken[i], sum);
+    }
     for (size_t i = 0; i < N_BY_TARGET; i++) {
         for (uint32_t t = 0; t < view->routes->n_targets; t++) {
             uint64_t sum = 0;
@@ -320,6 +377,14 @@ static void collect_counters(const struct view *view, const struct host_metrics 
             metric_counter_set(hm->target[i][t], sum);
         }
     }
+}
+
+static void set_missing(void *arg, struct spoe_span frontend, uint64_t missing)
+{
+    struct spoe_metric *metric = metric_series(arg, &frontend);
+
+    if (metric != NULL)
+        metric_counter_set(metric, missing);
 }
 
 static void collect(void *arg)
@@ -339,6 +404,8 @@ static void collect(void *arg)
     for (uint32_t w = 0; w < view->shared->n_workers; w++)
         metric_gauge_set(hm->connections[w],
                          atomic_load(&worker_of(view->shared->workers[w])->n_conns));
+    lines_each_missing(view->lines, set_missing, hm->missing);
+    metric_gauge_set(hm->log_connections, lines_connections(view->lines));
     metric_gauge_set(hm->stalled, view_stalled(view, NULL));
     metric_gauge_set(hm->main_stalled, view_main_stalled(view));
     metric_gauge_set(hm->pending, (int64_t)atomic_load(&view->shared->n_pending));
@@ -372,6 +439,8 @@ int host_metrics_start(struct view *view, struct route_table *routes)
     if (hm == NULL)
         goto nomem;
     declare_plains(view, hm, &ok);
+    declare_broken_lines(view, hm, &ok);
+    declare_missing_lines(view, hm, &ok);
     declare_targets(view, hm, routes, &ok);
     declare_gauges(view, hm, &ok);
     declare_reloads(view, hm, &ok);

@@ -16,6 +16,7 @@
 #include "core/metrics.h"
 #include "core/plugin.h"
 #include "admin/http.h"
+#include "lines/lines.h"
 #include "net/listener.h"
 
 /* While STARTING the workers are not looked at. */
@@ -30,6 +31,7 @@ struct view {
     const struct route_table *routes;
     const struct host_shared *shared;
     const struct listeners *listeners;
+    const struct lines *lines; /* NULL: no log lines are taken */
     struct metrics *metrics;
     struct host_metrics *host_metrics;
     int64_t start_unix_ns, start_mono_ns;

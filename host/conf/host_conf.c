@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "conf/listen.h"
+#include "conf/log_listen.h"
 #include "conf/value.h"
 
 #define MS INT64_C(1000000)
@@ -25,6 +26,11 @@
 enum {
     OPT_LISTEN,
     OPT_SOCKET_GROUP,
+    OPT_LOG_LISTEN,
+    OPT_LOG_FROM,
+    OPT_LOG_DELAY,
+    OPT_LOG_LINE_MAX,
+    OPT_LOG_RECEIVE_BUFFER,
     OPT_ADMIN,
     OPT_PLUGIN_DIR,
     OPT_PLUGINS,
@@ -71,6 +77,26 @@ const struct spoe_option *const host_options[N_OPTIONS + 1] = {
     [OPT_SOCKET_GROUP] =
         OPTION(.type = SPOE_OPT_STRING, .key = "socket-group", .env = ENV("SPOE_SOCKET_GROUP"),
                .help = "group of the sockets of unix:/path, by name or number"),
+    [OPT_LOG_LISTEN] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "log-listen", .default_text = "off",
+               .env = ENV("SPOE_LOG_ADDR"),
+               .help = "addresses that take HAProxy's log lines, comma-separated: udp:, tcp: or "
+                       "tcp+octet:host:port, unixgram: or unix:/path; or off"),
+    [OPT_LOG_FROM] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "log-from", .env = ENV("SPOE_LOG_FROM"),
+               .help = "networks whose log lines are taken, comma-separated; by default all"),
+    [OPT_LOG_DELAY] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "log-delay", .default_text = "10ms",
+               .env = ENV("SPOE_LOG_DELAY"), .min = 0, .max = SECOND,
+               .help = "how long log lines wait to be read together, if they are few"),
+    [OPT_LOG_LINE_MAX] =
+        OPTION(.type = SPOE_OPT_SIZE, .key = "log-line-max", .default_text = "64k",
+               .env = ENV("SPOE_LOG_LINE_MAX"), .min = 1024, .max = HOST_LOG_LINE_MAX,
+               .help = "the longest log line that is taken"),
+    [OPT_LOG_RECEIVE_BUFFER] =
+        OPTION(.type = SPOE_OPT_SIZE, .key = "log-receive-buffer", .default_text = "4m",
+               .env = ENV("SPOE_LOG_RECEIVE_BUFFER"), .min = 64 << 10, .max = 1 << 30,
+               .help = "what the kernel keeps of datagrams of the log that are not read yet"),
     [OPT_ADMIN] = OPTION(.type = SPOE_OPT_STRING, .key = "admin", .default_text = "127.0.0.1:9902",
                          .env = ENV("SPOE_ADMIN_ADDR"),
                          .help = "address of metrics and health over HTTP, as in listen; or off"),
@@ -215,6 +241,57 @@ static int add_listen(const struct build *b, size_t option, const char *item)
         return 0;
     }
     hc->listen[hc->n_listen++] = listen;
+    return 0;
+}
+
+static int add_log_listen(const struct build *b, size_t option, const char *item)
+{
+    struct host_conf *hc = b->hc;
+    struct host_log_listen listen;
+    struct error wrong;
+    int result = log_listen_parse(item, &listen, &wrong);
+
+    if (result < 0)
+        return -1;
+    if (result > 0) {
+        bad_item(b, option, item, wrong.text);
+        return 0;
+    }
+    if (hc->n_log_listen == HOST_LISTEN_MAX) {
+        bad_item(b, option, item, "more than 16 addresses");
+        listen_fini(&listen.at);
+        return 0;
+    }
+    hc->log_listen[hc->n_log_listen++] = listen;
+    return 0;
+}
+
+static int add_log_from(const struct build *b, size_t option, const char *item)
+{
+    struct host_conf *hc = b->hc;
+    struct network network;
+    struct error wrong;
+
+    if (network_parse(item, &network, &wrong) != 0)
+        bad_item(b, option, item, wrong.text);
+    else if (hc->n_log_from == HOST_LOG_FROM_MAX)
+        bad_item(b, option, item, "more than 64 networks");
+    else
+        hc->log_from[hc->n_log_from++] = network;
+    return 0;
+}
+
+/* Addresses, or "off". */
+static int set_log_listen(const struct build *b)
+{
+    const char *text = get_text(b, OPT_LOG_LISTEN);
+
+    if (text != NULL && strcmp(text, "off") == 0)
+        return 0;
+    if (text == NULL)
+        conf_setting_error(b->conf, b->section, OPT_LOG_LISTEN, "no address; off switches it off");
+    else if (for_each_item(b, OPT_LOG_LISTEN, ',', add_log_listen) != 0)
+        return -1;
     return 0;
 }
 
@@ -386,6 +463,8 @@ static int build_lists(const struct build *b, const char *default_plugin_dir)
         conf_setting_error(b->conf, b->section, OPT_LISTEN, "no address");
     if (for_each_item(b, OPT_LISTEN, ',', add_listen) != 0)
         return -1;
+    if (set_log_listen(b) != 0 || for_each_item(b, OPT_LOG_FROM, ',', add_log_from) != 0)
+        return -1;
     if (for_each_item(b, OPT_PLUGIN_DIR, ':', add_plugin_dir) != 0)
         return -1;
     if (b->hc->plugin_dirs == NULL && append(&b->hc->plugin_dirs, default_plugin_dir) != 0)
@@ -429,6 +508,9 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
     hc->idle_timeout_ns = get_int(&b, OPT_IDLE_TIMEOUT);
     hc->shutdown_timeout_ns = get_int(&b, OPT_SHUTDOWN_TIMEOUT);
     hc->drain_time_ns = get_int(&b, OPT_DRAIN_TIME);
+    hc->log_delay_ns = get_int(&b, OPT_LOG_DELAY);
+    hc->log_line_max = (uint32_t)get_int(&b, OPT_LOG_LINE_MAX);
+    hc->log_receive_buffer = (uint32_t)get_int(&b, OPT_LOG_RECEIVE_BUFFER);
     hc->log_level = log_level(get_int(&b, OPT_LOG_LEVEL));
     hc->log_format = get_int(&b, OPT_LOG_FORMAT) == 1 ? LOG_JSON : LOG_LOGFMT;
     hc->settings = section;
@@ -439,6 +521,8 @@ void host_conf_fini(struct host_conf *hc)
 {
     for (size_t i = 0; i < hc->n_listen; i++)
         listen_fini(&hc->listen[i]);
+    for (size_t i = 0; i < hc->n_log_listen; i++)
+        listen_fini(&hc->log_listen[i].at);
     listen_fini(&hc->admin);
     conf_section_destroy(hc->settings);
     free_list(hc->plugin_dirs);

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "conf/conf.h"
+#include "conf/network.h"
 #include "base/log.h"
 
 /* One address to listen on. */
@@ -18,6 +19,13 @@ struct host_listen {
     char *text;        /* as it was given, for logs */
     char *host, *port; /* TCP; host NULL: all addresses. Resolved by net/, not here */
     char *path;        /* unix:/path; NULL for TCP, where port is never NULL */
+    bool datagram;     /* UDP, or a unix socket of datagrams */
+};
+
+/* One address to take log lines on. */
+struct host_log_listen {
+    struct host_listen at;
+    bool octets; /* of a stream: lines begin with their length */
 };
 
 /* Read where the command line names no file, if it is there. */
@@ -25,10 +33,16 @@ struct host_listen {
 
 #define HOST_LISTEN_MAX 16u
 #define HOST_WORKERS_MAX 64u
+#define HOST_LOG_FROM_MAX 64u
+#define HOST_LOG_LINE_MAX 65536u
 
 struct host_conf {
     struct host_listen listen[HOST_LISTEN_MAX];
     size_t n_listen;
+    struct host_log_listen log_listen[HOST_LISTEN_MAX];
+    size_t n_log_listen; /* 0: no log lines are taken */
+    struct network log_from[HOST_LOG_FROM_MAX];
+    size_t n_log_from;        /* 0: everybody's */
     struct host_listen admin; /* where the admin endpoint listens */
     bool has_admin;           /* false: "off" */
     char **plugin_dirs;       /* in order, ends with NULL */
@@ -45,6 +59,9 @@ struct host_conf {
     int64_t processing_timeout_ns, hello_timeout_ns, shutdown_timeout_ns;
     int64_t idle_timeout_ns; /* 0: off */
     int64_t drain_time_ns;   /* 0: not at all */
+    int64_t log_delay_ns;    /* 0: lines are read as they come */
+    uint32_t log_line_max;
+    uint32_t log_receive_buffer; /* of sockets of datagrams */
     int log_level;
     enum log_format log_format;
     struct conf_section *settings; /* as resolved, to be shown */

@@ -23,7 +23,7 @@ void listen_fini(struct host_listen *listen)
     free(listen->host);
     free(listen->port);
     free(listen->path);
-    *listen = (struct host_listen){NULL, NULL, NULL, NULL};
+    *listen = (struct host_listen){.text = NULL};
 }
 
 static bool port_is_valid(const char *port)
@@ -111,7 +111,7 @@ int listen_parse(const char *item, struct host_listen *ret, struct error *reterr
 {
     const bool is_unix = strncmp(item, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
     const char *path = is_unix ? item + strlen(UNIX_PREFIX) : NULL;
-    struct host_listen listen = {NULL, NULL, NULL, NULL};
+    struct host_listen listen = {.text = NULL};
     struct spoe_span host = {NULL, 0};
     const char *port = NULL;
     bool ok;

@@ -153,8 +153,7 @@ static inline const uint8_t *pass_name(const struct route *route, struct layout 
     return search(route, layout, number, p, end);
 }
 
-/* Put an argument where no slot takes it: among the undeclared ones. */
-static bool add_argument(struct request *request, const struct spoe_arg *arg)
+bool arguments_add(struct request *request, const struct spoe_arg *arg)
 {
     uint32_t n = request->message.n_args;
 
@@ -208,7 +207,7 @@ read_undeclared(struct request *request, const uint8_t *p, const uint8_t *end, i
 
     if (spop_get_arg(&cursor, &arg) != 0)
         return NULL;
-    if (!add_argument(request, &arg)) {
+    if (!arguments_add(request, &arg)) {
         *reterr = -SPOP_ERR_RESOURCE;
         return NULL;
     }
@@ -285,7 +284,7 @@ static bool place_argument(struct spoe_worker *worker, struct request *request,
                            const struct layout_slot *slot, const struct spoe_arg *arg)
 {
     if (!is_free(request->came, slot))
-        return add_argument(request, arg); /* undeclared, or sent twice */
+        return arguments_add(request, arg); /* undeclared, or sent twice */
     if (accept(worker, slot, arg->value.type)) {
         request->slot[slot->slot] = arg->value;
         request->came |= UINT64_C(1) << slot->slot;
@@ -335,6 +334,11 @@ int arguments_decode(struct spoe_worker *worker, const struct route *route, stru
         clear_missing(request);
     }
     return 0;
+}
+
+void arguments_clear_missing(struct request *request)
+{
+    clear_missing(request);
 }
 
 int arguments_skip(struct spop_cursor *cursor, uint32_t n_args)

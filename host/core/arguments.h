@@ -29,6 +29,11 @@ void arguments_destroy(struct layout *layouts, const struct route_table *routes)
 int arguments_decode(struct spoe_worker *worker, const struct route *route, struct request *first,
                      struct spop_cursor *cursor, uint32_t n_args);
 
+/** Put an argument where no slot takes it: among the undeclared ones. @return false: no memory */
+bool arguments_add(struct request *request, const struct spoe_arg *arg);
+/** The slots for which nothing came, or nothing of an accepted type, are NULL from here on. */
+void arguments_clear_missing(struct request *request);
+
 /** Pass over the arguments of a message that nobody takes. @return 0; -SPOP_ERR_INVALID */
 int arguments_skip(struct spop_cursor *cursor, uint32_t n_args);
 

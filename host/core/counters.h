@@ -18,7 +18,7 @@
     X(health_checks)       /* HELLO with healthcheck, answered */                                  \
     X(frames)              /* whole frames read */                                                 \
     X(notifies)            /* NOTIFY frames */                                                     \
-    X(messages)            /* messages in them */                                                  \
+    X(messages)            /* messages in them, and in log lines */                                \
     X(unknown_messages)    /* messages that no plugin declares */                                  \
     X(acks)                /* ACK frames written */                                                \
     X(pending)             /* messages for which a plugin answered PENDING */                      \
@@ -40,7 +40,18 @@
     X(discarded_frames)    /* whole frames whose connection ended before they were handled */      \
     X(resource_errors)     /* out of memory */                                                     \
     X(bytes_in)                                                                                    \
-    X(bytes_out)
+    X(bytes_out)                                                                                   \
+    X(log_lines)         /* lines of HAProxy's log that became messages */                         \
+    X(log_cut_lines)     /* of those, the ones that HAProxy had cut */                             \
+    X(log_bytes)         /* of lines, with what frames them */                                     \
+    X(log_connections)   /* accepted on addresses of log-listen */                                 \
+    X(log_lost_framing)  /* of those, closed since what came was no line */                        \
+    X(log_broken_lines)  /* lines that became no message */                                        \
+    X(log_room_drops)    /* datagrams dropped at max-pending */                                    \
+    X(log_kernel_drops)  /* datagrams that the kernel dropped, since its buffer was full */        \
+    X(log_haproxy_drops) /* lines that HAProxy says it dropped */                                  \
+    X(log_missing_lines) /* lines that are missing by their number */                              \
+    X(log_refused)       /* datagrams and connections from where log-from does not name */
 
 /* Places of the status codes of a DISCONNECT: 0 to 13, then all others (99). */
 #define COUNTER_CODES 15u
@@ -48,6 +59,25 @@ static inline uint32_t counter_code(uint32_t status)
 {
     return status < COUNTER_CODES - 1 ? status : COUNTER_CODES - 1;
 }
+
+/* Why a line is broken: reason, its name in metrics, what the log says. */
+#define LINE_FAULTS(X)                                                                             \
+    X(OTHER, "other", "it does not begin with v=1: another log line?")                             \
+    X(SYSLOG, "syslog", "the head of an RFC 5424 line is broken")                                  \
+    X(NAME, "name", "expected KEY= of 1 to 64 letters, digits, _, . and -")                        \
+    X(VALUE, "value", "something follows a quoted value")                                          \
+    X(TOO_MANY, "too_many", "more pairs than a line may have")                                     \
+    X(TOO_LONG, "too_long", "longer than log-line-max")                                            \
+    X(PARTIAL, "partial", "the connection ended within it")                                        \
+    X(MEMORY, "memory", "out of memory")
+
+enum line_fault {
+    LINE_OK,
+#define X(name, ...) LINE_##name,
+    LINE_FAULTS(X)
+#undef X
+        N_LINE_FAULTS
+};
 
 struct counters {
 #define COUNTER_FIELD(name) _Atomic uint64_t name;
@@ -57,6 +87,8 @@ struct counters {
     COUNTER_FIELD(hello_failures[COUNTER_CODES])
     COUNTER_FIELD(open_errors[COUNTER_CODES])
     COUNTER_FIELD(peer_codes[COUNTER_CODES])
+    /* log_broken_lines by enum line_fault */
+    COUNTER_FIELD(line_faults[N_LINE_FAULTS])
 #undef COUNTER_FIELD
 };
 

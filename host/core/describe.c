@@ -40,7 +40,10 @@ static void print_types(FILE *out, uint32_t types)
 
 static void print_message(FILE *out, const struct spoe_message_decl *decl)
 {
-    (void)fprintf(out, "\nmessage %s on %s\n", decl->name, decl->event);
+    if ((decl->flags & SPOE_MESSAGE_FROM_LOG) != 0)
+        (void)fprintf(out, "\nmessage %s from HAProxy's log\n", decl->name);
+    else
+        (void)fprintf(out, "\nmessage %s on %s\n", decl->name, decl->event);
     if (decl->help != NULL)
         (void)fprintf(out, "    %s\n", decl->help);
     for (size_t i = 0; decl->args != NULL && decl->args[i] != NULL; i++) {
@@ -116,10 +119,13 @@ static bool has_argument(const struct spoe_message_decl *decl, const char *name)
     return false;
 }
 
-/* Whether message number n is the first one of its name. */
+/* Whether message number n comes over SPOP and is the first one of its name. */
 static bool is_first(const struct plugin_set *set, size_t n)
 {
     const char *name = nth_message(set, n)->name;
+
+    if ((nth_message(set, n)->flags & SPOE_MESSAGE_FROM_LOG) != 0)
+        return false;
 
     for (size_t i = 0; i < n; i++) {
         if (strcmp(nth_message(set, i)->name, name) == 0)

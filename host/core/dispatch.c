@@ -8,6 +8,7 @@
 #include "base/thread.h"
 #include "core/arguments.h"
 #include "core/handler_log.h"
+#include "core/texts.h"
 #include "spop/wire.h"
 
 /*
@@ -127,26 +128,27 @@ static bool is_closed(const struct spoe_worker *worker)
     return atomic_load_explicit(&worker->shared->closed, memory_order_acquire);
 }
 
-/* One message to all plugins that take it. @return pending ones; -SPOP_ERR_* */
-static int dispatch_message(struct spoe_worker *worker, const struct route *route,
-                            struct exchange *exchange, struct spop_cursor *cursor, uint32_t n_args,
-                            const struct dispatch_input *input)
+/* Requests for all plugins that take a message. @return the first; NULL: no memory, or the pool's
+ * limit */
+static struct request *begin_all(struct spoe_worker *worker, const struct route *route,
+                                 struct exchange *exchange, const struct dispatch_input *input)
 {
     struct request *const first = begin(worker, exchange, route, &route->targets[0], input);
-    int error, n_pending = 0;
 
     if (first == NULL)
-        return -SPOP_ERR_RESOURCE;
+        return NULL;
     for (uint32_t t = 1; t < route->n_targets; t++) {
         if (begin(worker, exchange, route, &route->targets[t], input) == NULL)
-            return -SPOP_ERR_RESOURCE;
+            return NULL;
     }
-    error = arguments_decode(worker, route, first, cursor, n_args);
-    if (error != 0)
-        return error;
-    /* Once set it is not written again: a plugin's thread may be reading it. */
-    if (!exchange->shared && (exchange->first != exchange->last || cursor->p != cursor->end))
-        exchange->shared = true;
+    return first;
+}
+
+/* All is in its place: call the plugins, `first` and what follows. @return pending ones */
+static int hand_over(struct spoe_worker *worker, struct request *first)
+{
+    int n_pending = 0;
+
     /* A request that is not handed over has no handle out, and goes with its exchange. */
     for (struct request *request = first; request != NULL; request = request->next) {
         /* The one before may have taken its time. */
@@ -163,6 +165,25 @@ static int dispatch_message(struct spoe_worker *worker, const struct route *rout
         }
     }
     return n_pending;
+}
+
+/* One message to all plugins that take it. @return pending ones; -SPOP_ERR_* */
+static int dispatch_message(struct spoe_worker *worker, const struct route *route,
+                            struct exchange *exchange, struct spop_cursor *cursor, uint32_t n_args,
+                            const struct dispatch_input *input)
+{
+    struct request *const first = begin_all(worker, route, exchange, input);
+    int error;
+
+    if (first == NULL)
+        return -SPOP_ERR_RESOURCE;
+    error = arguments_decode(worker, route, first, cursor, n_args);
+    if (error != 0)
+        return error;
+    /* Once set it is not written again: a plugin's thread may be reading it. */
+    if (!exchange->shared && (exchange->first != exchange->last || cursor->p != cursor->end))
+        exchange->shared = true;
+    return hand_over(worker, first);
 }
 
 int dispatch_notify(struct spoe_worker *worker, const struct spop_frame *frame,
@@ -189,7 +210,7 @@ int dispatch_notify(struct spoe_worker *worker, const struct spop_frame *frame,
         if (is_closed(worker)) {
             COUNT(&worker->counters, refused_messages);
             result = arguments_skip(&cursor, n_args);
-        } else if (route == NULL) {
+        } else if (route == NULL || route->from_log) {
             COUNT(&worker->counters, unknown_messages);
             result = arguments_skip(&cursor, n_args);
         } else {
@@ -202,4 +223,31 @@ int dispatch_notify(struct spoe_worker *worker, const struct spop_frame *frame,
     if (n_pending > 0)
         exchange_fold(worker, exchange);
     return n_pending;
+}
+
+int dispatch_texts(struct spoe_worker *worker, struct spoe_span name, const struct text_arg *texts,
+                   uint32_t n, struct exchange *exchange, const struct dispatch_input *input)
+{
+    const struct route *route;
+    struct request *first;
+
+    assert(IS(worker, WORKER_CORE_MAGIC) && IS(exchange, EXCHANGE_MAGIC));
+    if (input->mono_ns > worker->clock_ns)
+        worker->clock_ns = input->mono_ns;
+    exchange->silent = true;
+    COUNT(&worker->counters, messages);
+    if (is_closed(worker)) {
+        COUNT(&worker->counters, refused_messages);
+        return 0;
+    }
+    route = route_find(worker->shared->routes, name);
+    if (route == NULL || !route->from_log) {
+        COUNT(&worker->counters, unknown_messages);
+        return 0;
+    }
+    first = begin_all(worker, route, exchange, input);
+    if (first == NULL || !texts_place(worker, route, first, texts, n))
+        return -SPOP_ERR_RESOURCE;
+    exchange->shared = exchange->first != exchange->last;
+    return hand_over(worker, first);
 }

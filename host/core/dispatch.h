@@ -13,6 +13,8 @@
 #include "core/worker_core.h"
 #include "spop/spop.h"
 
+struct text_arg; /* core/texts.h */
+
 /* Of each message of a plugin, one in so many is timed: a clock costs more than some handlers. */
 #define HANDLER_SAMPLE 16u
 
@@ -33,5 +35,16 @@ struct dispatch_input {
  */
 int dispatch_notify(struct spoe_worker *worker, const struct spop_frame *frame,
                     struct exchange *exchange, const struct dispatch_input *input);
+
+/**
+ * Hand a message of the log to the plugins that take it. Nothing of it is answered.
+ *
+ * @param texts     [pin] its arguments; what they point to has to stay until the exchange is done
+ * @param exchange  new; on return it lists the requests
+ * @return >= 0: the messages that are pending, 0: exchange_release() may follow at once;
+ *         -SPOP_ERR_RESOURCE: no memory, and no plugin has been called
+ */
+int dispatch_texts(struct spoe_worker *worker, struct spoe_span name, const struct text_arg *texts,
+                   uint32_t n, struct exchange *exchange, const struct dispatch_input *input);
 
 #endif

@@ -43,7 +43,7 @@ struct exchange *exchange_get(struct spoe_worker *worker)
     /* The rest is as exchange_put() has asserted, or as calloc() has left it. */
     exchange->owner = NULL;
     atomic_store_explicit(&exchange->action_bytes, 0, memory_order_relaxed);
-    exchange->shared = exchange->answered = false;
+    exchange->shared = exchange->silent = exchange->answered = false;
     return exchange;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host/core/exchange.h - one NOTIFY and its ACK: the requests of its messages, and what they may
- * put into the answer. Threads: the worker's.
+ * put into the answer. Or one log line, which has no answer. Threads: the worker's.
  */
 #ifndef HOST_CORE_EXCHANGE_H
 #define HOST_CORE_EXCHANGE_H
@@ -25,7 +25,7 @@ struct request;     /* core/request.h */
  * are. */
 #define EXCHANGE_KEPT_MAX 4u
 
-/* One NOTIFY on its way to its ACK. */
+/* One NOTIFY on its way to its ACK, or one log line. */
 struct exchange {
     uint32_t magic;             /* EXCHANGE_MAGIC, 0 while it is free */
     struct deadline deadline;   /* in the worker's list while a plugin has not answered */
@@ -38,6 +38,7 @@ struct exchange {
     size_t budget;                /* most bytes of actions in the ACK */
     _Atomic size_t action_bytes;  /* taken of it */
     bool shared;                  /* has, or will have, more than one request */
+    bool silent;                  /* of a log line: there is no ACK, now or later */
     bool answered;                /* the ACK has left, or never will */
     uint32_t outstanding;         /* requests not completed */
     uint32_t n_kept;              /* requests at the last exchange_fold() */

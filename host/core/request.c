@@ -338,6 +338,8 @@ static spoe_status change_var(struct spoe_request *handle, uint32_t scope, struc
     if (atomic_load_explicit(&request->word, memory_order_acquire) !=
         word_of(generation, REQUEST_ACTIVE))
         status = SPOE_E_STALE;
+    else if (request->exchange->silent)
+        status = SPOE_E_UNSUPPORTED;
     else if (scope > SPOE_SCOPE_RES || !is_variable_name(name) ||
              (value != NULL && value->type > SPOE_T_BIN))
         status = SPOE_E_INVAL;

@@ -17,9 +17,19 @@ static const struct spoe_arg_decl *find_argument(const struct spoe_message_decl 
     return NULL;
 }
 
+static bool is_from_log(const struct spoe_message_decl *decl)
+{
+    return (decl->flags & SPOE_MESSAGE_FROM_LOG) != 0;
+}
+
 static int check_agreement(const struct route_target *a, const struct route_target *b,
                            struct error *reterr)
 {
+    if (is_from_log(a->decl) != is_from_log(b->decl))
+        return error_set(reterr, "plugins %s and %s disagree on message %s: from %s and from %s",
+                         a->plugin->desc->id, b->plugin->desc->id, a->decl->name,
+                         is_from_log(a->decl) ? "the log" : "SPOP",
+                         is_from_log(b->decl) ? "the log" : "SPOP");
     if (strcmp(a->decl->event, b->decl->event) != 0) {
         (void)snprintf(reterr->text, sizeof reterr->text,
                        "plugins %s and %s disagree on message %s: event %s and %s",
@@ -95,6 +105,8 @@ static int add_target(struct route_table *table, struct spoe_instance *plugin, u
         goto nomem;
     route->targets = grown;
     grown[route->n_targets++] = target;
+    route->from_log = is_from_log(decl);
+    table->any_from_log |= route->from_log;
     table->n_targets++;
     if (target.n_slots > table->max_slots)
         table->max_slots = target.n_slots;

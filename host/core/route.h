@@ -7,6 +7,7 @@
 #ifndef HOST_CORE_ROUTE_H
 #define HOST_CORE_ROUTE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,7 @@ struct route {
     size_t name_len;
     uint32_t index;     /* of this route in the table */
     uint32_t n_targets; /* in configuration order */
+    bool from_log;      /* SPOE_MESSAGE_FROM_LOG */
     struct route_target *targets;
 };
 
@@ -38,6 +40,7 @@ struct route_table {
     size_t n;
     uint32_t max_slots; /* of any target */
     uint32_t n_targets; /* of all routes */
+    bool any_from_log;
 };
 
 /**

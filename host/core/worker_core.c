@@ -8,6 +8,7 @@
 #include "base/thread.h"
 
 #include "core/arguments.h"
+#include "core/texts.h"
 #include "spop/spop.h"
 
 /*
@@ -37,8 +38,10 @@ int worker_core_init(struct spoe_worker *worker, struct host_shared *shared, uin
         request_pool_init(&worker->pool, requests_max(shared), routes->max_slots) != 0)
         goto fail;
     worker->layouts = arguments_create(routes);
+    worker->orders = routes->any_from_log ? texts_create(routes) : NULL;
     worker->targets = calloc(routes->n_targets, sizeof *worker->targets);
-    if (worker->layouts == NULL || worker->targets == NULL)
+    if (worker->layouts == NULL || worker->targets == NULL ||
+        (routes->any_from_log && worker->orders == NULL))
         goto fail;
     request_register_worker(index, worker);
     return 0;
@@ -52,6 +55,8 @@ void worker_core_fini(struct spoe_worker *worker)
     request_register_worker(worker->index, NULL);
     arguments_destroy(worker->layouts, worker->shared->routes);
     worker->layouts = NULL;
+    texts_destroy(worker->orders, worker->shared->routes);
+    worker->orders = NULL;
     free(worker->targets);
     worker->targets = NULL;
     request_pool_fini(&worker->pool);

@@ -44,7 +44,8 @@ struct host_shared {
 
 #define WORKER_HANDLE_MAGIC MAGIC('W', 'K', 'H', 'A')
 
-struct layout; /* core/arguments.h */
+struct layout;     /* core/arguments.h */
+struct text_order; /* core/texts.h */
 
 /* A worker as one plugin knows it, which the plugin takes for a struct spoe_worker: so that a
  * function that it post()s, from any thread, is known for its own. */
@@ -66,7 +67,8 @@ struct spoe_worker {
     struct target_counters *targets; /* by route_target.index */
     struct request_pool pool;
     struct exchange_pool exchanges;
-    struct layout *layouts; /* one per route */
+    struct layout *layouts;    /* one per route */
+    struct text_order *orders; /* likewise, for messages of the log; NULL: there is none */
     void *wctx[PLUGINS_MAX];
     struct worker_handle handle[PLUGINS_MAX];
     size_t n_outstanding;                    /* messages that plugins have not completed */

@@ -95,11 +95,13 @@ void conn_exchange_expired(struct deadline *deadline, struct worker *worker)
     struct exchange *exchange = container_of(deadline, struct exchange, deadline);
     struct conn *conn = exchange->owner;
 
-    if (conn == NULL) { /* its connection is gone, and it has been cancelled */
+    if (conn == NULL && !exchange->silent) { /* its connection is gone, and it has been cancelled */
         exchange_free_places(&worker->core, exchange);
         return;
     }
     exchange_cancel(&worker->core, exchange, SPOE_CANCEL_DEADLINE);
+    if (conn == NULL)
+        return;
     detach(conn_check(conn), exchange);
     put_ack(conn, exchange);
     exchange_answered(&worker->core, exchange);

@@ -92,6 +92,16 @@ static uint32_t count_descriptors(void)
     return n - 3; /* ".", "..", and the folder's own */
 }
 
+/* Whether connections may bring log lines as well: as many again. */
+static bool has_log_streams(const struct host_conf *conf)
+{
+    for (size_t i = 0; i < conf->n_log_listen; i++) {
+        if (!conf->log_listen[i].at.datagram)
+            return true;
+    }
+    return false;
+}
+
 uint32_t listeners_fit(const struct host_conf *conf, uint64_t limit, uint32_t open)
 {
     uint64_t reserve = limit / 4 < RESERVE_MAX ? limit / 4 : RESERVE_MAX;
@@ -100,6 +110,8 @@ uint32_t listeners_fit(const struct host_conf *conf, uint64_t limit, uint32_t op
     if (reserve < RESERVE_MIN)
         reserve = RESERVE_MIN;
     fit = limit > open + reserve ? limit - open - reserve : 1;
+    if (has_log_streams(conf))
+        fit = fit / 2 + fit % 2;
     return fit < conf->max_connections ? (uint32_t)fit : conf->max_connections;
 }
 

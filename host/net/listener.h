@@ -27,7 +27,8 @@ void listeners_stop(struct listeners *listeners);
 void listeners_close(struct listeners *listeners);
 /**
  * Connections at a time: max-connections, or what the limit of open files leaves after a reserve
- * for plugins and the admin endpoint. 0 before listeners_start(). [any]
+ * for plugins and the admin endpoint. With streams in log-listen there may be as many of those. 0
+ * before listeners_start(). [any]
  */
 uint32_t listeners_max(const struct listeners *listeners);
 /** That number, for a limit and the descriptors that are open already; for tests. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* host/net/sockets.c - listening sockets, TCP and unix. */
+/* host/net/sockets.c - listening sockets, TCP, UDP and unix. */
 #include "net/sockets.h"
 
 #include <arpa/inet.h>
@@ -85,7 +85,8 @@ static void report_error(const struct sockets *sockets, const char *address, int
         report(sockets, address, strerror(error));
 }
 
-static struct listening_socket *add_socket(struct sockets *sockets, int fd)
+static struct listening_socket *add_socket(struct sockets *sockets, int fd,
+                                           const struct host_listen *listen_conf)
 {
     struct listening_socket *s;
 
@@ -95,8 +96,20 @@ static struct listening_socket *add_socket(struct sockets *sockets, int fd)
         return NULL;
     }
     s = &sockets->socket[sockets->n++];
-    *s = (struct listening_socket){.fd = fd};
+    *s = (struct listening_socket){.fd = fd, .conf = listen_conf};
     return s;
+}
+
+static int open_socket(int family, const struct host_listen *listen_conf)
+{
+    const int type = listen_conf->datagram ? SOCK_DGRAM : SOCK_STREAM;
+
+    return socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+static int begin_listening(int fd, const struct host_listen *listen_conf)
+{
+    return listen_conf->datagram ? 0 : listen(fd, SOMAXCONN);
 }
 
 bool sockets_has_not(int error)
@@ -112,17 +125,18 @@ static int open_tcp_address(struct sockets *sockets, const struct host_listen *l
     struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof bound;
     struct listening_socket *s;
-    int error, fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int error, fd = open_socket(ai->ai_family, listen_conf);
 
     if (fd < 0)
         goto fail;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (!listen_conf->datagram) /* of datagrams two hosts could take turns */
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (ai->ai_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0 ||
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 || begin_listening(fd, listen_conf) != 0 ||
         getsockname(fd, (struct sockaddr *)(void *)&bound, &len) != 0)
         goto fail;
-    s = add_socket(sockets, fd);
+    s = add_socket(sockets, fd, listen_conf);
     if (s == NULL)
         return -1;
     sockets_name((const struct sockaddr *)(const void *)&bound, len, s->name, sizeof s->name);
@@ -140,8 +154,9 @@ fail:
 
 static int open_tcp(struct sockets *sockets, const struct host_listen *listen_conf)
 {
-    const struct addrinfo hints = {
-        .ai_flags = AI_PASSIVE, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    const struct addrinfo hints = {.ai_flags = AI_PASSIVE,
+                                   .ai_family = AF_UNSPEC,
+                                   .ai_socktype = listen_conf->datagram ? SOCK_DGRAM : SOCK_STREAM};
     struct addrinfo *list = NULL;
     int error = getaddrinfo(listen_conf->host, listen_conf->port, &hints, &list);
     int result = 0, missing = 0;
@@ -179,7 +194,7 @@ static bool remove_stale(const struct sockets *sockets, const struct host_listen
         report(sockets, listen_conf->text, "it is not a socket");
         return false;
     }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    fd = open_socket(AF_UNIX, listen_conf);
     if (fd < 0 || connect(fd, (const struct sockaddr *)(const void *)address, sizeof *address) != 0)
         error = errno;
     if (fd >= 0)
@@ -252,7 +267,7 @@ static int bind_unix(const struct sockets *sockets, const struct host_listen *li
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", listen_conf->path);
     if (!remove_stale(sockets, listen_conf, &address))
         return -1;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    fd = open_socket(AF_UNIX, listen_conf);
     if (fd < 0) {
         report_error(sockets, listen_conf->text, errno);
         return -1;
@@ -260,7 +275,7 @@ static int bind_unix(const struct sockets *sockets, const struct host_listen *li
     /* The mode must hold from the first moment; no other thread makes files yet. */
     old = umask((mode_t)~SOCKET_FILE_MODE & 0777);
     error = bind(fd, (const struct sockaddr *)(const void *)&address, sizeof address) != 0 ||
-                    listen(fd, SOMAXCONN) != 0
+                    begin_listening(fd, listen_conf) != 0
                 ? errno
                 : 0;
     (void)umask(old);
@@ -282,10 +297,11 @@ static int open_unix(struct sockets *sockets, const struct host_listen *listen_c
         (void)close(lock);
     if (fd < 0)
         return -1;
-    s = add_socket(sockets, fd);
+    s = add_socket(sockets, fd, listen_conf);
     if (s == NULL)
         return -1;
-    (void)snprintf(s->name, sizeof s->name, "unix:%s", listen_conf->path);
+    (void)snprintf(s->name, sizeof s->name, "%s:%s", listen_conf->datagram ? "unixgram" : "unix",
+                   listen_conf->path);
     s->path = strdup(listen_conf->path);
     if (s->path == NULL || lstat(s->path, &st) != 0) {
         report_error(sockets, listen_conf->text, errno);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/net/sockets.h - listening sockets, TCP and unix. Threads: [main].
+ * host/net/sockets.h - listening sockets: TCP, UDP and unix. Threads: [main].
  */
 #ifndef HOST_NET_SOCKETS_H
 #define HOST_NET_SOCKETS_H
@@ -17,7 +17,8 @@
 
 struct listening_socket {
     int fd;
-    char *path; /* of a socket file, ours to remove */
+    const struct host_listen *conf; /* that it was opened for */
+    char *path;                     /* of a socket file, ours to remove */
     dev_t dev;
     ino_t ino;
     bool exposed;   /* other machines can reach it */
@@ -34,8 +35,9 @@ struct sockets {
 };
 
 /**
- * Bind and listen on an address, on all that its name stands for and this machine has. A socket
- * file that nobody listens on is replaced; one that somebody does is an error.
+ * Bind and listen on an address (to datagrams there is no listening), on all that its name stands
+ * for and this machine has. A socket file that nobody listens on is replaced; one that somebody
+ * does is an error.
  * @return 0; -1 with the reason logged; sockets_close() is due either way
  */
 int sockets_open(struct sockets *sockets, const struct host_listen *listen);

@@ -16,8 +16,9 @@
 
 /* ---- what is claimed ------------------------------------------------------------------------- */
 
-/* Two addresses of TCP cannot be listened on at once: the same port of the same one, or of all. */
-static bool overlap_tcp(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+/* Two addresses of TCP, or of UDP, cannot be listened on at once: the same port of the same one, or
+ * of all. */
+static bool overlap_ip(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
     const struct sockaddr_in *a4 = (const struct sockaddr_in *)(const void *)a;
     const struct sockaddr_in *b4 = (const struct sockaddr_in *)(const void *)b;
@@ -40,7 +41,7 @@ static bool overlap(const struct sockets_claim *a, const struct sockets_claim *b
         return false;
     if (a->address.ss_family == AF_UNIX)
         return a->dev == b->dev && a->ino == b->ino && strcmp(a->file, b->file) == 0;
-    return overlap_tcp(&a->address, &b->address);
+    return a->datagram == b->datagram && overlap_ip(&a->address, &b->address);
 }
 
 /* @return 0; -1 with *reterr: one that was looked at before has it */
@@ -61,11 +62,13 @@ static int claim(struct sockets_claims *claims, const struct sockets_claim *clai
 
 /* Bound, and let go again. The name that it got back is not looked at: any port will do.
  * @return 0; a positive errno: see sockets_has_not(); -1. The text is set for both */
-static int check_tcp_address(const struct addrinfo *ai, struct error *reterr)
+static int check_ip_address(const struct host_listen *listen_conf, const struct addrinfo *ai,
+                            struct error *reterr)
 {
+    const int type = listen_conf->datagram ? SOCK_DGRAM : SOCK_STREAM;
     const int on = 1;
     int error = 0;
-    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(ai->ai_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0) {
         error = errno;
@@ -73,7 +76,8 @@ static int check_tcp_address(const struct addrinfo *ai, struct error *reterr)
         return sockets_has_not(error) ? error : -1;
     }
     /* As a host does it, which so can bind while this one has not let go yet. */
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (!listen_conf->datagram)
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (ai->ai_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0)
@@ -85,11 +89,12 @@ static int check_tcp_address(const struct addrinfo *ai, struct error *reterr)
     return sockets_has_not(error) ? error : -1;
 }
 
-static int check_tcp(struct sockets_claims *claims, const struct host_listen *listen_conf,
-                     struct error *reterr)
+static int check_ip(struct sockets_claims *claims, const struct host_listen *listen_conf,
+                    struct error *reterr)
 {
-    const struct addrinfo hints = {
-        .ai_flags = AI_PASSIVE, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    const struct addrinfo hints = {.ai_flags = AI_PASSIVE,
+                                   .ai_family = AF_UNSPEC,
+                                   .ai_socktype = listen_conf->datagram ? SOCK_DGRAM : SOCK_STREAM};
     struct addrinfo *list = NULL;
     int error = getaddrinfo(listen_conf->host, listen_conf->port, &hints, &list);
     bool any = false;
@@ -98,10 +103,10 @@ static int check_tcp(struct sockets_claims *claims, const struct host_listen *li
     if (error != 0)
         return error_set(reterr, "%s", gai_strerror(error));
     for (const struct addrinfo *ai = list; ai != NULL && result >= 0; ai = ai->ai_next) {
-        struct sockets_claim own = {.text = listen_conf->text};
+        struct sockets_claim own = {.text = listen_conf->text, .datagram = listen_conf->datagram};
 
         memcpy(&own.address, ai->ai_addr, ai->ai_addrlen);
-        result = check_tcp_address(ai, reterr);
+        result = check_ip_address(listen_conf, ai, reterr);
         any |= result == 0;
         if (result == 0)
             result = claim(claims, &own, reterr);
@@ -136,7 +141,7 @@ bool sockets_check(struct sockets_claims *claims, const struct host_listen *list
 {
     struct error error;
     const int result = listen_conf->path != NULL ? check_unix(claims, listen_conf, &error)
-                                                 : check_tcp(claims, listen_conf, &error);
+                                                 : check_ip(claims, listen_conf, &error);
 
     if (result != 0)
         log_line(SPOE_LOG_ERR, component, "cannot listen on %s: %s", listen_conf->text, error.text);

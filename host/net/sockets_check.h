@@ -16,6 +16,7 @@
 /* What one address would take. */
 struct sockets_claim {
     const char *text;                /* as it was named */
+    bool datagram;                   /* UDP */
     struct sockaddr_storage address; /* AF_UNIX: a socket file, by its folder and its name */
     dev_t dev;
     ino_t ino;

@@ -158,6 +158,12 @@ AT(spoe_plugin, reconfigure, 152, 84);
 AT(spoe_plugin, check, 160, 88);
 AT(spoe_plugin, try_out, 168, 92);
 NUMBER(SPOE_OPTION_RELOADABLE, 4);
+NUMBER(SPOE_MESSAGE_FROM_LOG, 0x10000);
+CHECK((SPOE_MESSAGE_FROM_LOG & SPOE_FLAGS_OPTIONAL) != 0);
+CHECK(sizeof(SPOE_LOG_MESSAGE) == sizeof("syslog.message"));
+CHECK(sizeof(SPOE_LOG_HOSTNAME) == sizeof("syslog.hostname"));
+CHECK(sizeof(SPOE_LOG_TIMESTAMP) == sizeof("syslog.timestamp"));
+CHECK(sizeof(SPOE_LOG_PROCID) == sizeof("syslog.procid"));
 #endif
 
 NUMBER(SPOE_OK, 0);

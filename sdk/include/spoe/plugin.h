@@ -28,7 +28,8 @@
  * mistakes, not against malice.
  *
  * Versions: 1.0 first stable version. 1.1 open_count(), quiesce(), reconfigure(),
- * check(), try_out(), config_effective(), SPOE_OPTION_RELOADABLE, SPOE_ARG_BY_NAME.
+ * check(), try_out(), config_effective(), SPOE_OPTION_RELOADABLE, SPOE_ARG_BY_NAME,
+ * SPOE_MESSAGE_FROM_LOG.
  */
 #ifndef SPOE_PLUGIN_H
 #define SPOE_PLUGIN_H
@@ -168,6 +169,24 @@ struct spoe_arg {
 #define SPOE_ARG_BY_NAME UINT32_C(2)
 
 /*
+ * spoe_message_decl.flags, since 1.1: the message comes from a line of HAProxy's log, not over
+ * SPOP. The name is that of `msg=` in the line, on-http-log where a line has none; an argument's
+ * name is the key of a pair, and its expression what fills it in HAProxy's log-format. The text is
+ * turned into the first of IPV4 or IPV6, an integer, BOOL, STR and BIN (its bytes) that is declared
+ * and that it is a value of. There is no answer: set_var() and unset_var() give SPOE_E_UNSUPPORTED,
+ * and the completion of a SPOE_PENDING only gives back its place among what may be pending. `event`
+ * has to be one of HAProxy's all the same, and says when the line is about; hosts of 1.0 check it.
+ * Optional: a host that does not know the bit takes it for a message that HAProxy never sends.
+ */
+#define SPOE_MESSAGE_FROM_LOG UINT32_C(0x10000)
+/* Arguments of such a message that are no pairs, but parts of an RFC 5424 line. No pair of a line
+ * can have a name that begins so. The free text is the user's own log line. */
+#define SPOE_LOG_MESSAGE "syslog.message"
+#define SPOE_LOG_HOSTNAME "syslog.hostname"
+#define SPOE_LOG_TIMESTAMP "syslog.timestamp"
+#define SPOE_LOG_PROCID "syslog.procid"
+
+/*
  * One argument of a message. Its place in the table is its slot. Since 1.0.
  *
  * Two plugins may declare the same message; where they name the same argument, their expressions
@@ -186,7 +205,7 @@ struct spoe_arg_decl {
 /* One message. Since 1.0. */
 struct spoe_message_decl {
     uint32_t size;                           /* sizeof(struct spoe_message_decl) */
-    uint32_t flags;                          /* 0 */
+    uint32_t flags;                          /* SPOE_MESSAGE_* */
     const char *name;                        /* [const] 1 to 64 bytes, [A-Za-z0-9_.-] */
     const char *event;                       /* [const] HAProxy event, SPOE.txt 3.3 */
     const char *help;                        /* [const] one line */
@@ -348,7 +367,8 @@ struct spoe_host {
      * @param name   [borrow] 1 to 64 bytes, [A-Za-z0-9_.]
      * @param value  [borrow] any type
      * @return SPOE_OK; SPOE_E_INVAL bad scope, name or type; SPOE_E_TOOBIG; SPOE_E_STALE;
-     *         SPOE_E_NOMEM. Nothing is added on error.
+     *         SPOE_E_NOMEM; SPOE_E_UNSUPPORTED for a message of the log. Nothing is added on
+     *         error.
      * Threads: [any], one at a time per request. Cost: one copy. Since: 1.0.
      */
     spoe_status (*set_var)(struct spoe_request *req, uint32_t scope, struct spoe_span name,

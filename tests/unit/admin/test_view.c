@@ -120,6 +120,13 @@ static void has_sample(const char *name, uint64_t value)
     has(line);
 }
 
+/* Those that are on the page by a label; see the tests below. */
+static bool has_labels(const char *counter)
+{
+    return strcmp(counter, "protocol_errors") == 0 || strcmp(counter, "peer_errors") == 0 ||
+           strcmp(counter, "log_broken_lines") == 0 || strcmp(counter, "log_missing_lines") == 0;
+}
+
 /* Every counter under its name, added up over the workers. */
 Test(view, what_workers_count_is_added_up)
 {
@@ -133,7 +140,7 @@ Test(view, what_workers_count_is_added_up)
     n = 1000;
 #define LOOK(name)                                                                                 \
     n++;                                                                                           \
-    if (strcmp(#name, "protocol_errors") != 0 && strcmp(#name, "peer_errors") != 0)                \
+    if (!has_labels(#name))                                                                        \
         has_sample(strcmp(#name, "bytes_in") == 0    ? "received_bytes_total"                      \
                    : strcmp(#name, "bytes_out") == 0 ? "sent_bytes_total"                          \
                                                      : #name "_total",                             \
@@ -164,6 +171,28 @@ Test(view, errors_are_told_by_their_codes)
         }
     }
     cr_assert_null(strstr(page, "{code=\"0\"}"), "0 is no error");
+}
+
+Test(view, broken_lines_are_told_by_their_reasons)
+{
+    static const char *const reasons[] = {NULL,
+#define LABEL(name, label, text) label,
+                                          LINE_FAULTS(LABEL)
+#undef LABEL
+    };
+    char name[80];
+
+    for (uint32_t i = 0; i < N_LINE_FAULTS; i++) {
+        for (uint32_t w = 0; w < RIG_WORKERS; w++)
+            rig.worker[w].core.counters.line_faults[i] = 100 + i;
+    }
+    cr_assert_eq(ask("/metrics"), 200);
+    for (uint32_t i = LINE_OK + 1; i < N_LINE_FAULTS; i++) {
+        (void)snprintf(name, sizeof name, "log_broken_lines_total{reason=\"%s\"}", reasons[i]);
+        has_sample(name, 2 * (100 + i));
+    }
+    has_sample("log_missing_lines_total{frontend=\"other\"}", 0); /* integ_lines has others */
+    has_sample("log_connections", 0);
 }
 
 Test(view, each_plugin_and_message_has_its_own)

@@ -91,6 +91,11 @@ Test(host_conf, has_the_documented_names)
     } wanted[] = {
         {"listen", "SPOE_ADDR", "0.0.0.0:12345"},
         {"socket-group", "SPOE_SOCKET_GROUP", NULL},
+        {"log-listen", "SPOE_LOG_ADDR", "off"},
+        {"log-from", "SPOE_LOG_FROM", NULL},
+        {"log-delay", "SPOE_LOG_DELAY", "10ms"},
+        {"log-line-max", "SPOE_LOG_LINE_MAX", "64k"},
+        {"log-receive-buffer", "SPOE_LOG_RECEIVE_BUFFER", "4m"},
         {"admin", "SPOE_ADMIN_ADDR", "127.0.0.1:9902"},
         {"plugin-dir", "SPOE_PLUGIN_DIR", NULL},
         {"plugins", "SPOE_PLUGINS", NULL},

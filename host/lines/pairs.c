@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/lines/pairs.c - see pairs.h. */
+#include "lines/pairs.h"
+
+#include <string.h>
+
+#define UP_TO(first, last) [first... last] = true
+static const bool in_name[256] = {
+    UP_TO('a', 'z'), UP_TO('A', 'Z'), UP_TO('0', '9'), ['_'] = true, ['.'] = true, ['-'] = true};
+#undef UP_TO
+
+/* ---- escapes ---- */
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The byte of "#XX"; -1: HAProxy would not have written it so, and it stands for itself
+ * (src/log.c, hdr_encode_map). */
+static int hash_escape(const char *p, size_t n)
+{
+    int high, low, byte;
+
+    if (n < 3)
+        return -1;
+    high = hex_digit(p[1]);
+    low = hex_digit(p[2]);
+    if (high < 0 || low < 0)
+        return -1;
+    byte = high * 16 + low;
+    return byte < 32 || byte >= 127 || strchr("\"#{|}", byte) != NULL ? byte : -1;
+}
+
+/*
+ * Take the escapes out of a quoted value, in place. @param cut  the line ends within it, so that
+ * its last escape may be half of one, which is left out. @return its length then
+ */
+static size_t unescape(char *p, size_t n, bool cut)
+{
+    size_t to = 0;
+
+    for (size_t i = 0; i < n; to++) {
+        const int byte = p[i] == '#' ? hash_escape(p + i, n - i) : -1;
+
+        if (cut && ((p[i] == '\\' && i + 1 == n) || (p[i] == '#' && n - i < 3)))
+            break;
+        if (byte >= 0) {
+            p[to] = (char)byte;
+            i += 3;
+        } else if (p[i] == '\\' && i + 1 < n && strchr("\"\\]", p[i + 1]) != NULL) {
+            p[to] = p[i + 1];
+            i += 2;
+        } else {
+            p[to] = p[i++];
+        }
+    }
+    return to;
+}
+
+/* ---- values ---- */
+
+/* The length of the quoted value at p up to its closing quote; n where there is none. */
+static size_t find_quote(const char *p, size_t n, bool *ret_escapes)
+{
+    const char *const end = p + n;
+    const char *at = p;
+
+    *ret_escapes = false;
+    for (; at < end && *at != '"'; at++) {
+        if (*at == '\\')
+            at++;
+        else if (*at != '#')
+            continue;
+        *ret_escapes = true;
+    }
+    return at < end ? (size_t)(at - p) : n;
+}
+
+/* Behind the quote. @return false: something stands where the pair has to end */
+static bool read_quoted(struct pairs *pairs, struct spoe_span *value, char *p, size_t n,
+                        size_t *pos, enum pairs_end end)
+{
+    bool escapes;
+    const size_t len = find_quote(p + *pos, n - *pos, &escapes);
+    const bool cut = len == n - *pos;
+
+    *value = (struct spoe_span){p + *pos, len};
+    if (escapes)
+        value->n = unescape(p + *pos, len, cut);
+    pairs->cut |= cut;
+    *pos += len + !cut;
+    return *pos == n || p[*pos] == ' ' || (end == PAIRS_BRACKET && p[*pos] == ']');
+}
+
+static void read_word(struct spoe_span *value, char *p, size_t n, size_t *pos, enum pairs_end end)
+{
+    const char *const from = p + *pos;
+    const char *at = memchr(from, ' ', n - *pos);
+    size_t len = at != NULL ? (size_t)(at - from) : n - *pos;
+
+    if (end == PAIRS_BRACKET && (at = memchr(from, ']', len)) != NULL)
+        len = (size_t)(at - from);
+    *value = (struct spoe_span){from, len};
+    *pos += len;
+}
+
+static bool is_absent(struct spoe_span value)
+{
+    return value.n == 0 || (value.n == 1 && value.p[0] == '-');
+}
+
+/* ---- pairs ---- */
+
+/* The length of the name at p, which has a = behind it. 0: it is none; *ret_end: since it ends */
+static size_t name_len(const char *p, size_t n, bool *ret_end)
+{
+    size_t len = 0;
+
+    while (len < n && len <= PAIR_NAME_MAX && in_name[(uint8_t)p[len]])
+        len++;
+    *ret_end = len == n;
+    return len < n && len <= PAIR_NAME_MAX && p[len] == '=' ? len : 0;
+}
+
+/* The words of the RFC 5424 head alone have such names. */
+static bool is_reserved(struct spoe_span name)
+{
+    static const char prefix[] = "syslog.";
+
+    return name.n >= sizeof prefix - 1 && memcmp(name.p, prefix, sizeof prefix - 1) == 0;
+}
+
+enum line_fault pairs_read(struct pairs *pairs, char *p, size_t n, size_t *pos, enum pairs_end end)
+{
+    for (;;) {
+        struct text_arg pair = {.only_declared = false};
+        bool at_end, absent = false;
+        size_t len;
+
+        while (*pos < n && p[*pos] == ' ')
+            (*pos)++;
+        if (*pos == n) {
+            pairs->cut |= end == PAIRS_BRACKET;
+            return LINE_OK;
+        }
+        if (end == PAIRS_BRACKET && p[*pos] == ']') {
+            (*pos)++;
+            return LINE_OK;
+        }
+        len = name_len(p + *pos, n - *pos, &at_end);
+        if (len == 0 && end == PAIRS_WORD)
+            return LINE_OK;
+        if (len == 0 && at_end) { /* what is left of a name */
+            pairs->cut = true;
+            *pos = n;
+            return LINE_OK;
+        }
+        if (len == 0)
+            return LINE_NAME;
+        pair.name = (struct spoe_span){p + *pos, len};
+        if (is_reserved(pair.name))
+            return LINE_NAME;
+        *pos += len + 1;
+        if (*pos < n && p[*pos] == '"') {
+            (*pos)++;
+            if (!read_quoted(pairs, &pair.value, p, n, pos, end))
+                return LINE_VALUE;
+        } else {
+            read_word(&pair.value, p, n, pos, end);
+            absent = is_absent(pair.value);
+        }
+        if (absent)
+            continue;
+        if (pairs->n == PAIRS_MAX)
+            return LINE_TOO_MANY;
+        pairs->pair[pairs->n++] = pair;
+    }
+}

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Log lines as real HAProxies write them, over each transport (issue 11, 1.1 to 1.6)."""
+
+import os
+import pathlib
+import re
+import socket
+import threading
+
+import pytest
+from lib import admin
+from lib.haproxy import Client
+from lib.lines import Told, addresses
+from lib.procs import Proc, ReservedPort, SpoeHost, clean_env, wait_until
+
+# a traceparent that is valid, of version 00 or a later one
+VALID = (r"^(?:00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+         r"|(?!00|ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?)$")
+SPAN_ID = "%[var(txn.u),xxh64,hex,lower]"
+RULES = f"""
+    acl one req.fhdr_cnt(traceparent) eq 1
+    acl valid req.fhdr(traceparent) -m reg '{VALID}'
+    http-request set-var(txn.in) req.fhdr(traceparent) if one valid
+    acl cont var(txn.in) -m found
+    http-request del-header tracestate if !cont
+    http-request set-var(txn.u) uuid,regsub(-,,g)
+    http-request set-var(txn.s) str(01)
+    http-request set-var-fmt(txn.tp) 00-%[var(txn.u)]-{SPAN_ID}-%[var(txn.s)] if !cont
+    http-request set-var-fmt(txn.tp) 00-%[var(txn.in),field(2,-)]-{SPAN_ID}-%[var(txn.s)] if cont
+    http-request set-log-level notice
+    http-request set-var(txn.host) req.hdr(host)
+    http-request set-var(txn.attrs) req.hdr(x-attrs)
+    http-request set-var(txn.t0) date(0,us)
+    http-response set-var(txn.t2) date(0,us)
+    http-request deny if {{ path /deny }}
+    http-request redirect location /elsewhere if {{ path /redirect }}
+    http-request return status 200 content-type text/plain string ok if {{ path_beg /return }}
+"""
+FMT = (
+    "v=1 tp=%[var(txn.tp)] t0=%[var(txn.t0)] t2=%[var(txn.t2)] te=%[date(0,us)] st=%ST ts=%tsc "
+    "rc=%rc th=%Th ti=%Ti tR=%TR tw=%Tw tc=%Tc tr=%Tr ta=%Ta tt=%Tt bi=%U bo=%B sq=%sq bq=%bq "
+    "m=%HM hv=%HV tls=%sslv ci=%ci cp=%cp fi=%fi fp=%fp si=%si sp=%sp fe=%f be=%b srv=%s "
+    "lc=%lc pid=%pid in=%{+Q,+E}[var(txn.in)] a=%{+Q,+E}[var(txn.attrs)] h=%{+Q,+E}[var(txn.host)] "
+    "u=%{+Q}HU")
+KEYS = re.findall(r"(\w+)=", FMT)
+CONTEXT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+EVIL = 'x" tp=evil z="]\\'
+
+
+@pytest.fixture
+def taking(tmp):
+    """taking(LISTEN, ...) -> (host with the plugin from_log, what it tells)"""
+    hosts = []
+    told = Told(pathlib.Path(tmp) / "told")
+    plugins = os.path.join(os.environ["SPOE_TEST_PLUGIN_DIR"], "..", "test-plugins")
+
+    def begin(*listen):
+        host = SpoeHost(
+            ["--plugin-dir", plugins, "--plugins", "from_log.so", "--log-listen", ",".join(listen),
+             "--set", f"from-log.file={told.path}"],
+            env={"SPOE_ADMIN_ADDR": "127.0.0.1:0", "SPOE_PLUGIN_DIR": None})
+        hosts.append(host)
+        return host, told
+
+    yield begin
+    for host in hosts:
+        host.kill()
+
+
+class Proxy(Proc):
+    """A HAProxy with one frontend, `port`, and a backend of one server."""
+
+    def __init__(self, binary, tmp, origin, log, sections="", rules=RULES):
+        self._reserved = ReservedPort()
+        self.port = self._reserved.port
+        path = os.path.join(tmp, "log.cfg")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"""global
+    log-send-hostname the-host
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+    option dontlognull
+frontend web
+    bind 127.0.0.1:{self.port}
+{rules}
+{log}
+    default_backend app
+backend app
+    server origin {origin}
+{sections}""")
+        super().__init__([binary, "-db", "-f", path], name="haproxy", env=clean_env())
+        wait_until(self._listens, lambda: f"HAProxy to listen{self.report()}")
+
+    def _listens(self):
+        assert self.alive(), self.report()
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 5).close()
+            return True
+        except OSError:
+            return False
+
+    def get(self, path, **headers):
+        with Client(self.port) as client:
+            return client.request("GET", path, headers)
+
+    def kill(self):
+        super().kill()
+        self._reserved.close()
+
+
+REQUESTS = [("/a?q=1", {"traceparent": CONTEXT}), ("/deny", {}), ("/redirect", {}), ("/return", {}),
+            ("/b", {"X-Attrs": EVIL})]
+
+
+def ask_all(proxy):
+    for path, headers in REQUESTS:
+        proxy.get(path, **headers)
+
+
+def pairs_of(line):
+    """What the plugin tells of a message: the pairs by name."""
+    name, *words = re.split(r" \+?(?=[\w.]+=)", line)
+    pairs = {"": name}
+    for word in words:
+        key, value = word.split("=", 1)
+        pairs.setdefault(key, re.sub(r"^(str|int|ip4):", "", value))
+    return pairs
+
+
+def check_all(host, told, user=False):
+    """Every request in a line, whole, none forged, none missing; no other line is broken than
+    HAProxy's own notices, which come to the same `log` line."""
+    lines = [pairs_of(line) for line in told.wait(len(REQUESTS))]
+    assert len(lines) == len(REQUESTS)
+    by_path = {line["u"].split("?")[0]: line for line in lines}
+    assert set(by_path) == {"/a", "/deny", "/redirect", "/return", "/b"}
+    for path, status in (("/a", "200"), ("/deny", "403"), ("/redirect", "302"), ("/return", "200")):
+        assert by_path[path]["st"] == status
+    for line in lines:
+        absent = {"v"} | {k for k in KEYS if k not in line}
+        assert absent <= {"v", "t2", "tls", "si", "sp", "srv"}, line
+        assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", line["tp"])
+        assert line["fe"] == "web" and line["ci"] == "127.0.0.1"
+        assert int(line["te"]) >= int(line["t0"])
+    a = by_path["/a"]
+    assert a["u"] == "/a?q=1" and a["in"] == CONTEXT and a["tp"][3:35] == CONTEXT[3:35]
+    assert a["srv"] == "origin" and a["be"] == "app" and int(a["bo"]) > 0 and "t2" in a
+    assert by_path["/b"]["in"] == ""
+    assert f"a=str:{EVIL} " in next(t for t in told.lines() if "u=str:/b" in t)
+    families = admin.metrics(host)
+    broken = families["spoe_host_log_broken_lines_total"]
+    assert broken.total() == broken.value(reason="other")
+    # on 3.4 a number (%lc) was seen missing though every line had come
+    assert families["spoe_host_log_missing_lines_total"].total() <= len(REQUESTS)
+    assert families["spoe_host_log_lines_total"].total() == len(REQUESTS)
+    return lines
+
+
+def where(host, kind, n=0):
+    return addresses(host)[kind][n]
+
+
+def test_udp(binary, tmp, origin, taking):  # 1.1 1.4
+    host, told = taking("udp:127.0.0.1:0")
+    log = (f"    log {where(host, 'udp')} len 8192 format raw local0\n"
+           f"    log-format '{FMT}'")
+    with Proxy(binary, tmp, origin.address, log) as proxy:
+        ask_all(proxy)
+        check_all(host, told)
+    assert host.terminate() == 0
+
+
+def test_unixgram(binary, tmp, origin, taking):  # 1.1
+    host, told = taking(f"unixgram:{tmp}/log")
+    log = f"    log {tmp}/log len 8192 format raw local0\n    log-format '{FMT}'"
+    with Proxy(binary, tmp, origin.address, log) as proxy:
+        ask_all(proxy)
+        check_all(host, told)
+    assert host.terminate() == 0
+
+
+@pytest.mark.parametrize("brackets", [False, True])
+def test_beside_a_log_of_the_users(binary, tmp, origin, taking, brackets):  # 1.4 1.5
+    """RFC 5424: the pairs as structured data, the user's own line as the text, which also goes
+    where it went before, as it was."""
+    host, told = taking("udp:127.0.0.1:0")
+    users = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    users.bind(("127.0.0.1", 0))
+    users.settimeout(60)
+    data = f"[spoe {FMT}]" if brackets else FMT
+    log = (f"    log 127.0.0.1:{users.getsockname()[1]} len 8192 format rfc3164 local0\n"
+           f"    log {where(host, 'udp')} len 8192 format rfc5424 local0\n"
+           f"    log-format-sd '{data}'\n    option httplog")
+    with Proxy(binary, tmp, origin.address, log) as proxy, users:
+        ask_all(proxy)
+        lines = check_all(host, told)
+        own = []
+        while len(own) < len(REQUESTS):
+            text = users.recv(65536).decode("latin-1").rstrip("\n\0")
+            if "HTTP/1.1" in text:
+                own.append(re.sub(r"^.*? the-host haproxy\[\d+\]: ", "", text))
+    told_of = [line.split(" user=str:", 1)[1].split(" host=str:the-host time=str:")[0]
+               for line in told.lines()]
+    assert told_of == own
+    for line in lines:
+        assert re.match(r"20\d\d-\d\d-\d\dT", line["time"]) and int(line["procid"]) > 1
+    assert host.terminate() == 0
+
+
+def ring(address, more="", size=1 << 20):
+    return (f"ring lines\n    format raw\n    maxlen 8192\n    size {size}\n"
+            "    timeout connect 1s\n    timeout server 10s\n"
+            f"    server agent {address} {more}\n")
+
+
+RING_LOG = f"    log ring@lines len 8192 format raw local0\n    log-format '{FMT}'"
+
+
+@pytest.mark.parametrize("kind, more", [
+    ("tcp", ""), ("tcp+octet", "log-proto octet-count"), ("unix", "")])
+def test_ring(binary, tmp, origin, taking, kind, more):  # 1.1 1.3
+    host, told = taking(f"{kind}:{tmp}/log" if kind == "unix" else f"{kind}:127.0.0.1:0")
+    address = f"unix@{tmp}/log" if kind == "unix" else where(host, "tcp")
+    with Proxy(binary, tmp, origin.address, RING_LOG, ring(address, more)) as proxy:
+        ask_all(proxy)
+        check_all(host, told)
+        for i in range(200):
+            proxy.get(f"/return/{i}")
+        seen = {pairs_of(line)["u"] for line in told.wait(len(REQUESTS) + 200)}
+        assert {f"/return/{i}" for i in range(200)} <= seen
+        assert admin.metrics(host)["spoe_host_log_lost_framing_total"].total() == 0
+    assert host.terminate() == 0
+
+
+@pytest.mark.parametrize("kind, more", [("tcp", ""), ("tcp+octet", "log-proto octet-count")])
+def test_a_ring_keeps_the_lines_while_nobody_takes_them(
+        binary, tmp, origin, taking, reserved, kind, more):  # 1.6
+    """The host is away for 200 requests: each line comes when it is there."""
+    with Proxy(binary, tmp, origin.address, RING_LOG, ring(reserved.address, more)) as proxy:
+        for i in range(200):
+            proxy.get(f"/return/{i}")
+        host, told = taking(f"{kind}:{reserved.address}")
+        seen = {pairs_of(line)["u"] for line in told.wait(200)}
+        assert seen == {f"/return/{i}" for i in range(200)}
+    assert host.terminate() == 0
+
+
+def test_a_log_profile(binary, version, tmp, origin, taking):  # 1.4
+    """From 3.1 on: another format for one `log` line; before it the key word is unknown."""
+    host, told = taking("udp:127.0.0.1:0")
+    log = (f"    log {where(host, 'udp')} len 8192 format raw profile spoe local0\n"
+           "    option httplog")
+    profile = f"log-profile spoe\n    on any format '{FMT}'\n"
+    if version < (3, 1):
+        with pytest.raises(AssertionError):
+            Proxy(binary, tmp, origin.address, log, profile)
+        return
+    with Proxy(binary, tmp, origin.address, log, profile) as proxy:
+        ask_all(proxy)
+        check_all(host, told)
+    assert host.terminate() == 0
+
+
+def test_a_line_that_is_cut(binary, tmp, origin, taking):  # 1.4
+    """len 1024 and a long path: what is before it is there."""
+    host, told = taking("udp:127.0.0.1:0")
+    log = f"    log {where(host, 'udp')} len 1024 format raw local0\n    log-format '{FMT}'"
+    with Proxy(binary, tmp, origin.address, log) as proxy:
+        proxy.get("/return/" + "x" * 2000)
+        line = pairs_of(told.wait(1)[0])
+        assert line["st"] == "200" and line["h"].startswith("127.0.0.1:")
+        assert line["u"].startswith("/return/xxx") and len(line["u"]) < 1024
+    assert admin.metrics(host)["spoe_host_log_cut_lines_total"].total() == 1
+    assert host.terminate() == 0
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("kind, more", [("tcp", ""), ("tcp+octet", "log-proto octet-count")])
+def test_restarts_of_the_agent_under_load(
+        binary, tmp, origin, taking, reserved, capsys, kind, more, end):  # 1.6
+    """Three restarts while requests come: the ring goes on to the last line, and no line comes
+    twice. Some lines are lost with the connections, 0 to 45 at some 2 000 requests/s, why is not
+    known: the bound is one that only a ring which does not keep lines breaks. A host that is
+    killed takes with it what it had yet to read. HAProxy 3.0 with octet-count never noticed the
+    end of a connection that was not a reset."""
+    n, restarts = 6000, 3
+    host, told = taking(f"{kind}:{reserved.address}")
+    section = ring(reserved.address, more, 1 << 24)
+    with Proxy(binary, tmp, origin.address, RING_LOG, section) as proxy:
+        asked = []
+
+        def ask():
+            with Client(proxy.port) as client:
+                for i in range(n):
+                    asked.append(client.request("GET", f"/return/{i}").status)
+
+        load = threading.Thread(target=ask)
+        load.start()
+        for restart in range(restarts):
+            wait_until(lambda: len(asked) > 100 + restart * (n // restarts), "requests",
+                       interval=0.001)
+            if end == "SIGTERM":
+                assert host.terminate() == 0
+            else:
+                host.kill()
+            host, told = taking(f"{kind}:{reserved.address}")
+        load.join()
+        assert asked == [200] * n
+        wait_until(lambda: told.lines() and f"/return/{n - 1} " in told.lines()[-1] + " ",
+                   "the last line")
+        seen = [pairs_of(line)["u"] for line in told.lines()]
+    lost = n - len(set(seen))
+    with capsys.disabled():
+        print(f"\n{kind}: {lost} of {n} lines lost at {restarts} restarts by {end}")
+    assert len(seen) == len(set(seen))
+    if end == "SIGTERM":
+        assert lost < n / 3
+    assert host.terminate() == 0
