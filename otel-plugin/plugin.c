@@ -336,7 +336,8 @@ static void drain(void *inst, int64_t deadline_mono_ns)
         return;
     evictor_stop(&otel->evictor);
     exporter_begin_flush(otel->exporter, deadline_mono_ns);
-    while (evictor_end_open(&otel->evictor) && otel->host->now_mono_ns() < deadline_mono_ns)
+    while (evictor_end_open(&otel->evictor) && otel->host->now_mono_ns() < deadline_mono_ns &&
+           !exporter_is_vain(otel->exporter))
         (void)nanosleep(&pause, NULL);
     exporter_flush(otel->exporter, deadline_mono_ns);
 }

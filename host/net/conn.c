@@ -230,6 +230,11 @@ static void take_turn(struct conn *conn)
         if (conn->dead)
             break;
         going |= advance(conn);
+        if (!going && conn->unsure && !conn->dead && !conn->readable) {
+            conn->unsure = false;
+            conn->readable = conn->hung_up = conn_is_gone(conn);
+            going = conn->hung_up;
+        }
         if (going || conn->dead || !wants_read(conn))
             continue;
         if (reads++ == CONN_READS_PER_TURN) {
@@ -367,6 +372,7 @@ void conn_create(struct worker *worker, int fd, const char *peer)
 void conn_start_closing(struct conn *conn)
 {
     assert(conn_check(conn)->state != CONN_CLOSING);
+    (void)conn_write(conn);    /* first: what follows may see the peer's end */
     conn_discard_frames(conn); /* that stand behind the one for which it closes */
     conn->state = CONN_CLOSING;
     conn->wants_room = false;
@@ -407,7 +413,6 @@ void conn_destroy(struct conn *conn)
 void conn_end(struct conn *conn)
 {
     if (!conn_check(conn)->dead && conn->state != CONN_CLOSING) {
-        conn_discard_frames(conn);
         conn_answer_all(conn);
         conn_disconnect(conn, SPOP_OK);
     }

@@ -73,6 +73,7 @@ bool conn_write(struct conn *conn)
             conn->out_start += (size_t)n;
             COUNT_ADD(conn_counters(conn), bytes_out, n);
             wrote = true;
+            conn->unsure = false; /* it would have failed */
         } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             conn->blocked = true;
         } else if (n == 0 || errno != EINTR) {
@@ -144,8 +145,10 @@ static bool has_read(struct conn *conn, ssize_t n, size_t room)
     if (n > 0) {
         /* Less than there was room for: that was all, and news will be told (epoll(7)). But the
          * end that was told already comes as a read of nothing. */
-        if ((size_t)n < room && !conn->hung_up)
+        if ((size_t)n < room && !conn->hung_up) {
             conn->readable = false;
+            conn->unsure = true;
+        }
         return true;
     }
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))

@@ -48,6 +48,7 @@ struct conn {
      * once, and holds until a call says otherwise. */
     bool readable; /* there may be bytes, or the end, to read */
     bool hung_up;  /* the peer will send no more */
+    bool unsure;   /* a read has brought all; an end that was told with it shows in nothing else */
     bool blocked;  /* the kernel has not taken all of the output */
 
     /* What is so. */

@@ -6,7 +6,8 @@
  * Nobody knows who is HAProxy; what tells is a NOTIFY. A connection that has had one goes after
  * those that have been of no use for HELLO_GRACE_NS. Newer ones are spared, since HAProxy's own
  * begin like that, and each carries a request that waits; but only an eighth of the places is for
- * them: a flood of connections takes no more from HAProxy, however fast it is.
+ * them: a flood of connections that ask nothing takes no more from HAProxy, however fast it is. One
+ * that sends NOTIFYs cannot be told from HAProxy, and drives out what is idle.
  */
 #ifndef HOST_NET_EVICT_H
 #define HOST_NET_EVICT_H

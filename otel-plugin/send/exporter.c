@@ -279,6 +279,16 @@ void exporter_begin_flush(struct exporter *ex, int64_t deadline_mono_ns)
     (void)ask_flush(ex, deadline_mono_ns);
 }
 
+bool exporter_is_vain(struct exporter *ex)
+{
+    bool vain;
+
+    exporter_lock(ex);
+    vain = ex->vain;
+    exporter_unlock(ex);
+    return vain;
+}
+
 void exporter_flush(struct exporter *ex, int64_t deadline_mono_ns)
 {
     const uint64_t flush = ask_flush(ex, deadline_mono_ns);

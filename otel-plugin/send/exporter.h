@@ -130,6 +130,8 @@ int exporter_start(const struct exporter_conf *conf, struct span_queue *queue,
 void exporter_flush(struct exporter *exporter, int64_t deadline_mono_ns);
 /** The same without waiting, for an owner that has more spans to push meanwhile. */
 void exporter_begin_flush(struct exporter *exporter, int64_t deadline_mono_ns);
+/** Whether no more can leave before that deadline, since the collector asked for a longer pause. */
+bool exporter_is_vain(struct exporter *exporter);
 
 /**
  * Stop and join the threads; what is left by the deadline is counted as `shutdown`. Takes NULL.

@@ -331,11 +331,20 @@ static void flushed(struct exporter *ex, uint64_t flush)
     exporter_unlock(ex);
 }
 
+/* For whoever waits for room meanwhile. */
+static void set_vain(struct exporter *ex, bool vain)
+{
+    exporter_lock(ex);
+    ex->vain = vain;
+    exporter_unlock(ex);
+}
+
 /* Until the end, whatever that is. */
 static void run(struct exporter *ex)
 {
     for (;;) {
         const struct demand demand = get_demand(ex);
+        bool vain;
 
         collect(ex, demand.mode);
         exporter_tell_losses(ex, false);
@@ -351,7 +360,9 @@ static void run(struct exporter *ex)
         }
         while (send_next(ex, &demand))
             continue;
-        if (demand.mode != MODE_RUN && (is_empty(ex) || is_vain(ex, &demand))) {
+        vain = demand.mode != MODE_RUN && is_vain(ex, &demand);
+        set_vain(ex, vain);
+        if (demand.mode != MODE_RUN && (is_empty(ex) || vain)) {
             if (demand.mode == MODE_STOP)
                 return;
             if (demand.mode == MODE_FLUSH)

@@ -65,6 +65,7 @@ struct exporter {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* CLOCK_MONOTONIC; `flushed` or `finished` changed */
     /* All below: under lock. */
+    bool vain; /* nothing more can leave before limit_ns */
     bool flushing, flush_missed, stopping, ended, quit, finished;
     int64_t limit_ns;              /* of the flush or the stop */
     uint64_t flush_asked, flushed; /* flushes, by their numbers */

@@ -4,6 +4,7 @@
 import os
 import resource
 import select
+import socket
 import struct
 import time
 
@@ -12,7 +13,20 @@ import pytest
 from conftest import host_args
 from lib import admin
 from lib.procs import LIMIT, Proc, clean_env, host_binary, wait_until
-from lib.spop import BadFrame, Client, decode_ack, notify_frame
+from lib.spop import (
+    ACK,
+    AGENT_DISCONNECT,
+    AGENT_HELLO,
+    FIN,
+    NOTIFY,
+    BadFrame,
+    Client,
+    decode_ack,
+    disconnect_frame,
+    frame,
+    hello_frame,
+    notify_frame,
+)
 
 ALL = {"text": "x" * 500, "any": "y" * 500}
 
@@ -362,3 +376,71 @@ def test_no_descriptor_is_left_behind(start, connect):
             client.send(b"GET / HTTP/1.1\r\n\r\n")
         client.reset() if i % 5 == 0 else client.close()
     wait_until(lambda: count() <= before, "the host to close what its peers closed")
+
+
+# ---- peers that are gone
+
+HALF = notify_frame([("slots", ALL)])[:50]
+GONE = {
+    "half a frame": HALF,
+    "an unknown frame": frame(77, b""),
+    "a message that waits": notify_frame([("pending", {"key": "a", "mode": "hold"})]),
+}
+
+
+def connections(host):
+    return admin.metrics(host)["spoe_host_connections"].total()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("last", GONE)
+def test_a_reset_behind_data_is_seen(start, last, stopped):
+    """epoll tells of the data and of the reset at once, and never again."""
+    host = start("slots", "pending", args=["--processing-timeout", "1h"],
+                 env={"SPOE_ADMIN_ADDR": "127.0.0.1:0"})
+    peers = [Client(host.port) for _ in range(30)]
+    for peer in peers:
+        peer.hello()
+        peer.ask("slots", {"text": "x"})
+    if stopped:
+        host.pause()
+    for peer in peers:
+        peer.send(GONE[last])
+        peer.reset()
+    if stopped:
+        host.resume()
+    wait_until(lambda: connections(host) == 0, lambda: f"{connections(host)} to end{host.report()}")
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_close_with_an_answer_unread_is_seen(start, tmp_path, stopped):
+    """On a unix socket that is a reset."""
+    host = start("slots", args=["--listen", f"unix:{tmp_path}/s"],
+                 env={"SPOE_ADMIN_ADDR": "127.0.0.1:0"})
+    peers = [Client(f"{tmp_path}/s") for _ in range(30)]
+    for peer in peers:
+        peer.hello()
+        peer.send(notify_frame([("slots", ALL)]))
+    wait_until(lambda: admin.metrics(host)["spoe_host_acks_total"].total() == 30, "30 ACKs")
+    if stopped:
+        host.pause()
+    for peer in peers:
+        peer.send(HALF)
+        peer.close()
+    if stopped:
+        host.resume()
+    wait_until(lambda: connections(host) == 0, lambda: f"{connections(host)} to end{host.report()}")
+
+
+@pytest.mark.parametrize("tail, last", [
+    (disconnect_frame(), "its own"), (frame(NOTIFY, b"\xff\xff\xff", FIN, 9, 9), "a bad frame")])
+def test_a_peer_that_closes_its_half_has_its_answers(start, tail, last):
+    host = start("slots")
+    for _ in range(30):
+        with Client(host.port) as peer:
+            peer.send(hello_frame() + notify_frame([("slots", {"text": "x"})]) + tail)
+            peer.sock.shutdown(socket.SHUT_WR)
+            got = []
+            while (one := peer.recv_frame()) is not None:
+                got.append(one.type)
+        assert got == [AGENT_HELLO, ACK, AGENT_DISCONNECT], last

@@ -256,14 +256,33 @@ def test_requests_that_are_still_open_at_the_end():
     """No time to export them: they are among the losses that the last line tells, also those of the
     request that was ended last, for which the queue had no room."""
     with Collector(autostart=False) as collector, \
-            begin("grpc", collector, SPOE_SHUTDOWN_TIMEOUT="1s", SPAN_QUEUE_MAX="3") as host:
+            begin("grpc", collector, SPOE_SHUTDOWN_TIMEOUT="5s", SPAN_QUEUE_MAX="3") as host:
         with Client(host.port) as client:
             client.hello()
             for i in range(6):
                 client.ask("on-http-request", {"unique-id": f"{i}", "method": "GET", "path": "/"})
         assert host.terminate() == 0
         host.wait_line("spans lost: 3 shutdown, 3 still_open")
-        assert " still_open=3 " in host.text() and "lost_open=2 " in host.text() and "lost_at_stop=3 " in host.text()
+        for loss in (" still_open=3 ", "lost_open=2 ", "lost_at_stop=3 "):
+            assert loss in host.text()
+
+
+def test_a_pause_that_is_too_long_holds_up_no_stop():
+    """More requests are open than the queue has room for, and no room will come: not waited for, of
+    a time that is longer than this test has."""
+    with HttpCollector() as collector:
+        collector.answer(503, headers=[("Retry-After", "3600")], times=1000000)
+        with begin("http/protobuf", collector, SPAN_QUEUE_MAX="64", BATCH_MAX="32",
+                   SPAN_TTL="600s", SPOE_DRAIN_TIME="0", SPOE_SHUTDOWN_TIMEOUT="1h") as host:
+            with Client(host.port) as client:
+                client.hello()
+                request(client, "one")
+                host.wait_line("spans lost: 1 gave_up")
+                for i in range(200):
+                    client.ask("on-http-request",
+                               {"unique-id": f"u{i}", "method": "GET", "path": "/"})
+            assert host.terminate() == 0
+        assert " lost_at_stop=" in host.text()
 
 
 # -- where to
