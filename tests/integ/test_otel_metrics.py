@@ -277,6 +277,8 @@ WITHOUT_PANEL = {
     "spoe_host_pending_total": "what is pending is shown",
     "spoe_host_plugin_pending_total": "what is pending is shown",
     "spoe_host_hello_timeouts_total": "in the failures, which are shown",
+    "spoe_host_log_bytes_total": "lines are shown",
+    "spoe_host_log_connections_total": "their connections are shown",
     "spoe_host_max_open_files": "process_max_fds is shown",
     "spoe_host_misbehaviour_total": "a bug: has an alert",
     "spoe_otel_messages_total": "shown by plugin and message",
