@@ -267,24 +267,6 @@ def test_requests_that_are_still_open_at_the_end():
             assert loss in host.text()
 
 
-def test_a_pause_that_is_too_long_holds_up_no_stop():
-    """More requests are open than the queue has room for, and no room will come: not waited for, of
-    a time that is longer than this test has."""
-    with HttpCollector() as collector:
-        collector.answer(503, headers=[("Retry-After", "3600")], times=1000000)
-        with begin("http/protobuf", collector, SPAN_QUEUE_MAX="64", BATCH_MAX="32",
-                   SPAN_TTL="600s", SPOE_DRAIN_TIME="0", SPOE_SHUTDOWN_TIMEOUT="1h") as host:
-            with Client(host.port) as client:
-                client.hello()
-                request(client, "one")
-                host.wait_line("spans lost: 1 gave_up")
-                for i in range(200):
-                    client.ask("on-http-request",
-                               {"unique-id": f"u{i}", "method": "GET", "path": "/"})
-            assert host.terminate() == 0
-        assert " lost_at_stop=" in host.text()
-
-
 # -- where to
 
 
