@@ -120,7 +120,9 @@ static const struct {
     ROW(requests, MESSAGES, "request"),
     ROW(backends, MESSAGES, "backend"),
     ROW(responses, MESSAGES, "response"),
+    ROW(lines, MESSAGES, "log"),
     ROW(missing_id, IGNORED, "missing_id"),
+    ROW(lines_without_context, IGNORED, "no_context"),
     ROW(long_id, IGNORED, "long_id"),
     ROW(duplicate_id, IGNORED, "duplicate_id"),
     ROW(duplicate_backend, IGNORED, "duplicate_backend"),
@@ -145,6 +147,7 @@ static const struct {
     ROW(discarded, DISCARDED, NULL),
     ROW(passed_over, NOWHERE, NULL), /* among the spans made */
     ROW(attached, SPANS, "client"),
+    ROW(logged, SPANS, "logged"),
 #undef ROW
 };
 

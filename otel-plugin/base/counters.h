@@ -15,38 +15,41 @@
 
 /* X(name): one counter, by its name in the line of totals; docs/otel.md explains each. */
 #define OTEL_COUNTERS(X)                                                                           \
-    X(requests)          /* request messages */                                                    \
-    X(backends)          /* backend request messages */                                            \
-    X(responses)         /* response messages */                                                   \
-    X(opened)            /* requests opened: each ends as one of the next four */                  \
-    X(ended)             /* ended by their response */                                             \
-    X(evicted)           /* ended by span-ttl */                                                   \
-    X(ended_at_stop)     /* ended as incomplete by the shutdown */                                 \
-    X(lost_open)         /* still open when the shutdown's time was over */                        \
-    X(unsampled)         /* requests that were not sampled; in none of the four */                 \
-    X(capped)            /* of these, over sample-max-per-second */                                \
-    X(kept_errors)       /* of these, exported for a 5xx: keep-errors */                           \
-    X(attached)          /* CLIENT spans opened, by a backend message */                           \
-    X(missing_id)        /* messages with no or an empty unique-id */                              \
-    X(long_id)           /* messages with an id above STORE_KEY_MAX */                             \
-    X(duplicate_id)      /* request messages whose id was open */                                  \
-    X(duplicate_backend) /* backend messages for a request that had one */                         \
-    X(unknown_id)        /* backend and response messages whose request never came */              \
-    X(reordered)         /* of these messages, applied when it did: span-reorder */                \
-    X(reorder_full)      /* of these, not kept for want of room */                                 \
-    X(late)              /* responses after span-ttl, each a span of its own */                    \
-    X(late_backend)      /* backend messages after span-ttl */                                     \
-    X(late_forgotten)    /* evicted requests whose late response would be unknown */               \
-    X(excluded)          /* request messages of excluded paths, which open nothing */              \
-    X(excluded_later)    /* backend and response messages of those */                              \
-    X(refused)           /* requests over span-store-max or span-store-bytes */                    \
-    X(refused_client)    /* CLIENT spans over span-store-bytes */                                  \
-    X(refused_later)     /* backend and response messages of requests that were refused */         \
-    X(stopping)          /* requests that came while the host was about to leave */                \
-    X(no_memory)         /* messages without effect for want of memory */                          \
-    X(unanswered)        /* answers that did not fit or came too late */                           \
-    X(dropped)           /* spans over span-queue-max or span-queue-bytes */                       \
-    X(queue_no_memory)   /* ended spans that found no memory on their way into the queue */        \
+    X(requests)              /* request messages */                                                \
+    X(backends)              /* backend request messages */                                        \
+    X(responses)             /* response messages */                                               \
+    X(lines)                 /* lines of HAProxy's log */                                          \
+    X(lines_without_context) /* of these, without a traceparent: nothing is made of them */        \
+    X(logged)                /* spans made of lines */                                             \
+    X(opened)                /* requests opened: each ends as one of the next four */              \
+    X(ended)                 /* ended by their response */                                         \
+    X(evicted)               /* ended by span-ttl */                                               \
+    X(ended_at_stop)         /* ended as incomplete by the shutdown */                             \
+    X(lost_open)             /* still open when the shutdown's time was over */                    \
+    X(unsampled)             /* requests that were not sampled; in none of the four */             \
+    X(capped)                /* of these, over sample-max-per-second */                            \
+    X(kept_errors)           /* of these, exported for a 5xx: keep-errors */                       \
+    X(attached)              /* CLIENT spans opened, by a backend message */                       \
+    X(missing_id)            /* messages with no or an empty unique-id */                          \
+    X(long_id)               /* messages with an id above STORE_KEY_MAX */                         \
+    X(duplicate_id)          /* request messages whose id was open */                              \
+    X(duplicate_backend)     /* backend messages for a request that had one */                     \
+    X(unknown_id)            /* backend and response messages whose request never came */          \
+    X(reordered)             /* of these messages, applied when it did: span-reorder */            \
+    X(reorder_full)          /* of these, not kept for want of room */                             \
+    X(late)                  /* responses after span-ttl, each a span of its own */                \
+    X(late_backend)          /* backend messages after span-ttl */                                 \
+    X(late_forgotten)        /* evicted requests whose late response would be unknown */           \
+    X(excluded)              /* request messages of excluded paths, which open nothing */          \
+    X(excluded_later)        /* backend and response messages of those */                          \
+    X(refused)               /* requests over span-store-max or span-store-bytes */                \
+    X(refused_client)        /* CLIENT spans over span-store-bytes */                              \
+    X(refused_later)         /* backend and response messages of requests that were refused */     \
+    X(stopping)              /* requests that came while the host was about to leave */            \
+    X(no_memory)             /* messages without effect for want of memory */                      \
+    X(unanswered)            /* answers that did not fit or came too late */                       \
+    X(dropped)               /* spans over span-queue-max or span-queue-bytes */                   \
+    X(queue_no_memory)       /* ended spans that found no memory on their way into the queue */    \
     X(passed_over)     /* SERVER spans of requests that were not sampled, made for keep-errors */  \
     X(unsampled_spans) /* spans of such requests that ended otherwise than in 5xx */               \
     X(still_open)      /* spans of requests in lost_open */                                        \

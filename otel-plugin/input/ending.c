@@ -79,6 +79,11 @@ static void count_unsampled(struct handlers *h, const struct store_request *requ
 
 /* ---- by its response ---------------------------------------------------------------------- */
 
+void ending_mark_kept(struct span *span)
+{
+    span_set_str(span, ATTR_KEPT, sizeof ATTR_KEPT - 1, KEPT_ERROR, sizeof KEPT_ERROR - 1);
+}
+
 /*
  * A request that the sampler passed over is exported after all if it ended in 5xx, and says so.
  * @return false: it is not
@@ -86,15 +91,13 @@ static void count_unsampled(struct handlers *h, const struct store_request *requ
 static bool keep_unsampled(struct handlers *h, const struct store_request *request,
                            const struct spoe_value *status)
 {
-    struct span *const spans[] = {request->client, request->server};
     int64_t code;
 
     if (!spoe_get_int(status, &code) || code < 500 || code > 599)
         return false;
-    for (size_t i = 0; i < 2; i++)
-        if (spans[i] != NULL)
-            span_set_str(spans[i], ATTR_KEPT, sizeof ATTR_KEPT - 1, KEPT_ERROR,
-                         sizeof KEPT_ERROR - 1);
+    ending_mark_kept(request->server);
+    if (request->client != NULL)
+        ending_mark_kept(request->client);
     count(&h->counters->kept_errors, 1);
     return true;
 }

@@ -29,6 +29,9 @@ bool ending_held(struct handlers_worker *worker);
 /** It does not wait any more: what it holds is lost, and counts as still_open. */
 void ending_give_up(struct handlers_worker *worker);
 
+/** Mark a span that the sampler passed over and that is exported for a 5xx. */
+void ending_mark_kept(struct span *span);
+
 /* An INTERNAL span, child of SERVER, from the eviction to the response. */
 void ending_late(struct handlers_worker *worker, const struct spoe_message *response,
                  struct store_request *request);

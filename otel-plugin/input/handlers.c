@@ -10,6 +10,7 @@
 #include <spoe/util.h>
 
 #include "input/ending.h"
+#include "input/log_line.h"
 #include "input/message_fill.h"
 #include "input/messages.h"
 #include "record/http_parts.h"
@@ -415,6 +416,11 @@ spoe_status handlers_handle(struct handlers_worker *worker, struct spoe_request 
         assert(msg->n_slots == RESPONSE_SLOTS);
         COUNT_OWN(worker, responses);
         break;
+    case MESSAGE_LOG:
+        assert(msg->n_slots == LOG_SLOTS);
+        COUNT_OWN(worker, lines);
+        log_line_handle(worker, turn.policy, msg);
+        return SPOE_OK;
     default:
         return SPOE_E_INVAL;
     }

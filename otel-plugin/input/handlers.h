@@ -6,6 +6,7 @@
  *   request   opens SERVER          answers txn.traceparent: SERVER's context
  *   backend   opens CLIENT          answers txn.traceparent: CLIENT's context
  *   response  ends CLIENT, SERVER   answers nothing
+ *   log       makes SERVER, CLIENT  from a line of HAProxy's log: log_line.h
  *
  * context.h says what else is answered, and which requests are sampled. One that is not has an
  * entry in the store and no spans; its answers are the same but for the flags. One for which there

@@ -126,9 +126,75 @@ static const struct spoe_message_decl response = {
             [RESPONSE_SLOTS] = NULL},
 };
 
+/* A line of HAProxy's log, whole when it comes; no answer. log_line.c reads it. */
+static const struct spoe_message_decl log_line = {
+    .size = sizeof log_line,
+    .flags = SPOE_MESSAGE_FROM_LOG,
+    .name = "on-http-log",
+    .event = "on-http-response",
+    .help = "makes both spans, from a line of the log",
+    .args =
+        (const struct spoe_arg_decl *const[]){
+            [LOG_TRACEPARENT] =
+                ARG(SPOE_ACCEPT_STR, "tp", "%[var(txn.tp)]", "traceparent of the request"),
+            [LOG_SERVER_ID] = ARG(SPOE_ACCEPT_STR, "sid", "%[var(txn.sid)]", "span id of SERVER"),
+            [LOG_CLIENT_ID] = ARG(SPOE_ACCEPT_STR, "cid", "%[var(txn.cid)]", "span id of CLIENT"),
+            [LOG_INBOUND] =
+                ARG(SPOE_ACCEPT_STR, "in", "%{+Q,+E}[var(txn.in)]", "traceparent of the caller"),
+            [LOG_TRACESTATE] = ARG(SPOE_ACCEPT_STR, "tracestate", "%{+Q,+E}[var(txn.tracestate)]",
+                                   "tracestate of the caller"),
+            [LOG_REQUEST_AT] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "t0", "%[var(txn.t0)]",
+                                   "when the headers were there, in us since 1970"),
+            [LOG_BACKEND_AT] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "t1", "%[var(txn.t1)]",
+                                   "when a server was asked for"),
+            [LOG_RESPONSE_AT] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "t2", "%[var(txn.t2)]",
+                                    "when the headers of the response were there"),
+            [LOG_END_AT] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "te", "%[date(0,us)]",
+                               "when the last byte was out"),
+            [LOG_HEADERS] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "tR", "%TR",
+                                "ms from the first byte to the end of the headers"),
+            [LOG_ACTIVE] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "ta", "%Ta",
+                               "ms from the first byte to the last"),
+            [LOG_HANDSHAKE] =
+                ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "th", "%Th", "ms for the handshakes"),
+            [LOG_QUEUE] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "tw", "%Tw", "ms in queues"),
+            [LOG_CONNECT] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "tc", "%Tc", "ms to connect"),
+            [LOG_RESPONSE] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "tr", "%Tr",
+                                 "ms until the headers of the response"),
+            [LOG_STATUS] =
+                ARG(SPOE_ACCEPT_INT, "st", "%ST", "status code that the client was sent"),
+            [LOG_STATE] = ARG(SPOE_ACCEPT_STR, "ts", "%tsc", "termination state"),
+            [LOG_RETRIES] =
+                ARG(SPOE_ACCEPT_STR, "rc", "%rc", "retries; + before them: redispatched"),
+            [LOG_METHOD] = ARG(SPOE_ACCEPT_STR, "m", "%HM", "method"),
+            [LOG_VERSION] = ARG(SPOE_ACCEPT_STR, "hv", "%HV", "HTTP version"),
+            [LOG_TLS_VERSION] =
+                ARG(SPOE_ACCEPT_STR, "tls", "%sslv", "version of TLS, if the client used it"),
+            [LOG_CLIENT_ADDRESS] =
+                ARG(SPOE_ACCEPT_IP | SPOE_ACCEPT_STR, "ci", "%ci", "address of the client"),
+            [LOG_CLIENT_PORT] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "cp", "%cp", "its port"),
+            [LOG_FRONTEND_ADDRESS] = ARG(SPOE_ACCEPT_IP | SPOE_ACCEPT_STR, "fi", "%fi",
+                                         "address that the client connected to"),
+            [LOG_FRONTEND_PORT] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "fp", "%fp", "its port"),
+            [LOG_SERVER_ADDRESS] =
+                ARG(SPOE_ACCEPT_IP | SPOE_ACCEPT_STR, "si", "%si", "address of the server"),
+            [LOG_SERVER_PORT] = ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, "sp", "%sp", "its port"),
+            [LOG_FRONTEND] = ARG(SPOE_ACCEPT_STR, "fe", "%f", "name of the frontend"),
+            [LOG_BACKEND] = ARG(SPOE_ACCEPT_STR, "be", "%b", "name of the backend"),
+            [LOG_SERVER_NAME] = ARG(SPOE_ACCEPT_STR, "srv", "%s", "name of the server"),
+            [LOG_HOST] =
+                ARG(SPOE_ACCEPT_STR, "h", "%{+Q,+E}[var(txn.host)]", "host, perhaps with a port"),
+            [LOG_USER_AGENT] = ARG(SPOE_ACCEPT_STR, "ua", "%{+Q,+E}[var(txn.ua)]", "user agent"),
+            [LOG_TARGET] = ARG(SPOE_ACCEPT_STR, "u", "%{+Q}HU", "path and query"),
+            [LOG_CUSTOM] = ARG(SPOE_ACCEPT_STR, "a", "%{+Q,+E}[var(txn.attrs)]",
+                               "attributes as key=value;key=value"),
+            [LOG_SLOTS] = NULL},
+};
+
 const struct spoe_message_decl *const otel_messages[] = {
     [MESSAGE_REQUEST] = &request,
     [MESSAGE_BACKEND] = &backend,
     [MESSAGE_RESPONSE] = &response,
+    [MESSAGE_LOG] = &log_line,
     NULL,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/input/messages.h - the three messages as they are declared to the host; the
+ * otel-plugin/input/messages.h - the messages as they are declared to the host; the
  * numbers are the places in the declarations.
  */
 #ifndef OTEL_INPUT_MESSAGES_H
@@ -8,7 +8,7 @@
 
 #include <spoe/plugin.h>
 
-enum { MESSAGE_REQUEST, MESSAGE_BACKEND, MESSAGE_RESPONSE };
+enum { MESSAGE_REQUEST, MESSAGE_BACKEND, MESSAGE_RESPONSE, MESSAGE_LOG };
 
 enum {
     REQUEST_UNIQUE_ID,
@@ -51,6 +51,45 @@ enum {
     RESPONSE_SSL_BC,
     RESPONSE_RES_VER,
     RESPONSE_SLOTS
+};
+
+/* A line of HAProxy's log. */
+enum {
+    LOG_TRACEPARENT,
+    LOG_SERVER_ID,
+    LOG_CLIENT_ID,
+    LOG_INBOUND,
+    LOG_TRACESTATE,
+    LOG_REQUEST_AT,
+    LOG_BACKEND_AT,
+    LOG_RESPONSE_AT,
+    LOG_END_AT,
+    LOG_HEADERS,
+    LOG_ACTIVE,
+    LOG_HANDSHAKE,
+    LOG_QUEUE,
+    LOG_CONNECT,
+    LOG_RESPONSE,
+    LOG_STATUS,
+    LOG_STATE,
+    LOG_RETRIES,
+    LOG_METHOD,
+    LOG_VERSION,
+    LOG_TLS_VERSION,
+    LOG_CLIENT_ADDRESS,
+    LOG_CLIENT_PORT,
+    LOG_FRONTEND_ADDRESS,
+    LOG_FRONTEND_PORT,
+    LOG_SERVER_ADDRESS,
+    LOG_SERVER_PORT,
+    LOG_FRONTEND,
+    LOG_BACKEND,
+    LOG_SERVER_NAME,
+    LOG_HOST,
+    LOG_USER_AGENT,
+    LOG_TARGET,
+    LOG_CUSTOM,
+    LOG_SLOTS
 };
 
 /* For the plugin's descriptor: [const], ends with NULL. */

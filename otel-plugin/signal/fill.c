@@ -649,6 +649,18 @@ void fill_end(struct filling *filling)
         set_custom(first, filling->custom);
 }
 
+void fill_error(const struct conventions *conventions, struct span *span, const char *type)
+{
+    span->status = SPAN_STATUS_ERROR;
+    attr_set_text(conventions->semconv, span, ATTR_ERROR_TYPE, spoe_str(type));
+}
+
+void fill_no_error(const struct conventions *conventions, struct span *span)
+{
+    span->status = SPAN_STATUS_UNSET;
+    attr_remove(conventions->semconv, span, ATTR_ERROR_TYPE);
+}
+
 /* ---- when the request ends ---------------------------------------------------------------------
  */
 

@@ -63,6 +63,11 @@ void fill_named(struct filling *filling, struct spoe_span name, const struct spo
 /** All fields are in. */
 void fill_end(struct filling *filling);
 
+/** An error that no status code tells: error.type and the span's status. @param type  [const] */
+void fill_error(const struct conventions *conventions, struct span *span, const char *type);
+/** Whatever its status code: no error. */
+void fill_no_error(const struct conventions *conventions, struct span *span);
+
 /**
  * What CLIENT has of the request and not of its own messages: path and query, where its own had no
  * path, and the authority as server.address, unless it is to be the peer's. Due when it ends.

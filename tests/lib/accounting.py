@@ -11,7 +11,7 @@ from . import admin
 from .procs import wait_until
 
 # Counters of the line of totals: spans made, and where they are in the end.
-MADE = ("opened", "passed_over", "attached", "late")
+MADE = ("opened", "passed_over", "attached", "late", "logged")
 ENDS = (
     "exported", "rejected", "given_up", "not_retryable", "too_large", "no_memory_at_export",
     "lost_at_stop", "dropped", "queue_no_memory", "still_open", "unsampled_spans", "discarded",

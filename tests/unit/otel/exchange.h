@@ -15,7 +15,7 @@
 #include "input/messages.h"
 #include "queued.h"
 
-#define EXCHANGE_SLOTS_MAX 32
+#define EXCHANGE_SLOTS_MAX 48
 #define EXCHANGE_ARGS_MAX 160
 /* Receipt of the three messages. */
 #define EXCHANGE_NOW INT64_C(1700000000000000000)

@@ -785,7 +785,7 @@ Test(handlers, an_answer_that_does_not_fit_costs_nothing_else)
 Test(handlers, a_message_it_never_declared_is_refused)
 {
     const struct slots none = {.v = {{.type = SPOE_T_NULL}}};
-    const struct spoe_message msg = {.size = sizeof msg, .index = 3, .slot = none.v};
+    const struct spoe_message msg = {.size = sizeof msg, .index = MESSAGE_LOG + 1, .slot = none.v};
 
     cr_expect_eq(handlers_handle(&worker, NULL, &msg), SPOE_E_INVAL);
 }
@@ -794,9 +794,9 @@ Test(handlers, a_message_it_never_declared_is_refused)
 
 Test(handlers, declares_every_slot)
 {
-    static const size_t slots[] = {REQUEST_SLOTS, BACKEND_SLOTS, RESPONSE_SLOTS};
+    static const size_t slots[] = {REQUEST_SLOTS, BACKEND_SLOTS, RESPONSE_SLOTS, LOG_SLOTS};
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         const struct spoe_message_decl *message = otel_messages[i];
 
         for (size_t arg = 0; arg < slots[i]; arg++) {
@@ -805,7 +805,8 @@ Test(handlers, declares_every_slot)
             cr_expect_eq(message->args[arg]->flags & ~SPOE_ARG_BY_NAME, 0, "nothing is required");
         }
         cr_expect_null(message->args[slots[i]]);
-        cr_expect_str_eq(message->args[0]->name, "unique-id");
+        cr_expect_str_eq(message->args[0]->name, i == MESSAGE_LOG ? "tp" : "unique-id");
+        cr_expect_eq(message->flags, i == MESSAGE_LOG ? SPOE_MESSAGE_FROM_LOG : 0);
     }
-    cr_expect_null(otel_messages[3]);
+    cr_expect_null(otel_messages[4]);
 }

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/unit/otel/test_log_line.c - what the keys of a log line become. How the line of a kind of
+ * request looks is HAProxy's: tests/e2e/test_log_spans.py.
+ */
+#include <criterion/criterion.h>
+
+#include "base/hex.h"
+#include "exchange.h"
+
+#define TRACE "0af7651916cd43dd8448eb211c80319c"
+#define OWN "00-" TRACE "-b7ad6b7169203331-01"
+#define CALLERS "00-" TRACE "-00f067aa0ba902b7-01"
+
+#define US INT64_C(1700000000000000) /* when the headers were there */
+#define NS(us) ((us)*INT64_C(1000))
+
+TestSuite(log_line, .init = exchange_set_up, .fini = exchange_tear_down);
+
+static struct exchange_message line;
+
+/* A request of 50 ms that a server answered. */
+static void fresh(void)
+{
+    line = (struct exchange_message){.slot = {[LOG_TRACEPARENT] = text(OWN),
+                                              [LOG_REQUEST_AT] = spoe_value_int(US),
+                                              [LOG_END_AT] = spoe_value_int(US + 50000),
+                                              [LOG_HEADERS] = spoe_value_int(2),
+                                              [LOG_QUEUE] = spoe_value_int(0),
+                                              [LOG_CONNECT] = spoe_value_int(1),
+                                              [LOG_RESPONSE] = spoe_value_int(40),
+                                              [LOG_ACTIVE] = spoe_value_int(52),
+                                              [LOG_STATUS] = spoe_value_int(200),
+                                              [LOG_STATE] = text("----"),
+                                              [LOG_RETRIES] = text("0"),
+                                              [LOG_METHOD] = text("GET"),
+                                              [LOG_BACKEND] = text("app"),
+                                              [LOG_SERVER_NAME] = text("app1"),
+                                              [LOG_HOST] = text("example.org"),
+                                              [LOG_TARGET] = text("/hello?a=1")}};
+}
+
+static void run(void)
+{
+    send_message(MESSAGE_LOG, LOG_SLOTS, &line, NS(US + 60000));
+    take_ended();
+}
+
+static void expect_id(const uint8_t *id, size_t n, const char *digits)
+{
+    char got[33] = "";
+
+    hex_write(id, n, got);
+    cr_expect_str_eq(got, digits);
+}
+
+Test(log_line, one_id_is_clients_where_a_server_was_tried)
+{
+    fresh();
+    line.slot[LOG_INBOUND] = text(CALLERS);
+    run();
+    cr_assert(ended_server != NULL && ended_client != NULL);
+    expect_id(ended_client->context.span_id, 8, "b7ad6b7169203331");
+    expect_id(ended_client->context.trace_id, 16, TRACE);
+    cr_expect_arr_eq(ended_client->parent_id, ended_server->context.span_id, 8);
+    expect_id(ended_server->parent_id, 8, "00f067aa0ba902b7");
+    cr_expect(ended_server->parent_remote && !ended_client->parent_remote);
+    fresh();
+    line.slot[LOG_SERVER_NAME] = text("<NOSRV>");
+    run();
+    cr_assert(ended_server != NULL && ended_client == NULL);
+    expect_id(ended_server->context.span_id, 8, "b7ad6b7169203331");
+    expect_id(ended_server->parent_id, 8, "0000000000000000");
+}
+
+Test(log_line, both_ids_can_be_told)
+{
+    fresh();
+    line.slot[LOG_SERVER_ID] = text("1111111111111111");
+    line.slot[LOG_CLIENT_ID] = text("b7ad6b7169203331");
+    run();
+    expect_id(ended_server->context.span_id, 8, "1111111111111111");
+    expect_id(ended_client->context.span_id, 8, "b7ad6b7169203331");
+    line.slot[LOG_SERVER_NAME] = text("<NOSRV>"); /* a deny: the id in tp is nobody's */
+    run();
+    cr_assert_null(ended_client);
+    expect_id(ended_server->context.span_id, 8, "1111111111111111");
+    fresh(); /* the same for both cannot be */
+    line.slot[LOG_SERVER_ID] = text("b7ad6b7169203331");
+    run();
+    expect_id(ended_server->context.span_id, 8, "b7ad6b7169203331");
+    cr_expect_arr_neq(ended_client->context.span_id, ended_server->context.span_id, 8);
+    fresh(); /* what is no id is none */
+    line.slot[LOG_SERVER_ID] = text("0000000000000000");
+    line.slot[LOG_CLIENT_ID] = text("xyz");
+    run();
+    expect_id(ended_client->context.span_id, 8, "b7ad6b7169203331");
+    cr_expect_not(hex_is_zero(ended_server->context.span_id, 8));
+}
+
+Test(log_line, a_parent_is_of_the_same_trace)
+{
+    fresh();
+    line.slot[LOG_INBOUND] = text("00-ffffffffffffffffffffffffffffffff-00f067aa0ba902b7-01");
+    run();
+    expect_id(ended_server->parent_id, 8, "0000000000000000");
+    cr_expect_not(ended_server->parent_remote);
+}
+
+Test(log_line, the_tracestate_is_both_spans)
+{
+    size_t n;
+
+    fresh();
+    line.slot[LOG_TRACESTATE] = text("a=1,b=2");
+    run();
+    cr_expect(span_trace_state(ended_server, &n) != NULL && n == 7);
+    cr_expect(span_trace_state(ended_client, &n) != NULL && n == 7);
+    line.slot[LOG_TRACESTATE] = text("no list");
+    run();
+    (void)span_trace_state(ended_server, &n);
+    cr_expect_eq(n, 0);
+}
+
+Test(log_line, spans_are_as_long_as_the_request)
+{
+    fresh();
+    run();
+    cr_expect_eq(ended_server->start_unix_ns, NS(US - 2000)); /* the first byte */
+    cr_expect_eq(ended_server->end_unix_ns, NS(US + 50000));
+    cr_expect_eq(ended_client->start_unix_ns, NS(US));
+    cr_expect_eq(ended_client->end_unix_ns, NS(US + 50000));
+    line.slot[LOG_BACKEND_AT] = spoe_value_int(US + 7); /* it is told */
+    run();
+    cr_expect_eq(ended_client->start_unix_ns, NS(US + 7));
+    fresh(); /* rules held it up for 200 ms */
+    line.slot[LOG_END_AT] = spoe_value_int(US + 250000);
+    line.slot[LOG_RESPONSE_AT] = spoe_value_int(US + 241000);
+    run();
+    cr_expect_eq(ended_client->start_unix_ns, NS(US + 200000));
+    line.slot[LOG_RESPONSE_AT] = spoe_value_int(US + 43000); /* less than timers can be off */
+    run();
+    cr_expect_eq(ended_client->start_unix_ns, NS(US));
+    fresh(); /* moments are not told: by the timers, from when the line came */
+    line.slot[LOG_REQUEST_AT].type = line.slot[LOG_END_AT].type = SPOE_T_NULL;
+    run();
+    cr_expect_eq(ended_server->start_unix_ns, NS(US + 60000 - 52000));
+    cr_expect_eq(ended_server->end_unix_ns, NS(US + 60000));
+    cr_expect_eq(ended_client->start_unix_ns, NS(US + 60000 - 50000));
+    fresh(); /* no timer ran, and clocks that stand still */
+    line.slot[LOG_HEADERS] = line.slot[LOG_ACTIVE] = spoe_value_int(-1);
+    line.slot[LOG_END_AT] = line.slot[LOG_REQUEST_AT];
+    run();
+    cr_expect_eq(ended_server->start_unix_ns, NS(US));
+    cr_expect_eq(ended_server->end_unix_ns, NS(US));
+    fresh(); /* an end before the start */
+    line.slot[LOG_END_AT] = spoe_value_int(US - 5000);
+    run();
+    cr_expect_eq(ended_server->start_unix_ns, NS(US - 5000));
+    cr_expect_eq(ended_client->end_unix_ns, NS(US - 5000));
+}
+
+Test(log_line, a_target_is_path_and_query)
+{
+    static const struct {
+        const char *target, *path, *query;
+    } cases[] = {{"/hello?a=1", "/hello", "a=REDACTED"},
+                 {"/hello", "/hello", NULL},
+                 {"/?", "/", NULL},
+                 {"https://example.org/x/y?z", "/x/y", "z"},
+                 {"https://example.org", NULL, NULL},
+                 {"example.org:443", NULL, NULL}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fresh();
+        line.slot[LOG_TARGET] = text(cases[i].target);
+        run();
+        if (cases[i].path != NULL)
+            expect_str(ended_server, "url.path", cases[i].path);
+        else
+            expect_none(ended_server, "url.path");
+        if (cases[i].query != NULL)
+            expect_str(ended_server, "url.query", cases[i].query);
+        else
+            expect_none(ended_server, "url.query");
+    }
+    fresh();
+    line.slot[LOG_METHOD] = text("OPTIONS");
+    line.slot[LOG_TARGET] = text("*");
+    run();
+    expect_str(ended_server, "url.path", "*");
+}
+
+Test(log_line, retries_and_redispatches)
+{
+    struct span_attr attr;
+
+    fresh();
+    line.slot[LOG_RETRIES] = text("+3");
+    run();
+    expect_int(ended_client, "http.request.resend_count", 3);
+    expect_bool(ended_client, "haproxy.redispatched", true);
+    line.slot[LOG_RETRIES] = text("2");
+    run();
+    expect_int(ended_client, "http.request.resend_count", 2);
+    cr_expect_not(span_find(ended_client, "haproxy.redispatched", 20, &attr));
+}
+
+static void expect_end(const char *state, int64_t status, int64_t response_ms,
+                       const char *server_error, const char *client_error)
+{
+    fresh();
+    line.slot[LOG_STATE] = text(state);
+    line.slot[LOG_STATUS] = spoe_value_int(status);
+    line.slot[LOG_RESPONSE] = spoe_value_int(response_ms);
+    run();
+    cr_assert(ended_server != NULL && ended_client != NULL, "%s", state);
+    cr_expect_eq(ended_server->status == SPAN_STATUS_ERROR, server_error != NULL, "%s", state);
+    cr_expect_eq(ended_client->status == SPAN_STATUS_ERROR, client_error != NULL, "%s", state);
+    if (server_error != NULL)
+        expect_str(ended_server, "error.type", server_error);
+    else
+        expect_none(ended_server, "error.type");
+    if (client_error != NULL)
+        expect_str(ended_client, "error.type", client_error);
+    else
+        expect_none(ended_client, "error.type");
+    if (status >= 100)
+        expect_int(ended_server, "http.response.status_code", status);
+    else
+        expect_none(ended_server, "http.response.status_code");
+    if (status >= 100 && response_ms >= 0 && state[0] != 'P')
+        expect_int(ended_client, "http.response.status_code", status);
+    else
+        expect_none(ended_client, "http.response.status_code");
+}
+
+Test(log_line, the_end_is_told_by_the_termination_state)
+{
+    expect_end("----", 200, 1, NULL, NULL);
+    expect_end("----", 404, 1, NULL, "404");
+    expect_end("----", 500, 1, "500", "500");
+    expect_end("SC--", 503, -1, "503", "connect_failed");
+    expect_end("sC--", 503, -1, "503", "connect_timeout");
+    expect_end("SH--", 502, -1, "502", "response_invalid");
+    expect_end("sH--", 504, -1, "504", "response_timeout");
+    expect_end("SD--", 200, 1, "response_truncated", "response_truncated");
+    expect_end("sD--", 200, 1, "data_timeout", "data_timeout");
+    expect_end("SL--", 200, 1, "response_truncated", "response_truncated");
+    expect_end("PH--", 502, 1, "502", NULL);
+    expect_end("CD--", 200, 1, NULL, NULL);
+    expect_end("cD--", 500, 1, NULL, NULL);
+    expect_end("CH--", 400, -1, NULL, NULL);
+    expect_end("----", -1, 1, NULL, NULL);
+}
+
+Test(log_line, a_server_that_was_not_asked_has_no_span)
+{
+    static const char *const names[] = {"<NOSRV>", "<CACHE>", "<STATS>", ""};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        fresh();
+        line.slot[LOG_SERVER_NAME] = text(names[i]);
+        run();
+        cr_expect(ended_server != NULL && ended_client == NULL, "%s", names[i]);
+    }
+    fresh();
+    line.slot[LOG_STATE] = text("sQ--");
+    line.slot[LOG_STATUS] = spoe_value_int(503);
+    run();
+    cr_expect_null(ended_client);
+    expect_str(ended_server, "error.type", "503");
+    fresh(); /* chosen, and never connected to */
+    line.slot[LOG_CONNECT] = spoe_value_int(-1);
+    line.slot[LOG_STATE] = text("PR--");
+    run();
+    cr_expect_null(ended_client);
+}
+
+Test(log_line, what_makes_no_span_is_counted)
+{
+    fresh();
+    line.slot[LOG_TRACEPARENT].type = SPOE_T_NULL;
+    run();
+    cr_expect_null(ended_server);
+    cr_expect_eq(counters.lines_without_context, 1);
+    line.slot[LOG_TRACEPARENT] = text("00-" TRACE "-b7ad6b7169203331-00");
+    run();
+    cr_expect_null(ended_server);
+    cr_expect_eq(counters.unsampled, 1);
+    policy.keep_errors = true;
+    run();
+    cr_expect_null(ended_server);
+    line.slot[LOG_STATUS] = spoe_value_int(504);
+    line.slot[LOG_STATE] = text("sH--");
+    run();
+    cr_assert(ended_server != NULL && ended_client != NULL);
+    expect_str(ended_server, "haproxy.sampling.kept", "error");
+    expect_str(ended_client, "haproxy.sampling.kept", "error");
+    cr_expect_eq(counters.kept_errors, 1);
+    cr_expect_eq(counters.unsampled, 3);
+    line.slot[LOG_STATE] = text("CH--"); /* the client's own doing */
+    run();
+    cr_expect_null(ended_server);
+    cr_expect_eq(counters.logged, 2);
+}
+
+/* A line that was cut, or of a format with fewer keys. */
+Test(log_line, any_key_may_be_missing)
+{
+    for (unsigned i = 0; i < LOG_SLOTS; i++) {
+        fresh();
+        line.slot[i].type = SPOE_T_NULL;
+        run();
+        cr_expect_eq(ended_server != NULL, i != LOG_TRACEPARENT, "%u", i);
+    }
+    line = (struct exchange_message){.slot = {[LOG_TRACEPARENT] = text(OWN)}};
+    run();
+    cr_assert(ended_server != NULL && ended_client == NULL);
+    expect_name(ended_server, "HTTP");
+    cr_expect_eq(ended_server->end_unix_ns, NS(US + 60000));
+}
