@@ -258,7 +258,7 @@ static spoe_status worker_start(void *inst, struct spoe_worker *worker, uint32_t
     return SPOE_OK;
 }
 
-static spoe_status handle(void *wctx, struct spoe_request *req, const struct spoe_message *msg)
+static spoe_status otel_handle(void *wctx, struct spoe_request *req, const struct spoe_message *msg)
 {
     const struct handlers_worker *worker = wctx;
 
@@ -408,7 +408,7 @@ static const struct spoe_plugin plugin = {
     .configure = configure,
     .start = start,
     .worker_start = worker_start,
-    .handle = handle,
+    .handle = otel_handle,
     .drain = drain,
     .worker_stop = worker_stop,
     .stop = stop,

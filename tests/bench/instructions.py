@@ -39,7 +39,7 @@ PARTS = [
 # Everything that happens below these, whoever does it; functions that keep a place of their own.
 INCLUSIVE = {
     "take_turn": "a message, from its bytes to its answer's",
-    "handle": "of it the otel plugin",
+    "otel_handle": "of it the otel plugin",
     "run_sender": "the export thread",
 }
 

@@ -17,7 +17,7 @@ from test_log_lines import Proxy as FactsProxy
 @pytest.fixture
 def agent(collector):
     with SpoeHost(["--log-listen", "udp:127.0.0.1:0"],
-                  env=host_env(collector, KEEP_ERRORS="on")) as host:
+                  env=host_env(collector, KEEP_ERRORS="on", BATCH_DELAY="20ms")) as host:
         yield host
         if host.alive():
             assert host.terminate() == 0, host.report()
