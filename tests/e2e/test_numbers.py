@@ -39,5 +39,6 @@ def test_metrics_and_status(binary, config, collector, origin):
         assert total(families, "spoe_host_truncated_actions_total") == 0
         assert total(families, "spoe_host_plugin_messages_total", plugin="otel") >= 3 * REQUESTS
         timed = families["spoe_host_handler_seconds"].select("spoe_host_handler_seconds_count")
-        assert [s.value > 0 for s in timed] == [True] * 3
+        assert {dict(s.labels)["message"] for s in timed if s.value > 0} == {
+            "on-http-request", "on-backend-http-request", "on-http-response"}
         assert host.terminate() == 0, host.report()

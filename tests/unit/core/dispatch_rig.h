@@ -183,6 +183,7 @@ static inline void put_message(struct payload *p, const char *name, uint8_t n_ar
 {
     p->n += codec_put_string(p->bytes + p->n, sizeof p->bytes - p->n,
                              (struct spoe_span){name, strlen(name)});
+    cr_assert_lt(p->n, sizeof p->bytes);
     p->bytes[p->n++] = n_args;
 }
 

@@ -332,6 +332,6 @@ Test(sockets, a_socket_file_needs_a_folder_and_a_free_name, .init = make_folder,
     if (geteuid() == 0)
         cr_assert_eq(seteuid(65534), 0);
     refuse("s", strerror(EACCES));
-    (void)seteuid(getuid());
+    cr_assert_eq(seteuid(getuid()), 0);
     (void)chmod(folder, 0700);
 }
