@@ -3,6 +3,7 @@
 #include "conf/listen.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -118,6 +119,7 @@ int listen_parse(const char *item, struct host_listen *ret, struct error *reterr
 
     if ((is_unix ? check_path(path, reterr) : split_tcp(item, &host, &port, reterr)) != 0)
         return 1;
+    assert(is_unix || port != NULL);
     listen.text = strdup(item);
     ok = listen.text != NULL;
     if (is_unix)

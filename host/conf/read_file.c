@@ -2,6 +2,7 @@
 /* host/conf/read_file.c - see read_file.h. */
 #include "conf/read_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -84,6 +85,7 @@ static int read_all(struct source *source, char *to, size_t *ret_size, struct er
     size_t used = 0;
     ssize_t n;
 
+    assert(to != NULL);
     while ((n = read_some(source, to + used, FILE_BYTES_MAX + 1 - used, used == 0, reterr)) > 0) {
         used += (size_t)n;
         if (used > FILE_BYTES_MAX)

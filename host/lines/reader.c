@@ -335,6 +335,7 @@ void reader_stop(struct reader *reader)
     while ((source = TAILQ_FIRST(&reader->streams)) != NULL)
         source_destroy(check(source));
     while ((source = TAILQ_FIRST(&reader->datagrams)) != NULL) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see what TAILQ_REMOVE does */
         (void)event_del(&check(source)->event);
         TAILQ_REMOVE(&reader->datagrams, source, link);
         source->magic = 0;

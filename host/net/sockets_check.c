@@ -2,6 +2,7 @@
 /* host/net/sockets_check.c - see sockets_check.h. */
 #include "net/sockets_check.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -39,8 +40,10 @@ static bool overlap(const struct sockets_claim *a, const struct sockets_claim *b
 {
     if (a->address.ss_family != b->address.ss_family)
         return false;
-    if (a->address.ss_family == AF_UNIX)
+    if (a->address.ss_family == AF_UNIX) {
+        assert(a->file != NULL && b->file != NULL);
         return a->dev == b->dev && a->ino == b->ino && strcmp(a->file, b->file) == 0;
+    }
     return a->datagram == b->datagram && overlap_ip(&a->address, &b->address);
 }
 

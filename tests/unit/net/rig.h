@@ -278,7 +278,7 @@ static inline size_t put_notify(uint8_t *p, uint64_t id)
 
 static inline void peer_send_notifies(struct peer *peer, uint64_t first, size_t n)
 {
-    uint8_t *frames = malloc(n * 32);
+    uint8_t *frames = malloc(n * 32 + 1);
     size_t len = 0;
 
     cr_assert_not_null(frames);
