@@ -421,7 +421,8 @@ Test(metrics, a_histogram_with_labels_has_them_before_its_bounds)
          "spoe_t_wait_seconds_count{v=\"a\",w=\"b\"} 1\n");
 }
 
-static unsigned countdown; /* the allocation that fails; 0: none (--wrap, see CMakeLists.txt) */
+static volatile unsigned
+    countdown; /* the allocation that fails; 0: none (--wrap, see CMakeLists.txt) */
 
 static bool fails(void)
 {

@@ -12,7 +12,7 @@
 #include "core/dispatch.h"
 #include "lib/codec.h"
 
-static unsigned countdown; /* the allocation that fails; 0: none */
+static volatile unsigned countdown; /* the allocation that fails; 0: none */
 
 static bool fails(void)
 {

@@ -20,7 +20,7 @@
 #include "net/worker.h"
 #include "unit/core/capture.h"
 
-static unsigned calls, fail_at; /* 0: none fails */
+static volatile unsigned calls, fail_at; /* 0: none fails */
 
 static bool fails(void)
 {

@@ -13,7 +13,7 @@
 #include "net/listener.h"
 #include "unit/core/capture.h"
 
-static unsigned calls, fail_at; /* 0: none fails */
+static volatile unsigned calls, fail_at; /* 0: none fails */
 
 static bool fails(void)
 {

@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-static unsigned countdown; /* the allocation that fails; 0: none */
+static volatile unsigned countdown; /* the allocation that fails; 0: none */
 
 static bool fails(void)
 {

@@ -13,7 +13,7 @@
 #include "input/messages.h"
 #include "input/evict.h"
 
-static unsigned calls, fail_at; /* 0: none fails */
+static volatile unsigned calls, fail_at; /* 0: none fails */
 
 static bool fails(void)
 {

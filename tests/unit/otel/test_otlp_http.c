@@ -34,7 +34,7 @@ static int64_t mono_now(void)
 
 /* ---- memory that cannot be had ------------------------------------------------------------ */
 
-static unsigned countdown; /* the allocation that fails; 0: none */
+static volatile unsigned countdown; /* the allocation that fails; 0: none */
 
 static bool fails(void)
 {

@@ -41,7 +41,7 @@ static void run_worker(unsigned i)
     n_posted[i] = 0;
 }
 
-static unsigned countdown; /* the allocation that fails; 0: none */
+static volatile unsigned countdown; /* the allocation that fails; 0: none */
 
 static bool fails(void)
 {
