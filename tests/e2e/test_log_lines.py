@@ -10,41 +10,10 @@ import threading
 import pytest
 from lib import admin
 from lib.haproxy import Client
-from lib.lines import Told, addresses
-from lib.procs import Proc, ReservedPort, SpoeHost, clean_env, wait_until
-
-# a traceparent that is valid, of version 00 or a later one
-VALID = (r"^(?:00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
-         r"|(?!00|ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?)$")
-SPAN_ID = "%[var(txn.u),xxh64,hex,lower]"
-RULES = f"""
-    acl one req.fhdr_cnt(traceparent) eq 1
-    acl valid req.fhdr(traceparent) -m reg '{VALID}'
-    http-request set-var(txn.in) req.fhdr(traceparent) if one valid
-    acl cont var(txn.in) -m found
-    http-request del-header tracestate if !cont
-    http-request set-var(txn.u) uuid,regsub(-,,g)
-    http-request set-var(txn.s) str(01)
-    http-request set-var-fmt(txn.tp) 00-%[var(txn.u)]-{SPAN_ID}-%[var(txn.s)] if !cont
-    http-request set-var-fmt(txn.tp) 00-%[var(txn.in),field(2,-)]-{SPAN_ID}-%[var(txn.s)] if cont
-    http-request set-log-level notice
-    http-request set-var(txn.host) req.hdr(host)
-    http-request set-var(txn.attrs) req.hdr(x-attrs)
-    http-request set-var(txn.t0) date(0,us)
-    http-response set-var(txn.t2) date(0,us)
-    http-request deny if {{ path /deny }}
-    http-request redirect location /elsewhere if {{ path /redirect }}
-    http-request return status 200 content-type text/plain string ok if {{ path_beg /return }}
-"""
-FMT = (
-    "v=1 tp=%[var(txn.tp)] t0=%[var(txn.t0)] t2=%[var(txn.t2)] te=%[date(0,us)] st=%ST ts=%tsc "
-    "rc=%rc th=%Th ti=%Ti tR=%TR tw=%Tw tc=%Tc tr=%Tr ta=%Ta tt=%Tt bi=%U bo=%B sq=%sq bq=%bq "
-    "m=%HM hv=%HV tls=%sslv ci=%ci cp=%cp fi=%fi fp=%fp si=%si sp=%sp fe=%f be=%b srv=%s "
-    "lc=%lc pid=%pid in=%{+Q,+E}[var(txn.in)] a=%{+Q,+E}[var(txn.attrs)] h=%{+Q,+E}[var(txn.host)] "
-    "u=%{+Q}HU")
-KEYS = re.findall(r"(\w+)=", FMT)
-CONTEXT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-EVIL = 'x" tp=evil z="]\\'
+from lib.lines import Told, where
+from lib.log_proxy import CONTEXT, EVIL, FMT, KEYS
+from lib.log_proxy import FactsProxy as Proxy
+from lib.procs import SpoeHost, wait_until
 
 
 @pytest.fixture
@@ -65,50 +34,6 @@ def taking(tmp):
     yield begin
     for host in hosts:
         host.kill()
-
-
-class Proxy(Proc):
-    """A HAProxy with one frontend, `port`, and a backend of one server."""
-
-    def __init__(self, binary, tmp, origin, log, sections="", rules=RULES):
-        self._reserved = ReservedPort()
-        self.port = self._reserved.port
-        path = os.path.join(tmp, "log.cfg")
-        with open(path, "w", encoding="ascii") as file:
-            file.write(f"""global
-    log-send-hostname the-host
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
-    option dontlognull
-frontend web
-    bind 127.0.0.1:{self.port}
-{rules}
-{log}
-    default_backend app
-backend app
-    server origin {origin}
-{sections}""")
-        super().__init__([binary, "-db", "-f", path], name="haproxy", env=clean_env())
-        wait_until(self._listens, lambda: f"HAProxy to listen{self.report()}")
-
-    def _listens(self):
-        assert self.alive(), self.report()
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 5).close()
-            return True
-        except OSError:
-            return False
-
-    def get(self, path, **headers):
-        with Client(self.port) as client:
-            return client.request("GET", path, headers)
-
-    def kill(self):
-        super().kill()
-        self._reserved.close()
 
 
 REQUESTS = [("/a?q=1", {"traceparent": CONTEXT}), ("/deny", {}), ("/redirect", {}), ("/return", {}),
@@ -157,10 +82,6 @@ def check_all(host, told, user=False):
     assert families["spoe_host_log_missing_lines_total"].total() <= len(REQUESTS)
     assert families["spoe_host_log_lines_total"].total() == len(REQUESTS)
     return lines
-
-
-def where(host, kind, n=0):
-    return addresses(host)[kind][n]
 
 
 def test_udp(binary, tmp, origin, taking):  # 1.1 1.4

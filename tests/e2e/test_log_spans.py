@@ -2,16 +2,16 @@
 """Spans from HAProxy's log lines alone, no SPOE (issue 11, 2.2, 2.5): what each kind of request
 becomes. The configuration is haproxy/otel-log.cfg, but where a test says so."""
 
-import os
 import socket
 
 import pytest
-from lib.haproxy import Client, check, source_text
-from lib.procs import Proc, ReservedPort, SpoeHost, clean_env, wait_until
+from lib.haproxy import Client
+from lib.lines import where
+from lib.log_proxy import CONTEXT, EVIL, FMT, RULES, FactsProxy
+from lib.log_proxy import OtelLogProxy as Proxy
+from lib.procs import SpoeHost, wait_until
 
 from conftest import host_env
-from test_log_lines import CONTEXT, EVIL, FMT, RULES, where
-from test_log_lines import Proxy as FactsProxy
 
 
 @pytest.fixture
@@ -21,42 +21,6 @@ def agent(collector):
         yield host
         if host.alive():
             assert host.terminate() == 0, host.report()
-
-
-class Proxy(Proc):
-    """HAProxy with haproxy/otel-log.cfg, changed by `edits`, (text, its replacement)."""
-
-    def __init__(self, binary, tmp, origin, agent, edits=()):
-        self._reserved = ReservedPort()
-        self.port = self._reserved.port
-        text = source_text("otel-log.cfg")
-        for old, new in edits:
-            assert old in text
-            text = text.replace(old, new)
-        path = os.path.join(tmp, "otel-log.cfg")
-        with open(path, "w", encoding="ascii") as file:
-            file.write(text)
-        env = {"WEB_ADDR": f"127.0.0.1:{self.port}", "APP_ADDR": origin,
-               "AGENT_LOG_ADDR": where(agent, "udp")}
-        assert check(binary, path, env)[0] == 0, check(binary, path, env)
-        super().__init__([binary, "-db", "-f", path], name="haproxy", env=clean_env(env))
-        wait_until(self._listens, lambda: f"HAProxy to listen{self.report()}")
-
-    def _listens(self):
-        assert self.alive(), self.report()
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 5).close()
-            return True
-        except OSError:
-            return False
-
-    def get(self, path, **headers):
-        with Client(self.port) as client:
-            return client.request("GET", path, headers)
-
-    def kill(self):
-        super().kill()
-        self._reserved.close()
 
 
 ANSWERS = ("    default_backend web-app", """    http-request deny if { path /deny }

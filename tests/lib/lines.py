@@ -17,6 +17,11 @@ def addresses(host):
     return found
 
 
+def where(host, kind, n=0):
+    """The n-th address of its kind."""
+    return addresses(host)[kind][n]
+
+
 class Sender:
     """send(line) as the transport has it. kind: udp, unixgram, tcp, tcp+octet, unix."""
 
