@@ -25,16 +25,19 @@ LAYERS = {
     "otel-plugin/base": [],
     "otel-plugin/context": ["otel-plugin/base"],
     "otel-plugin/record": ["otel-plugin/base"],
+    "otel-plugin/meter": ["otel-plugin/base"],
     "otel-plugin/signal": ["otel-plugin/base", "otel-plugin/context", "otel-plugin/record"],
     "otel-plugin/otlp": ["otel-plugin/base", "otel-plugin/context", "otel-plugin/record",
-                         "otel-plugin/signal"],
+                         "otel-plugin/signal", "otel-plugin/meter"],
     "otel-plugin/send": ["otel-plugin/base", "otel-plugin/context", "otel-plugin/record",
-                         "otel-plugin/signal", "otel-plugin/otlp"],
+                         "otel-plugin/signal", "otel-plugin/otlp",
+                         "otel-plugin/meter"],
     "otel-plugin/input": ["otel-plugin/base", "otel-plugin/context", "otel-plugin/record",
-                          "otel-plugin/signal", "otel-plugin/otlp"],
+                          "otel-plugin/signal", "otel-plugin/otlp",
+                         "otel-plugin/meter"],
     "otel-plugin/conf": ["otel-plugin/base", "otel-plugin/context", "otel-plugin/record",
                          "otel-plugin/signal", "otel-plugin/otlp", "otel-plugin/send",
-                         "otel-plugin/input"],
+                         "otel-plugin/input", "otel-plugin/meter"],
 }
 BUILT = [layer for layer in LAYERS
          if any(c["file"].startswith(f"{SOURCE}/{layer}/") for c in COMMANDS)]

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* otel-plugin/meter/names.c - an open hash table of texts that only grows, and a list by number. */
+#include "meter/names.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "meter/mix.h"
+
+#define N_SLOTS (2 * NAMES_MAX) /* a power of two, half of it empty at least */
+#define U_FFFD_BYTES 3u         /* what one bad byte may become */
+
+struct name {
+    uint64_t hash;
+    uint16_t number, n, text_n;
+    char *text; /* n bytes as they came if they are UTF-8, else repaired, behind them */
+    char bytes[];
+};
+
+struct names {
+    _Atomic(struct name *) slots[N_SLOTS];
+    _Atomic(struct name *) by_number[NAMES_MAX];
+    pthread_mutex_t lock; /* of those who add */
+    uint16_t next;
+};
+
+struct names *names_create(void)
+{
+    struct names *names = calloc(1, sizeof *names);
+
+    if (names == NULL)
+        return NULL;
+    (void)pthread_mutex_init(&names->lock, NULL); /* cannot fail without attributes */
+    names->next = NAME_FIRST;
+    return names;
+}
+
+void names_destroy(struct names *names)
+{
+    if (names == NULL)
+        return;
+    for (size_t i = 0; i < NAMES_MAX; i++)
+        free(atomic_load(&names->by_number[i]));
+    (void)pthread_mutex_destroy(&names->lock);
+    free(names);
+}
+
+/* The place of a text, or the empty one where it belongs. */
+static _Atomic(struct name *) *find(struct names *names, uint64_t hash, const char *p, size_t n)
+{
+    for (size_t at = hash % N_SLOTS;; at = (at + 1) % N_SLOTS) {
+        const struct name *name = atomic_load_explicit(&names->slots[at], memory_order_acquire);
+
+        if (name == NULL || (name->hash == hash && name->n == n && memcmp(name->bytes, p, n) == 0))
+            return &names->slots[at];
+    }
+}
+
+static struct name *make_name(uint64_t hash, const char *p, size_t n)
+{
+    const bool clean = utf8_is_clean(p, n);
+    struct name *name = malloc(sizeof *name + n + (clean ? 0 : n * U_FFFD_BYTES));
+
+    if (name == NULL)
+        return NULL;
+    *name = (struct name){.hash = hash, .n = (uint16_t)n, .text_n = (uint16_t)n};
+    memcpy(name->bytes, p, n);
+    name->text = name->bytes;
+    if (!clean) {
+        name->text += n;
+        name->text_n = (uint16_t)utf8_repair(p, n, name->text, n * U_FFFD_BYTES);
+    }
+    return name;
+}
+
+/* @return NULL: there is no room */
+static struct name *add(struct names *names, uint64_t hash, const char *p, size_t n)
+{
+    _Atomic(struct name *) *slot;
+    struct name *name;
+
+    (void)pthread_mutex_lock(&names->lock);
+    slot = find(names, hash, p, n); /* somebody else may have added it */
+    name = atomic_load_explicit(slot, memory_order_relaxed);
+    if (name == NULL && names->next < NAMES_MAX && (name = make_name(hash, p, n)) != NULL) {
+        name->number = names->next++;
+        atomic_store_explicit(&names->by_number[name->number], name, memory_order_release);
+        atomic_store_explicit(slot, name, memory_order_release);
+    }
+    (void)pthread_mutex_unlock(&names->lock);
+    return name;
+}
+
+uint16_t names_number(struct names *names, const char *p, size_t n)
+{
+    const struct name *name;
+    uint64_t hash;
+
+    if (n == 0)
+        return NAME_NONE;
+    if (n > NAMES_TEXT_MAX)
+        n = NAMES_TEXT_MAX;
+    hash = mix_bytes(p, n);
+    name = atomic_load_explicit(find(names, hash, p, n), memory_order_acquire);
+    if (name == NULL)
+        name = add(names, hash, p, n);
+    return name != NULL ? name->number : NAME_OVERFLOW;
+}
+
+struct spoe_span names_text(const struct names *names, uint16_t number)
+{
+    const struct name *name = atomic_load_explicit(&names->by_number[number], memory_order_acquire);
+
+    assert(name != NULL);
+    return (struct spoe_span){name->text, name->text_n};
+}
