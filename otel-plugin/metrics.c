@@ -201,7 +201,7 @@ static void collect_export(struct otel_metrics *m)
     struct exporter_stats stats;
     struct export_losses lost;
 
-    exporter_get_stats(m->from.exporter, &stats);
+    exporter_get_stats(m->from.exporter, SIGNAL_TRACES, &stats);
     span_queue_get_stats(m->from.queue, &queue);
     m->api->counter_set(m->queued, queue.pushed);
     m->api->gauge_set(m->waiting, (int64_t)queue.waiting);
@@ -218,7 +218,7 @@ static void collect_export(struct otel_metrics *m)
     m->api->counter_set(m->warnings, stats.warnings);
     m->api->counter_set(m->attributes_dropped, stats.attributes_dropped);
     m->api->counter_set(m->events_dropped, stats.events_dropped);
-    exporter_get_losses(m->from.exporter, &lost);
+    exporter_get_losses(m->from.exporter, SIGNAL_TRACES, &lost);
     for (size_t i = 0; i < N_LOSSES; i++) {
         uint64_t n;
 

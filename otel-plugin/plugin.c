@@ -171,6 +171,14 @@ static spoe_status init_worker(struct otel *otel, struct handlers_worker *worker
     return SPOE_E_INTERNAL;
 }
 
+static int start_export(struct otel *otel)
+{
+    const struct exporter_part parts[] = {{.conf = &otel->conf.exporter, .queue = otel->queue}};
+
+    return exporter_start(parts, sizeof parts / sizeof parts[0], otel->host, otel->self,
+                          &otel->exporter);
+}
+
 static spoe_status start(void *inst)
 {
     struct otel *otel = inst;
@@ -206,13 +214,13 @@ static spoe_status start(void *inst)
     otel->evictor.now_mono_ns = otel->host->now_mono_ns;
     if (init_worker(otel, &otel->evictor_worker) != SPOE_OK)
         return SPOE_E_INTERNAL;
-    if (exporter_start(&conf->exporter, otel->queue, otel->host, otel->self, &otel->exporter) != 0)
+    if (start_export(otel) != 0)
         return SPOE_E_INTERNAL;
     if (evictor_start(&otel->evictor) != 0) {
-        struct exporter_stats stats;
+        struct exporter_stats stats[N_SIGNALS];
 
         spoe_logf(otel->host, otel->self, SPOE_LOG_ERR, "cannot start the thread that evicts");
-        otel->abandoned = exporter_stop(otel->exporter, otel->host->now_mono_ns(), &stats) != 0;
+        otel->abandoned = exporter_stop(otel->exporter, otel->host->now_mono_ns(), stats) != 0;
         otel->exporter = NULL;
         return SPOE_E_INTERNAL;
     }
@@ -223,11 +231,11 @@ static spoe_status start(void *inst)
                                                      .exporter = otel->exporter,
                                                      .store_max = conf->span_store_max,
                                                      .store_bytes_max = conf->span_store_bytes});
-    warn_of_default(otel, exporter_target(otel->exporter));
+    warn_of_default(otel, exporter_target(otel->exporter, SIGNAL_TRACES));
     spoe_logf(otel->host, otel->self, SPOE_LOG_INFO,
               "exporting to %s, service.name %s, tls %s, span-ttl %" PRId64
               " ms, span-store-max %zu, span-queue-max %zu",
-              exporter_target(otel->exporter), conf->service_name,
+              exporter_target(otel->exporter, SIGNAL_TRACES), conf->service_name,
               otel_tls_name(conf->exporter.tls), conf->span_ttl_ns / 1000000, conf->span_store_max,
               conf->span_queue_max);
     return SPOE_OK;
@@ -384,14 +392,14 @@ static void log_totals(struct otel *otel, const struct exporter_stats *stats)
 static void stop(void *inst, int64_t deadline_mono_ns)
 {
     struct otel *otel = inst;
-    struct exporter_stats stats = {.exported = 0};
+    struct exporter_stats stats[N_SIGNALS];
 
     if (otel->conf.disabled)
         return;
     evictor_stop(&otel->evictor);
-    otel->abandoned = exporter_stop(otel->exporter, deadline_mono_ns, &stats) != 0;
+    otel->abandoned = exporter_stop(otel->exporter, deadline_mono_ns, stats) != 0;
     otel->exporter = NULL;
-    log_totals(otel, &stats);
+    log_totals(otel, &stats[SIGNAL_TRACES]);
 }
 
 static const struct spoe_plugin plugin = {

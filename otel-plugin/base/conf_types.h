@@ -53,6 +53,9 @@ enum semconv_mode { SEMCONV_STABLE = 0, SEMCONV_DUP = 1, SEMCONV_OLD = 2 };
 enum client_address { CLIENT_ADDRESS_AUTHORITY = 0, CLIENT_ADDRESS_PEER = 1 };
 
 /* OTEL_TRACES_EXPORTER */
+/* What is exported, each for itself. */
+enum otlp_signal { SIGNAL_TRACES = 0, SIGNAL_LOGS = 1, SIGNAL_METRICS = 2, N_SIGNALS };
+
 enum exporter_kind { EXPORTER_OTLP = 0, EXPORTER_CONSOLE = 1, EXPORTER_NONE = 2 };
 
 /* OTEL_EXPORTER_OTLP_PROTOCOL: grpc, http/protobuf */

@@ -5,7 +5,8 @@
  * The consumer says how many spans it waits for (`wanted`), so that a producer signals only when
  * that many are there, or so few that fill the queue: with batches of 512 most pushes wake nobody.
  * Producer and consumer each write one of `waiting` and `wanted` and then read the other, in one
- * order for all threads, so that one of them sees that it is time.
+ * order for all threads, so that one of them sees that it is time. Queues with one consumer share
+ * the place where it sleeps.
  */
 #include "otlp/queue.h"
 
@@ -40,6 +41,7 @@ struct span_queue {
     _Atomic(struct span_writer *) writers; /* it only grows */
     struct span_writer *turn;              /* the consumer's: where it goes on */
     _Atomic uint64_t dropped;
+    struct span_queue *bed;                   /* where the consumer sleeps: this one, or another */
     pthread_mutex_t lock;                     /* guards `woken` and the sleep; taken alone */
     pthread_cond_t ready;                     /* CLOCK_MONOTONIC */
     bool woken;                               /* span_queue_wake() was called and not yet seen */
@@ -94,6 +96,7 @@ struct span_queue *span_queue_create(size_t max, size_t bytes_max, size_t batch_
         pthread_cond_init(&queue->ready, &attr) != 0)
         goto destroy_attr;
     (void)pthread_condattr_destroy(&attr); /* cannot fail after init */
+    queue->bed = queue;
     return queue;
 
 destroy_attr:
@@ -103,6 +106,12 @@ destroy_lock:
 free_queue:
     free(queue);
     return NULL;
+}
+
+void span_queue_join(struct span_queue *queue, struct span_queue *other)
+{
+    assert(other->bed == other);
+    queue->bed = other;
 }
 
 static void free_chunks(struct span_chunk *chunk)
@@ -251,9 +260,10 @@ static void signal_consumer(struct span_queue *queue)
 {
     if (atomic_exchange(&queue->wanted, 0) == 0)
         return; /* another producer was faster */
-    lock(&queue->lock);
-    unlock(&queue->lock);
-    (void)pthread_cond_signal(&queue->ready); /* cannot fail; not in the lock, which it takes */
+    lock(&queue->bed->lock);
+    unlock(&queue->bed->lock);
+    (void)pthread_cond_signal(
+        &queue->bed->ready); /* cannot fail; not in the lock, which it takes */
 }
 
 static void give_back(struct span_queue *queue, size_t n, size_t bytes)
@@ -424,26 +434,44 @@ void span_queue_settle(struct span_queue *queue, size_t n, size_t bytes)
     give_back(queue, n, bytes);
 }
 
-size_t span_queue_wait(struct span_queue *queue, size_t want, int64_t deadline_mono_ns)
+/* Say what is waited for. @return whether there is enough already */
+static bool want_all(const struct span_queue_want *wants, size_t n)
 {
+    bool enough = false;
+
+    for (size_t i = 0; i < n; i++) {
+        struct span_queue *queue = wants[i].queue;
+
+        atomic_store(&queue->wanted, wants[i].n > 0 ? wants[i].n : 1);
+        enough |= is_enough(queue, atomic_load(&queue->waiting), wants[i].n);
+    }
+    return enough;
+}
+
+void span_queue_wait_any(const struct span_queue_want *wants, size_t n, int64_t deadline_mono_ns)
+{
+    struct span_queue *bed = wants[0].queue->bed;
     /* One below 0 has passed, too: pthread_cond_timedwait() refuses it. */
     const struct timespec until = {.tv_sec = (time_t)(deadline_mono_ns / NS_PER_S),
                                    .tv_nsec = (long)(deadline_mono_ns % NS_PER_S)};
     int rc = 0;
 
-    lock(&queue->lock);
-    for (;;) {
-        atomic_store(&queue->wanted, want > 0 ? want : 1);
-        if (is_enough(queue, atomic_load(&queue->waiting), want) || queue->woken || rc != 0)
-            break;
+    lock(&bed->lock);
+    while (!want_all(wants, n) && !bed->woken && rc == 0) {
         rc = deadline_mono_ns == INT64_MAX
-                 ? pthread_cond_wait(&queue->ready, &queue->lock)
-                 : pthread_cond_timedwait(&queue->ready, &queue->lock, &until);
+                 ? pthread_cond_wait(&bed->ready, &bed->lock)
+                 : pthread_cond_timedwait(&bed->ready, &bed->lock, &until);
     }
-    atomic_store(&queue->wanted, 0);
-    queue->woken = false;
-    unlock(&queue->lock);
-    return atomic_load(&queue->waiting);
+    for (size_t i = 0; i < n; i++)
+        atomic_store(&wants[i].queue->wanted, 0);
+    bed->woken = false;
+    unlock(&bed->lock);
+}
+
+size_t span_queue_wait(struct span_queue *queue, size_t want, int64_t deadline_mono_ns)
+{
+    span_queue_wait_any(&(struct span_queue_want){queue, want}, 1, deadline_mono_ns);
+    return span_queue_waiting(queue);
 }
 
 size_t span_queue_waiting(struct span_queue *queue)
@@ -453,11 +481,13 @@ size_t span_queue_waiting(struct span_queue *queue)
 
 void span_queue_wake(struct span_queue *queue)
 {
-    lock(&queue->lock);
-    queue->woken = true;
-    unlock(&queue->lock);
+    struct span_queue *bed = queue->bed;
+
+    lock(&bed->lock);
+    bed->woken = true;
+    unlock(&bed->lock);
     /* After that, or the one who wakes would have to wait again, for the lock. */
-    (void)pthread_cond_signal(&queue->ready); /* cannot fail */
+    (void)pthread_cond_signal(&bed->ready); /* cannot fail */
 }
 
 void span_queue_get_stats(struct span_queue *queue, struct span_queue_stats *ret)

@@ -54,6 +54,11 @@ struct span_chunk {
  */
 struct span_queue *span_queue_create(size_t max, size_t bytes_max, size_t batch_max,
                                      size_t batch_bytes_max);
+/**
+ * The consumer of another queue is this one's, too: span_queue_wait_any() and span_queue_wake() of
+ * one of them are of both. The other one outlives it. Threads: before there is a consumer
+ */
+void span_queue_join(struct span_queue *queue, struct span_queue *other);
 /** Free the queue, its writers and what waits in it. No other thread may use it. Takes NULL. */
 void span_queue_destroy(struct span_queue *queue);
 
@@ -118,6 +123,13 @@ bool span_queue_is_heavy(struct span_queue *queue);
  * Threads: consumer
  */
 size_t span_queue_wait(struct span_queue *queue, size_t want, int64_t deadline_mono_ns);
+/* What a consumer of several queues waits for in one of them. */
+struct span_queue_want {
+    struct span_queue *queue;
+    size_t n; /* as `want` above */
+};
+/** The same for queues that were joined: until one of them has enough. @param n  at least 1 */
+void span_queue_wait_any(const struct span_queue_want *wants, size_t n, int64_t deadline_mono_ns);
 /** How many spans wait. Threads: [any] */
 size_t span_queue_waiting(struct span_queue *queue);
 /** Make span_queue_wait() return now, once. Threads: [any] */

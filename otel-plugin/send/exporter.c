@@ -71,10 +71,11 @@ static int64_t real_now(void *arg)
     return exporter_clock();
 }
 
-static size_t real_wait(void *arg, struct span_queue *queue, size_t want, int64_t deadline_mono_ns)
+static void real_wait(void *arg, const struct span_queue_want *wants, size_t n,
+                      int64_t deadline_mono_ns)
 {
     (void)arg;
-    return span_queue_wait(queue, want, deadline_mono_ns);
+    span_queue_wait_any(wants, n, deadline_mono_ns);
 }
 
 static uint32_t real_random(void *arg)
@@ -91,18 +92,24 @@ static const struct exporter_hooks real_hooks = {
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
-static void destroy(struct exporter *ex)
+static void signal_fini(struct signal *signal)
 {
-    while (ex->idle != NULL) {
-        struct batch *batch = ex->idle;
+    while (signal->idle != NULL) {
+        struct batch *batch = signal->idle;
 
-        ex->idle = batch->next;
+        signal->idle = batch->next;
         batch_destroy(batch);
     }
-    batch_encoder_destroy(ex->encoder);
+    batch_encoder_destroy(signal->encoder);
+    export_log_fini(&signal->log);
+}
+
+static void destroy(struct exporter *ex)
+{
+    for (unsigned i = 0; i < ex->n_signals; i++)
+        signal_fini(&ex->signals[i]);
     (void)pthread_cond_destroy(&ex->changed);
     (void)pthread_mutex_destroy(&ex->lock);
-    export_log_fini(&ex->log);
     free(ex);
 }
 
@@ -117,7 +124,6 @@ static int init_locks(struct exporter *ex)
         goto done;
     /* With default attributes these cannot fail. */
     (void)pthread_mutex_init(&ex->lock, NULL);
-    export_log_init(&ex->log);
     rc = pthread_cond_init(&ex->changed, &attr) == 0 ? 0 : -1;
 done:
     (void)pthread_condattr_destroy(&attr); /* cannot fail after init */
@@ -140,44 +146,66 @@ static void set_target(const struct exporter_conf *conf, char ret[EXPORTER_TARGE
     (void)snprintf(ret, EXPORTER_TARGET_MAX, "%s", target);
 }
 
-int exporter_start_with(const struct exporter_conf *conf, struct span_queue *queue,
-                        const struct spoe_host *log_host, struct spoe_instance *log_self,
-                        struct transport *transport, const struct exporter_hooks *hooks,
-                        struct exporter **ret)
+/* @return 0; -1: out of memory; signal_fini() is due in any case */
+static int signal_init(struct exporter *ex, struct signal *signal, const struct exporter_part *part,
+                       struct transport *transport, const struct export_log *log)
 {
+    const struct exporter_conf *conf = part->conf;
     const struct batch_resource resource = {.service_name = conf->service_name,
                                             .version = conf->service_version,
                                             .schema_url = conf->schema_url,
                                             .attributes = conf->resource,
                                             .n_attributes = conf->n_resource};
-    struct exporter *ex = calloc(1, sizeof *ex);
 
     assert(conf->batch_max > 0 && conf->concurrency <= EXPORTER_CONCURRENCY_MAX);
+    assert(conf->retry_initial_ns > 0 && conf->retry_initial_ns <= conf->retry_max_ns);
+    *signal =
+        (struct signal){.conf = *conf, .queue = part->queue, .transport = transport, .log = *log};
+    signal->log.target = signal->target;
+    if (signal->conf.concurrency == 0)
+        signal->conf.concurrency = 1;
+    if (signal->conf.bytes_max == 0)
+        signal->conf.bytes_max = BATCH_BYTES_MAX;
+    signal->schedule.conf = (struct schedule_conf){.concurrency = signal->conf.concurrency,
+                                                   .initial_ns = conf->retry_initial_ns,
+                                                   .max_ns = conf->retry_max_ns,
+                                                   .give_up_ns = conf->retry_give_up_ns};
+    set_target(conf, signal->target);
+    signal->first_ns = exporter_now(ex);
+    export_log_init(&signal->log);
+    signal->encoder = batch_encoder_create(&resource);
+    return signal->encoder != NULL ? 0 : -1;
+}
+
+static void stop_transports(struct transport *const *transports, size_t n, int64_t deadline_mono_ns)
+{
+    for (size_t i = 0; i < n; i++)
+        transports[i]->stop(transports[i], deadline_mono_ns);
+}
+
+int exporter_start_with(const struct exporter_part *parts, struct transport *const *transports,
+                        size_t n, const struct spoe_host *log_host, struct spoe_instance *log_self,
+                        const struct exporter_hooks *hooks, struct exporter **ret)
+{
+    const struct export_log log = {.host = log_host, .self = log_self};
+    struct exporter *ex = calloc(1, sizeof *ex);
+
+    assert(n > 0 && n <= N_SIGNALS);
     if (ex == NULL)
         goto stop_transport;
-    *ex = (struct exporter){.conf = *conf,
-                            .hooks = hooks != NULL ? *hooks : real_hooks,
-                            .queue = queue,
-                            .transport = transport,
-                            .log = {.host = log_host, .self = log_self}};
-    ex->log.target = ex->target;
-    if (ex->conf.concurrency == 0)
-        ex->conf.concurrency = 1;
-    if (ex->conf.bytes_max == 0)
-        ex->conf.bytes_max = BATCH_BYTES_MAX;
-    ex->schedule.conf = (struct schedule_conf){.concurrency = ex->conf.concurrency,
-                                               .initial_ns = conf->retry_initial_ns,
-                                               .max_ns = conf->retry_max_ns,
-                                               .give_up_ns = conf->retry_give_up_ns};
-    assert(conf->retry_initial_ns > 0 && conf->retry_initial_ns <= conf->retry_max_ns);
-    set_target(&ex->conf, ex->target);
+    ex->hooks = hooks != NULL ? *hooks : real_hooks;
     if (init_locks(ex) != 0)
         goto free_exporter;
-    ex->first_ns = exporter_now(ex);
-    ex->encoder = batch_encoder_create(&resource);
-    if (ex->encoder == NULL)
-        goto destroy_exporter;
-    if (lanes_start(ex) != 0 || sender_start(ex) != 0)
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            span_queue_join(parts[i].queue, parts[0].queue);
+        if (signal_init(ex, &ex->signals[ex->n_signals++], &parts[i], transports[i], &log) != 0)
+            goto destroy_exporter;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (lanes_start(ex, &ex->signals[i]) != 0)
+            goto join_lanes;
+    if (sender_start(ex) != 0)
         goto join_lanes;
     *ret = ex;
     return 0;
@@ -192,7 +220,7 @@ free_exporter:
 stop_transport:
     if (log_host != NULL)
         spoe_logf(log_host, log_self, SPOE_LOG_ERR, "cannot start the export threads");
-    transport->stop(transport, exporter_clock() + CLOSE_RESERVE_NS);
+    stop_transports(transports, n, exporter_clock() + CLOSE_RESERVE_NS);
     return -1;
 }
 
@@ -206,19 +234,26 @@ static struct transport *start_transport(const struct exporter_conf *conf,
                                        : otlp_grpc_start(conf, log_host, log_self);
 }
 
-int exporter_start(const struct exporter_conf *conf, struct span_queue *queue,
-                   const struct spoe_host *log_host, struct spoe_instance *log_self,
-                   struct exporter **ret)
+int exporter_start(const struct exporter_part *parts, size_t n, const struct spoe_host *log_host,
+                   struct spoe_instance *log_self, struct exporter **ret)
 {
-    struct exporter_conf used = *conf;
-    struct transport *transport;
+    struct transport *transports[N_SIGNALS];
+    struct exporter_part used[N_SIGNALS];
+    struct exporter_conf confs[N_SIGNALS];
 
-    if (conf->kind != EXPORTER_OTLP)
-        used.concurrency = 1; /* one line after the other */
-    transport = start_transport(&used, log_host, log_self);
-    if (transport == NULL)
-        return -1;
-    return exporter_start_with(&used, queue, log_host, log_self, transport, NULL, ret);
+    assert(n <= N_SIGNALS);
+    for (size_t i = 0; i < n; i++) {
+        confs[i] = *parts[i].conf;
+        if (confs[i].kind != EXPORTER_OTLP)
+            confs[i].concurrency = 1; /* one line after the other */
+        used[i] = (struct exporter_part){.conf = &confs[i], .queue = parts[i].queue};
+        transports[i] = start_transport(&confs[i], log_host, log_self);
+        if (transports[i] == NULL) {
+            stop_transports(transports, i, exporter_clock() + CLOSE_RESERVE_NS);
+            return -1;
+        }
+    }
+    return exporter_start_with(used, transports, n, log_host, log_self, NULL, ret);
 }
 
 int exporter_send_one(const struct exporter_conf *conf, const uint8_t *bytes, size_t size,
@@ -252,6 +287,12 @@ static bool wait_changed(struct exporter *ex, int64_t deadline_ns)
     return pthread_cond_timedwait(&ex->changed, &ex->lock, &until) == 0;
 }
 
+/* The sender, which sleeps in one place for all queues. */
+static void wake(struct exporter *ex)
+{
+    span_queue_wake(ex->signals[0].queue);
+}
+
 /* With the lock held. @return whether the sender's thread has ended by then */
 static bool wait_finished(struct exporter *ex, int64_t deadline_ns)
 {
@@ -270,7 +311,7 @@ static uint64_t ask_flush(struct exporter *ex, int64_t deadline_mono_ns)
     ex->limit_ns = deadline_mono_ns;
     flush = ++ex->flush_asked;
     exporter_unlock(ex);
-    span_queue_wake(ex->queue);
+    wake(ex);
     return flush;
 }
 
@@ -310,7 +351,21 @@ static int64_t stop_limit(const struct exporter *ex, int64_t deadline_mono_ns)
     return ex->flush_missed ? min64(limit, ex->limit_ns) : limit;
 }
 
-int exporter_stop(struct exporter *ex, int64_t deadline_mono_ns, struct exporter_stats *ret_stats)
+/* The last word, with what the threads have done by now. */
+static void tell_end(struct exporter *ex, struct exporter_stats ret_stats[N_SIGNALS])
+{
+    const struct exporter_conf *conf = &ex->signals[0].conf;
+
+    for (unsigned i = 0; i < N_SIGNALS; i++)
+        exporter_get_stats(ex, (enum otlp_signal)i, &ret_stats[i]);
+    if (conf->on_end != NULL)
+        conf->on_end(conf->on_end_arg);
+    for (unsigned i = 0; i < ex->n_signals; i++)
+        exporter_tell_losses(ex, &ex->signals[i], true);
+}
+
+int exporter_stop(struct exporter *ex, int64_t deadline_mono_ns,
+                  struct exporter_stats ret_stats[N_SIGNALS])
 {
     bool finished;
 
@@ -320,58 +375,80 @@ int exporter_stop(struct exporter *ex, int64_t deadline_mono_ns, struct exporter
     ex->limit_ns = stop_limit(ex, deadline_mono_ns);
     ex->stopping = true;
     exporter_unlock(ex);
-    span_queue_wake(ex->queue);
+    wake(ex);
     exporter_lock(ex);
     finished = wait_finished(ex, ex->limit_ns);
     ex->ended = true;
     exporter_unlock(ex);
     if (!finished) {
-        ex->transport->cancel(ex->transport);
-        span_queue_wake(ex->queue);
+        for (unsigned i = 0; i < ex->n_signals; i++)
+            ex->signals[i].transport->cancel(ex->signals[i].transport);
+        wake(ex);
         exporter_lock(ex);
         finished = wait_finished(ex, max64(deadline_mono_ns, exporter_clock() + JOIN_MIN_NS));
         exporter_unlock(ex);
     }
-    exporter_get_stats(ex, ret_stats);
-    if (ex->conf.on_end != NULL)
-        ex->conf.on_end(ex->conf.on_end_arg);
-    exporter_tell_losses(ex, true);
+    tell_end(ex, ret_stats);
     if (!finished) {
+        const struct export_log *log = &ex->signals[0].log;
+
         /* They still use all of this; the process is about to leave. */
-        if (ex->log.host != NULL)
-            spoe_logf(ex->log.host, ex->log.self, SPOE_LOG_ERR,
+        if (log->host != NULL)
+            spoe_logf(log->host, log->self, SPOE_LOG_ERR,
                       "the export's threads do not end, and what they hold is lost");
         return -1;
     }
     (void)pthread_join(ex->thread, NULL); /* it has left its loop */
     lanes_join(ex);
-    ex->transport->stop(ex->transport, deadline_mono_ns);
+    for (unsigned i = 0; i < ex->n_signals; i++)
+        ex->signals[i].transport->stop(ex->signals[i].transport, deadline_mono_ns);
     destroy(ex);
     return 0;
 }
 
 /* ---- numbers -------------------------------------------------------------------------------- */
 
-const char *exporter_target(const struct exporter *ex)
+/* @return NULL: it is not exported */
+static struct signal *find(struct exporter *ex, enum otlp_signal signal)
 {
-    return ex->target;
+    for (unsigned i = 0; i < ex->n_signals; i++)
+        if (ex->signals[i].conf.signal == signal)
+            return &ex->signals[i];
+    return NULL;
 }
 
-void exporter_get_stats(struct exporter *ex, struct exporter_stats *ret)
+const char *exporter_target(struct exporter *ex, enum otlp_signal signal)
 {
+    const struct signal *found = find(ex, signal);
+
+    return found != NULL ? found->target : "";
+}
+
+void exporter_get_stats(struct exporter *ex, enum otlp_signal signal, struct exporter_stats *ret)
+{
+    const struct signal *found = find(ex, signal);
+
+    *ret = (struct exporter_stats){.exported = 0};
+    if (found == NULL)
+        return;
     exporter_lock(ex);
-    *ret = ex->stats;
+    *ret = found->stats;
     exporter_unlock(ex);
 }
 
-void exporter_get_losses(struct exporter *ex, struct export_losses *ret)
+void exporter_get_losses(struct exporter *ex, enum otlp_signal signal, struct export_losses *ret)
 {
-    struct counters *counters = ex->conf.counters;
+    const struct signal *found = find(ex, signal);
     struct span_queue_stats queue;
     struct exporter_stats stats;
+    struct counters *counters;
 
-    span_queue_get_stats(ex->queue, &queue);
-    exporter_get_stats(ex, &stats);
+    *ret = (struct export_losses){.shutdown = 0};
+    if (found == NULL)
+        return;
+    counters = found->conf.counters;
+    span_queue_get_stats(found->queue, &queue);
+    exporter_get_stats(ex, signal, &stats);
     *ret = (struct export_losses){
         .queue_full = queue.dropped,
         .not_retryable = stats.not_retryable,
@@ -383,17 +460,17 @@ void exporter_get_losses(struct exporter *ex, struct export_losses *ret)
         .still_open = counters != NULL ? COUNTED(counters, still_open) : 0};
 }
 
-void exporter_tell_losses(struct exporter *ex, bool at_once)
+void exporter_tell_losses(struct exporter *ex, struct signal *signal, bool at_once)
 {
-    struct counters *counters = ex->conf.counters;
+    struct counters *counters = signal->conf.counters;
     struct export_ignored ignored = {.missing_id = 0};
     struct export_losses losses;
 
-    exporter_get_losses(ex, &losses);
+    exporter_get_losses(ex, signal->conf.signal, &losses);
     if (counters != NULL) {
 #define X(name, reason) ignored.name = COUNTED(counters, name);
         EXPORT_IGNORED(X)
 #undef X
     }
-    export_log_losses(&ex->log, exporter_now(ex), &losses, &ignored, at_once);
+    export_log_losses(&signal->log, exporter_now(ex), &losses, &ignored, at_once);
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/send/exporter.h - the export: takes spans from the queue, makes batches, sends them
- * over a transport, retries, gives up.
+ * otel-plugin/send/exporter.h - the export: takes what is in the queues of the signals, makes
+ * batches, sends them over transports, retries, gives up.
  *
  *   queue --take--> sender.c, one thread: a batch --> lane.c, a thread for each request at once
  *                       ^   |                             | transport.h: gRPC, HTTP, console
  *                       |   +-- parked (schedule.c) <-----+
  *                       +------------- result ------------+
+ *
+ * There is one sender for all signals. All that a signal could run short of is its own: queue,
+ * batches that wait for a retry, lanes, transport.
  *
  * All decisions are the sender's; a lane sends one request and says how it ended. Nobody else knows
  * of time, retries and limits, and the transports know nothing of them.
@@ -49,6 +52,7 @@ typedef void exporter_end_fn(void *arg);
  * Zero is the default of what has none written beside it.
  */
 struct exporter_conf {
+    enum otlp_signal signal;
     enum exporter_kind kind; /* NONE: the spans must not be queued; sink.h has a switch */
     enum otlp_protocol protocol;
     const char *endpoint; /* host:port, an IPv6 address in brackets */
@@ -81,6 +85,12 @@ struct exporter_conf {
 };
 
 struct exporter; /* owns the threads */
+
+/* A signal to be exported: how, and from where. */
+struct exporter_part {
+    const struct exporter_conf *conf;
+    struct span_queue *queue;
+};
 
 /*
  * Counters; every span that entered the queue ends in exactly one of exported, rejected, given_up,
@@ -115,12 +125,12 @@ struct export_losses {
 
 /**
  * Start the threads: the sender's, and one for each request that may be under way at once.
+ * @param parts  each signal once; the queues are joined
  * @param log_host, log_self  for spoe_logf(); may be NULL in tests: then nothing is logged
  * @return 0 and *ret; -1: could not start, logged
  */
-int exporter_start(const struct exporter_conf *conf, struct span_queue *queue,
-                   const struct spoe_host *log_host, struct spoe_instance *log_self,
-                   struct exporter **ret);
+int exporter_start(const struct exporter_part *parts, size_t n, const struct spoe_host *log_host,
+                   struct spoe_instance *log_self, struct exporter **ret);
 
 /**
  * Flush: from now on batches leave at once and waits for retries are short, but for those that the
@@ -130,7 +140,7 @@ int exporter_start(const struct exporter_conf *conf, struct span_queue *queue,
 void exporter_flush(struct exporter *exporter, int64_t deadline_mono_ns);
 /** The same without waiting, for an owner that has more spans to push meanwhile. */
 void exporter_begin_flush(struct exporter *exporter, int64_t deadline_mono_ns);
-/** Whether no more can leave before that deadline, since the collector asked for a longer pause. */
+/** Whether no more spans can leave before that deadline, since the collector asked for a pause. */
 bool exporter_is_vain(struct exporter *exporter);
 
 /**
@@ -140,15 +150,17 @@ bool exporter_is_vain(struct exporter *exporter);
  * Threads: [main]
  */
 int exporter_stop(struct exporter *exporter, int64_t deadline_mono_ns,
-                  struct exporter_stats *ret_stats);
+                  struct exporter_stats ret_stats[N_SIGNALS]);
 
-/** Where spans go, for people. @return [pin until exporter_stop()] */
-const char *exporter_target(const struct exporter *exporter);
+/** Where a signal goes, for people. @return [pin until exporter_stop()] "" if it does not */
+const char *exporter_target(struct exporter *exporter, enum otlp_signal signal);
 
-/** Threads: [any] */
-void exporter_get_stats(struct exporter *exporter, struct exporter_stats *ret);
-/** What was lost so far, by its reason. Threads: [any] */
-void exporter_get_losses(struct exporter *exporter, struct export_losses *ret);
+/** All zero for a signal that is not exported. Threads: [any] */
+void exporter_get_stats(struct exporter *exporter, enum otlp_signal signal,
+                        struct exporter_stats *ret);
+/** What was lost of it so far, by reason. Threads: [any] */
+void exporter_get_losses(struct exporter *exporter, enum otlp_signal signal,
+                         struct export_losses *ret);
 
 /**
  * Send one request and wait for its answer, without an exporter: for whoever wants to see whether

@@ -10,6 +10,7 @@ static void *run_lane(void *arg)
 {
     struct lane *lane = arg;
     struct exporter *ex = lane->exporter;
+    struct signal *signal = lane->signal;
 
     exporter_lock(ex);
     for (;;) {
@@ -26,28 +27,29 @@ static void *run_lane(void *arg)
         exporter_unlock(ex);
         assert(batch->magic == BATCH_MAGIC);
         begun = exporter_now(ex);
-        ex->transport->send(ex->transport, lane->index, batch->bytes, batch->size, deadline,
-                            &result);
+        signal->transport->send(signal->transport, lane->index, batch->bytes, batch->size, deadline,
+                                &result);
         exporter_lock(ex);
         lane->result = result;
         lane->took_ns = exporter_now(ex) - begun;
         lane->done = true;
         exporter_unlock(ex);
-        span_queue_wake(ex->queue);
+        span_queue_wake(signal->queue);
         exporter_lock(ex);
     }
     exporter_unlock(ex);
     return NULL;
 }
 
-void lane_send(struct exporter *ex, struct batch *batch, int64_t deadline_ns)
+void lane_send(struct exporter *ex, struct signal *signal, struct batch *batch, int64_t deadline_ns)
 {
-    struct lane *lane = ex->lanes;
+    struct lane *lane = signal->lanes;
 
     exporter_lock(ex);
-    while (lane < ex->lanes + ex->n_lanes && lane->batch != NULL)
+    while (lane < signal->lanes + signal->n_lanes && lane->batch != NULL)
         lane++;
-    assert(lane < ex->lanes + ex->n_lanes); /* the schedule sends no more than there are lanes */
+    /* the schedule sends no more than there are lanes */
+    assert(lane < signal->lanes + signal->n_lanes);
     lane->batch = batch;
     lane->deadline_ns = deadline_ns;
     lane->done = false;
@@ -56,24 +58,42 @@ void lane_send(struct exporter *ex, struct batch *batch, int64_t deadline_ns)
     (void)pthread_cond_signal(&lane->work); /* cannot fail */
 }
 
-int lanes_start(struct exporter *ex)
+/* They are numbered through all signals; only for ps. */
+static void set_name(const struct exporter *ex, const struct lane *lane)
 {
-    while (ex->n_lanes < ex->conf.concurrency) {
-        struct lane *lane = &ex->lanes[ex->n_lanes];
-        char name[16];
+    unsigned number = lane->index;
+    char name[16];
+
+    for (const struct signal *other = ex->signals; other < lane->signal; other++)
+        number += other->n_lanes;
+    (void)snprintf(name, sizeof name, "otel-send-%u", number);
+    (void)pthread_setname_np(lane->thread, name);
+}
+
+int lanes_start(struct exporter *ex, struct signal *signal)
+{
+    while (signal->n_lanes < signal->conf.concurrency) {
+        struct lane *lane = &signal->lanes[signal->n_lanes];
 
         lane->exporter = ex;
-        lane->index = ex->n_lanes;
+        lane->signal = signal;
+        lane->index = signal->n_lanes;
         (void)pthread_cond_init(&lane->work, NULL); /* cannot fail without attributes */
         if (pthread_create(&lane->thread, NULL, run_lane, lane) != 0) {
             (void)pthread_cond_destroy(&lane->work);
             return -1;
         }
-        (void)snprintf(name, sizeof name, "otel-send-%u", lane->index);
-        (void)pthread_setname_np(lane->thread, name); /* only for ps */
-        ex->n_lanes++;
+        set_name(ex, lane);
+        signal->n_lanes++;
     }
     return 0;
+}
+
+static void join(struct lane *lane)
+{
+    (void)pthread_cond_signal(&lane->work);
+    (void)pthread_join(lane->thread, NULL); /* it leaves its loop */
+    (void)pthread_cond_destroy(&lane->work);
 }
 
 void lanes_join(struct exporter *ex)
@@ -81,10 +101,7 @@ void lanes_join(struct exporter *ex)
     exporter_lock(ex);
     ex->quit = true;
     exporter_unlock(ex);
-    for (unsigned i = 0; i < ex->n_lanes; i++) {
-        (void)pthread_cond_signal(&ex->lanes[i].work);
-        (void)pthread_join(ex->lanes[i].thread, NULL); /* it leaves its loop */
-        (void)pthread_cond_destroy(&ex->lanes[i].work);
-    }
-    ex->n_lanes = 0;
+    for (unsigned s = 0; s < ex->n_signals; s++)
+        while (ex->signals[s].n_lanes > 0)
+            join(&ex->signals[s].lanes[--ex->signals[s].n_lanes]);
 }

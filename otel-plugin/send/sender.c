@@ -2,8 +2,9 @@
 /*
  * otel-plugin/send/sender.c - the thread that decides: what leaves when, what becomes of it.
  *
- * It is the queue's one consumer and waits nowhere but in span_queue_wait(): for spans, for the
- * moment that the schedule names, or for a wake-up, when a lane is done or something is asked for.
+ * It is the queues' one consumer and waits nowhere but in span_queue_wait_any(): for spans, for the
+ * moment that a schedule names, or for a wake-up, when a lane is done or something is asked for.
+ * Each turn it does for each signal what there is to do, and waits for none of them.
  *
  *   mode   set by            a batch leaves when          a wait for a retry
  *   RUN    -                 full, or its first is old    as schedule.h says
@@ -68,89 +69,90 @@ static void add(struct exporter *ex, uint64_t *counter, uint64_t n)
 }
 
 /* Count spans as lost, and keep what the collector says about it for the line. */
-static void lose(struct exporter *ex, uint64_t *counter, uint64_t n, const char *text)
+static void lose(struct exporter *ex, struct signal *sig, uint64_t *counter, uint64_t n,
+                 const char *text)
 {
     add(ex, counter, n);
-    export_log_quote(&ex->log, text);
-    exporter_tell_losses(ex, false);
+    export_log_quote(&sig->log, text);
+    exporter_tell_losses(ex, sig, false);
 }
 
 /* Its spans have been counted: its places are free, and its memory is for another. */
-static void settle(struct exporter *ex, struct batch *batch)
+static void settle(struct signal *sig, struct batch *batch)
 {
-    span_queue_settle(ex->queue, batch->n, batch->span_bytes);
-    if (ex->n_idle > ex->conf.concurrency) {
+    span_queue_settle(sig->queue, batch->n, batch->span_bytes);
+    if (sig->n_idle > sig->conf.concurrency) {
         batch_destroy(batch);
         return;
     }
-    batch->next = ex->idle;
-    ex->idle = batch;
-    ex->n_idle++;
+    batch->next = sig->idle;
+    sig->idle = batch;
+    sig->n_idle++;
 }
 
-static void delivered(struct exporter *ex, const struct batch *batch,
+static void delivered(struct exporter *ex, struct signal *sig, const struct batch *batch,
                       const struct transport_result *result)
 {
     const uint64_t rejected = result->rejected < batch->n ? result->rejected : batch->n;
 
     exporter_lock(ex);
-    ex->stats.batches++;
-    ex->stats.exported += batch->n - rejected;
+    sig->stats.batches++;
+    sig->stats.exported += batch->n - rejected;
     exporter_unlock(ex);
-    export_log_success(&ex->log, exporter_now(ex));
+    export_log_success(&sig->log, exporter_now(ex));
     if (rejected > 0) {
-        lose(ex, &ex->stats.rejected, rejected, result->text);
+        lose(ex, sig, &sig->stats.rejected, rejected, result->text);
     } else if (result->text[0] != '\0') {
-        add(ex, &ex->stats.warnings, 1);
-        export_log_warning(&ex->log, exporter_now(ex), result->text);
+        add(ex, &sig->stats.warnings, 1);
+        export_log_warning(&sig->log, exporter_now(ex), result->text);
     }
 }
 
 /* @return whether the batch is parked; at the END it is for being counted, and nothing is tried */
-static bool failed(struct exporter *ex, enum mode mode, struct batch *batch,
+static bool failed(struct exporter *ex, struct signal *sig, enum mode mode, struct batch *batch,
                    const struct transport_result *result)
 {
     const int64_t at = exporter_now(ex);
     struct span_queue_stats queue;
     int64_t wait;
 
-    if (schedule_failed(&ex->schedule, batch, at, result->min_wait_ns,
+    if (schedule_failed(&sig->schedule, batch, at, result->min_wait_ns,
                         ex->hooks.random(ex->hooks.arg), &wait) == SCHEDULE_GAVE_UP) {
-        lose(ex, &ex->stats.given_up, batch->n, result->text);
+        lose(ex, sig, &sig->stats.given_up, batch->n, result->text);
         return false;
     }
     if (mode == MODE_END)
         return true;
-    span_queue_get_stats(ex->queue, &queue);
-    export_log_failure(&ex->log, at, result->text, queue.waiting + queue.in_flight, wait);
+    span_queue_get_stats(sig->queue, &queue);
+    export_log_failure(&sig->log, at, result->text, queue.waiting + queue.in_flight, wait);
     return true;
 }
 
-static void finish(struct exporter *ex, enum mode mode, struct batch *batch,
+static void finish(struct exporter *ex, struct signal *sig, enum mode mode, struct batch *batch,
                    const struct transport_result *result)
 {
     switch (result->outcome) {
     case TRANSPORT_OK:
-        schedule_answered(&ex->schedule, exporter_now(ex));
-        delivered(ex, batch, result);
+        schedule_answered(&sig->schedule, exporter_now(ex));
+        delivered(ex, sig, batch, result);
         break;
     case TRANSPORT_NOT_RETRYABLE:
-        schedule_answered(&ex->schedule, exporter_now(ex));
-        lose(ex, &ex->stats.not_retryable, batch->n, result->text);
+        schedule_answered(&sig->schedule, exporter_now(ex));
+        lose(ex, sig, &sig->stats.not_retryable, batch->n, result->text);
         break;
     case TRANSPORT_RETRYABLE:
-        if (failed(ex, mode, batch, result))
+        if (failed(ex, sig, mode, batch, result))
             return;
         break;
     }
-    settle(ex, batch);
+    settle(sig, batch);
 }
 
 /* Take what the lanes have got answers for. */
-static void collect(struct exporter *ex, enum mode mode)
+static void collect(struct exporter *ex, struct signal *sig, enum mode mode)
 {
-    for (unsigned i = 0; i < ex->n_lanes; i++) {
-        struct lane *lane = &ex->lanes[i];
+    for (unsigned i = 0; i < sig->n_lanes; i++) {
+        struct lane *lane = &sig->lanes[i];
         struct transport_result result;
         struct batch *batch = NULL;
         int64_t took = 0;
@@ -161,47 +163,47 @@ static void collect(struct exporter *ex, enum mode mode)
             result = lane->result;
             took = lane->took_ns > 0 ? lane->took_ns : 0;
             lane->batch = NULL;
-            ex->stats.exports++;
-            ex->stats.export_ns += (uint64_t)took;
+            sig->stats.exports++;
+            sig->stats.export_ns += (uint64_t)took;
         }
         exporter_unlock(ex);
         if (batch == NULL)
             continue;
-        if (ex->conf.on_attempt != NULL)
-            ex->conf.on_attempt(ex->conf.on_attempt_arg, (int)result.outcome, took);
-        finish(ex, mode, batch, &result);
+        if (sig->conf.on_attempt != NULL)
+            sig->conf.on_attempt(sig->conf.on_attempt_arg, (int)result.outcome, took);
+        finish(ex, sig, mode, batch, &result);
     }
     exporter_lock(ex);
-    ex->stats.parked = ex->schedule.parked_spans;
+    sig->stats.parked = sig->schedule.parked_spans;
     exporter_unlock(ex);
 }
 
 /* ---- what leaves ---------------------------------------------------------------------------- */
 
 /* What the spans lack by their limits. OpenTelemetry asks for a message, at most one for a span. */
-static void count_dropped(struct exporter *ex, const struct span_chunk *chunks)
+static void count_dropped(struct exporter *ex, struct signal *sig, const struct span_chunk *chunks)
 {
     for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next) {
         if (chunk->attributes_dropped == 0 && chunk->events_dropped == 0)
             continue;
         exporter_lock(ex);
-        ex->stats.attributes_dropped += chunk->attributes_dropped;
-        ex->stats.events_dropped += chunk->events_dropped;
+        sig->stats.attributes_dropped += chunk->attributes_dropped;
+        sig->stats.events_dropped += chunk->events_dropped;
         exporter_unlock(ex);
-        export_log_attributes(&ex->log, chunk->first_attributes_dropped,
+        export_log_attributes(&sig->log, chunk->first_attributes_dropped,
                               chunk->first_events_dropped);
     }
 }
 
-static struct batch *get_idle(struct exporter *ex)
+static struct batch *get_idle(struct signal *sig)
 {
-    struct batch *batch = ex->idle;
+    struct batch *batch = sig->idle;
 
     if (batch == NULL)
         return batch_create();
-    ex->idle = batch->next;
+    sig->idle = batch->next;
     batch->next = NULL;
-    ex->n_idle--;
+    sig->n_idle--;
     return batch;
 }
 
@@ -210,20 +212,20 @@ static struct batch *get_idle(struct exporter *ex)
  * @param ret_any  false: nothing waits
  * @return NULL: none, or what was taken is lost and counted
  */
-static struct batch *take_new(struct exporter *ex, bool *ret_any)
+static struct batch *take_new(struct exporter *ex, struct signal *sig, bool *ret_any)
 {
-    const size_t overhead = batch_overhead(ex->encoder);
-    const size_t room = ex->conf.bytes_max > overhead ? ex->conf.bytes_max - overhead : 0;
-    const size_t waiting = span_queue_waiting(ex->queue);
+    const size_t overhead = batch_overhead(sig->encoder);
+    const size_t room = sig->conf.bytes_max > overhead ? sig->conf.bytes_max - overhead : 0;
+    const size_t waiting = span_queue_waiting(sig->queue);
     const int64_t at = exporter_now(ex);
-    struct batch *batch = get_idle(ex);
+    struct batch *batch = get_idle(sig);
     struct span_chunk *chunks;
     size_t n, bytes = 0;
     int rc = BATCH_E_NOMEM;
 
-    chunks = span_queue_take(ex->queue, ex->conf.batch_max, room, &n);
+    chunks = span_queue_take(sig->queue, sig->conf.batch_max, room, &n);
     if (n >= waiting) /* what waits now has come since; else some of it is as old as before */
-        ex->first_ns = at;
+        sig->first_ns = at;
     *ret_any = chunks != NULL;
     if (chunks == NULL) {
         batch_destroy(batch);
@@ -231,96 +233,120 @@ static struct batch *take_new(struct exporter *ex, bool *ret_any)
     }
     for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next)
         bytes += chunk->len;
-    count_dropped(ex, chunks);
+    count_dropped(ex, sig, chunks);
     if (batch != NULL)
-        rc = batch_join(ex->encoder, chunks, batch);
+        rc = batch_join(sig->encoder, chunks, batch);
     span_queue_release(chunks);
-    if (rc == 0 && batch->size <= ex->conf.bytes_max)
+    if (rc == 0 && batch->size <= sig->conf.bytes_max)
         return batch;
-    lose(ex, rc != 0 ? &ex->stats.no_memory : &ex->stats.too_large, n, "");
-    span_queue_settle(ex->queue, n, bytes);
+    lose(ex, sig, rc != 0 ? &sig->stats.no_memory : &sig->stats.too_large, n, "");
+    span_queue_settle(sig->queue, n, bytes);
     batch_destroy(batch);
     return NULL;
 }
 
 /* Whether what waits in the queue makes a batch. */
-static bool is_ready(const struct exporter *ex, const struct demand *demand, int64_t at)
+static bool is_ready(const struct signal *sig, const struct demand *demand, int64_t at)
 {
-    const size_t waiting = span_queue_waiting(ex->queue);
+    const size_t waiting = span_queue_waiting(sig->queue);
 
     if (demand->mode != MODE_RUN || waiting == 0)
         return waiting > 0;
-    return waiting >= ex->conf.batch_max || span_queue_is_heavy(ex->queue) ||
-           at >= add_sat(ex->first_ns, ex->conf.batch_delay_ns);
+    return waiting >= sig->conf.batch_max || span_queue_is_heavy(sig->queue) ||
+           at >= add_sat(sig->first_ns, sig->conf.batch_delay_ns);
 }
 
 /* Give a lane the batch that is to leave now. @return false: there is none */
-static bool send_next(struct exporter *ex, const struct demand *demand)
+static bool send_next(struct exporter *ex, struct signal *sig, const struct demand *demand)
 {
     const int64_t at = exporter_now(ex);
-    int64_t deadline = ex->conf.timeout_ns > 0 ? add_sat(at, ex->conf.timeout_ns) : INT64_MAX;
-    struct batch *batch = schedule_take(&ex->schedule, at);
+    int64_t deadline = sig->conf.timeout_ns > 0 ? add_sat(at, sig->conf.timeout_ns) : INT64_MAX;
+    struct batch *batch = schedule_take(&sig->schedule, at);
 
     if (batch != NULL) {
         exporter_lock(ex);
-        ex->stats.retries++;
-        ex->stats.parked = ex->schedule.parked_spans;
+        sig->stats.retries++;
+        sig->stats.parked = sig->schedule.parked_spans;
         exporter_unlock(ex);
     } else {
         bool any;
 
-        if (!schedule_takes_new(&ex->schedule, at) || !is_ready(ex, demand, at))
+        if (!schedule_takes_new(&sig->schedule, at) || !is_ready(sig, demand, at))
             return false;
-        batch = take_new(ex, &any);
+        batch = take_new(ex, sig, &any);
         if (batch == NULL)
             return any;
-        schedule_begin(&ex->schedule, batch, at);
+        schedule_begin(&sig->schedule, batch, at);
     }
     if (demand->mode != MODE_RUN)
         deadline = min64(deadline, demand->limit_ns);
-    lane_send(ex, batch, deadline);
+    lane_send(ex, sig, batch, deadline);
     return true;
 }
 
 /* ---- the loop ------------------------------------------------------------------------------- */
 
-/* Wait until there may be something to do. */
-static void wait_for_more(struct exporter *ex, const struct demand *demand)
+/* What is waited for in a signal's queue. @param until  made earlier, where there is a moment */
+static struct span_queue_want want_of(struct exporter *ex, const struct signal *sig,
+                                      const struct demand *demand, int64_t *until)
 {
     const int64_t at = exporter_now(ex);
-    const bool takes_new = schedule_takes_new(&ex->schedule, at);
-    const size_t waiting = span_queue_waiting(ex->queue);
-    int64_t new_ns = add_sat(ex->first_ns, ex->conf.batch_delay_ns), until;
+    const bool takes_new = schedule_takes_new(&sig->schedule, at);
+    const size_t waiting = span_queue_waiting(sig->queue);
+    int64_t new_ns = add_sat(sig->first_ns, sig->conf.batch_delay_ns);
     size_t want = SIZE_MAX; /* a lane's end, or a moment comes first */
 
     if (takes_new && waiting == 0) {
         want = 1;
         new_ns = INT64_MAX;
     } else if (takes_new) {
-        want = ex->conf.batch_max;
+        want = sig->conf.batch_max;
     }
     if (demand->mode != MODE_RUN && waiting > 0)
         new_ns = at;
-    until = schedule_next_ns(&ex->schedule, at, new_ns);
+    *until = min64(*until, schedule_next_ns(&sig->schedule, at, new_ns));
+    return (struct span_queue_want){sig->queue, want};
+}
+
+/* Wait until there may be something to do. */
+static void wait_for_more(struct exporter *ex, const struct demand *demand)
+{
+    struct span_queue_want wants[N_SIGNALS];
+    int64_t until = INT64_MAX;
+
+    for (unsigned i = 0; i < ex->n_signals; i++)
+        wants[i] = want_of(ex, &ex->signals[i], demand, &until);
     if (demand->mode == MODE_STOP)
         until = min64(until, demand->limit_ns);
     if (ex->hooks.tick_ns > 0)
-        until = min64(until, add_sat(at, ex->hooks.tick_ns));
-    (void)ex->hooks.wait(ex->hooks.arg, ex->queue, want, until);
-    if (takes_new && waiting == 0)
-        ex->first_ns = exporter_now(ex);
+        until = min64(until, add_sat(exporter_now(ex), ex->hooks.tick_ns));
+    ex->hooks.wait(ex->hooks.arg, wants, ex->n_signals, until);
+    for (unsigned i = 0; i < ex->n_signals; i++)
+        if (wants[i].n == 1) /* it was empty: what is there now has come since */
+            ex->signals[i].first_ns = exporter_now(ex);
 }
 
-static bool is_empty(struct exporter *ex)
+/* Wait for a lane's end, or a wake-up. */
+static void wait_for_lanes(struct exporter *ex)
 {
-    return ex->schedule.in_flight == 0 && ex->schedule.parked_batches == 0 &&
-           span_queue_waiting(ex->queue) == 0;
+    struct span_queue_want wants[N_SIGNALS];
+
+    for (unsigned i = 0; i < ex->n_signals; i++)
+        wants[i] = (struct span_queue_want){ex->signals[i].queue, SIZE_MAX};
+    ex->hooks.wait(ex->hooks.arg, wants, ex->n_signals, INT64_MAX);
+}
+
+static bool is_empty(const struct signal *sig)
+{
+    return sig->schedule.in_flight == 0 && sig->schedule.parked_batches == 0 &&
+           span_queue_waiting(sig->queue) == 0;
 }
 
 /* Whether nothing more can leave in time, since the collector has asked for a longer pause. */
-static bool is_vain(const struct exporter *ex, const struct demand *demand)
+static bool is_vain(const struct signal *sig, const struct demand *demand)
 {
-    return ex->schedule.in_flight == 0 && schedule_pause_end_ns(&ex->schedule) >= demand->limit_ns;
+    return sig->schedule.in_flight == 0 &&
+           schedule_pause_end_ns(&sig->schedule) >= demand->limit_ns;
 }
 
 static void flushed(struct exporter *ex, uint64_t flush)
@@ -339,62 +365,81 @@ static void set_vain(struct exporter *ex, bool vain)
     exporter_unlock(ex);
 }
 
+static bool any_in_flight(const struct exporter *ex)
+{
+    for (unsigned i = 0; i < ex->n_signals; i++)
+        if (ex->signals[i].schedule.in_flight > 0)
+            return true;
+    return false;
+}
+
+/* One signal's turn. @return whether it has nothing more to do by what is asked for */
+static bool turn(struct exporter *ex, struct signal *sig, const struct demand *demand)
+{
+    bool vain;
+
+    if (demand->mode != MODE_RUN && !sig->hurried) {
+        sig->hurried = true;
+        schedule_hurry(&sig->schedule, exporter_now(ex));
+    }
+    while (send_next(ex, sig, demand))
+        continue;
+    vain = demand->mode != MODE_RUN && is_vain(sig, demand);
+    if (sig->conf.signal == SIGNAL_TRACES)
+        set_vain(ex, vain);
+    return vain || is_empty(sig);
+}
+
 /* Until the end, whatever that is. */
 static void run(struct exporter *ex)
 {
     for (;;) {
         const struct demand demand = get_demand(ex);
-        bool vain;
+        bool all_done = true;
 
-        collect(ex, demand.mode);
-        exporter_tell_losses(ex, false);
+        for (unsigned i = 0; i < ex->n_signals; i++) {
+            collect(ex, &ex->signals[i], demand.mode);
+            exporter_tell_losses(ex, &ex->signals[i], false);
+        }
         if (demand.mode == MODE_END) {
-            if (ex->schedule.in_flight == 0)
+            if (!any_in_flight(ex))
                 return;
-            (void)ex->hooks.wait(ex->hooks.arg, ex->queue, SIZE_MAX, INT64_MAX);
+            wait_for_lanes(ex);
             continue;
         }
-        if (demand.mode != MODE_RUN && !ex->hurried) {
-            ex->hurried = true;
-            schedule_hurry(&ex->schedule, exporter_now(ex));
-        }
-        while (send_next(ex, &demand))
-            continue;
-        vain = demand.mode != MODE_RUN && is_vain(ex, &demand);
-        set_vain(ex, vain);
-        if (demand.mode != MODE_RUN && (is_empty(ex) || vain)) {
-            if (demand.mode == MODE_STOP)
-                return;
-            if (demand.mode == MODE_FLUSH)
-                flushed(ex, demand.flush);
-        }
+        for (unsigned i = 0; i < ex->n_signals; i++)
+            all_done &= turn(ex, &ex->signals[i], &demand);
+        if (demand.mode == MODE_STOP && all_done)
+            return;
+        if (demand.mode == MODE_FLUSH && all_done)
+            flushed(ex, demand.flush);
         wait_for_more(ex, &demand);
     }
 }
 
 /* What is left when the time is over is lost. */
-static void count_rest(struct exporter *ex)
+static void count_rest(struct exporter *ex, struct signal *sig)
 {
-    struct batch *batch = schedule_drop(&ex->schedule);
+    struct batch *batch = schedule_drop(&sig->schedule);
     struct span_chunk *chunks;
     size_t n, bytes = 0;
 
     while (batch != NULL) {
         struct batch *next = batch->next;
 
-        add(ex, &ex->stats.shutdown, batch->n);
-        settle(ex, batch);
+        add(ex, &sig->stats.shutdown, batch->n);
+        settle(sig, batch);
         batch = next;
     }
     exporter_lock(ex);
-    ex->stats.parked = 0;
+    sig->stats.parked = 0;
     exporter_unlock(ex);
-    chunks = span_queue_take(ex->queue, SIZE_MAX, SIZE_MAX, &n);
+    chunks = span_queue_take(sig->queue, SIZE_MAX, SIZE_MAX, &n);
     for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next)
         bytes += chunk->len;
-    add(ex, &ex->stats.shutdown, n);
+    add(ex, &sig->stats.shutdown, n);
     span_queue_release(chunks);
-    span_queue_settle(ex->queue, n, bytes);
+    span_queue_settle(sig->queue, n, bytes);
 }
 
 static void *run_sender(void *arg)
@@ -402,7 +447,8 @@ static void *run_sender(void *arg)
     struct exporter *ex = arg;
 
     run(ex);
-    count_rest(ex);
+    for (unsigned i = 0; i < ex->n_signals; i++)
+        count_rest(ex, &ex->signals[i]);
     exporter_lock(ex);
     ex->finished = true;
     (void)pthread_cond_broadcast(&ex->changed); /* cannot fail */

@@ -22,8 +22,9 @@
 /* The surroundings; all are called on the exporter's threads only. */
 struct exporter_hooks {
     int64_t (*now_mono_ns)(void *arg);
-    /* As span_queue_wait(), on the clock of now_mono_ns. */
-    size_t (*wait)(void *arg, struct span_queue *queue, size_t want, int64_t deadline_mono_ns);
+    /* As span_queue_wait_any(), on the clock of now_mono_ns. */
+    void (*wait)(void *arg, const struct span_queue_want *wants, size_t n,
+                 int64_t deadline_mono_ns);
     uint32_t (*random)(void *arg);
     int64_t tick_ns; /* so often the sender looks at the losses of others; 0: never for that */
     void *arg;
@@ -32,6 +33,7 @@ struct exporter_hooks {
 /* A thread that sends one request at a time. */
 struct lane {
     struct exporter *exporter;
+    struct signal *signal; /* of these lanes */
     unsigned index;
     pthread_t thread;
     pthread_cond_t work; /* a batch, or the end */
@@ -43,15 +45,17 @@ struct lane {
     int64_t took_ns;
 };
 
-struct exporter {
+/*
+ * One signal on its way. It shares threads with the others, but for its lanes, and nothing that
+ * could run short: a collector that does not answer for one of them holds up no other.
+ */
+struct signal {
     struct exporter_conf conf;
-    struct exporter_hooks hooks;
     struct span_queue *queue;
     struct transport *transport;
     char target[EXPORTER_TARGET_MAX]; /* for people */
     struct export_log log;
     struct batch_encoder *encoder;
-    pthread_t thread; /* the sender's */
     struct lane lanes[EXPORTER_CONCURRENCY_MAX];
     unsigned n_lanes; /* that were started */
 
@@ -62,14 +66,22 @@ struct exporter {
     int64_t first_ns; /* no span that waits came before */
     bool hurried;
 
+    struct exporter_stats stats; /* under the exporter's lock */
+};
+
+struct exporter {
+    struct exporter_hooks hooks;
+    struct signal signals[N_SIGNALS];
+    unsigned n_signals;
+    pthread_t thread; /* the sender's */
+
     pthread_mutex_t lock;
     pthread_cond_t changed; /* CLOCK_MONOTONIC; `flushed` or `finished` changed */
     /* All below: under lock. */
-    bool vain; /* nothing more can leave before limit_ns */
+    bool vain; /* no more spans can leave before limit_ns */
     bool flushing, flush_missed, stopping, ended, quit, finished;
     int64_t limit_ns;              /* of the flush or the stop */
     uint64_t flush_asked, flushed; /* flushes, by their numbers */
-    struct exporter_stats stats;
 };
 
 /** CLOCK_MONOTONIC in ns. */
@@ -77,29 +89,29 @@ int64_t exporter_clock(void);
 
 /**
  * As exporter_start().
- * @param transport  [own] also on failure
- * @param hooks      copied; NULL: the real ones
+ * @param transports  [own] one for each part, also on failure
+ * @param hooks       copied; NULL: the real ones
  */
-int exporter_start_with(const struct exporter_conf *conf, struct span_queue *queue,
-                        const struct spoe_host *log_host, struct spoe_instance *log_self,
-                        struct transport *transport, const struct exporter_hooks *hooks,
-                        struct exporter **ret);
+int exporter_start_with(const struct exporter_part *parts, struct transport *const *transports,
+                        size_t n, const struct spoe_host *log_host, struct spoe_instance *log_self,
+                        const struct exporter_hooks *hooks, struct exporter **ret);
 
 void exporter_lock(struct exporter *exporter);
 void exporter_unlock(struct exporter *exporter);
 
-/** The line about losses, if it is time or at once. */
-void exporter_tell_losses(struct exporter *exporter, bool at_once);
+/** The line about a signal's losses, if it is time or at once. */
+void exporter_tell_losses(struct exporter *exporter, struct signal *signal, bool at_once);
 
 /** Start the sender's thread. @return 0; -1 */
 int sender_start(struct exporter *exporter);
 
-/** Start conf.concurrency lanes. @return 0; -1: those that run are still to be joined */
-int lanes_start(struct exporter *exporter);
-/** End and join the lanes; none has a batch. */
+/** Start a signal's lanes, conf.concurrency. @return 0; -1: those that run are to be joined */
+int lanes_start(struct exporter *exporter, struct signal *signal);
+/** End and join the lanes of all signals; none has a batch. */
 void lanes_join(struct exporter *exporter);
 /** An idle lane sends this. @param batch  [borrow] until the lane is `done` */
-void lane_send(struct exporter *exporter, struct batch *batch, int64_t deadline_ns);
+void lane_send(struct exporter *exporter, struct signal *signal, struct batch *batch,
+               int64_t deadline_ns);
 
 static inline int64_t exporter_now(const struct exporter *exporter)
 {

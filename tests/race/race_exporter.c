@@ -105,32 +105,35 @@ static bool run(unsigned concurrency)
                                        .retry_initial_ns = NS_PER_S / 1000,
                                        .retry_max_ns = NS_PER_S / 100,
                                        .retry_give_up_ns = 600 * NS_PER_S};
-    const uint64_t all = (uint64_t)PRODUCERS * SPANS;
+    const uint64_t made = (uint64_t)PRODUCERS * SPANS;
+    struct exporter_part part = {.conf = &conf};
+    struct transport *const used = &transport;
     pthread_t threads[PRODUCERS];
     struct exporter *exporter;
     struct export_losses losses;
-    struct exporter_stats stats;
+    struct exporter_stats all[N_SIGNALS], stats;
     bool ok;
 
     atomic_store(&dropped, 0);
     queue = span_queue_create(1000, SPAN_QUEUE_BYTES_MAX, 100, 4000000);
-    if (queue == NULL ||
-        exporter_start_with(&conf, queue, NULL, NULL, &transport, NULL, &exporter) != 0)
+    part.queue = queue;
+    if (queue == NULL || exporter_start_with(&part, &used, 1, NULL, NULL, NULL, &exporter) != 0)
         return false;
     for (size_t i = 0; i < PRODUCERS; i++)
         if (pthread_create(&threads[i], NULL, produce, NULL) != 0)
             return false;
-    exporter_get_stats(exporter, &stats);
-    exporter_get_losses(exporter, &losses);
+    exporter_get_stats(exporter, SIGNAL_TRACES, &stats);
+    exporter_get_losses(exporter, SIGNAL_TRACES, &losses);
     exporter_flush(exporter, mono_now() + NS_PER_S / 100);
     for (size_t i = 0; i < PRODUCERS; i++)
         (void)pthread_join(threads[i], NULL);
     exporter_flush(exporter, mono_now() + 120 * NS_PER_S);
-    exporter_stop(exporter, mono_now() + 120 * NS_PER_S, &stats);
-    ok = stats.exported + atomic_load(&dropped) == all && stats.shutdown == 0;
+    exporter_stop(exporter, mono_now() + 120 * NS_PER_S, all);
+    stats = all[SIGNAL_TRACES];
+    ok = stats.exported + atomic_load(&dropped) == made && stats.shutdown == 0;
     printf("%s: %u lanes, exported %" PRIu64 ", dropped %" PRIu64 " of %" PRIu64 ", %" PRIu64
            " retries\n",
-           ok ? "ok" : "WRONG", concurrency, stats.exported, (uint64_t)atomic_load(&dropped), all,
+           ok ? "ok" : "WRONG", concurrency, stats.exported, (uint64_t)atomic_load(&dropped), made,
            stats.retries);
     span_queue_destroy(queue);
     return ok;

@@ -49,19 +49,21 @@ static int64_t fake_now(void *arg)
     return real_now() + atomic_load(&clock_offset);
 }
 
-static size_t fake_wait(void *arg, struct span_queue *queue, size_t want, int64_t deadline)
+static void fake_wait(void *arg, const struct span_queue_want *wants, size_t n, int64_t deadline)
 {
     const int64_t now = fake_now(arg);
-    size_t waiting;
 
-    if (deadline == INT64_MAX)
-        return span_queue_wait(queue, want, deadline);
-    waiting = span_queue_wait(queue, want, 0);
-    if (want != SIZE_MAX && span_queue_is_heavy(queue))
-        return waiting;
-    if (waiting < want && deadline > now)
+    if (deadline == INT64_MAX) {
+        span_queue_wait_any(wants, n, deadline);
+        return;
+    }
+    span_queue_wait_any(wants, n, 0);
+    for (size_t i = 0; i < n; i++)
+        if (span_queue_waiting(wants[i].queue) >= wants[i].n ||
+            (wants[i].n != SIZE_MAX && span_queue_is_heavy(wants[i].queue)))
+            return;
+    if (deadline > now)
         atomic_fetch_add(&clock_offset, deadline - now);
-    return waiting;
 }
 
 static uint32_t fake_random(void *arg)
@@ -298,6 +300,16 @@ static struct exporter_conf conf(void)
                                   .retry_give_up_ns = 300 * S};
 }
 
+/* The one signal of most tests. @return as exporter_start_with() */
+static int start_traces(const struct exporter_conf *with, struct span_queue *queue,
+                        const struct exporter_hooks *hooks, struct exporter **ret)
+{
+    const struct exporter_part part = {.conf = with, .queue = queue};
+    struct transport *const transport = &fake.transport;
+
+    return exporter_start_with(&part, &transport, 1, &log_host, NULL, hooks, ret);
+}
+
 static struct exporter *start(const struct exporter_conf *with, struct span_queue *queue,
                               const struct exporter_hooks *hooks,
                               const struct transport_result *script, size_t n_script)
@@ -308,8 +320,7 @@ static struct exporter *start(const struct exporter_conf *with, struct span_queu
         (struct transport){.send = fake_send, .cancel = fake_cancel, .stop = fake_stop};
     fake.script = script;
     fake.n_script = n_script;
-    cr_assert_eq(
-        exporter_start_with(with, queue, &log_host, NULL, &fake.transport, hooks, &exporter), 0);
+    cr_assert_eq(start_traces(with, queue, hooks, &exporter), 0);
     return exporter;
 }
 
@@ -317,10 +328,11 @@ static struct exporter *start(const struct exporter_conf *with, struct span_queu
 static struct exporter_stats stop(struct exporter *exporter, struct span_queue *queue,
                                   int64_t in_ns)
 {
-    struct exporter_stats stats;
+    struct exporter_stats all[N_SIGNALS], stats;
     struct span_queue_stats q;
 
-    exporter_stop(exporter, real_now() + in_ns, &stats);
+    exporter_stop(exporter, real_now() + in_ns, all);
+    stats = all[SIGNAL_TRACES];
     cr_assert(fake.stopped);
     span_queue_get_stats(queue, &q);
     cr_assert_eq(q.waiting, 0);
@@ -422,8 +434,7 @@ Test(exporter, one_that_cannot_start_leaves_nothing_behind)
             .transport = {.send = fake_send, .cancel = fake_cancel, .stop = fake_stop}};
         no_memory = threads < 0;
         threads_max = threads;
-        cr_assert_eq(
-            exporter_start_with(&c, queue, &log_host, NULL, &fake.transport, NULL, &exporter), -1);
+        cr_assert_eq(start_traces(&c, queue, NULL, &exporter), -1);
         cr_assert_null(exporter);
         cr_assert(fake.stopped);
         expect_logged("cannot start the export threads");
@@ -558,7 +569,7 @@ Test(exporter, what_is_parked_has_its_places_in_the_queue)
     exporter = start(&c, queue, NULL, script, 1);
     await_logged("failed");
     do
-        exporter_get_stats(exporter, &stats);
+        exporter_get_stats(exporter, SIGNAL_TRACES, &stats);
     while (stats.parked == 0);
     cr_assert_eq(stats.parked, 10);
     span_queue_get_stats(queue, &q);
@@ -709,7 +720,7 @@ Test(exporter, tells_all_losses_in_one_line_a_minute)
     exporter = start(&c, queue, &fake_hooks, script, 3);
     await_sends(6);
     exporter_flush(exporter, fake_now(NULL) + GENEROUS_NS);
-    exporter_get_losses(exporter, &losses);
+    exporter_get_losses(exporter, SIGNAL_TRACES, &losses);
     cr_expect_eq(losses.queue_full, 15);
     cr_expect_eq(losses.not_retryable, 50);
     cr_expect_eq(losses.rejected, 2);
@@ -901,12 +912,12 @@ Test(exporter, a_flush_waits_for_every_lane)
     exporter = start(&c, queue, NULL, ok, 1);
     await_at_once(2); /* what is not a full batch waits for the flush */
     exporter_flush(exporter, real_now() + 50 * MS);
-    exporter_get_stats(exporter, &stats);
+    exporter_get_stats(exporter, SIGNAL_TRACES, &stats);
     cr_assert_eq(stats.exported, 0, "it did not pretend");
     await_at_once(3);
     open_gate();
     exporter_flush(exporter, real_now() + GENEROUS_NS);
-    exporter_get_stats(exporter, &stats);
+    exporter_get_stats(exporter, SIGNAL_TRACES, &stats);
     cr_assert_eq(stats.exported, 25, "%zu exported, %zu parked", (size_t)stats.exported,
                  (size_t)stats.parked);
     stop(exporter, queue, GENEROUS_NS);
@@ -929,7 +940,7 @@ static void await_exported(struct exporter *exporter, uint64_t n)
     struct exporter_stats stats;
 
     do
-        exporter_get_stats(exporter, &stats);
+        exporter_get_stats(exporter, SIGNAL_TRACES, &stats);
     while (stats.exported < n);
 }
 
@@ -980,7 +991,7 @@ Test(exporter, a_flush_is_not_over_while_a_span_waits)
     exporter = start(&c, queue, NULL, script, 2);
     await_logged("spans lost: 10 gave_up");
     exporter_flush(exporter, real_now() + GENEROUS_NS);
-    exporter_get_stats(exporter, &stats);
+    exporter_get_stats(exporter, SIGNAL_TRACES, &stats);
     cr_assert_eq(stats.exported, 10);
     cr_assert_eq(stop(exporter, queue, GENEROUS_NS).given_up, 10);
 }
@@ -1006,7 +1017,7 @@ Test(exporter, stop_does_not_wait_for_ever_for_a_call_that_cannot_be_cancelled)
 {
     struct exporter_conf c = conf();
     struct span_queue *queue = make_queue(10000, 10, BATCH_BYTES_MAX);
-    struct exporter_stats stats;
+    struct exporter_stats all[N_SIGNALS];
     struct exporter *exporter;
 
     fake.gated = true;
@@ -1015,7 +1026,7 @@ Test(exporter, stop_does_not_wait_for_ever_for_a_call_that_cannot_be_cancelled)
     exporter = start(&c, queue, NULL, ok, 1);
     push(make_list(25));
     await_sends(1);
-    cr_assert_eq(exporter_stop(exporter, real_now() + 50 * MS, &stats), -1);
+    cr_assert_eq(exporter_stop(exporter, real_now() + 50 * MS, all), -1);
     cr_assert_not(fake.stopped);
     expect_logged("the export's threads do not end");
     open_gate(); /* they end on their own, and find all in its place */
@@ -1034,7 +1045,7 @@ Test(exporter, flush_does_not_wait_for_a_full_batch)
     exporter = start(&c, queue, NULL, ok, 1);
     push(make_list(3));
     exporter_flush(exporter, real_now() + GENEROUS_NS);
-    exporter_get_stats(exporter, &stats);
+    exporter_get_stats(exporter, SIGNAL_TRACES, &stats);
     cr_assert_eq(stats.exported, 3);
     exporter_flush(exporter, real_now() + GENEROUS_NS); /* nothing to do */
     push(make_list(2));
@@ -1060,7 +1071,7 @@ Test(exporter, flush_cuts_a_wait_for_a_retry_short)
     push(make_list(2));
     await_sends(1);
     exporter_flush(exporter, real_now() + GENEROUS_NS);
-    exporter_get_stats(exporter, &stats);
+    exporter_get_stats(exporter, SIGNAL_TRACES, &stats);
     cr_assert_eq(stats.exported, 2);
     cr_assert_eq(stats.retries, 3);
     stop(exporter, queue, GENEROUS_NS);
@@ -1231,7 +1242,7 @@ Test(exporter, stop_of_an_idle_exporter_is_quick)
     struct span_queue *queue = make_queue(10, 512, BATCH_BYTES_MAX);
     struct exporter_stats stats;
 
-    exporter_stop(NULL, 0, &stats);
+    exporter_stop(NULL, 0, NULL);
     stats = stop(start(&c, queue, NULL, ok, 1), queue, GENEROUS_NS);
     cr_assert_eq(stats.exported + stats.shutdown, 0);
 }
