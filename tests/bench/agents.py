@@ -122,13 +122,14 @@ class Collector(procs.Proc):
 
 
 class Agent:
-    """A running agent: pid, port; spans_per_request, with its collector, where it exports."""
+    """A running agent: pid, port; the collector where it exports; log_port where it takes lines."""
 
-    def __init__(self, proc, port, collector=None):
+    def __init__(self, proc, port, collector=None, log_port=None):
         self.proc = proc
         self.pid = proc.pid
         self.port = port
         self.collector = collector
+        self.log_port = log_port
         self.next_request = 1
 
     def cpu(self):
@@ -147,30 +148,55 @@ def floor(where=None, threads=1):
 
 
 @contextlib.contextmanager
-def _host(plugin, env, where, collector=None, tool=()):
+def log_floor(receive_buffer=4 * 2**20):
+    with cores(AGENT_CORES):
+        proc = procs.Proc([program("log-floor"), "--receive-buffer", receive_buffer])
+    with proc:
+        port = int(proc.wait_line(r"listening on \S+:(\d+)").group(1))
+        yield Agent(proc, port, log_port=port)
+
+
+@contextlib.contextmanager
+def _host(plugin, env, where, collector=None, tool=(), log=None):
+    """`log`: options of the log's side, beside its address; None: it takes no lines."""
     argv = ["--listen", "127.0.0.1:0", "--plugins", plugin]
+    argv += ["--log-listen", "udp:127.0.0.1:0", *log] if log is not None else []
     env = procs.clean_env({"SPOE_ADMIN_ADDR": "off", **env})
     with cores(where or AGENT_CORES):
         host = procs.Proc([*tool, program("spoe-host"), *argv], name="spoe-host", env=env)
     with host:
         host.wait_line("msg=\"?ready")
         port = int(host.wait_line(r"listening on 127\.0\.0\.1:(\d+)").group(1))
-        yield Agent(host, port, collector)
+        log_port = None
+        if log is not None:
+            log_port = int(host.wait_line(r"log lines on udp:127\.0\.0\.1:(\d+)").group(1))
+        yield Agent(host, port, collector, log_port)
         if host.alive() and host.terminate() != 0:
             raise Failure(f"spoe-host failed{host.report()}")
 
 
-def nothing(where=None, workers=1, tool=()):
+def nothing(where=None, workers=1, tool=(), log=None, env=None):
     """The host with a plugin that does nothing; `tool` is what runs it."""
     plugin = os.path.join(BUILD, "lib/spoe-host/bench-plugins/nothing.so")
-    return _host(plugin, {"SPOE_WORKERS": workers}, where, tool=tool)
+    return _host(plugin, {"SPOE_WORKERS": workers, **(env or {})}, where, tool=tool, log=log)
 
 
-def otel(collector, where=None, workers=1, env=None, tool=()):
+def otel(collector, where=None, workers=1, env=None, tool=(), log=None):
     """The host with otel.so, every request sampled and exported; `tool` is what runs it."""
     env = {"SPOE_WORKERS": workers, "OTLP_ENDPOINT": collector.address, **(env or {})}
     plugin = os.path.join(BUILD, "lib/spoe-host/plugins/otel.so")
-    return _host(plugin, env, where, collector, tool)
+    return _host(plugin, env, where, collector, tool, log)
+
+
+def otel_host(collector, argv):
+    """A spoe-host with otel.so and options of its own, ready; the caller ends it."""
+    plugin = os.path.join(BUILD, "lib/spoe-host/plugins/otel.so")
+    argv = [program("spoe-host"), "--listen", "127.0.0.1:0", "--plugins", plugin, *argv]
+    env = procs.clean_env({"SPOE_ADMIN_ADDR": "off", "OTLP_ENDPOINT": collector.address, **ENDLESS})
+    with cores(AGENT_CORES):
+        host = procs.Proc(argv, name="spoe-host", env=env)
+    host.wait_line("msg=\"?ready")
+    return host
 
 
 def load(agent, connections, inflight, requests, rate=None, open_only=False, where=None):

@@ -20,6 +20,7 @@ from lib import procs  # noqa: E402
 
 import agents  # noqa: E402
 import instructions  # noqa: E402
+import log_way  # noqa: E402
 import through_haproxy  # noqa: E402
 from agents import ENDLESS, MANY_AGENT_CORES, Failure, measure, say  # noqa: E402
 
@@ -228,9 +229,11 @@ PARTS = {
     "loss": Bench.loss,
     "growth": Bench.growth,
     "instructions": Bench.instructions,
+    "log": log_way.lines,
+    "log-haproxy": log_way.through,
     "haproxy": Bench.haproxy,
 }
-DEFAULT_PARTS = [part for part in PARTS if part != "haproxy"]
+DEFAULT_PARTS = [part for part in PARTS if part not in ("haproxy", "log-haproxy")]
 
 
 def machine(options):
@@ -307,15 +310,19 @@ def parse(argv):
                         help=f"parts to run ({','.join(PARTS)})")
     parser.add_argument("--haproxy", action="store_true",
                         help="the part haproxy: through real HAProxy, each that Debian packages")
+    parser.add_argument("--log", action="store_true",
+                        help="the parts log and log-haproxy: HAProxy's log as the way in")
     parser.add_argument("--rate", type=int, default=2000, help="its requests per second (2000)")
     parser.add_argument("--seconds", type=int, default=8, help="how long it measures each (8)")
     parser.add_argument("--base", default=os.environ.get("BASE") or None,
                         help="JSON of an earlier run, to compare with (also BASE=)")
-    parser.add_argument("--out", help="where the JSON goes (build/bench/result.json, haproxy.json)")
+    parser.add_argument("--out", help="where the JSON goes (build/bench/result.json, haproxy.json, log.json)")
     options = parser.parse_args(argv)
-    options.only = ["haproxy"] if options.haproxy else options.only.split(",")
+    options.only = (["haproxy"] if options.haproxy else ["log", "log-haproxy"] if options.log
+                    else options.only.split(","))
     if options.out is None:
-        name = "haproxy.json" if options.haproxy else "result.json"
+        name = ("haproxy.json" if options.haproxy else "log.json" if options.log
+                else "result.json")
         options.out = os.path.join(ROOT, "build/bench", name)
     for part in options.only:
         if part not in PARTS:

@@ -6,6 +6,7 @@
  * requests are made: those under way are waited for.
  *
  *   http-load --connect 127.0.0.1:PORT [--connections 16] [--requests 10000] [--rate 2000]
+ *             [--burst 1]         so many are due at the same moment
  *             [--count HEADER]    count the answers that have this header
  */
 #include <arpa/inet.h>
@@ -40,9 +41,10 @@ static struct {
     uint16_t port;
     unsigned connections;
     uint64_t requests;
+    uint64_t burst;
     double rate;
     char header[64]; /* with its colon; empty: count none */
-} opt = {.connections = 16, .requests = 10000, .rate = 2000};
+} opt = {.connections = 16, .requests = 10000, .burst = 1, .rate = 2000};
 
 static struct connection *conns;
 static uint64_t started, finished, counted;
@@ -67,7 +69,7 @@ static int64_t now_ns(void)
 
 static int64_t due(uint64_t n)
 {
-    return begin_ns + (int64_t)((double)n * 1e9 / opt.rate);
+    return begin_ns + (int64_t)((double)(n - n % opt.burst) * 1e9 / opt.rate);
 }
 
 static void send_request(struct connection *c)
@@ -221,6 +223,8 @@ static void parse(int argc, char **argv)
             opt.requests = strtoull(value, NULL, 10);
         } else if (strcmp(name, "--rate") == 0) {
             opt.rate = strtod(value, NULL);
+        } else if (strcmp(name, "--burst") == 0) {
+            opt.burst = strtoull(value, NULL, 10);
         } else if (strcmp(name, "--count") == 0 && strlen(value) < sizeof opt.header - 1) {
             (void)snprintf(opt.header, sizeof opt.header, "%s:", value);
         } else {
@@ -228,7 +232,7 @@ static void parse(int argc, char **argv)
         }
     }
     if (opt.port == 0 || opt.connections == 0 || opt.connections > CONNECTIONS_MAX ||
-        opt.requests == 0 || opt.rate <= 0)
+        opt.requests == 0 || opt.burst == 0 || opt.rate <= 0)
         die("bad or missing options (see the top of http_load.c)");
 }
 

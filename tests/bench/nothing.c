@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/bench/nothing.c - a plugin that takes the tracing configuration's three messages and
- * answers each with the same constant bytes as spop-floor: what the host itself costs.
+ * answers each with the same constant bytes as spop-floor, and that takes its log line: what the
+ * host itself costs.
  */
 #include <spoe/util.h>
 
@@ -23,6 +24,23 @@ static const struct spoe_host *host;
         }                                                                                          \
     }
 #define STR(text) ARG(SPOE_ACCEPT_STR, text)
+#define NUM(text) ARG(SPOE_ACCEPT_INT | SPOE_ACCEPT_STR, text)
+#define IP(text) ARG(SPOE_ACCEPT_IP | SPOE_ACCEPT_STR, text)
+
+/* The keys of haproxy/otel-log.cfg, as otel takes them. */
+static const struct spoe_message_decl log_line = {
+    .size = sizeof log_line,
+    .flags = SPOE_MESSAGE_FROM_LOG,
+    .name = "on-http-log",
+    .event = "on-http-response",
+    .help = "does nothing",
+    .args = (const struct spoe_arg_decl *const[]){
+        STR("tp"), STR("sid"), STR("cid"), NUM("t0"),         NUM("t1"), NUM("t2"), NUM("te"),
+        NUM("st"), STR("ts"),  STR("rc"),  NUM("th"),         NUM("tR"), NUM("tw"), NUM("tc"),
+        NUM("tr"), NUM("ta"),  NUM("bi"),  NUM("bo"),         STR("m"),  STR("hv"), STR("tls"),
+        IP("ci"),  NUM("cp"),  IP("fi"),   NUM("fp"),         IP("si"),  NUM("sp"), STR("fe"),
+        STR("be"), STR("srv"), STR("in"),  STR("tracestate"), STR("a"),  STR("h"),  STR("ua"),
+        STR("u"),  NULL}};
 
 static const struct spoe_message_decl *const messages[] = {
     MESSAGE("on-http-request", "on-frontend-http-request", STR("unique-id"),
@@ -32,6 +50,7 @@ static const struct spoe_message_decl *const messages[] = {
             STR("path")),
     MESSAGE("on-http-response", "on-http-response", STR("unique-id"),
             ARG(SPOE_ACCEPT_INT, "status"), STR("be_name"), STR("srv_name"), STR("custom_attrs")),
+    &log_line,
     NULL,
 };
 
@@ -50,7 +69,8 @@ static spoe_status handle(void *wctx, struct spoe_request *req, const struct spo
         spoe_value_str(spoe_str("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
 
     (void)wctx;
-    (void)msg;
+    if (messages[msg->index] == &log_line)
+        return SPOE_OK; /* there is no answer */
     return host->set_var(req, SPOE_SCOPE_TXN, spoe_str("traceparent"), &value);
 }
 

@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import agents  # noqa: E402
 import instructions  # noqa: E402
+import log_way  # noqa: E402
 import markdown  # noqa: E402
 
 REQUESTS = 500
@@ -105,6 +106,23 @@ def test_http_load_is_answered():
     assert status == 0, out
     result = json.loads(out)
     assert result["requests"] == REQUESTS and 0 < result["p50_us"] <= result["p99_us"]
+
+
+@pytest.mark.parametrize("kind", ["floor", "nothing", "otel"])
+def test_lines_are_taken_and_their_spans_counted(collector, kind):
+    with log_way.start(kind, collector) as agent:
+        for rate in (None, 20000):
+            result = log_way.measure(agent, REQUESTS, rate)
+            assert result["taken"] + result["lost"] == REQUESTS and result["taken"] > 0
+            assert result["cpu_us"] > 0
+
+
+def test_bursts_of_requests_are_answered():
+    with Origin() as origin:
+        argv = [agents.program("http-load"), "--connect", origin.address, "--connections", "8"]
+        status, out = procs.run([*argv, "--requests", 96, "--rate", 5000, "--burst", 16])
+    assert status == 0, out
+    assert json.loads(out)["requests"] == 96
 
 
 def test_callgrind_output_is_read(tmp_path):

@@ -27,13 +27,13 @@ CASES = ("without", "floor", "otel")
 WARM_UP = 500
 
 
-def binaries():
+def binaries(suites=SUITES):
     """Of each HAProxy: its version, its path."""
     if os.environ.get("HAPROXY"):
         paths = [os.environ["HAPROXY"]]
     else:
         paths = []
-        for suite in SUITES:
+        for suite in suites:
             fetch = [f"{ROOT}/tests/haproxy/fetch.sh", suite, f"{ROOT}/build"]
             done = subprocess.run(fetch, stdout=subprocess.PIPE, text=True, check=False)
             if done.returncode == 0:
