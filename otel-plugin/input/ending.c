@@ -111,6 +111,10 @@ static void export_spans(struct handlers_worker *worker, const struct spoe_messa
     struct span *const server = request->server, *const client = request->client;
     int64_t end;
 
+    assert(worker->held == NULL); /* who would have the rooms */
+    span_use_room(server, &worker->server_room);
+    if (client != NULL)
+        span_use_room(client, &worker->client_room);
     end = message_fill(policy, msg, server, client);
     if (end == 0) {
         const bool behind =

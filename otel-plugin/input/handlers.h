@@ -59,6 +59,7 @@ struct handlers_worker {
     struct counters *counters; /* its own set; NULL: it counts in everybody's */
     struct id_source ids;
     struct pool_cache spans;
+    struct span_room server_room, client_room; /* of the request that ends */
     struct span_writer *writer;
     bool waits;        /* what the queue has no room for is kept in `held`, and not lost */
     struct span *held; /* [own] of the last request that was ended; NULL: none */

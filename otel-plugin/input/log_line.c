@@ -379,12 +379,14 @@ static void export_line(const struct log_line *line, bool kept)
         count(&h->counters->no_memory, 1);
         return;
     }
+    span_use_room(server, &line->worker->server_room);
     set_tracestate(line, server);
     fill_request(line, server);
     if (client != NULL) {
         struct filling filling = {
             .conventions = &line->policy->conventions, .phase = FILL_BACKEND, .client = client};
 
+        span_use_room(client, &line->worker->client_room);
         span_share_trace_state(client, server);
         fill_one(&filling, FIELD_METHOD, slot(line, LOG_METHOD));
     }

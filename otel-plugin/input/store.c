@@ -286,7 +286,7 @@ static void let_go(struct held *held, size_t n, size_t bytes)
 
 static size_t entry_size(const struct entry *entry)
 {
-    return sizeof *entry + entry->key_len;
+    return offsetof(struct entry, key) + entry->key_len;
 }
 
 static void let_go_kept(struct store *store, const struct kept *kept)
@@ -390,7 +390,9 @@ static struct entry *unlink_found(struct store *store, struct shard *shard, stru
 
 static struct entry *make_entry(const char *key, size_t key_len, uint32_t hash)
 {
-    struct entry *entry = malloc(sizeof *entry + key_len);
+    /* Behind the last field there are four bytes of padding, which belong to the key. */
+    const size_t size = offsetof(struct entry, key) + key_len;
+    struct entry *entry = malloc(size < sizeof *entry ? sizeof *entry : size);
 
     if (entry == NULL)
         return NULL;

@@ -188,7 +188,7 @@ static struct span_chunk *add_chunk(struct span_writer *writer, size_t bytes)
     return chunk;
 }
 
-/* The chunk for n spans of at most so many bytes. @return NULL: out of memory */
+/* The chunk for n spans of so many bytes. @return NULL: out of memory */
 static struct span_chunk *chunk_for(struct span_writer *writer, size_t n, size_t bytes)
 {
     const struct span_queue *queue = writer->queue;
@@ -200,12 +200,9 @@ static struct span_chunk *chunk_for(struct span_writer *writer, size_t n, size_t
     return add_chunk(writer, bytes);
 }
 
-/* @return the bytes written */
-static size_t put_span(struct span_chunk *chunk, const struct span *span)
+static void put_span(struct span_chunk *chunk, const struct span *span)
 {
-    const size_t len = span_wire_put(span, chunk->bytes + chunk->len);
-
-    chunk->len += (uint32_t)len;
+    chunk->len += (uint32_t)span_wire_put(span, chunk->bytes + chunk->len);
     chunk->n++;
     if (span->dropped_attributes > 0 || span->dropped_events > 0) {
         if (chunk->attributes_dropped == 0 && chunk->events_dropped == 0) {
@@ -215,26 +212,31 @@ static size_t put_span(struct span_chunk *chunk, const struct span *span)
         chunk->attributes_dropped += span->dropped_attributes;
         chunk->events_dropped += span->dropped_events;
     }
-    return len;
 }
 
-/* Write n spans of at most so many bytes while there is memory. @return the number written */
+/*
+ * Write n spans of so many bytes while there is memory. @return the number written; *ret_left: the
+ * bytes of the others
+ */
 static size_t write_spans(struct span_writer *writer, const struct span *spans, size_t n,
-                          size_t bytes, size_t *ret_bytes)
+                          size_t bytes, size_t *ret_left)
 {
     const struct span_queue *queue = writer->queue;
     const bool together = n <= queue->chunk_spans && bytes <= queue->chunk_bytes;
     struct span_chunk *chunk = together ? chunk_for(writer, n, bytes) : NULL;
     size_t written = 0;
 
+    *ret_left = 0;
     for (; spans != NULL; spans = spans->next) {
         if (!together)
-            chunk = chunk_for(writer, 1, span_wire_bound(spans));
+            chunk = chunk_for(writer, 1, span_wire_size(spans));
         if (chunk == NULL)
             break;
-        *ret_bytes += put_span(chunk, spans);
+        put_span(chunk, spans);
         written++;
     }
+    for (; spans != NULL; spans = spans->next)
+        *ret_left += span_wire_size(spans);
     return written;
 }
 
@@ -293,10 +295,10 @@ static enum span_queue_result push(struct span_writer *writer, const struct span
                                    bool can_wait, size_t *ret_n)
 {
     struct span_queue *queue = writer->queue;
-    size_t n = 0, bytes = 0, used = 0, written, waiting, wanted;
+    size_t n = 0, bytes = 0, left, written, waiting, wanted;
 
     for (const struct span *span = spans; span != NULL; span = span->next) {
-        bytes += span_wire_bound(span);
+        bytes += span_wire_size(span);
         n++;
     }
     assert(n > 0);
@@ -309,13 +311,13 @@ static enum span_queue_result push(struct span_writer *writer, const struct span
     }
 
     lock(&writer->lock);
-    written = write_spans(writer, spans, n, bytes, &used);
+    written = write_spans(writer, spans, n, bytes, &left);
     writer->pushed += written;
     waiting = atomic_fetch_add(&queue->waiting, written) + written; /* before they can be taken */
     unlock(&writer->lock);
 
     *ret_n = n - written;
-    give_back(queue, n - written, bytes - used); /* the bytes were a bound */
+    give_back(queue, n - written, left);
     wanted = atomic_load(&queue->wanted);
     if (wanted != 0 && is_enough(queue, waiting, wanted))
         signal_consumer(queue);

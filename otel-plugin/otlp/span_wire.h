@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/otlp/span_wire.h - one span as OTLP's bytes, written in one pass.
+ * otel-plugin/otlp/span_wire.h - one span as OTLP's bytes.
  *
  * The spans of a batch are nearly all of its bytes, and packing them with protobuf-c took more
  * than half of the export's time; so they are written directly. protobuf-c stays the authority:
@@ -14,12 +14,12 @@
 
 #include "signal/span.h"
 
-/** The most bytes that span_wire_put() writes. */
-size_t span_wire_bound(const struct span *span);
+/** The bytes that span_wire_put() writes. */
+size_t span_wire_size(const struct span *span);
 
 /**
  * Write the span as one element of ScopeSpans.spans, with its tag and length.
- * @param p  at least span_wire_bound() bytes
+ * @param p  span_wire_size() bytes
  * @return bytes written
  */
 size_t span_wire_put(const struct span *span, uint8_t *p);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/record/known_keys.h - attribute keys that spans keep as one byte, by their number. A
- * dictionary for the packing and nothing more: any other key works as well, it only takes its own
- * length. Fewer than 64 lines; the order does not matter, nothing is stored beyond the process.
+ * otel-plugin/record/known_keys.h - attribute keys that are written and looked for by their number.
+ * That is faster and nothing more: any other key works as well. Fewer than 64 lines; the order does
+ * not matter, nothing is stored beyond the process.
  */
 #ifndef OTEL_RECORD_KNOWN_KEYS_H
 #define OTEL_RECORD_KNOWN_KEYS_H

@@ -2,7 +2,7 @@
 /*
  * otel-plugin/signal/span.h - one OpenTelemetry span from its start to its export.
  *
- * Knows nothing of SPOE, of HAProxy or of the wire. A span is owned by exactly one place at a time
+ * Knows nothing of SPOE and of HAProxy. A span is owned by exactly one place at a time
  * (handler, store), so it has no lock. Strings are copied into the span, repaired
  * where they are not UTF-8 and cut at SPAN_VALUE_MAX bytes on a character's boundary.
  */
@@ -54,9 +54,9 @@ struct span {
     struct trace_context context;
     uint8_t parent_id[8]; /* all zero: a root */
     bool parent_remote : 1;
-    bool _has_lists : 1; /* of strings, or had some */
-    uint8_t kind;        /* enum span_kind */
-    uint8_t status;      /* enum span_status */
+    bool _has_own_block : 1; /* to be freed */
+    uint8_t kind;            /* enum span_kind */
+    uint8_t status;          /* enum span_status */
     uint8_t n_events;
     uint8_t notes; /* for whoever fills the span; 0 at first, never exported */
     uint16_t n_attributes;
@@ -70,8 +70,8 @@ struct span {
     struct span_event *events;  /* n_events; NULL before the first, since most spans have none */
     struct trace_state *_state; /* shared by the spans of a request; NULL: none */
     uint64_t _keys;             /* which known keys the attributes have, by their numbers */
-    char *_data;                /* the name and the attributes: packed.h */
-    char _first[];              /* the first block */
+    uint8_t *_data;             /* the name and the attributes: block.h */
+    uint8_t _first[];           /* the first block */
 };
 
 /* What a span may hold at most; the bounds above hold beside them. */
@@ -127,6 +127,17 @@ void span_set_bytes(struct span *span, const char *key, size_t key_len, const vo
  */
 void span_add_str(struct span *span, const char *key, size_t key_len, const char *p, size_t n);
 
+/*
+ * A block for the attributes of a span that is about to end: what an open span has is no larger
+ * than what it holds, and what the end adds is to cost no allocation.
+ */
+#define SPAN_ROOM 1024u
+struct span_room {
+    uint8_t bytes[SPAN_ROOM];
+};
+/** Move a span's attributes there, if they fit. @param room  [borrow until the span's end] */
+void span_use_room(struct span *span, struct span_room *room);
+
 /** Give the span another name; without memory the old one stays. @param name [borrow] */
 void span_set_name(struct span *span, const char *name, size_t name_len);
 
@@ -151,8 +162,12 @@ void span_end(struct span *span, int64_t end_unix_ns);
 const char *span_name(const struct span *span, size_t *ret_len);
 /** Bytes of memory that a span has, its blocks included. */
 size_t span_memory(const struct span *span);
-/** Bytes that name and attributes take in the span. */
-size_t span_data_size(const struct span *span);
+/** Its attributes as OTLP has them in a Span. @return [pin until it changes] not aligned */
+static inline const uint8_t *span_attribute_bytes(const struct span *span, size_t *ret_len)
+{
+    *ret_len = span->_used - span->_name_len;
+    return span->_data + span->_name_len;
+}
 /**
  * Walk the attributes: start with *pos = 0.
  * @return false after the last

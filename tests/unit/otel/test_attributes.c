@@ -539,7 +539,7 @@ Test(attributes, by_default_there_are_no_old_names)
     }
 }
 
-Test(attributes, every_name_is_packed_as_one_byte)
+Test(attributes, every_name_is_a_known_key)
 {
     static const struct trace_context context = {.flags = 0};
 
@@ -554,7 +554,7 @@ Test(attributes, every_name_is_packed_as_one_byte)
             cr_assert_not_null(span);
             if (names[i] != NULL) {
                 span_set_bool(span, names[i], strlen(names[i]), true);
-                cr_expect_eq(span->_used, 1 + 3, "%s is not in known_keys.h", names[i]);
+                cr_expect_neq(span->_keys, 0, "%s is not in known_keys.h", names[i]);
             }
             span_destroy(span);
         }
