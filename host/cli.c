@@ -9,8 +9,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <spoe/ext/haproxy.h>
+
 #include "conf/host_conf.h"
 #include "conf/suggest.h"
+#include "core/haproxy_config.h"
 
 /* What is not one of the host's options. */
 static const struct word {
@@ -30,6 +33,9 @@ static const struct word {
      "describe a plugin, a file or one in the plugin directories, and exit"},
     {"print-spoe-config", 0, false, CLI_PRINT_SPOE_CONFIG, "",
      "write HAProxy's SPOE section for the plugins and exit"},
+    {"print-haproxy-config", 0, true, CLI_PRINT_HAPROXY_CONFIG, "=spoe|log|both",
+     "write all of HAProxy's side for the plugins and exit"},
+    {"for", 0, true, CLI_RUN, " VERSION", "the oldest HAProxy that is to take it (2.6)"},
     {"send-test-span", 0, false, CLI_SEND_TEST_SPAN, "",
      "let the plugins send once what they send to others, report and exit"},
     {"version", 'v', false, CLI_VERSION, "", "version, commit and build time"},
@@ -54,6 +60,43 @@ static const char *value_of(const char *equals, struct rest *rest)
     return rest->argv[++rest->at];
 }
 
+/* How HAProxy is to tell of requests. */
+static void take_way(struct cli *cli, struct conf *conf, const char *value)
+{
+    static const struct {
+        const char *name;
+        uint32_t ways;
+    } ways[] = {{"spoe", SPOE_HAPROXY_BY_SPOE},
+                {"log", SPOE_HAPROXY_BY_LOG},
+                {"both", SPOE_HAPROXY_BY_SPOE | SPOE_HAPROXY_BY_LOG}};
+
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        if (strcmp(value, ways[i].name) == 0)
+            cli->ways = ways[i].ways;
+    }
+    if (cli->ways == 0)
+        conf_error(conf, "command line: --print-haproxy-config: \"%.64s\" is not spoe, log or both",
+                   value);
+}
+
+/* MAJOR.MINOR, of one digit and of one or two. */
+static void take_version(struct cli *cli, struct conf *conf, const char *value)
+{
+    const size_t n = strspn(value, "0123456789");
+    const char *minor = value + n + 1;
+    uint32_t number = 0;
+
+    if (n == 1 && value[n] == '.' && strspn(minor, "0123456789") == strlen(minor) &&
+        minor[0] != '\0' && strlen(minor) <= 2) {
+        for (; *minor != '\0'; minor++)
+            number = number * 10 + (uint32_t)(*minor - '0');
+        cli->haproxy = (uint32_t)(value[0] - '0') << 8 | number;
+    }
+    if (cli->haproxy < HAPROXY_2_6)
+        conf_error(conf, "command line: --for: \"%.64s\" is no version of HAProxy from 2.6 on",
+                   value);
+}
+
 static void take_word(struct cli *cli, struct conf *conf, const struct word *word, const char *said,
                       const char *equals, struct rest *rest)
 {
@@ -69,6 +112,10 @@ static void take_word(struct cli *cli, struct conf *conf, const struct word *wor
         cli->action = word->action;
     if (word->action == CLI_PLUGIN_INFO)
         cli->plugin_info = value;
+    else if (word->action == CLI_PRINT_HAPROXY_CONFIG)
+        take_way(cli, conf, value);
+    else if (strcmp(word->name, "for") == 0)
+        take_version(cli, conf, value);
     else if (strcmp(word->name, "set") == 0)
         conf_add_set(conf, value);
     else if (strcmp(word->name, "file") == 0 && cli->file != NULL)
@@ -176,6 +223,8 @@ int cli_parse(struct cli *cli, struct conf *conf, int argc, char **argv)
         else
             parse_short(cli, conf, &rest);
     }
+    if (cli->haproxy != 0 && cli->action != CLI_PRINT_HAPROXY_CONFIG)
+        conf_error(conf, "command line: --for belongs to --print-haproxy-config");
     return conf_error_count(conf) == 0 ? 0 : -1;
 }
 

@@ -5,25 +5,29 @@
 #ifndef HOST_CLI_H
 #define HOST_CLI_H
 
+#include <stdint.h>
 #include <stdio.h>
 
 #include "conf/conf.h"
 
 enum cli_action {
     CLI_RUN,
-    CLI_CHECK,             /* -t */
-    CLI_VERSION,           /* --version */
-    CLI_HELP,              /* --help */
-    CLI_PLUGIN_INFO,       /* --plugin-info FILE */
-    CLI_PRINT_CONFIG,      /* -T */
-    CLI_PRINT_SPOE_CONFIG, /* --print-spoe-config */
-    CLI_SEND_TEST_SPAN,    /* --send-test-span */
+    CLI_CHECK,                /* -t */
+    CLI_VERSION,              /* --version */
+    CLI_HELP,                 /* --help */
+    CLI_PLUGIN_INFO,          /* --plugin-info FILE */
+    CLI_PRINT_CONFIG,         /* -T */
+    CLI_PRINT_SPOE_CONFIG,    /* --print-spoe-config */
+    CLI_PRINT_HAPROXY_CONFIG, /* --print-haproxy-config WAY */
+    CLI_SEND_TEST_SPAN,       /* --send-test-span */
 };
 
 struct cli {
     enum cli_action action;
     const char *file;        /* -f */
     const char *plugin_info; /* --plugin-info */
+    uint32_t ways;           /* --print-haproxy-config: SPOE_HAPROXY_BY_* */
+    uint32_t haproxy;        /* --for: 0x0206 is 2.6; 0: not said */
 };
 
 /**

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "core/describe.h"
+#include "core/haproxy_config.h"
 #include "core/plugin.h"
 #include "core/route.h"
 #include "net/sockets_check.h"
@@ -216,6 +217,17 @@ static void print_config(const struct program *p)
     }
 }
 
+static int print_haproxy_config(const struct program *p)
+{
+    const uint32_t version = p->cli.haproxy != 0 ? p->cli.haproxy : HAPROXY_2_6;
+    struct error error;
+
+    if (haproxy_config_whole(stdout, &p->plugins, &p->host_conf, p->cli.ways, version, &error) == 0)
+        return 0;
+    log_line(SPOE_LOG_ERR, "host", "--print-haproxy-config: %s", error.text);
+    return 1;
+}
+
 static int act(struct program *p)
 {
     int status;
@@ -252,8 +264,10 @@ static int act(struct program *p)
         (void)puts("The test span was taken");
         return 0;
     case CLI_PRINT_SPOE_CONFIG:
-        describe_spoe_config(stdout, &p->plugins, &p->host_conf);
+        haproxy_config_spoe(stdout, &p->plugins, &p->host_conf);
         return 0;
+    case CLI_PRINT_HAPROXY_CONFIG:
+        return print_haproxy_config(p);
     default:
         log_configuration(p);
         return host_run(&p->control, &p->reload, &p->host_conf, &p->plugins, &p->routes);

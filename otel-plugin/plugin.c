@@ -15,6 +15,7 @@
 
 #include "conf/endpoint.h"
 #include "conf/otel_conf.h"
+#include "haproxy_side.h"
 #include "input/handlers.h"
 #include "input/messages.h"
 #include "input/evict.h"
@@ -402,6 +403,19 @@ static void stop(void *inst, int64_t deadline_mono_ns)
     log_totals(otel, &stats[SIGNAL_TRACES]);
 }
 
+unsigned otel_propagators(const void *inst)
+{
+    const struct otel *otel = inst;
+
+    return otel->conf.propagators.set;
+}
+
+static const void *get_extension(void *inst, const char *id)
+{
+    (void)inst;
+    return strcmp(id, SPOE_HAPROXY_1) == 0 ? &haproxy_side : NULL;
+}
+
 static const struct spoe_plugin plugin = {
     .magic = SPOE_PLUGIN_MAGIC,
     .size = sizeof plugin,
@@ -421,6 +435,7 @@ static const struct spoe_plugin plugin = {
     .worker_stop = worker_stop,
     .stop = stop,
     .destroy = destroy,
+    .get_extension = get_extension,
     .open_count = open_count,
     .quiesce = quiesce,
     .reconfigure = reconfigure,

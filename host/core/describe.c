@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* host/core/describe.c - what plugins declare, as text: for people, and for HAProxy. */
+/* host/core/describe.c - what a plugin declares, as text for people. */
 #include "core/describe.h"
 
-#include <inttypes.h>
-#include <stdbool.h>
-#include <string.h>
-
 #include "conf/option.h"
-#include "base/build_info.h"
-
-#define ARGS_PER_LINE 8u /* HAProxy reads at most 64 words a line; lines add up */
-/* HAProxy waits this much longer than the host takes at most. */
-#define PROCESSING_MARGIN_NS INT64_C(5000000)
 
 static const char *const type_names[] = {"null",   "bool", "int32", "uint32", "int64",
                                          "uint64", "ipv4", "ipv6",  "string", "binary"};
@@ -97,113 +88,4 @@ void describe_plugin(FILE *out, const struct spoe_instance *plugin)
         (void)fputs("\noptions\n", out);
     for (size_t i = 0; desc->options != NULL && desc->options[i] != NULL; i++)
         print_option(out, desc->id, desc->options[i]);
-}
-
-/* Walk every message of every plugin in configuration order. */
-static const struct spoe_message_decl *nth_message(const struct plugin_set *set, size_t n)
-{
-    for (size_t i = 0; i < set->n; i++) {
-        if (n < set->plugin[i]->n_messages)
-            return set->plugin[i]->desc->messages[n];
-        n -= set->plugin[i]->n_messages;
-    }
-    return NULL;
-}
-
-static bool has_argument(const struct spoe_message_decl *decl, const char *name)
-{
-    for (size_t i = 0; decl->args != NULL && decl->args[i] != NULL; i++) {
-        if (strcmp(decl->args[i]->name, name) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Whether message number n comes over SPOP and is the first one of its name. */
-static bool is_first(const struct plugin_set *set, size_t n)
-{
-    const char *name = nth_message(set, n)->name;
-
-    if ((nth_message(set, n)->flags & SPOE_MESSAGE_FROM_LOG) != 0)
-        return false;
-
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(nth_message(set, i)->name, name) == 0)
-            return false;
-    }
-    return true;
-}
-
-/* Whether an argument of message number n stands in an earlier declaration of that message. */
-static bool is_printed(const struct plugin_set *set, size_t n, const char *argument)
-{
-    const char *name = nth_message(set, n)->name;
-
-    for (size_t i = 0; i < n; i++) {
-        const struct spoe_message_decl *decl = nth_message(set, i);
-
-        if (strcmp(decl->name, name) == 0 && has_argument(decl, argument))
-            return true;
-    }
-    return false;
-}
-
-static void print_spoe_message(FILE *out, const struct plugin_set *set, size_t first)
-{
-    const struct spoe_message_decl *message = nth_message(set, first), *decl;
-    unsigned n_args = 0;
-
-    (void)fprintf(out, "\nspoe-message %s\n", message->name);
-    for (size_t i = first; (decl = nth_message(set, i)) != NULL; i++) {
-        if (strcmp(decl->name, message->name) != 0)
-            continue;
-        for (size_t a = 0; decl->args != NULL && decl->args[a] != NULL; a++) {
-            if (is_printed(set, i, decl->args[a]->name))
-                continue;
-            (void)fprintf(out, "%s%s=%s", n_args % ARGS_PER_LINE == 0 ? "    args " : " ",
-                          decl->args[a]->name, decl->args[a]->expression);
-            if (++n_args % ARGS_PER_LINE == 0)
-                (void)fputc('\n', out);
-        }
-    }
-    if (n_args % ARGS_PER_LINE != 0)
-        (void)fputc('\n', out);
-    (void)fprintf(out, "    event %s\n", message->event);
-}
-
-void describe_spoe_config(FILE *out, const struct plugin_set *set, const struct host_conf *conf)
-{
-    const char *engine = conf->engine;
-
-    if (engine == NULL)
-        engine = set->n == 1 ? set->plugin[0]->desc->id : "spoe";
-    (void)fprintf(out, "# Written by spoe-host %s --print-spoe-config for:\n", build_version);
-    for (size_t i = 0; i < set->n; i++)
-        (void)fprintf(out, "#   %s %s\n", set->plugin[i]->desc->id, set->plugin[i]->desc->version);
-    (void)fprintf(out,
-                  "# In haproxy.cfg: filter spoe engine %s config THIS-FILE in each frontend,\n"
-                  "# and a backend named spoe-host, mode tcp, with this host as its server.\n"
-                  "# Variables come back as txn.%s.NAME.\n"
-                  "[%s]\n"
-                  "spoe-agent %s-agent\n",
-                  engine, engine, engine, engine);
-    (void)fputs("    messages", out);
-    for (size_t i = 0; nth_message(set, i) != NULL; i++) {
-        if (is_first(set, i))
-            (void)fprintf(out, " %s", nth_message(set, i)->name);
-    }
-    (void)fprintf(out,
-                  "\n"
-                  "    option var-prefix %s\n"
-                  "    option set-on-error status\n"
-                  "    option continue-on-error\n"
-                  "    timeout hello 2s\n"
-                  "    timeout idle 2m\n"
-                  "    timeout processing %" PRId64 "ms\n"
-                  "    use-backend spoe-host\n",
-                  engine, (conf->processing_timeout_ns + PROCESSING_MARGIN_NS + 999999) / 1000000);
-    for (size_t i = 0; nth_message(set, i) != NULL; i++) {
-        if (is_first(set, i))
-            print_spoe_message(out, set, i);
-    }
 }

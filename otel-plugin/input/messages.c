@@ -186,7 +186,7 @@ static const struct spoe_message_decl log_line = {
                 ARG(SPOE_ACCEPT_STR, "h", "%{+Q,+E}[var(txn.host)]", "host, perhaps with a port"),
             [LOG_USER_AGENT] = ARG(SPOE_ACCEPT_STR, "ua", "%{+Q,+E}[var(txn.ua)]", "user agent"),
             [LOG_TARGET] = ARG(SPOE_ACCEPT_STR, "u", "%{+Q}HU", "path and query"),
-            [LOG_CUSTOM] = ARG(SPOE_ACCEPT_STR, "a", "%{+Q,+E}[var(txn.attrs)]",
+            [LOG_CUSTOM] = ARG(SPOE_ACCEPT_STR, "a", "%{+Q,+E}[var(txn.otel_attrs)]",
                                "attributes as key=value;key=value"),
             [LOG_SLOTS] = NULL},
 };

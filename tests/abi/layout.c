@@ -14,6 +14,9 @@
 
 #include <spoe/ext/metrics.h>
 #include <spoe/plugin.h>
+#if SPOE_ABI_MINOR >= 1
+#include <spoe/ext/haproxy.h>
+#endif
 
 #ifdef __cplusplus
 #define CHECK(what) static_assert(what, #what)
@@ -256,6 +259,31 @@ NUMBER(SPOE_METRIC_BOUNDS_MAX, 64);
 NUMBER(SPOE_METRIC_SERIES_MAX, 1000);
 NUMBER(SPOE_METRIC_FAMILIES_MAX, 256);
 CHECK(sizeof(SPOE_METRICS_1) == sizeof("spoe.metrics/1"));
+
+/* spoe/ext/haproxy.h, facet spoe.haproxy/1, since 1.1 */
+#if SPOE_ABI_MINOR >= 1
+SIZE(spoe_haproxy_ask, 32, 28);
+AT(spoe_haproxy_ask, size, 0, 0);
+AT(spoe_haproxy_ask, ways, 4, 4);
+AT(spoe_haproxy_ask, version, 8, 8);
+AT(spoe_haproxy_ask, place, 12, 12);
+AT(spoe_haproxy_ask, message, 16, 16);
+AT(spoe_haproxy_ask, reserved, 20, 20);
+AT(spoe_haproxy_ask, prefix, 24, 24);
+SIZE(spoe_haproxy, 24, 16);
+AT(spoe_haproxy, size, 0, 0);
+AT(spoe_haproxy, reserved, 4, 4);
+AT(spoe_haproxy, lines, 8, 8);
+AT(spoe_haproxy, wants, 16, 12);
+NUMBER(SPOE_HAPROXY_BY_SPOE, 1);
+NUMBER(SPOE_HAPROXY_BY_LOG, 2);
+NUMBER(SPOE_HAPROXY_FRONTEND, 1);
+NUMBER(SPOE_HAPROXY_BACKEND, 2);
+NUMBER(SPOE_HAPROXY_MESSAGE, 3);
+NUMBER(SPOE_HAPROXY_EVENT, 4);
+NUMBER(SPOE_HAPROXY_LOG_LEVEL, 5);
+CHECK(sizeof(SPOE_HAPROXY_1) == sizeof("spoe.haproxy/1"));
+#endif
 
 NUMBER(SPOE_ABI_MAJOR, 1);
 CHECK(SPOE_ABI_MINOR == 0 || SPOE_ABI_MINOR == 1);

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """haproxy -c, with warnings as errors, on the files that users get."""
 
+import os
+import re
+
 import pytest
 from lib import haproxy as hap
+from lib.haproxy_config import printed, sections, spoe_file
 
 SPOE_FILES = ["spoe-otel.cfg", "spoe-otel-3.x.cfg"]
 
@@ -36,3 +40,77 @@ def test_both_files_send_the_same_base():
     assert base.keys() == more.keys()
     for message, words in base.items():
         assert more[message][: len(words)] == words
+
+
+# -- what the host writes (issue 11, 1.8): the files, and accepted by the HAProxies that it says
+
+WRITTEN = [("spoe", "2.6", "otel-spoe.cfg", "spoe-otel.cfg"),
+           ("spoe", "3.0", "otel-spoe.cfg", "spoe-otel-3.x.cfg"),
+           ("log", "2.6", "otel-log.cfg", None)]
+
+
+@pytest.mark.parametrize("way, least, main, spoe", WRITTEN)
+def test_the_files_are_what_the_host_writes(way, least, main, spoe):
+    """Comments apart, and attributes of the example's own."""
+    ours, section = printed(way, least)
+    text = re.sub(r"^.*set-var\(txn\.otel_attrs\).*\n", "", hap.source_text(main), flags=re.M)
+    assert sections(text) == sections(ours)
+    if spoe is None:
+        assert section == ""
+    else:
+        assert spoe_file(hap.source_text(spoe)) == spoe_file(section)
+
+
+def checked(binary, tmp, main, section):
+    paths = [os.path.join(tmp, name) for name in ("written.cfg", "written-spoe.cfg")]
+    for path, text in zip(paths, (main, section)):
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+    return hap.check(binary, paths[0], {"SPOE_CFG": paths[1]})
+
+
+@pytest.mark.parametrize("way", ["spoe", "log"])
+@pytest.mark.parametrize("least", ["2.6", "2.9", "3.0", "3.1"])
+def test_what_the_host_writes_is_accepted(binary, version, tmp, way, least):
+    status, out = checked(binary, tmp, *printed(way, least))
+    if version >= tuple(map(int, least.split("."))):
+        assert status == 0, out
+    elif way == "log" and least == "3.1":
+        assert status != 0 and "profile" in out  # which is why there is a --for
+
+
+@pytest.mark.parametrize("address", ["udp:*:12514", "udp:[::1]:12514", "unixgram:/run/lines",
+                                     "tcp:127.0.0.1:12514", "tcp+octet:[::]:12514", "unix:/run/lines"])
+def test_each_address_of_lines_is_accepted(binary, version, tmp, address):
+    """A logger for datagrams, a ring for streams."""
+    main, _ = printed("log", "3.1" if version >= (3, 1) else "2.6", "--log-listen", address)
+    status, out = checked(binary, tmp, main, "")
+    assert status == 0, out
+    stream = not address.startswith(("udp:", "unixgram:"))
+    assert ("ring spoe-lines" in sections(main)) == stream
+    assert ("log-proto octet-count" in main) == ("octet" in address)
+    assert "${AGENT_LOG_ADDR-" in main
+
+
+def test_options_are_heeded(binary, tmp):
+    """Engine, time-out, addresses and propagators are those of the host that runs."""
+    main, section = printed("spoe", "2.6", "--engine", "traces", "--listen", "unix:/run/spoe.sock",
+                            "--processing-timeout", "20ms",
+                            env={"OTEL_PROPAGATORS": "tracecontext,b3,b3multi"})
+    status, out = checked(binary, tmp, main, section)
+    assert status == 0, out
+    assert section.startswith("[traces]\n") and "timeout processing 25ms" in section
+    assert "option var-prefix traces" in section and "txn.otel." not in main + section
+    assert "var(txn.traces.traceparent)" in main and "unix@/run/spoe.sock" in main
+    assert "set-header b3 " in main and "set-header X-B3-Flags 1" in main
+    assert " b3=req.fhdr(b3)" in section and "x-b3-flags=" in section
+
+
+@pytest.mark.parametrize("least", ["2.6", "3.1"])
+def test_a_cut_line_has_its_ids(least):
+    """What a client can make long comes last."""
+    main, _ = printed("log", least)
+    pairs = re.search(r'format "(.*)"', main).group(1).split()
+    assert pairs[:2] == ["v=1", "tp=%[var(txn.tp)]"]
+    quoted = ["{+Q" in pair for pair in pairs]
+    assert quoted == sorted(quoted) and any(quoted)

@@ -18,6 +18,7 @@ OTEL = os.environ["SPOE_TEST_OTEL"] == "1"
 
 EXPECTED = {
     "bin/spoe-host",
+    "include/spoe/ext/haproxy.h",
     "include/spoe/ext/metrics.h",
     "include/spoe/plugin.h",
     "include/spoe/util.h",
@@ -32,6 +33,7 @@ EXPECTED = {
     "share/spoe-host/examples/example/example.c",
     "share/spoe-host/haproxy.cfg",
     "share/spoe-host/otel-log.cfg",
+    "share/spoe-host/otel-spoe.cfg",
     "share/spoe-host/spoe-host.service",
     "share/spoe-host/spoe-otel-3.x.cfg",
     "share/spoe-host/spoe-otel.cfg",

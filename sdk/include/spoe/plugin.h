@@ -29,7 +29,7 @@
  *
  * Versions: 1.0 first stable version. 1.1 open_count(), quiesce(), reconfigure(),
  * check(), try_out(), config_effective(), SPOE_OPTION_RELOADABLE, SPOE_ARG_BY_NAME,
- * SPOE_MESSAGE_FROM_LOG.
+ * SPOE_MESSAGE_FROM_LOG, facet spoe.haproxy/1.
  */
 #ifndef SPOE_PLUGIN_H
 #define SPOE_PLUGIN_H
@@ -500,7 +500,7 @@ struct spoe_plugin {
     /** Free the instance; also after a failed start(). The code is never unloaded. [main] */
     void (*destroy)(void *inst);
 
-    /** Find a facet of the plugin, as spoe_host.get_extension. [any] */
+    /** Find a facet of the plugin, as spoe_host.get_extension: spoe/ext/haproxy.h. [any] */
     const void *(*get_extension)(void *inst, const char *id);
 
     /* ---- since 1.1 ---- */

@@ -9,6 +9,7 @@
 
 #include "base/build_info.h"
 #include "core/describe.h"
+#include "core/haproxy_config.h"
 
 #define ARG_INIT(name, expression, types, flags, help)                                             \
     {                                                                                              \
@@ -172,7 +173,7 @@ Test(describe, a_configuration_for_two)
     char want[2048];
     FILE *out = open_text();
 
-    describe_spoe_config(out, &set, &conf);
+    haproxy_config_spoe(out, &set, &conf);
     (void)snprintf(want, sizeof want,
                    "# Written by spoe-host %s --print-spoe-config for:\n"
                    "#   a 2.3\n"
@@ -217,14 +218,14 @@ Test(describe, a_configuration_for_one)
     FILE *out = open_text();
 
     set.n = 1;
-    describe_spoe_config(out, &set, &conf);
+    haproxy_config_spoe(out, &set, &conf);
     (void)fflush(out);
     cr_assert_not_null(strstr(text, "\n[a]\nspoe-agent a-agent\n    messages first second\n"));
     cr_assert_not_null(strstr(text, "timeout processing 26ms\n"));
     (void)fclose(out);
     conf.engine = engine;
     out = open_text();
-    describe_spoe_config(out, &set, &conf);
+    haproxy_config_spoe(out, &set, &conf);
     (void)fflush(out);
     cr_assert_not_null(strstr(text, "\n[mine]\nspoe-agent mine-agent\n"));
     cr_assert_not_null(strstr(text, "option var-prefix mine\n"));

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <spoe/ext/haproxy.h>
+
 #include "cli.h"
 #include "conf/host_conf.h"
 
@@ -39,6 +41,29 @@ static const char *parse(const char *one, const char *two, const char *three)
     cr_assert_eq(result, conf_error_count(conf) == 0 ? 0 : -1);
     cr_assert_leq(conf_error_count(conf), 1);
     return conf_error_count(conf) != 0 ? conf_error_text(conf, 0) : "";
+}
+
+/* issue 11, 1.8 */
+Test(cli, haproxys_side_has_a_way_and_a_version)
+{
+    static const char *const bad[] = {"2.5", "3", "3.", ".1", "3.1.2", "10.0", "2.123", "x.y", ""};
+
+    cr_assert_str_eq(parse("--print-haproxy-config=log", NULL, NULL), "");
+    cr_assert(cli.action == CLI_PRINT_HAPROXY_CONFIG && cli.haproxy == 0);
+    cr_assert_eq(cli.ways, SPOE_HAPROXY_BY_LOG);
+    cr_assert_str_eq(parse("--print-haproxy-config=both", "--for", "2.6"), "");
+    cr_assert_eq(cli.ways, SPOE_HAPROXY_BY_SPOE | SPOE_HAPROXY_BY_LOG);
+    cr_assert_eq(cli.haproxy, 0x0206);
+    cr_assert_str_eq(parse("--for=3.12", "--print-haproxy-config", "spoe"), "");
+    cr_assert(cli.ways == SPOE_HAPROXY_BY_SPOE && cli.haproxy == 0x030c);
+    cr_assert_str_eq(parse("--print-haproxy-config=spoa", NULL, NULL),
+                     "command line: --print-haproxy-config: \"spoa\" is not spoe, log or both");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        cr_assert_not_null(
+            strstr(parse("--print-haproxy-config=log", "--for", bad[i]), "no version of HAProxy"),
+            "%s", bad[i]);
+    cr_assert_str_eq(parse("--for=2.6", "-t", NULL),
+                     "command line: --for belongs to --print-haproxy-config");
 }
 
 Test(cli, each_word_does_what_it_says)
@@ -102,7 +127,7 @@ Test(cli, what_is_wrong_is_named_with_what_may_be_meant)
          "command line: unknown option --se; did you mean --set, --send-test-span?"},
         {"--print", "x", NULL,
          "command line: unknown option --print; did you mean --print-config, "
-         "--print-spoe-config?"},
+         "--print-spoe-config, --print-haproxy-config?"},
         {"--wrokers=5", NULL, NULL,
          "command line: unknown option --wrokers; did you mean --workers?"},
         {"--wrokers", "5", NULL, "command line: unknown option --wrokers; did you mean --workers?"},
