@@ -272,7 +272,7 @@ static void on_request(struct turn *turn)
 static bool waits_for_backend(const struct turn *turn)
 {
     struct handlers *h = turn->worker->shared;
-    const struct spoe_value *server = &turn->msg->slot[RESPONSE_SRV_NAME];
+    const struct spoe_value *server = &turn->msg->slot[RESPONSE_SERVER_NAME];
 
     return h->reorder && !turn->again && http_is_text(server) && server->u.s.n > 0 &&
            atomic_load_explicit(&h->_backends_come, memory_order_relaxed);

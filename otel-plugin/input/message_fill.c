@@ -6,30 +6,23 @@
 #include "record/http_parts.h"
 #include "signal/fill.h"
 
-static const struct fill_slot request_fields[] = {
-    {REQUEST_METHOD, FIELD_METHOD},
-    {REQUEST_PATH, FIELD_PATH},
-    {REQUEST_HOST, FIELD_HOST},
-    {REQUEST_SSL_FC, FIELD_TLS},
-    {REQUEST_SRC, FIELD_SOURCE},
-    {REQUEST_FE_NAME, FIELD_FRONTEND_NAME},
-    {REQUEST_FE_PORT, FIELD_FRONTEND_PORT},
-    {REQUEST_SRC_PORT, FIELD_SOURCE_PORT},
-    {REQUEST_VER, FIELD_VERSION},
-    {REQUEST_USER_AGENT, FIELD_USER_AGENT},
-};
-static const struct fill_slot backend_fields[] = {
-    {BACKEND_METHOD, FIELD_METHOD},
-};
-static const struct fill_slot response_fields[] = {
-    {RESPONSE_STATUS, FIELD_STATUS},
-    {RESPONSE_BE_NAME, FIELD_BACKEND_NAME},
-    {RESPONSE_SRV_NAME, FIELD_SERVER_NAME},
-    {RESPONSE_BC_DST, FIELD_ORIGIN},
-    {RESPONSE_BC_DST_PORT, FIELD_ORIGIN_PORT},
-    {RESPONSE_SSL_BC, FIELD_BACKEND_TLS},
-    {RESPONSE_RES_VER, FIELD_RESPONSE_VERSION},
-};
+/* The slots that are fields as they come. */
+#define SLOT_READ(slot, id)
+#define SLOT_BY_NAME(slot, id)
+#define SLOT_FILL(slot, id) {slot, FIELD_##id},
+
+#define X(how, id, ...) SLOT_##how(REQUEST_##id, id)
+static const struct fill_slot request_fields[] = {OTEL_REQUEST_ARGUMENTS(X)};
+#undef X
+#define X(how, id, ...) SLOT_##how(BACKEND_##id, id)
+static const struct fill_slot backend_fields[] = {OTEL_BACKEND_ARGUMENTS(X)};
+#undef X
+#define X(how, id, ...) SLOT_##how(RESPONSE_##id, id)
+static const struct fill_slot response_fields[] = {OTEL_RESPONSE_ARGUMENTS(X)};
+#undef X
+#define X(how, id, ...) SLOT_##how(LOG_##id, id)
+static const struct fill_slot log_fields[] = {OTEL_LOG_ARGUMENTS(X)};
+#undef X
 
 #define N(array) (sizeof(array) / sizeof(array)[0])
 static const struct {
@@ -40,13 +33,16 @@ static const struct {
     [MESSAGE_REQUEST] = {request_fields, N(request_fields), FILL_REQUEST},
     [MESSAGE_BACKEND] = {backend_fields, N(backend_fields), FILL_BACKEND},
     [MESSAGE_RESPONSE] = {response_fields, N(response_fields), FILL_RESPONSE},
+    [MESSAGE_LOG] = {log_fields, N(log_fields), FILL_LINE},
 };
 
-static void fill_slots(struct filling *filling, const struct spoe_message *msg)
+void message_fill_slots(struct filling *filling, const struct spoe_message *msg)
 {
     fill_fields(filling, messages[msg->index].fields, messages[msg->index].n, msg->slot);
-    if (msg->index == MESSAGE_RESPONSE && http_is_text(&msg->slot[RESPONSE_CUSTOM_ATTRS]))
-        filling->custom = msg->slot[RESPONSE_CUSTOM_ATTRS].u.s;
+    if (msg->index == MESSAGE_RESPONSE && http_is_text(&msg->slot[RESPONSE_CUSTOM]))
+        filling->custom = msg->slot[RESPONSE_CUSTOM].u.s;
+    else if (msg->index == MESSAGE_LOG && http_is_text(&msg->slot[LOG_CUSTOM]))
+        filling->custom = msg->slot[LOG_CUSTOM].u.s;
 }
 
 int64_t message_fill(const struct policy *policy, const struct spoe_message *msg,
@@ -59,7 +55,7 @@ int64_t message_fill(const struct policy *policy, const struct spoe_message *msg
                               .received_unix_ns = msg->recv_unix_ns,
                               .age_max_ns = policy->moment_age_max_ns};
 
-    fill_slots(&filling, msg);
+    message_fill_slots(&filling, msg);
     for (uint32_t i = 0; i < msg->n_args; i++)
         fill_named(&filling, msg->args[i].name, &msg->args[i].value);
     fill_end(&filling);
@@ -74,6 +70,6 @@ void message_fill_late(const struct policy *policy, const struct spoe_message *r
                               .client = span,
                               .received_unix_ns = response->recv_unix_ns};
 
-    fill_slots(&filling, response);
+    message_fill_slots(&filling, response);
     fill_end(&filling);
 }

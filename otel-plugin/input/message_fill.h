@@ -9,7 +9,7 @@
 #include <spoe/plugin.h>
 
 #include "input/policy.h"
-#include "signal/span.h"
+#include "signal/fill.h"
 
 /**
  * Fill the spans of a message.
@@ -19,6 +19,9 @@
  */
 int64_t message_fill(const struct policy *policy, const struct spoe_message *msg,
                      struct span *server, struct span *client);
+
+/** The declared arguments of a message alone. */
+void message_fill_slots(struct filling *filling, const struct spoe_message *msg);
 
 /** Fill a span with the declared arguments of a response that came too late for its request's. */
 void message_fill_late(const struct policy *policy, const struct spoe_message *response,

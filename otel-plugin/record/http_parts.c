@@ -131,6 +131,30 @@ bool http_get_size(const struct spoe_value *value, int64_t *ret)
     return true;
 }
 
+bool http_get_version(const struct spoe_value *value, char *buf, struct spoe_span *ret,
+                      struct spoe_span *ret_old)
+{
+    int64_t major;
+
+    if (spoe_get_int(value, &major)) {
+        if (major < 2 || major > 9)
+            return false;
+        memcpy(buf, "0.0", HTTP_VERSION_MAX);
+        buf[0] = (char)('0' + major);
+        *ret_old = (struct spoe_span){buf, 3};
+    } else if (http_is_text(value) && value->u.s.n > 0) {
+        *ret_old = value->u.s;
+        if (ret_old->n > 5 && memcmp(ret_old->p, "HTTP/", 5) == 0)
+            *ret_old = (struct spoe_span){ret_old->p + 5, ret_old->n - 5};
+    } else {
+        return false;
+    }
+    *ret = *ret_old;
+    if (ret->n == 3 && ret->p[0] >= '2' && memcmp(ret->p + 1, ".0", 2) == 0)
+        ret->n = 1;
+    return true;
+}
+
 /* inet_ntop(3) goes through printf, which costs more than all else that is done for a request. */
 static struct spoe_span ipv4_text(const uint8_t ip[4], char *buf)
 {

@@ -40,6 +40,16 @@ bool http_get_port(const struct spoe_value *value, int64_t *ret);
 /** Read an integer that is not below 0, or its digits, 18 at most. */
 bool http_get_size(const struct spoe_value *value, int64_t *ret);
 
+#define HTTP_VERSION_MAX 4
+
+/**
+ * A version of HTTP: "HTTP/2.0", "2.0" and 2 are "2", and "2.0" by the old convention; "1.1" stays.
+ * @param buf  HTTP_VERSION_MAX bytes; where the value is a text *ret points into that text
+ * @return false: none, or a bare 1, which may be 1.0 or 1.1
+ */
+bool http_get_version(const struct spoe_value *value, char *buf, struct spoe_span *ret,
+                      struct spoe_span *ret_old);
+
 #define HTTP_ADDRESS_MAX 46 /* INET6_ADDRSTRLEN */
 
 /**

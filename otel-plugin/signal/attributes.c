@@ -7,7 +7,7 @@
 #include <spoe/util.h>
 
 const struct attr_names attr_names[N_ATTRS] = {
-#define X(id, stable, old_server, old_client, stays)                                               \
+#define X(id, stable, old_server, old_client, stays, signals)                                      \
     [ATTR_##id] = {SPAN_KEY_##stable, SPAN_KEY_##old_server, SPAN_KEY_##old_client, stays},
     OTEL_ATTRIBUTES(X)
 #undef X

@@ -55,34 +55,33 @@ enum kind {
 enum { ON_NO = 0, ON_S = 1, ON_C = 2, ON_SC = 3 };
 
 struct row {
-    const char *name;
-    uint8_t kind, attr, open, response;
+    const char *name; /* NULL: it has none */
+    uint8_t kind, attr;
+    uint8_t on[4]; /* by enum fill_phase: the spans that get it */
 };
 
-#define X(id, name, kind, attr, open, response)                                                    \
-    [FIELD_##id] = {name, KIND_##kind, ATTR_##attr, ON_##open, ON_##response},
-static const struct row rows[N_FIELDS] = {OTEL_FIELDS(X)};
-#undef X
+#define FIELD_ROW(id, name, kind, attr, open, response, line)                                      \
+    [FIELD_##                                                                                      \
+        id] = {name, KIND_##kind, ATTR_##attr, {ON_##open, ON_##open, ON_##response, ON_##line}},
+#define UNNAMED_ROW(id, ...) FIELD_ROW(id, NULL, __VA_ARGS__)
+static const struct row rows[N_FIELDS] = {OTEL_FIELDS(UNNAMED_ROW, FIELD_ROW)};
 
-/* The names' lengths side by side: few names share one, so few are compared. */
-static const uint8_t lengths[] = {
-#define X(id, name, ...) sizeof name - 1,
-    OTEL_ARGUMENTS(X)
-#undef X
-};
-#define N_NAMED (sizeof lengths)
-static const struct row *const named = rows + N_FIELDS - N_NAMED;
+/* The names' lengths side by side: few names share one, so few are compared. 0: no name. */
+#define LENGTH(id, name, ...) sizeof name - 1,
+#define NO_LENGTH(...) 0,
+static const uint8_t lengths[N_FIELDS] = {OTEL_FIELDS(NO_LENGTH, LENGTH)};
 
+/* @param name  not empty */
 static const struct row *look_up(struct spoe_span name)
 {
-    for (size_t i = 0; name.n <= UINT8_MAX && i < N_NAMED; i++) {
-        const uint8_t *at = memchr(lengths + i, (int)name.n, N_NAMED - i);
+    for (size_t i = 0; name.n <= UINT8_MAX && i < N_FIELDS; i++) {
+        const uint8_t *at = memchr(lengths + i, (int)name.n, N_FIELDS - i);
 
         if (at == NULL)
             return NULL;
         i = (size_t)(at - lengths);
-        if (memcmp(named[i].name, name.p, name.n) == 0)
-            return &named[i];
+        if (memcmp(rows[i].name, name.p, name.n) == 0)
+            return &rows[i];
     }
     return NULL;
 }
@@ -118,30 +117,6 @@ static bool get_text(const struct spoe_value *value, char *buf, struct spoe_span
         *ret = spoe_str(buf);
         return true;
     }
-}
-
-/* "HTTP/2.0", "2.0", 2 to "2"; "1.1" stays. A bare 1 may be 1.0 or 1.1, so it is neither. */
-static bool get_version(const struct spoe_value *value, char *buf, struct spoe_span *ret,
-                        struct spoe_span *ret_old)
-{
-    int64_t major;
-
-    if (spoe_get_int(value, &major)) {
-        if (major < 2 || major > 9)
-            return false;
-        (void)snprintf(buf, NUMBER_MAX, "%d.0", (int)major);
-        *ret_old = spoe_str(buf);
-    } else if (http_is_text(value) && value->u.s.n > 0) {
-        *ret_old = value->u.s;
-        if (ret_old->n > 5 && memcmp(ret_old->p, "HTTP/", 5) == 0)
-            *ret_old = (struct spoe_span){ret_old->p + 5, ret_old->n - 5};
-    } else {
-        return false;
-    }
-    *ret = *ret_old;
-    if (ret->n == 3 && ret->p[0] >= '2' && memcmp(ret->p + 1, ".0", 2) == 0)
-        ret->n = 1;
-    return true;
 }
 
 /* A moment in microseconds since 1970, if it can be one of these fields'. */
@@ -366,10 +341,10 @@ static void set_origin_port(struct filling *filling, struct span *span, const st
 static void set_version(struct filling *filling, struct span *span, const struct row *row,
                         const struct spoe_value *value)
 {
-    char buf[NUMBER_MAX];
+    char buf[HTTP_VERSION_MAX];
     struct spoe_span text, old;
 
-    if (get_version(value, buf, &text, &old))
+    if (http_get_version(value, buf, &text, &old))
         attr_set_texts(mode_of(filling), span, row->attr, text, old);
 }
 
@@ -554,13 +529,19 @@ struct spoe_span fill_name(const struct conventions *conventions, const struct s
 static inline __attribute__((always_inline)) unsigned
 set_on_spans(struct filling *filling, const struct row *row, const struct spoe_value *value)
 {
-    const unsigned on = filling->phase == FILL_RESPONSE ? row->response : row->open;
+    const unsigned on = row->on[filling->phase];
 
     if (filling->server != NULL && (on & ON_S) != 0)
         set_conventional(filling, filling->server, row, value);
     if (filling->client != NULL && (on & ON_C) != 0)
         set_conventional(filling, filling->client, row, value);
     return on;
+}
+
+void fill_field(struct filling *filling, enum field field, const struct spoe_value *value)
+{
+    if (value->type != SPOE_T_NULL)
+        (void)set_on_spans(filling, &rows[field], value);
 }
 
 void fill_fields(struct filling *filling, const struct fill_slot *fields, size_t n,
@@ -595,7 +576,7 @@ void fill_named(struct filling *filling, struct spoe_span name, const struct spo
     if (row->kind == KIND_END || row->kind == KIND_START) {
         if (is_response && row->kind == KIND_END)
             (void)get_moment(filling, value, &filling->end_unix_ns);
-        else if (!is_response && row->kind == KIND_START)
+        else if (row->on[filling->phase] != ON_NO && row->kind == KIND_START)
             set_conventional(filling, first, row, value);
         return;
     }
@@ -636,7 +617,7 @@ void fill_end(struct filling *filling)
     struct span *const server = filling->server;
     struct span *const first = server != NULL ? server : filling->client;
 
-    if (server != NULL && filling->phase == FILL_REQUEST) {
+    if (server != NULL && (filling->phase == FILL_REQUEST || filling->phase == FILL_LINE)) {
         /* "OPTIONS *", of which HAProxy's `path` says nothing (RFC 9110, 7.1: it is no path). */
         if (filling->_is_options && !attr_was_set(mode, server, ATTR_URL_PATH))
             attr_set_text(mode, server, ATTR_URL_PATH, spoe_str("*"));

@@ -30,7 +30,8 @@ struct conventions {
 /* A moment that is older than this is none, where nothing else is said. */
 #define FILL_AGE_MAX_NS INT64_C(30000000000)
 
-enum fill_phase { FILL_REQUEST, FILL_BACKEND, FILL_RESPONSE };
+/* FILL_LINE: all of a request at once. */
+enum fill_phase { FILL_REQUEST, FILL_BACKEND, FILL_RESPONSE, FILL_LINE };
 
 /* One message's, or one line's, worth of fields. */
 struct filling {
@@ -55,6 +56,8 @@ struct fill_slot {
 /** The span's name as long as no route is known: the method, or HTTP for an unknown one. */
 struct spoe_span fill_name(const struct conventions *conventions, const struct spoe_value *method);
 
+/** One field, by its number. @param value  of type NULL: it is not known */
+void fill_field(struct filling *filling, enum field field, const struct spoe_value *value);
 /** Fields by number, in this order. @param slots  [borrow] of type NULL: it is not known */
 void fill_fields(struct filling *filling, const struct fill_slot *fields, size_t n,
                  const struct spoe_value *slots);

@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const names[] = {
 #define X(id, name, ...) name,
-    OTEL_ARGUMENTS(X)
+    OTEL_FIELDS(OTEL_NOTHING, X)
 #undef X
         "http.request.header.X-a",
     "http.response.header.b"};

@@ -96,13 +96,13 @@ static inline struct exchange exchange_of(const char *id)
                          [REQUEST_METHOD] = text("GET"),
                          [REQUEST_PATH] = text("/hello"),
                          [REQUEST_HOST] = text("example.org:8443"),
-                         [REQUEST_SRC] = {.type = SPOE_T_IPV4, .u.ip4 = {192, 0, 2, 7}},
-                         [REQUEST_SSL_FC] = spoe_value_bool(1)},
+                         [REQUEST_SOURCE] = {.type = SPOE_T_IPV4, .u.ip4 = {192, 0, 2, 7}},
+                         [REQUEST_TLS] = spoe_value_bool(1)},
         .backend.slot = {[BACKEND_UNIQUE_ID] = text(id), [BACKEND_METHOD] = text("GET")},
         .response.slot = {[RESPONSE_UNIQUE_ID] = text(id),
                           [RESPONSE_STATUS] = spoe_value_int(200),
-                          [RESPONSE_BC_DST] = {.type = SPOE_T_IPV4, .u.ip4 = {10, 0, 0, 1}},
-                          [RESPONSE_BC_DST_PORT] = spoe_value_int(8080)}};
+                          [RESPONSE_ORIGIN] = {.type = SPOE_T_IPV4, .u.ip4 = {10, 0, 0, 1}},
+                          [RESPONSE_ORIGIN_PORT] = spoe_value_int(8080)}};
 }
 
 static inline void add_n(struct exchange_message *message, const char *name, size_t name_len,

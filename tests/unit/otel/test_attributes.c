@@ -93,7 +93,7 @@ Test(attributes, a_later_argument_wins_and_custom_ones_win_over_all)
     add(&x.request, "b", text("request"));
     add(&x.response, "b", spoe_value_int(1));
     add(&x.response, "c", text("response"));
-    x.response.slot[RESPONSE_CUSTOM_ATTRS] = text("c=custom");
+    x.response.slot[RESPONSE_CUSTOM] = text("c=custom");
     exchange_run(&x);
     expect_str(ended_server, "a", "request again");
     expect_int(ended_server, "b", 1);
@@ -416,12 +416,12 @@ Test(attributes, puts_the_full_url_together)
     expect_none(ended_client, "url.query");
 
     with_url(NULL);
-    x.response.slot[RESPONSE_BC_DST_PORT] = spoe_value_int(80);
+    x.response.slot[RESPONSE_ORIGIN_PORT] = spoe_value_int(80);
     exchange_run(&x);
     expect_str(ended_client, "url.full", "http://10.0.0.1/hello");
 
     with_url(NULL);
-    x.response.slot[RESPONSE_BC_DST] =
+    x.response.slot[RESPONSE_ORIGIN] =
         (struct spoe_value){.type = SPOE_T_IPV6, .u.ip6 = {[15] = 1}};
     exchange_run(&x);
     expect_str(ended_client, "url.full", "http://[::1]:8080/hello");
@@ -440,7 +440,7 @@ Test(attributes, makes_no_url_up)
     expect_none(ended_client, "url.full");
 
     with_url("a=1");
-    x.response.slot[RESPONSE_BC_DST] = (struct spoe_value){.type = SPOE_T_NULL};
+    x.response.slot[RESPONSE_ORIGIN] = (struct spoe_value){.type = SPOE_T_NULL};
     exchange_run(&x);
     expect_none(ended_client, "url.full");
 
@@ -699,7 +699,7 @@ Test(attributes, a_host_without_a_port_means_its_schemes)
 {
     fresh();
     x.request.slot[REQUEST_HOST] = text("example.org");
-    x.request.slot[REQUEST_SSL_FC] = spoe_value_bool(0);
+    x.request.slot[REQUEST_TLS] = spoe_value_bool(0);
     add(&x.request, "scheme", text("https"));
     exchange_run(&x);
     expect_str(ended_server, "url.scheme", "https");

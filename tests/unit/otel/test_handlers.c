@@ -97,13 +97,13 @@ static void response(const struct slots *slots, int64_t at)
 static struct slots full_request(const char *id)
 {
     return (struct slots){.v = {[REQUEST_UNIQUE_ID] = text(id),
-                                [REQUEST_SRC] = {.type = SPOE_T_IPV4, .u.ip4 = {192, 0, 2, 7}},
+                                [REQUEST_SOURCE] = {.type = SPOE_T_IPV4, .u.ip4 = {192, 0, 2, 7}},
                                 [REQUEST_METHOD] = text("GET"),
                                 [REQUEST_PATH] = text("/hello"),
                                 [REQUEST_HOST] = text("example.org:8443"),
-                                [REQUEST_FE_NAME] = text("http_front"),
-                                [REQUEST_FE_PORT] = spoe_value_int(10443),
-                                [REQUEST_SSL_FC] = spoe_value_bool(1)}};
+                                [REQUEST_FRONTEND_NAME] = text("http_front"),
+                                [REQUEST_FRONTEND_PORT] = spoe_value_int(10443),
+                                [REQUEST_TLS] = spoe_value_bool(1)}};
 }
 
 static struct slots full_backend(const char *id)
@@ -116,11 +116,11 @@ static struct slots full_response(const char *id, int64_t status)
     return (struct slots){
         .v = {[RESPONSE_UNIQUE_ID] = text(id),
               [RESPONSE_STATUS] = spoe_value_int(status),
-              [RESPONSE_BE_NAME] = text("http_back"),
-              [RESPONSE_SRV_NAME] = text("app1"),
-              [RESPONSE_CUSTOM_ATTRS] = text("environment=production;datacenter=eu-west-1"),
-              [RESPONSE_BC_DST] = {.type = SPOE_T_IPV4, .u.ip4 = {10, 0, 0, 1}},
-              [RESPONSE_BC_DST_PORT] = spoe_value_int(8080)}};
+              [RESPONSE_BACKEND_NAME] = text("http_back"),
+              [RESPONSE_SERVER_NAME] = text("app1"),
+              [RESPONSE_CUSTOM] = text("environment=production;datacenter=eu-west-1"),
+              [RESPONSE_ORIGIN] = {.type = SPOE_T_IPV4, .u.ip4 = {10, 0, 0, 1}},
+              [RESPONSE_ORIGIN_PORT] = spoe_value_int(8080)}};
 }
 
 /* What ended: 1 or 2 spans. Either may be NULL. */
@@ -312,10 +312,10 @@ Test(handlers, classic_arguments_alone_do)
     const struct slots be = full_backend("u1");
     struct pair pair;
 
-    req.v[REQUEST_SSL_FC] = (struct spoe_value){.type = SPOE_T_NULL};
+    req.v[REQUEST_TLS] = (struct spoe_value){.type = SPOE_T_NULL};
     req.v[REQUEST_HOST] = text("example.org");
-    resp.v[RESPONSE_BC_DST] = (struct spoe_value){.type = SPOE_T_NULL};
-    resp.v[RESPONSE_BC_DST_PORT] = (struct spoe_value){.type = SPOE_T_NULL};
+    resp.v[RESPONSE_ORIGIN] = (struct spoe_value){.type = SPOE_T_NULL};
+    resp.v[RESPONSE_ORIGIN_PORT] = (struct spoe_value){.type = SPOE_T_NULL};
     pair = exchange(&req, &be, &resp);
     expect_none(pair.server, "url.scheme");
     expect_str(pair.server, "server.address", "example.org");
@@ -492,7 +492,7 @@ static struct pair with_host(const char *host, int tls)
     const struct slots resp = full_response("u1", 200);
 
     req.v[REQUEST_HOST] = text(host);
-    req.v[REQUEST_SSL_FC] = spoe_value_bool(tls);
+    req.v[REQUEST_TLS] = spoe_value_bool(tls);
     return exchange(&req, NULL, &resp);
 }
 
@@ -554,12 +554,12 @@ Test(handlers, takes_every_form_of_an_argument)
     const struct slots be = full_backend("u1");
     struct pair pair;
 
-    req.v[REQUEST_SRC] =
+    req.v[REQUEST_SOURCE] =
         (struct spoe_value){.type = SPOE_T_IPV6, .u.ip6 = {0x20, 0x01, 0x0d, 0xb8, [15] = 9}};
-    req.v[REQUEST_FE_PORT] = text("8080");
+    req.v[REQUEST_FRONTEND_PORT] = text("8080");
     resp.v[RESPONSE_STATUS] = (struct spoe_value){.type = SPOE_T_UINT32, .u.u32 = 204};
-    resp.v[RESPONSE_BC_DST] = text("10.1.1.1");
-    resp.v[RESPONSE_BC_DST_PORT] = text("9000");
+    resp.v[RESPONSE_ORIGIN] = text("10.1.1.1");
+    resp.v[RESPONSE_ORIGIN_PORT] = text("9000");
     pair = exchange(&req, &be, &resp);
     expect_str(pair.server, "client.address", "2001:db8::9");
     expect_int(pair.server, "haproxy.frontend.port", 8080);
@@ -569,8 +569,8 @@ Test(handlers, takes_every_form_of_an_argument)
     free_pair(&pair);
 
     req = full_request("u1");
-    req.v[REQUEST_SRC] = text("192.0.2.9");
-    req.v[REQUEST_FE_PORT] = text("not a port");
+    req.v[REQUEST_SOURCE] = text("192.0.2.9");
+    req.v[REQUEST_FRONTEND_PORT] = text("not a port");
     pair = exchange(&req, NULL, &resp);
     expect_str(pair.server, "client.address", "192.0.2.9");
     expect_none(pair.server, "haproxy.frontend.port");
@@ -583,7 +583,7 @@ Test(handlers, custom_attributes_keep_the_last_value_as_a_string)
     struct slots resp = full_response("u1", 200);
     struct pair pair;
 
-    resp.v[RESPONSE_CUSTOM_ATTRS] = text(" team = checkout ; n=1;n=2; =x;y;bad=\xff;empty=");
+    resp.v[RESPONSE_CUSTOM] = text(" team = checkout ; n=1;n=2; =x;y;bad=\xff;empty=");
     pair = exchange(&req, &be, &resp);
     expect_str(pair.server, "team", "checkout");
     expect_str(pair.server, "n", "2");

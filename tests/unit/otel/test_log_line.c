@@ -25,16 +25,16 @@ static void fresh(void)
     line = (struct exchange_message){.slot = {[LOG_TRACEPARENT] = text(OWN),
                                               [LOG_REQUEST_AT] = spoe_value_int(US),
                                               [LOG_END_AT] = spoe_value_int(US + 50000),
-                                              [LOG_HEADERS] = spoe_value_int(2),
-                                              [LOG_QUEUE] = spoe_value_int(0),
-                                              [LOG_CONNECT] = spoe_value_int(1),
-                                              [LOG_RESPONSE] = spoe_value_int(40),
-                                              [LOG_ACTIVE] = spoe_value_int(52),
+                                              [LOG_HEADERS_MS] = spoe_value_int(2),
+                                              [LOG_QUEUE_MS] = spoe_value_int(0),
+                                              [LOG_CONNECT_MS] = spoe_value_int(1),
+                                              [LOG_RESPONSE_MS] = spoe_value_int(40),
+                                              [LOG_ACTIVE_MS] = spoe_value_int(52),
                                               [LOG_STATUS] = spoe_value_int(200),
-                                              [LOG_STATE] = text("----"),
+                                              [LOG_TERMINATION_STATE] = text("----"),
                                               [LOG_RETRIES] = text("0"),
                                               [LOG_METHOD] = text("GET"),
-                                              [LOG_BACKEND] = text("app"),
+                                              [LOG_BACKEND_NAME] = text("app"),
                                               [LOG_SERVER_NAME] = text("app1"),
                                               [LOG_HOST] = text("example.org"),
                                               [LOG_TARGET] = text("/hello?a=1")}};
@@ -107,6 +107,36 @@ Test(log_line, a_parent_is_of_the_same_trace)
     cr_expect_not(ended_server->parent_remote);
 }
 
+/* 2.2 */
+Test(log_line, attributes_by_prefix)
+{
+    static const char *const absent[] = {"traceparent", "start", "lc", "ti", "nothing"};
+
+    fresh();
+    add(&line, "attr.tenant", text("t1"));
+    add(&line, "attr.route", text("/users/{id}"));
+    add(&line, "attr.http.request.header.X-Plan", text("gold"));
+    add(&line, "attr.srv_addr", text("origin.example.org"));
+    add(&line, "attr.traceparent", text(CALLERS)); /* reserved */
+    add(&line, "attr.start", spoe_value_int(US - 1000000));
+    add(&line, "attr.", text("no name"));
+    add(&line, "attr.nothing", (struct spoe_value){.type = SPOE_T_NULL});
+    add(&line, "lc", text("17")); /* keys of the host's, and those of nobody */
+    add(&line, "ti", text("3"));
+    run();
+    cr_assert(ended_server != NULL && ended_client != NULL);
+    expect_str(ended_server, "tenant", "t1");
+    expect_str(ended_server, "http.route", "/users/{id}");
+    expect_list(ended_server, "http.request.header.x-plan", "gold");
+    expect_str(ended_client, "server.address", "origin.example.org");
+    expect_name(ended_server, "GET /users/{id}");
+    cr_expect_eq(ended_server->start_unix_ns, NS(US - 2000));
+    for (size_t i = 0; i < sizeof absent / sizeof absent[0]; i++) {
+        expect_none(ended_server, absent[i]);
+        expect_none(ended_client, absent[i]);
+    }
+}
+
 Test(log_line, the_tracestate_is_both_spans)
 {
     size_t n;
@@ -148,7 +178,7 @@ Test(log_line, spans_are_as_long_as_the_request)
     cr_expect_eq(ended_server->end_unix_ns, NS(US + 60000));
     cr_expect_eq(ended_client->start_unix_ns, NS(US + 60000 - 50000));
     fresh(); /* no timer ran, and clocks that stand still */
-    line.slot[LOG_HEADERS] = line.slot[LOG_ACTIVE] = spoe_value_int(-1);
+    line.slot[LOG_HEADERS_MS] = line.slot[LOG_ACTIVE_MS] = spoe_value_int(-1);
     line.slot[LOG_END_AT] = line.slot[LOG_REQUEST_AT];
     run();
     cr_expect_eq(ended_server->start_unix_ns, NS(US));
@@ -210,9 +240,9 @@ static void expect_end(const char *state, int64_t status, int64_t response_ms,
                        const char *server_error, const char *client_error)
 {
     fresh();
-    line.slot[LOG_STATE] = text(state);
+    line.slot[LOG_TERMINATION_STATE] = text(state);
     line.slot[LOG_STATUS] = spoe_value_int(status);
-    line.slot[LOG_RESPONSE] = spoe_value_int(response_ms);
+    line.slot[LOG_RESPONSE_MS] = spoe_value_int(response_ms);
     run();
     cr_assert(ended_server != NULL && ended_client != NULL, "%s", state);
     cr_expect_eq(ended_server->status == SPAN_STATUS_ERROR, server_error != NULL, "%s", state);
@@ -265,14 +295,14 @@ Test(log_line, a_server_that_was_not_asked_has_no_span)
         cr_expect(ended_server != NULL && ended_client == NULL, "%s", names[i]);
     }
     fresh();
-    line.slot[LOG_STATE] = text("sQ--");
+    line.slot[LOG_TERMINATION_STATE] = text("sQ--");
     line.slot[LOG_STATUS] = spoe_value_int(503);
     run();
     cr_expect_null(ended_client);
     expect_str(ended_server, "error.type", "503");
     fresh(); /* chosen, and never connected to */
-    line.slot[LOG_CONNECT] = spoe_value_int(-1);
-    line.slot[LOG_STATE] = text("PR--");
+    line.slot[LOG_CONNECT_MS] = spoe_value_int(-1);
+    line.slot[LOG_TERMINATION_STATE] = text("PR--");
     run();
     cr_expect_null(ended_client);
 }
@@ -292,14 +322,14 @@ Test(log_line, what_makes_no_span_is_counted)
     run();
     cr_expect_null(ended_server);
     line.slot[LOG_STATUS] = spoe_value_int(504);
-    line.slot[LOG_STATE] = text("sH--");
+    line.slot[LOG_TERMINATION_STATE] = text("sH--");
     run();
     cr_assert(ended_server != NULL && ended_client != NULL);
     expect_str(ended_server, "haproxy.sampling.kept", "error");
     expect_str(ended_client, "haproxy.sampling.kept", "error");
     cr_expect_eq(counters.kept_errors, 1);
     cr_expect_eq(counters.unsampled, 3);
-    line.slot[LOG_STATE] = text("CH--"); /* the client's own doing */
+    line.slot[LOG_TERMINATION_STATE] = text("CH--"); /* the client's own doing */
     run();
     cr_expect_null(ended_server);
     cr_expect_eq(counters.logged, 2);

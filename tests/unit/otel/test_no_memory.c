@@ -94,7 +94,7 @@ static size_t scenario(struct counters *counters)
         [REQUEST_METHOD] = text("GET"),
         [REQUEST_PATH] = text("/a/path/that/takes/some/room/in/the/block/of/the/span"),
         [REQUEST_HOST] = text("a-rather-long-host-name.example.org:8443"),
-        [REQUEST_FE_NAME] = text("frontend-of-a-usual-length"),
+        [REQUEST_FRONTEND_NAME] = text("frontend-of-a-usual-length"),
         [REQUEST_TRACEPARENT] = text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         [REQUEST_TRACESTATE] = text("vendor=value"),
     };
@@ -102,8 +102,8 @@ static size_t scenario(struct counters *counters)
     const struct spoe_value response[RESPONSE_SLOTS] = {
         [RESPONSE_UNIQUE_ID] = text("one"),
         [RESPONSE_STATUS] = spoe_value_int(500),
-        [RESPONSE_BE_NAME] = text("backend-of-a-usual-length"),
-        [RESPONSE_CUSTOM_ATTRS] = text("a.key.of.ones.own=with a value;another.key=and its value"),
+        [RESPONSE_BACKEND_NAME] = text("backend-of-a-usual-length"),
+        [RESPONSE_CUSTOM] = text("a.key.of.ones.own=with a value;another.key=and its value"),
     };
     size_t n = 0;
 

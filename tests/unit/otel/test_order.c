@@ -44,7 +44,7 @@ static struct exchange x;
 static struct exchange *named(const char *id)
 {
     x = exchange_of(id);
-    x.response.slot[RESPONSE_SRV_NAME] = text("app1");
+    x.response.slot[RESPONSE_SERVER_NAME] = text("app1");
     return &x;
 }
 
@@ -178,7 +178,7 @@ Test(order, a_response_of_haproxys_own_does_not_wait)
     for (uint32_t i = 0; i < 3; i++)
         send_one(&worker, i, 3 * S);
     take_ended();
-    x.response.slot[RESPONSE_SRV_NAME] = (struct spoe_value){.type = SPOE_T_NULL};
+    x.response.slot[RESPONSE_SERVER_NAME] = (struct spoe_value){.type = SPOE_T_NULL};
     send_one(&worker, MESSAGE_REQUEST, 4 * S);
     send_one(&worker, MESSAGE_RESPONSE, 5 * S);
     take_ended();
@@ -259,7 +259,7 @@ Test(order, a_late_response_is_a_span_of_its_own)
 
         (void)named("u1");
         x.response.slot[RESPONSE_STATUS] = spoe_value_int(cases[i].status);
-        x.response.slot[RESPONSE_BE_NAME] = text("back");
+        x.response.slot[RESPONSE_BACKEND_NAME] = text("back");
         send_one(&worker, MESSAGE_REQUEST, 1 * S);
         send_one(&worker, MESSAGE_BACKEND, 1 * S);
         (void)evictor_run(&evictor, 31 * S);
