@@ -47,6 +47,8 @@ static bool to_address(struct spoe_span text, uint32_t types, struct spoe_value 
     return (types & SPOE_MASK(SPOE_T_IPV6)) != 0 && inet_pton(AF_INET6, copy, ret->u.ip6) == 1;
 }
 
+#define DIGITS_THAT_FIT 19u /* of 2^64, whatever they are */
+
 /* Decimal digits. @return false: something else, or more than fits */
 static bool to_digits(struct spoe_span text, uint64_t *ret)
 {
@@ -57,7 +59,11 @@ static bool to_digits(struct spoe_span text, uint64_t *ret)
     for (size_t i = 0; i < text.n; i++) {
         const unsigned digit = (unsigned)text.p[i] - '0';
 
-        if (digit > 9 || __builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, digit, &v))
+        if (digit > 9)
+            return false;
+        if (i < DIGITS_THAT_FIT)
+            v = v * 10 + digit;
+        else if (__builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, digit, &v))
             return false;
     }
     *ret = v;
@@ -115,19 +121,14 @@ static bool to_bool(struct spoe_span text, uint32_t types, struct spoe_value *re
 
 bool texts_value(struct spoe_span text, uint32_t types, struct spoe_value *ret)
 {
-    struct spoe_value value = {.type = SPOE_T_NULL};
-    bool found;
-
-    found = to_address(text, types, &value) || to_int(text, types, &value) ||
-            to_bool(text, types, &value);
-    if (!found && (types & (SPOE_ACCEPT_STR | SPOE_ACCEPT_BIN)) != 0) {
-        value.type = (types & SPOE_ACCEPT_STR) != 0 ? SPOE_T_STR : SPOE_T_BIN;
-        value.u.s = text;
-        found = true;
-    }
-    if (found)
-        *ret = value;
-    return found;
+    if ((types & ~SPOE_ACCEPT_STR) != 0 &&
+        (to_address(text, types, ret) || to_int(text, types, ret) || to_bool(text, types, ret)))
+        return true;
+    if ((types & (SPOE_ACCEPT_STR | SPOE_ACCEPT_BIN)) == 0)
+        return false;
+    ret->type = (types & SPOE_ACCEPT_STR) != 0 ? SPOE_T_STR : SPOE_T_BIN;
+    ret->u.s = text;
+    return true;
 }
 
 /* ---- slots ---- */
@@ -217,7 +218,7 @@ bool texts_place(struct spoe_worker *worker, const struct route *route, struct r
     assert(IS(worker, WORKER_CORE_MAGIC) && IS(first, REQUEST_MAGIC) && route->from_log);
     order = &worker->orders[route->index];
     for (uint32_t i = 0; i < n; i++) {
-        const int16_t *slot = slots_of(order, route, i, texts[i].name);
+        const int16_t *slot = slots_of(order, route, texts[i].place, texts[i].name);
 
         for (struct request *request = first; request != NULL; request = request->next) {
             if (!place_text(worker, request, *slot++, &texts[i]))

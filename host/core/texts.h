@@ -3,8 +3,9 @@
  * host/core/texts.h - the arguments of a message of the log: texts by name, turned into values of
  * the declared types and put into the slots of its requests.
  *
- * HAProxy writes the pairs of a line in the same order every time; a text_order, one per route and
- * worker, remembers which slot each place goes to. Threads: the worker's.
+ * HAProxy writes the pairs of a line in the same order every time, those without a value too; a
+ * text_order, one per route and worker, remembers which slot each place goes to. Threads: the
+ * worker's.
  */
 #ifndef HOST_CORE_TEXTS_H
 #define HOST_CORE_TEXTS_H
@@ -19,6 +20,7 @@
 struct text_arg {
     struct spoe_span name, value;
     bool only_declared; /* where nobody declares it, it is left out instead of passed on by name */
+    uint8_t place;      /* in the line; UINT8_MAX: far behind */
 };
 
 struct text_order;

@@ -48,10 +48,12 @@ static void add(struct line *line, const char *name, struct spoe_span value)
 {
     struct pairs *pairs = &line->pairs;
 
+    const uint8_t place = pairs_place(pairs);
+
     if (value.n == 0 || is_nil(value) || pairs->n == PAIRS_MAX)
         return;
-    pairs->pair[pairs->n++] =
-        (struct text_arg){.name = {name, strlen(name)}, .value = value, .only_declared = true};
+    pairs->pair[pairs->n++] = (struct text_arg){
+        .name = {name, strlen(name)}, .value = value, .only_declared = true, .place = place};
 }
 
 /* Behind "1 ". */
@@ -139,8 +141,8 @@ enum line_fault line_parse(struct line *ret, char *p, size_t n)
     enum line_fault fault;
     size_t pos = 0;
 
-    ret->pairs.n = 0;
-    ret->pairs.cut = false;
+    ret->pairs.n = ret->pairs.n_places = 0;
+    ret->pairs.cut = ret->pairs.numbered = false;
     ret->name = (struct spoe_span){LINE_MESSAGE, sizeof LINE_MESSAGE - 1};
     ret->pid = (struct spoe_span){NULL, 0};
     pass_priority(p, n, &pos);

@@ -63,11 +63,13 @@ static void look_for_gaps(struct source *source, uint64_t peer)
     static struct log_limit limit;
     struct reader *reader = source->reader;
     const struct line *line = &reader->line;
-    const struct spoe_span number_text = value_of(line, "lc", 2);
-    struct spoe_span pid, frontend;
+    struct spoe_span number_text, pid, frontend;
     struct spoe_value number;
     uint64_t missing;
 
+    if (!line->pairs.numbered)
+        return;
+    number_text = value_of(line, "lc", 2);
     if (number_text.p == NULL || !texts_value(number_text, SPOE_MASK(SPOE_T_UINT64), &number))
         return;
     pid = value_of(line, "pid", 3);

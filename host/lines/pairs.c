@@ -95,11 +95,22 @@ static bool read_quoted(struct pairs *pairs, struct spoe_span *value, char *p, s
     return *pos == n || p[*pos] == ' ' || (end == PAIRS_BRACKET && p[*pos] == ']');
 }
 
+/* The first space from p on, or `end`. Words are short: their first bytes are looked at here. */
+static const char *find_space(const char *p, const char *end)
+{
+    for (unsigned i = 0; i < 16; i++, p++) {
+        if (p == end || *p == ' ')
+            return p;
+    }
+    p = memchr(p, ' ', (size_t)(end - p));
+    return p != NULL ? p : end;
+}
+
 static void read_word(struct spoe_span *value, char *p, size_t n, size_t *pos, enum pairs_end end)
 {
     const char *const from = p + *pos;
-    const char *at = memchr(from, ' ', n - *pos);
-    size_t len = at != NULL ? (size_t)(at - from) : n - *pos;
+    const char *at = find_space(from, p + n);
+    size_t len = (size_t)(at - from);
 
     if (end == PAIRS_BRACKET && (at = memchr(from, ']', len)) != NULL)
         len = (size_t)(at - from);
@@ -161,6 +172,8 @@ enum line_fault pairs_read(struct pairs *pairs, char *p, size_t n, size_t *pos, 
         if (len == 0)
             return LINE_NAME;
         pair.name = (struct spoe_span){p + *pos, len};
+        pair.place = pairs_place(pairs);
+        pairs->numbered |= len == 2 && pair.name.p[0] == 'l' && pair.name.p[1] == 'c';
         if (is_reserved(pair.name))
             return LINE_NAME;
         *pos += len + 1;

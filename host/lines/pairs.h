@@ -29,9 +29,17 @@ enum pairs_end {
 
 struct pairs {
     uint32_t n;
-    bool cut; /* the line ends within a pair or before the bracket */
+    uint32_t n_places; /* with those that have no value */
+    bool cut;          /* the line ends within a pair or before the bracket */
+    bool numbered;     /* one of them is lc, the line's number */
     struct text_arg pair[PAIRS_MAX];
 };
+
+/** What the next pair of the line has for its place. */
+static inline uint8_t pairs_place(struct pairs *pairs)
+{
+    return pairs->n_places < UINT8_MAX ? (uint8_t)pairs->n_places++ : UINT8_MAX;
+}
 
 /**
  * Append the pairs from *pos on; of a pair that was cut what there is.

@@ -75,13 +75,13 @@ def taken(agent):
     return int(metrics(address)["spoe_host_log_lines_total"].total())
 
 
-def settled(agent):
-    """Its count of lines, when it no longer grows."""
-    counts = [taken(agent)]
+def settled(agent, before):
+    """Its count of lines, above `before`, when it no longer grows."""
+    counts = [before]
 
     def stands():
         counts.append(taken(agent))
-        return counts[-1] == counts[-2]
+        return counts[-1] == counts[-2] > before
 
     procs.wait_until(stands, "the last line", interval=0.1)
     return counts[-1]
@@ -92,7 +92,7 @@ def measure(agent, lines, rate=None):
     seen, spans = taken(agent), agent.collector.count() if agent.collector else 0
     cpu = agent.cpu()
     result = log_load(agent, lines, rate)
-    result["taken"] = settled(agent) - seen
+    result["taken"] = settled(agent, seen) - seen
     result["lost"] = lines - result["taken"]
     if agent.collector:
         wanted = spans + 2 * result["taken"]
