@@ -31,20 +31,41 @@ static bool is_text(struct spoe_span text, const char *word)
     return strlen(word) == text.n && memcmp(text.p, word, text.n) == 0;
 }
 
+/* As inet_pton() has it, which wants a string and costs three times as much on a path where each
+ * line has some. */
+static bool to_ipv4(struct spoe_span text, uint8_t ret[4])
+{
+    size_t i = 0;
+
+    for (unsigned part = 0; part < 4; part++) {
+        const size_t from = i;
+        unsigned v = 0;
+
+        for (; i < text.n && i - from < 3 && text.p[i] >= '0' && text.p[i] <= '9'; i++)
+            v = v * 10 + (unsigned)(text.p[i] - '0');
+        if (i == from || v > 255 || (text.p[from] == '0' && i - from > 1))
+            return false;
+        ret[part] = (uint8_t)v;
+        if (part < 3 && (i == text.n || text.p[i++] != '.'))
+            return false;
+    }
+    return i == text.n;
+}
+
 static bool to_address(struct spoe_span text, uint32_t types, struct spoe_value *ret)
 {
     char copy[INET6_ADDRSTRLEN];
 
-    if ((types & SPOE_ACCEPT_IP) == 0 || text.n == 0 || text.n >= sizeof copy)
-        return false;
-    memcpy(copy, text.p, text.n);
-    copy[text.n] = '\0';
-    if ((types & SPOE_MASK(SPOE_T_IPV4)) != 0 && inet_pton(AF_INET, copy, ret->u.ip4) == 1) {
+    if ((types & SPOE_MASK(SPOE_T_IPV4)) != 0 && to_ipv4(text, ret->u.ip4)) {
         ret->type = SPOE_T_IPV4;
         return true;
     }
+    if ((types & SPOE_MASK(SPOE_T_IPV6)) == 0 || text.n >= sizeof copy)
+        return false;
+    memcpy(copy, text.p, text.n);
+    copy[text.n] = '\0';
     ret->type = SPOE_T_IPV6;
-    return (types & SPOE_MASK(SPOE_T_IPV6)) != 0 && inet_pton(AF_INET6, copy, ret->u.ip6) == 1;
+    return inet_pton(AF_INET6, copy, ret->u.ip6) == 1;
 }
 
 #define DIGITS_THAT_FIT 19u /* of 2^64, whatever they are */

@@ -12,6 +12,8 @@
 #include "net/block.h"
 
 #define BATCH 32u           /* datagrams with one call */
+#define DROPS_EVERY 8u      /* datagrams: how often the kernel is asked for its drops */
+#define NUMBERS_UNTIL 1024u /* datagrams without one: then senders need not be told apart */
 #define BATCHES_PER_LOOK 8u /* then others have their turn */
 
 /* A line of 450 bytes takes 1 280 bytes of the kernel's buffer (measured; skb and its data). */
@@ -47,10 +49,7 @@ struct batch *batch_create(struct worker *worker)
         batch->iov[i][0].iov_len = max < BLOCK_SIZE ? max : BLOCK_SIZE;
         batch->iov[i][1].iov_base = batch->spill + i * spill;
         batch->iov[i][1].iov_len = spill;
-        batch->message[i].msg_hdr = (struct msghdr){.msg_name = &batch->from[i],
-                                                    .msg_iov = batch->iov[i],
-                                                    .msg_iovlen = 2,
-                                                    .msg_control = &batch->control[i]};
+        batch->message[i].msg_hdr = (struct msghdr){.msg_iov = batch->iov[i], .msg_iovlen = 2};
     }
     return batch;
 }
@@ -64,9 +63,16 @@ void batch_destroy(struct batch *batch, struct worker *worker)
     free(batch);
 }
 
-/* @return places to receive into; fewer where memory is short, maybe none */
-static unsigned prepare(struct batch *batch, struct worker *worker)
+/*
+ * What is not asked for costs nothing: senders, where neither log-from nor a line's number needs
+ * them, and the count of drops with each datagram, which only grows.
+ * @return places to receive into; fewer where memory is short, maybe none
+ */
+static unsigned prepare(const struct source *source, struct batch *batch)
 {
+    struct worker *worker = source->reader->worker;
+    const bool senders =
+        source->unnumbered < NUMBERS_UNTIL || worker->core.shared->conf->n_log_from != 0;
     unsigned n = 0;
 
     for (; n < BATCH; n++) {
@@ -77,8 +83,11 @@ static unsigned prepare(struct batch *batch, struct worker *worker)
         if (batch->block[n] == NULL)
             break;
         batch->iov[n][0].iov_base = batch->block[n]->data;
-        header->msg_namelen = sizeof batch->from[n];
-        header->msg_controllen = sizeof batch->control[n];
+        header->msg_name = senders ? &batch->from[n] : NULL;
+        header->msg_namelen = senders ? sizeof batch->from[n] : 0;
+        batch->from[n].ss_family = AF_UNSPEC;
+        header->msg_control = n % DROPS_EVERY == 0 ? &batch->control[n] : NULL;
+        header->msg_controllen = n % DROPS_EVERY == 0 ? sizeof batch->control[n] : 0;
     }
     if (n == 0)
         COUNT(&worker->core.counters, resource_errors);
@@ -191,7 +200,7 @@ enum source_found source_read_datagrams(struct source *source)
 
         if (!reader_has_room(reader))
             return FOUND_SOME;
-        places = prepare(batch, reader->worker);
+        places = prepare(source, batch);
         n = places > 0 ? recvmmsg(source->fd, batch->message, places, MSG_DONTWAIT, NULL) : 0;
         if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
             log_limited(&limit, SPOE_LOG_WARNING, LINES_COMPONENT, "%s: read: %s", source->name,
@@ -199,9 +208,14 @@ enum source_found source_read_datagrams(struct source *source)
         if (n <= 0)
             return n_read == 0 && places > 0 ? FOUND_NOTHING : FOUND_SOME;
         message_input(reader, &input);
-        count_kernel_drops(source, &batch->message[n - 1].msg_hdr);
+        count_kernel_drops(source,
+                           &batch->message[(n - 1) / (int)DROPS_EVERY * (int)DROPS_EVERY].msg_hdr);
         for (int i = 0; i < n; i++)
             take(source, (unsigned)i, &input);
+        if (reader->line.pairs.numbered)
+            source->unnumbered = 0;
+        else if (source->unnumbered < NUMBERS_UNTIL)
+            source->unnumbered += (unsigned)n;
         n_read += (unsigned)n;
         if ((unsigned)n < places)
             return n_read * KERNEL_BYTES > source->receive_buffer / 4 ? FOUND_MUCH : FOUND_SOME;

@@ -58,6 +58,7 @@ struct source {
     /* of datagrams */
     uint32_t receive_buffer; /* as the kernel counts */
     uint32_t kernel_drops;   /* so far */
+    uint32_t unnumbered;     /* datagrams since one had a number, lc */
 
     /* of a stream */
     struct framing framing;
