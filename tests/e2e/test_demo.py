@@ -2,6 +2,7 @@
 """tools/demo: its spans are there, or it says which is not."""
 
 import os
+import re
 import signal
 
 from lib import procs
@@ -18,7 +19,12 @@ def demo_env(binary, **more):
 def test_demo(binary):
     status, out = procs.run([DEMO], env=demo_env(binary), limit=3 * procs.LIMIT)
     assert status == 0, out
-    assert "All 10 spans of 5 requests were there. Everything is stopped." in out
+    assert "All 18 spans of 10 requests were there. Everything is stopped." in out
+    # issue 11, 5.1: what HAProxy answers itself, and a slow body, told right by its log
+    table = out.split("by their SERVER spans:")[1]
+    assert re.search(r"403 /admin +no status, .* ms +403, ", table), table
+    assert re.search(r"503 /orders +no status, .* ms +503, ", table), table
+    assert re.search(r"200 /slow +200, .* ms +200, [1-9]\d\d", table), table
 
 
 def test_demo_that_keeps_running(binary):

@@ -3,15 +3,19 @@
 
     /status/NNN   that status
     /hold         answers 200 only after release()
+    /slow         200, its headers at once and its body SLOW_BODY seconds later
     others        200
 Each answer carries X-Origin-Traceparent, the traceparent that reached the origin.
 """
 
 import threading
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from . import procs
+
+SLOW_BODY = 0.3
 
 
 @dataclass
@@ -61,6 +65,11 @@ class _Handler(BaseHTTPRequestHandler):
         if status not in (204, 304):
             self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Origin-Traceparent", request.header("traceparent") or "none")
+        if self.path.startswith("/slow"):
+            self.end_headers()
+            time.sleep(SLOW_BODY)
+            self.wfile.write(body)
+            return
         # In one write with the headers: see docs/haproxy.md, "Versions", on HAProxy 2.6.
         self._headers_buffer.append(b"\r\n" + (body if self.command != "HEAD" else b""))
         self.flush_headers()
