@@ -13,6 +13,7 @@
 
 #include <event2/event.h>
 
+#include "admin/http_accept.h"
 #include "admin/http_conn.h"
 #include "base/log.h"
 #include "base/thread.h"
@@ -70,29 +71,52 @@ static int write_index(void *arg, FILE *out)
 {
     const struct admin *admin = arg;
 
-    for (const struct admin_page *page = admin->pages; page->path != NULL; page++)
-        (void)fprintf(out, "%s\n", page->path);
+    for (const struct admin_page *page = admin->pages; page->path != NULL; page++) {
+        if (page == admin->pages || strcmp(page[-1].path, page->path) != 0)
+            (void)fprintf(out, "%s\n", page->path);
+    }
     return 404;
+}
+
+/* The page that is asked for: of several the one that Accept likes best, else the first. */
+static const struct admin_page *find_page(const struct admin *admin,
+                                          const struct http_request *request)
+{
+    const struct admin_page *found = NULL;
+    unsigned best = 0;
+
+    for (const struct admin_page *page = admin->pages; page->path != NULL; page++) {
+        unsigned quality;
+
+        if (strlen(page->path) != request->path.n ||
+            memcmp(page->path, request->path.p, request->path.n) != 0)
+            continue;
+        quality =
+            page->media_type != NULL ? http_accept_quality(request->accept, page->media_type) : 0;
+        if (found == NULL || quality > best) {
+            found = page;
+            best = quality;
+        }
+    }
+    return found;
 }
 
 static void answer_request(void *arg, const struct http_request *request, struct http_answer *ret)
 {
     struct admin *admin = arg;
-    const struct admin_page index = {NULL, PLAIN_TEXT, write_index};
+    const struct admin_page index = {NULL, PLAIN_TEXT, write_index, NULL};
+    const struct admin_page *page;
 
     if (request->method == HTTP_OTHER) {
         ret->status = 405;
         ret->allow = "GET, HEAD";
         return;
     }
-    for (const struct admin_page *page = admin->pages; page->path != NULL; page++) {
-        if (strlen(page->path) == request->path.n &&
-            memcmp(page->path, request->path.p, request->path.n) == 0) {
-            render(page, admin->arg, ret);
-            return;
-        }
-    }
-    render(&index, admin, ret);
+    page = find_page(admin, request);
+    if (page != NULL)
+        render(page, admin->arg, ret);
+    else
+        render(&index, admin, ret);
 }
 
 /* ---- sockets ----------------------------------------------------------------------------- */

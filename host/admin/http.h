@@ -21,10 +21,12 @@
  */
 typedef int admin_page_fn(void *arg, FILE *out);
 
+/* A path may stand twice or more, with other types: whoever asks chooses, by Accept. */
 struct admin_page {
     const char *path;
     const char *content_type;
     admin_page_fn *write;
+    const char *media_type; /* to choose by; NULL: there is no choice */
 };
 
 struct admin;

@@ -15,6 +15,7 @@ struct fields {
     unsigned n_hosts;
     bool has_length, close, keep_alive;
     size_t length;
+    struct spoe_span accept;
 };
 
 static bool is(struct spoe_span span, const char *text)
@@ -174,6 +175,8 @@ static int parse_field(struct spoe_span line, struct fields *fields)
         return -501;
     if (is(name, "host"))
         fields->n_hosts++;
+    else if (is(name, "accept") && fields->accept.n == 0)
+        fields->accept = line;
     else if (is(name, "connection"))
         parse_connection(fields, line);
     return 0;
@@ -207,6 +210,7 @@ int http_request_parse(const char *bytes, size_t n, struct http_request *ret)
         return -400; /* RFC 9112 3.2 */
     if (fields.length > HTTP_BODY_MAX)
         return -413;
+    ret->accept = fields.accept;
     ret->body_len = fields.length;
     ret->keep_alive = is_1_0 ? fields.keep_alive && !fields.close : !fields.close;
     return (int)(reader.p - bytes);

@@ -18,7 +18,8 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_OTHER };
 
 struct http_request {
     enum http_method method;
-    struct spoe_span path; /* without the query; into the bytes */
+    struct spoe_span path;   /* without the query; into the bytes */
+    struct spoe_span accept; /* the first header field of that name; likewise; empty: none */
     bool keep_alive;
     size_t body_len;
 };

@@ -42,12 +42,23 @@ static void put_member(FILE *out, const char *name, const char *text, const char
     (void)fputs(after, out);
 }
 
+static void write_metrics(const struct view *view, enum metrics_format format, FILE *out)
+{
+    const struct metrics_guest process = {"process_", process_metrics_write, view};
+
+    metrics_write(view->metrics, format, &process, out);
+}
+
 static int page_metrics(void *arg, FILE *out)
 {
-    const struct view *view = arg;
+    write_metrics(arg, METRICS_PROMETHEUS, out);
+    return 200;
+}
 
-    process_metrics_write(view, out); /* sorts before all of the registry's, spoe_... */
-    metrics_write(view->metrics, out);
+static int page_openmetrics(void *arg, FILE *out)
+{
+    write_metrics(arg, METRICS_OPENMETRICS, out);
+    (void)fputs("# EOF\n", out);
     return 200;
 }
 
@@ -278,10 +289,12 @@ static int page_status(void *arg, FILE *out)
 }
 
 const struct admin_page view_pages[] = {
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", page_metrics},
-    {"/healthz", "text/plain; charset=utf-8", page_healthz},
-    {"/readyz", "text/plain; charset=utf-8", page_readyz},
-    {"/plugins", "application/json", page_plugins},
-    {"/status", "application/json", page_status},
-    {NULL, NULL, NULL},
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", page_metrics, "text/plain"},
+    {"/metrics", "application/openmetrics-text; version=1.0.0; charset=utf-8", page_openmetrics,
+     "application/openmetrics-text"},
+    {"/healthz", "text/plain; charset=utf-8", page_healthz, NULL},
+    {"/readyz", "text/plain; charset=utf-8", page_readyz, NULL},
+    {"/plugins", "application/json", page_plugins, NULL},
+    {"/status", "application/json", page_status, NULL},
+    {NULL, NULL, NULL, NULL},
 };

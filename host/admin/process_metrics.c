@@ -16,22 +16,22 @@
 #include "conf/value.h"
 #include "admin/view.h"
 
-static void put_head(FILE *out, const char *name, const char *type, const char *help)
+struct page {
+    FILE *out;
+    enum metrics_format format;
+};
+
+static void put_whole(const struct page *page, const char *name, const char *help, int64_t value)
 {
-    (void)fprintf(out, "# HELP process_%s %s\n# TYPE process_%s %s\nprocess_%s ", name, help, name,
-                  type, name);
+    metrics_write_head(page->out, page->format, SPOE_METRIC_GAUGE, name, help);
+    (void)fprintf(page->out, "%s %" PRId64 "\n", name, value);
 }
 
-static void put_whole(FILE *out, const char *name, const char *help, int64_t value)
+static void put_seconds(const struct page *page, const char *name, uint32_t type, const char *help,
+                        int64_t us)
 {
-    put_head(out, name, "gauge", help);
-    (void)fprintf(out, "%" PRId64 "\n", value);
-}
-
-static void put_seconds(FILE *out, const char *name, const char *type, const char *help, int64_t us)
-{
-    put_head(out, name, type, help);
-    (void)fprintf(out, "%" PRId64 ".%06" PRId64 "\n", us / 1000000, us % 1000000);
+    metrics_write_head(page->out, page->format, type, name, help);
+    (void)fprintf(page->out, "%s %" PRId64 ".%06" PRId64 "\n", name, us / 1000000, us % 1000000);
 }
 
 /* Of this process; -1: cannot be told. */
@@ -76,27 +76,32 @@ static bool read_pages(int64_t ret[2])
     return true;
 }
 
-void process_metrics_write(const struct view *view, FILE *out)
+void process_metrics_write(const void *arg, enum metrics_format format, FILE *out)
 {
-    const int64_t page = sysconf(_SC_PAGESIZE);
+    const struct view *view = arg;
+    const struct page page = {out, format};
+    const int64_t page_bytes = sysconf(_SC_PAGESIZE);
     struct rlimit limit = {0};
     struct timespec cpu;
     int64_t pages[2], open_files;
     bool has_pages = read_pages(pages);
 
     if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) == 0)
-        put_seconds(out, "cpu_seconds_total", "counter", "User and system time of all threads.",
+        put_seconds(&page, "process_cpu_seconds_total", SPOE_METRIC_COUNTER,
+                    "User and system time of all threads.",
                     cpu.tv_sec * INT64_C(1000000) + cpu.tv_nsec / 1000);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        put_whole(out, "max_fds", "Descriptors that the process may have.",
+        put_whole(&page, "process_max_fds", "Descriptors that the process may have.",
                   (int64_t)limit.rlim_cur);
     open_files = count_open_files((int64_t)limit.rlim_cur);
     if (open_files >= 0)
-        put_whole(out, "open_fds", "Descriptors that are open.", open_files);
+        put_whole(&page, "process_open_fds", "Descriptors that are open.", open_files);
     if (has_pages)
-        put_whole(out, "resident_memory_bytes", "Memory that is in use.", pages[1] * page);
-    put_seconds(out, "start_time_seconds", "gauge", "When the process started, Unix time.",
-                view->start_unix_ns / 1000);
+        put_whole(&page, "process_resident_memory_bytes", "Memory that is in use.",
+                  pages[1] * page_bytes);
+    put_seconds(&page, "process_start_time_seconds", SPOE_METRIC_GAUGE,
+                "When the process started, Unix time.", view->start_unix_ns / 1000);
     if (has_pages)
-        put_whole(out, "virtual_memory_bytes", "Size of the address space.", pages[0] * page);
+        put_whole(&page, "process_virtual_memory_bytes", "Size of the address space.",
+                  pages[0] * page_bytes);
 }

@@ -69,7 +69,7 @@ uint32_t view_stalled(const struct view *view, uint32_t *ret_first);
 /** The same of the main loop, while it is READY. */
 bool view_main_stalled(struct view *view);
 
-/** The families process_..., sorted by name, as metrics_write() writes the others. */
-void process_metrics_write(const struct view *view, FILE *out);
+/** The families process_..., as metrics_guest.write. @param arg  the view */
+void process_metrics_write(const void *arg, enum metrics_format format, FILE *out);
 
 #endif

@@ -17,7 +17,8 @@
 
 static const void *get_extension(struct spoe_instance *self, const char *id)
 {
-    if (id != NULL && strcmp(id, SPOE_METRICS_1) == 0 && self->metrics != NULL)
+    if (id != NULL && self->metrics != NULL &&
+        (strcmp(id, SPOE_METRICS_1) == 0 || strcmp(id, SPOE_METRICS_2) == 0))
         return &metrics_facet;
     return NULL;
 }

@@ -6,67 +6,18 @@
  * looks for one walks it without. A series is known by its labels as they are printed, so that
  * no two series are ever printed alike.
  */
-#include "core/metrics.h"
-
 #include <assert.h>
-#include <inttypes.h>
 #include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/text.h"
+#include "core/metrics_impl.h"
 
 #define LINE_BYTES 64u /* of a cache line */
 #define CELLS_PER_LINE (LINE_BYTES / sizeof(uint64_t))
-#define DECL_SIZE_1_0 (offsetof(struct spoe_metric_decl, bounds) + sizeof(double *))
-/* name="value", and every byte of a value may be escaped. */
-#define LABELS_TEXT_MAX                                                                            \
-    (SPOE_METRIC_LABELS_MAX * (METRIC_LABEL_MAX + 2 * SPOE_METRIC_VALUE_MAX + 4) + 1)
-#define NUMBER_TEXT_MAX 32u
 #define FNV_OFFSET UINT32_C(2166136261) /* FNV-1a, 32 bits */
 #define FNV_PRIME UINT32_C(16777619)
-
-/*
- * Cells of a counter: one in each shard. Of a histogram: in each shard one per bucket, "+Inf"
- * included, then the sum as the bits of a double. Of a gauge: one, in all.
- */
-struct spoe_metric {
-    const struct spoe_metric_family *family;
-    _Atomic(struct spoe_metric *) next;
-    uint32_t hash;
-    char *labels; /* as printed, without braces; empty where the family has none */
-    _Atomic uint64_t *cells;
-};
-
-struct spoe_metric_family {
-    struct spoe_metric_family *next; /* by name */
-    struct metrics *metrics;
-    char *name, *help;
-    uint32_t type, max_series, n_labels, n_bounds;
-    uint32_t stride; /* cells of one shard, whole lines */
-    char *labels[SPOE_METRIC_LABELS_MAX];
-    double *bounds;
-    _Atomic(struct spoe_metric *) first;
-    struct spoe_metric *last; /* lock */
-    uint32_t n_series;        /* lock */
-};
-
-struct collector {
-    struct collector *next;
-    const struct callee *owner;
-    metrics_collect_fn *fn;
-    void *arg;
-    bool on; /* collecting */
-};
-
-struct metrics {
-    struct spoe_metric_family *families;
-    struct collector *collectors; /* in the order of registration */
-    pthread_mutex_t lock;         /* series that are added; not held while others' code runs */
-    pthread_mutex_t collecting;   /* held while collectors run */
-};
 
 struct metrics *metrics_create(void)
 {
@@ -88,6 +39,7 @@ static void family_destroy(struct spoe_metric_family *family)
 
         free(metric->labels);
         free(metric->cells);
+        free(metric->exemplars);
         free(metric);
         metric = next;
     }
@@ -96,6 +48,7 @@ static void family_destroy(struct spoe_metric_family *family)
     free(family->bounds);
     free(family->name);
     free(family->help);
+    free(family->overflow);
     free(family);
 }
 
@@ -122,135 +75,23 @@ void metrics_destroy(struct metrics *metrics)
 
 /* ---- declarations ------------------------------------------------------------------------ */
 
-static bool is_word(const char *s, size_t max)
-{
-    size_t n = strnlen(s, max + 1);
-
-    if (n == 0 || n > max || s[0] < 'a' || s[0] > 'z')
-        return false;
-    return strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == n;
-}
-
-/* Whether the first n bytes of s end in `suffix`. */
-static bool ends_in(const char *s, size_t n, const char *suffix)
-{
-    size_t len = strlen(suffix);
-
-    return n >= len && memcmp(s + n - len, suffix, len) == 0;
-}
-
-static bool has_other_unit(const char *s, size_t n)
-{
-    static const char *const others[] = {
-        "_ns",      "_us",    "_ms",   "_nanoseconds", "_microseconds", "_milliseconds",
-        "_minutes", "_hours", "_days", "_kilobytes",   "_megabytes",    "_gigabytes",
-        "_kb",      "_mb",    "_gb",   "_bits",        "_percent",
-    };
-
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        if (ends_in(s, n, others[i]))
-            return true;
-    }
-    return false;
-}
-
-/* What can be wrong with a declaration: these return 0, or -1 with *reterr. */
-static int check_name(const char *prefix, const struct spoe_metric_decl *decl, struct error *reterr)
-{
-    const char *name = decl->name;
-    size_t n;
-    bool total;
-
-    if (name == NULL || !is_word(name, METRIC_NAME_MAX - strlen(prefix)))
-        return error_set(
-            reterr, "a name is [a-z0-9_], begins with a letter, and has at most 100 bytes in all");
-    n = strlen(name);
-    total = ends_in(name, n, "_total");
-    if (total != (decl->type == SPOE_METRIC_COUNTER))
-        return error_set(reterr, total ? "only a counter's name ends in _total"
-                                       : "a counter's name ends in _total");
-    if (ends_in(name, n, "_bucket") || ends_in(name, n, "_sum") || ends_in(name, n, "_count"))
-        return error_set(reterr, "a name cannot end in _bucket, _sum or _count");
-    if (has_other_unit(name, total ? n - strlen("_total") : n))
-        return error_set(reterr, "the unit is a base unit, such as _seconds or _bytes");
-    return 0;
-}
-
-static int check_labels(const struct spoe_metric_decl *decl, struct error *reterr)
-{
-    for (size_t i = 0; decl->labels != NULL && decl->labels[i] != NULL; i++) {
-        if (i == SPOE_METRIC_LABELS_MAX)
-            return error_set(reterr, "at most 8 labels");
-        if (!is_word(decl->labels[i], METRIC_LABEL_MAX) || strcmp(decl->labels[i], "le") == 0)
-            return error_set(
-                reterr,
-                "a label's name is [a-z0-9_], begins with a letter, has at most 40 bytes and "
-                "is not le");
-        for (size_t j = 0; j < i; j++) {
-            if (strcmp(decl->labels[i], decl->labels[j]) == 0)
-                return error_set(reterr, "two labels have one name");
-        }
-    }
-    return 0;
-}
-
-static void number_text(double value, char ret[NUMBER_TEXT_MAX])
-{
-    if (isinf(value))
-        (void)snprintf(ret, NUMBER_TEXT_MAX, "%s", value > 0 ? "+Inf" : "-Inf");
-    else if (isnan(value))
-        (void)snprintf(ret, NUMBER_TEXT_MAX, "NaN");
-    else
-        (void)snprintf(ret, NUMBER_TEXT_MAX, "%.15g", value);
-}
-
-static int check_bounds(const struct spoe_metric_decl *decl, struct error *reterr)
-{
-    char text[2][NUMBER_TEXT_MAX];
-
-    if (decl->type != SPOE_METRIC_HISTOGRAM)
-        return decl->n_bounds == 0 ? 0 : error_set(reterr, "only a histogram has bounds");
-    if (decl->n_bounds == 0 || decl->n_bounds > SPOE_METRIC_BOUNDS_MAX || decl->bounds == NULL)
-        return error_set(reterr, "a histogram has 1 to 64 bounds");
-    for (uint32_t i = 0; i < decl->n_bounds; i++) {
-        if (!isfinite(decl->bounds[i]))
-            return error_set(reterr, "a bound is not finite");
-        number_text(decl->bounds[i], text[i % 2]);
-        if (i > 0 && (decl->bounds[i] <= decl->bounds[i - 1] || strcmp(text[0], text[1]) == 0))
-            return error_set(reterr, "bounds must rise");
-    }
-    return 0;
-}
-
-static int check_decl(const char *prefix, const struct spoe_metric_decl *decl, struct error *reterr)
-{
-    if (decl->size < DECL_SIZE_1_0)
-        return error_set(reterr, "the declaration is too short");
-    if (decl->type < SPOE_METRIC_COUNTER || decl->type > SPOE_METRIC_HISTOGRAM)
-        return error_set(reterr, "unknown type");
-    if (decl->help == NULL || decl->help[0] == '\0')
-        return error_set(reterr, "no help");
-    if (decl->max_series > SPOE_METRIC_SERIES_MAX)
-        return error_set(reterr, "at most 1000 series");
-    if (check_name(prefix, decl, reterr) != 0 || check_labels(decl, reterr) != 0)
-        return -1;
-    return check_bounds(decl, reterr);
-}
-
 static struct spoe_metric_family *family_create(const char *prefix,
                                                 const struct spoe_metric_decl *decl)
 {
     struct spoe_metric_family *family = calloc(1, sizeof *family);
+    const struct metric_decl_more more = metric_decl_more(decl);
     size_t cells = 1;
 
     if (family == NULL)
         return NULL;
     family->type = decl->type;
+    family->flags = more.flags;
     family->max_series = decl->max_series != 0 ? decl->max_series : METRIC_SERIES_DEFAULT;
     family->help = strdup(decl->help);
     if (asprintf(&family->name, "%s%s", prefix, decl->name) < 0)
         family->name = NULL;
-    if (family->name == NULL || family->help == NULL)
+    if (family->name == NULL || family->help == NULL ||
+        (more.overflow != NULL && (family->overflow = strdup(more.overflow)) == NULL))
         goto fail;
     for (size_t i = 0; decl->labels != NULL && decl->labels[i] != NULL; i++) {
         family->labels[i] = strdup(decl->labels[i]);
@@ -273,28 +114,35 @@ fail:
     return NULL;
 }
 
-spoe_status metrics_declare(struct metrics *metrics, const char *prefix,
-                            const struct spoe_metric_decl *decl, struct spoe_metric_family **ret,
-                            struct error *reterr)
+/* @param ret  [borrow from the registry] */
+static spoe_status declare(struct metrics *metrics, const char *prefix,
+                           const struct spoe_metric_decl *decl,
+                           const struct metric_provider *provider, uint32_t series_max,
+                           struct spoe_metric_family **ret, struct error *reterr)
 {
     struct spoe_metric_family *family, **at = &metrics->families;
     int order = 1;
 
     *ret = NULL;
-    if (check_decl(prefix, decl, reterr) != 0)
+    if (metric_check_decl(prefix, decl, reterr) != 0)
         return SPOE_E_INVAL;
+    if (decl->max_series > series_max) {
+        (void)error_set(reterr, "at most %u series", series_max);
+        return SPOE_E_INVAL;
+    }
     family = family_create(prefix, decl);
     if (family == NULL)
         return SPOE_E_NOMEM;
     while (*at != NULL && (order = strcmp(family->name, (*at)->name)) > 0)
         at = &(*at)->next;
     if (*at != NULL && order == 0) {
-        (void)error_set(reterr, "the name is taken");
+        (void)error_set(reterr, METRIC_TAKEN);
         family_destroy(family);
         return SPOE_E_INVAL;
     }
     family->metrics = metrics;
-    if (family->n_labels == 0 && metric_series(family, NULL) == NULL) {
+    family->provider = *provider;
+    if (family->n_labels == 0 && provider->fn == NULL && metric_series(family, NULL) == NULL) {
         family_destroy(family);
         return SPOE_E_NOMEM;
     }
@@ -302,6 +150,25 @@ spoe_status metrics_declare(struct metrics *metrics, const char *prefix,
     *at = family;
     *ret = family;
     return SPOE_OK;
+}
+
+spoe_status metrics_declare(struct metrics *metrics, const char *prefix,
+                            const struct spoe_metric_decl *decl, struct spoe_metric_family **ret,
+                            struct error *reterr)
+{
+    const struct metric_provider none = {.fn = NULL};
+
+    return declare(metrics, prefix, decl, &none, SPOE_METRIC_SERIES_MAX, ret, reterr);
+}
+
+spoe_status metrics_provide(struct metrics *metrics, const char *prefix,
+                            const struct spoe_metric_decl *decl, const struct callee *owner,
+                            metrics_provide_fn *fn, void *arg, struct error *reterr)
+{
+    const struct metric_provider provider = {.owner = owner, .fn = fn, .arg = arg};
+    struct spoe_metric_family *family;
+
+    return declare(metrics, prefix, decl, &provider, SPOE_METRIC_PUT_SERIES_MAX, &family, reterr);
 }
 
 spoe_status metrics_add_collector(struct metrics *metrics, const struct callee *owner,
@@ -328,6 +195,10 @@ void metrics_set_collecting(struct metrics *metrics, const struct callee *owner,
     for (struct collector *c = metrics->collectors; c != NULL; c = c->next) {
         if (c->owner == owner)
             c->on = on;
+    }
+    for (struct spoe_metric_family *f = metrics->families; f != NULL; f = f->next) {
+        if (f->provider.owner == owner)
+            f->provider.on = on;
     }
     (void)pthread_mutex_unlock(&metrics->collecting);
 }
@@ -362,25 +233,29 @@ static char *put_value(char *p, struct spoe_span value)
     return p;
 }
 
-static size_t labels_text(const struct spoe_metric_family *family, const struct spoe_span *values,
-                          char ret[LABELS_TEXT_MAX])
+char *metric_put_label(char *p, const char *name, struct spoe_span value, bool is_first)
+{
+    const size_t n = strlen(name);
+
+    if (!is_first)
+        *p++ = ',';
+    memcpy(p, name, n);
+    p += n;
+    *p++ = '=';
+    *p++ = '"';
+    p = put_value(p, value);
+    *p++ = '"';
+    return p;
+}
+
+static void labels_text(const struct spoe_metric_family *family, const struct spoe_span *values,
+                        char ret[METRIC_LABELS_TEXT_MAX])
 {
     char *p = ret;
 
-    for (uint32_t i = 0; i < family->n_labels; i++) {
-        size_t n = strlen(family->labels[i]);
-
-        if (i > 0)
-            *p++ = ',';
-        memcpy(p, family->labels[i], n);
-        p += n;
-        *p++ = '=';
-        *p++ = '"';
-        p = put_value(p, values[i]);
-        *p++ = '"';
-    }
+    for (uint32_t i = 0; i < family->n_labels; i++)
+        p = metric_put_label(p, family->labels[i], values[i], i == 0);
     *p = '\0';
-    return (size_t)(p - ret);
 }
 
 static uint32_t hash_of(const char *text)
@@ -416,7 +291,11 @@ static struct spoe_metric *add_series(struct spoe_metric_family *family, const c
     metric->hash = hash;
     metric->labels = strdup(labels);
     metric->cells = aligned_alloc(LINE_BYTES, cells * sizeof *metric->cells);
-    if (metric->labels == NULL || metric->cells == NULL) {
+    if ((family->flags & SPOE_METRIC_EXEMPLARS) != 0)
+        metric->exemplars = calloc(family->n_bounds + 1, sizeof *metric->exemplars);
+    if (metric->labels == NULL || metric->cells == NULL ||
+        ((family->flags & SPOE_METRIC_EXEMPLARS) != 0 && metric->exemplars == NULL)) {
+        free(metric->exemplars);
         free(metric->labels);
         free(metric->cells);
         free(metric);
@@ -432,16 +311,12 @@ static struct spoe_metric *add_series(struct spoe_metric_family *family, const c
 }
 
 /* @param capped  whether it counts against max_series */
-static struct spoe_metric *get_series(struct spoe_metric_family *family,
-                                      const struct spoe_span *values, bool capped)
+static struct spoe_metric *get_series(struct spoe_metric_family *family, const char *labels,
+                                      bool capped)
 {
-    char labels[LABELS_TEXT_MAX];
-    struct spoe_metric *metric;
-    uint32_t hash;
+    const uint32_t hash = hash_of(labels);
+    struct spoe_metric *metric = find_series(family, labels, hash);
 
-    (void)labels_text(family, values, labels);
-    hash = hash_of(labels);
-    metric = find_series(family, labels, hash);
     if (metric != NULL)
         return metric;
     (void)pthread_mutex_lock(&family->metrics->lock);
@@ -452,18 +327,34 @@ static struct spoe_metric *get_series(struct spoe_metric_family *family,
     return metric;
 }
 
-struct spoe_metric *metric_series(struct spoe_metric_family *family, const struct spoe_span *values)
+static struct spoe_metric *overflow_series(struct spoe_metric_family *family)
 {
     static const struct spoe_span other = {"other", sizeof "other" - 1};
     struct spoe_span others[SPOE_METRIC_LABELS_MAX];
-    struct spoe_metric *metric;
+    char labels[METRIC_LABELS_TEXT_MAX];
+
+    if (family->overflow != NULL) {
+        (void)snprintf(labels, sizeof labels, "%s=\"true\"", family->overflow);
+        return get_series(family, labels, false);
+    }
+    for (size_t i = 0; i < SPOE_METRIC_LABELS_MAX; i++)
+        others[i] = other;
+    labels_text(family, others, labels);
+    return get_series(family, labels, false);
+}
+
+struct spoe_metric *metric_series(struct spoe_metric_family *family, const struct spoe_span *values)
+{
+    char labels[METRIC_LABELS_TEXT_MAX];
+    struct spoe_metric *metric = NULL;
 
     if (family == NULL)
         return NULL;
-    for (size_t i = 0; i < SPOE_METRIC_LABELS_MAX; i++)
-        others[i] = other;
-    metric = values != NULL || family->n_labels == 0 ? get_series(family, values, true) : NULL;
-    return metric != NULL ? metric : get_series(family, others, false);
+    if (values != NULL || family->n_labels == 0) {
+        labels_text(family, values, labels);
+        metric = get_series(family, labels, true);
+    }
+    return metric != NULL ? metric : overflow_series(family);
 }
 
 /* ---- numbers ----------------------------------------------------------------------------- */
@@ -513,23 +404,8 @@ void metric_gauge_add(struct spoe_metric *gauge, int64_t n)
         (void)atomic_fetch_add_explicit(gauge->cells, (uint64_t)n, memory_order_relaxed);
 }
 
-static double double_of(uint64_t bits)
-{
-    double value;
-
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static uint64_t bits_of(double value)
-{
-    uint64_t bits;
-
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-void metric_observe(struct spoe_metric *histogram, double value)
+void metric_observe_exemplar(struct spoe_metric *histogram, double value,
+                             const struct spoe_exemplar *exemplar)
 {
     const struct spoe_metric_family *family;
     _Atomic uint64_t *cells, *sum;
@@ -546,107 +422,19 @@ void metric_observe(struct spoe_metric *histogram, double value)
     (void)atomic_fetch_add_explicit(&cells[bucket], 1, memory_order_relaxed);
     /* Where every thread has a shard of its own, this succeeds at once. */
     bits = atomic_load_explicit(sum, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(sum, &bits, bits_of(double_of(bits) + value),
+    while (!atomic_compare_exchange_weak_explicit(sum, &bits,
+                                                  metric_bits_of(metric_double_of(bits) + value),
                                                   memory_order_release, memory_order_relaxed))
         continue;
+    if (exemplar != NULL && histogram->exemplars != NULL) {
+        struct spoe_exemplar its = *exemplar;
+
+        its.value = value;
+        metric_exemplar_set(&histogram->exemplars[bucket], &its);
+    }
 }
 
-/* ---- text format ------------------------------------------------------------------------- */
-
-/* A cell of every shard, added up. */
-static uint64_t sum_cells(const struct spoe_metric *metric, uint32_t cell)
+void metric_observe(struct spoe_metric *histogram, double value)
 {
-    uint64_t sum = 0;
-
-    for (uint32_t s = 0; s < METRIC_SHARDS; s++)
-        sum += atomic_load_explicit(&metric->cells[(size_t)s * metric->family->stride + cell],
-                                    memory_order_relaxed);
-    return sum;
-}
-
-static void write_histogram(const struct spoe_metric *metric, FILE *out)
-{
-    const struct spoe_metric_family *family = metric->family;
-    const char *name = family->name, *comma = metric->labels[0] != '\0' ? "," : "";
-    const char *open = metric->labels[0] != '\0' ? "{" : "",
-               *close = metric->labels[0] != '\0' ? "}" : "";
-    char text[NUMBER_TEXT_MAX];
-    uint64_t n = 0;
-    double sum = 0;
-
-    /* First, so that what is in the sum is in the buckets, too: metric_observe(). */
-    for (uint32_t s = 0; s < METRIC_SHARDS; s++)
-        sum += double_of(
-            atomic_load_explicit(&metric->cells[(size_t)s * family->stride + family->n_bounds + 1],
-                                 memory_order_acquire));
-    for (uint32_t b = 0; b <= family->n_bounds; b++) {
-        n += sum_cells(metric, b);
-        number_text(b < family->n_bounds ? family->bounds[b] : (double)INFINITY, text);
-        (void)fprintf(out, "%s_bucket{%s%sle=\"%s\"} %" PRIu64 "\n", name, metric->labels, comma,
-                      text, n);
-    }
-    number_text(sum, text);
-    (void)fprintf(out, "%s_sum%s%s%s %s\n", name, open, metric->labels, close, text);
-    /* What the buckets say, so that they always agree. */
-    (void)fprintf(out, "%s_count%s%s%s %" PRIu64 "\n", name, open, metric->labels, close, n);
-}
-
-static void write_series(const struct spoe_metric *metric, FILE *out)
-{
-    const struct spoe_metric_family *family = metric->family;
-
-    if (family->type == SPOE_METRIC_HISTOGRAM) {
-        write_histogram(metric, out);
-        return;
-    }
-    (void)fputs(family->name, out);
-    if (metric->labels[0] != '\0')
-        (void)fprintf(out, "{%s}", metric->labels);
-    if (family->type == SPOE_METRIC_COUNTER)
-        (void)fprintf(out, " %" PRIu64 "\n", sum_cells(metric, 0));
-    else
-        (void)fprintf(out, " %" PRId64 "\n",
-                      (int64_t)atomic_load_explicit(metric->cells, memory_order_relaxed));
-}
-
-static void write_head(const struct spoe_metric_family *family, FILE *out)
-{
-    static const char *const types[] = {
-        [SPOE_METRIC_COUNTER] = "counter",
-        [SPOE_METRIC_GAUGE] = "gauge",
-        [SPOE_METRIC_HISTOGRAM] = "histogram",
-    };
-
-    (void)fprintf(out, "# HELP %s ", family->name);
-    for (const char *p = family->help; *p != '\0'; p++) {
-        if (*p == '\\' || *p == '\n')
-            (void)fputs(*p == '\n' ? "\\n" : "\\\\", out);
-        else
-            (void)fputc(*p, out);
-    }
-    (void)fprintf(out, "\n# TYPE %s %s\n", family->name, types[family->type]);
-}
-
-void metrics_write(struct metrics *metrics, FILE *out)
-{
-    (void)pthread_mutex_lock(&metrics->collecting);
-    for (const struct collector *c = metrics->collectors; c != NULL; c = c->next) {
-        if (!c->on)
-            continue;
-        thread_enter(c->owner, "collect()");
-        c->fn(c->arg);
-        thread_leave();
-    }
-    (void)pthread_mutex_unlock(&metrics->collecting);
-    for (const struct spoe_metric_family *family = metrics->families; family != NULL;
-         family = family->next) {
-        const struct spoe_metric *metric =
-            atomic_load_explicit(&family->first, memory_order_acquire);
-
-        if (metric == NULL)
-            continue;
-        write_head(family, out);
-        for (; metric != NULL; metric = atomic_load_explicit(&metric->next, memory_order_acquire))
-            write_series(metric, out);
-    }
+    metric_observe_exemplar(histogram, value, NULL);
 }

@@ -262,7 +262,11 @@ static int configure(struct spoe_instance *plugin, struct conf *conf, struct err
     thread_enter(&plugin->callee, "configure()");
     status = desc->configure(&host_table, plugin, &cfg, &plugin->inst);
     thread_leave();
-    if (status == SPOE_OK && cfg.errors == 0) {
+    if (status == SPOE_OK && plugin->claims_taken_metric) {
+        plugin->state = PLUGIN_CONFIGURED; /* so that destroy() is called */
+        (void)error_set(reterr, "plugin %s (%s): a metric that it declares is another's", desc->id,
+                        plugin->path);
+    } else if (status == SPOE_OK && cfg.errors == 0) {
         plugin->state = PLUGIN_CONFIGURED;
         result = 0;
     } else if (status == SPOE_OK) {

@@ -43,6 +43,7 @@ struct spoe_instance {
     struct conf_section *settings; /* as resolved, to be shown; NULL before */
     struct metrics *metrics;       /* NULL: this host has none */
     uint32_t n_families;           /* declared */
+    bool claims_taken_metric;      /* an unprefixed name that is another's: no start */
 };
 
 struct plugin_set {

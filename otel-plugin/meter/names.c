@@ -12,13 +12,11 @@
 #include "meter/mix.h"
 
 #define N_SLOTS (2 * NAMES_MAX) /* a power of two, half of it empty at least */
-#define U_FFFD_BYTES 3u         /* what one bad byte may become */
 
 struct name {
     uint64_t hash;
-    uint16_t number, n, text_n;
-    char *text; /* n bytes as they came if they are UTF-8, else repaired, behind them */
-    char bytes[];
+    uint16_t number, n;
+    char text[];
 };
 
 struct names {
@@ -55,34 +53,30 @@ static _Atomic(struct name *) *find(struct names *names, uint64_t hash, const ch
     for (size_t at = hash % N_SLOTS;; at = (at + 1) % N_SLOTS) {
         const struct name *name = atomic_load_explicit(&names->slots[at], memory_order_acquire);
 
-        if (name == NULL || (name->hash == hash && name->n == n && memcmp(name->bytes, p, n) == 0))
+        if (name == NULL || (name->hash == hash && name->n == n && memcmp(name->text, p, n) == 0))
             return &names->slots[at];
     }
 }
 
 static struct name *make_name(uint64_t hash, const char *p, size_t n)
 {
-    const bool clean = utf8_is_clean(p, n);
-    struct name *name = malloc(sizeof *name + n + (clean ? 0 : n * U_FFFD_BYTES));
+    struct name *name = malloc(sizeof *name + n);
 
     if (name == NULL)
         return NULL;
-    *name = (struct name){.hash = hash, .n = (uint16_t)n, .text_n = (uint16_t)n};
-    memcpy(name->bytes, p, n);
-    name->text = name->bytes;
-    if (!clean) {
-        name->text += n;
-        name->text_n = (uint16_t)utf8_repair(p, n, name->text, n * U_FFFD_BYTES);
-    }
+    *name = (struct name){.hash = hash, .n = (uint16_t)n};
+    memcpy(name->text, p, n);
     return name;
 }
 
 /* @return NULL: there is no room */
 static struct name *add(struct names *names, uint64_t hash, const char *p, size_t n)
 {
-    _Atomic(struct name *) *slot;
-    struct name *name;
+    _Atomic(struct name *) *slot = find(names, hash, p, n);
+    struct name *name = atomic_load_explicit(slot, memory_order_acquire);
 
+    if (name != NULL)
+        return name;
     (void)pthread_mutex_lock(&names->lock);
     slot = find(names, hash, p, n); /* somebody else may have added it */
     name = atomic_load_explicit(slot, memory_order_relaxed);
@@ -95,20 +89,46 @@ static struct name *add(struct names *names, uint64_t hash, const char *p, size_
     return name;
 }
 
+static bool is_control(char c)
+{
+    return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+/* Whether a text is shown as it came. */
+static bool is_plain(const char *p, size_t n)
+{
+    if (n > NAMES_TEXT_MAX || !utf8_is_clean(p, n))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (is_control(p[i]))
+            return false;
+    }
+    return true;
+}
+
+static uint16_t number_of(const struct name *name)
+{
+    return name != NULL ? name->number : NAME_OVERFLOW;
+}
+
 uint16_t names_number(struct names *names, const char *p, size_t n)
 {
-    const struct name *name;
-    uint64_t hash;
+    char text[NAMES_TEXT_MAX];
+    const struct name *name = NULL;
+    uint64_t hash = mix_bytes(p, n);
 
     if (n == 0)
         return NAME_NONE;
-    if (n > NAMES_TEXT_MAX)
-        n = NAMES_TEXT_MAX;
-    hash = mix_bytes(p, n);
-    name = atomic_load_explicit(find(names, hash, p, n), memory_order_acquire);
-    if (name == NULL)
-        name = add(names, hash, p, n);
-    return name != NULL ? name->number : NAME_OVERFLOW;
+    if (n <= NAMES_TEXT_MAX)
+        name = atomic_load_explicit(find(names, hash, p, n), memory_order_acquire);
+    if (name != NULL)
+        return name->number; /* so it is plain */
+    if (is_plain(p, n))
+        return number_of(add(names, hash, p, n));
+    n = utf8_repair(p, n, text, sizeof text);
+    for (size_t i = 0; i < n; i++)
+        text[i] = is_control(text[i]) ? '_' : text[i];
+    return number_of(add(names, mix_bytes(text, n), text, n));
 }
 
 struct spoe_span names_text(const struct names *names, uint16_t number)
@@ -116,5 +136,5 @@ struct spoe_span names_text(const struct names *names, uint16_t number)
     const struct name *name = atomic_load_explicit(&names->by_number[number], memory_order_acquire);
 
     assert(name != NULL);
-    return (struct spoe_span){name->text, name->text_n};
+    return (struct spoe_span){name->text, name->n};
 }

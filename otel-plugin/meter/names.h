@@ -3,6 +3,7 @@
  * otel-plugin/meter/names.h - texts as small numbers, so that sets of attributes are compared and
  * kept as numbers.
  *
+ * A name is a text as it is shown: UTF-8 without control characters, cut. What looks alike is one.
  * Names come and never go: at most NAMES_MAX, of NAMES_TEXT_MAX bytes each. Whoever knows a name
  * takes no lock; a new one takes a mutex, once.
  */
@@ -14,7 +15,7 @@
 #include <spoe/plugin.h>
 
 #define NAMES_MAX 8192u
-#define NAMES_TEXT_MAX 256u /* bytes of one; a longer one is cut */
+#define NAMES_TEXT_MAX 128u /* bytes of one; a longer one is cut, as the host cuts labels */
 
 enum { NAME_NONE = 0, NAME_OVERFLOW = 1, NAME_FIRST };
 

@@ -227,8 +227,45 @@ NUMBER(SPOE_ACCEPT_STR, 0x100);
 NUMBER(SPOE_ACCEPT_BIN, 0x200);
 NUMBER(SPOE_ACCEPT_ANY, 0x3fe);
 
-/* spoe/ext/metrics.h, facet spoe.metrics/1 */
+/* spoe/ext/metrics.h, facets spoe.metrics/1 and (since 1.1) /2 */
+#if SPOE_ABI_MINOR == 0
 SIZE(spoe_metric_decl, 48, 32);
+SIZE(spoe_metrics, 72, 40);
+#else
+SIZE(spoe_metric_decl, 64, 44);
+AT(spoe_metric_decl, flags, 48, 32);
+AT(spoe_metric_decl, reserved, 52, 36);
+AT(spoe_metric_decl, overflow, 56, 40);
+
+SIZE(spoe_exemplar, 40, 40);
+AT(spoe_exemplar, trace_id, 0, 0);
+AT(spoe_exemplar, span_id, 16, 16);
+AT(spoe_exemplar, value, 24, 24);
+AT(spoe_exemplar, unix_ns, 32, 32);
+
+SIZE(spoe_metric_label, 24, 12);
+AT(spoe_metric_label, name, 0, 0);
+AT(spoe_metric_label, value, 8, 4);
+
+SIZE(spoe_metric_histogram, 32, 24);
+AT(spoe_metric_histogram, size, 0, 0);
+AT(spoe_metric_histogram, reserved, 4, 4);
+AT(spoe_metric_histogram, buckets, 8, 8);
+AT(spoe_metric_histogram, exemplars, 16, 12);
+AT(spoe_metric_histogram, sum, 24, 16);
+
+SIZE(spoe_metrics, 104, 56);
+AT(spoe_metrics, observe_exemplar, 72, 40);
+AT(spoe_metrics, provide, 80, 44);
+AT(spoe_metrics, put_number, 88, 48);
+AT(spoe_metrics, put_histogram, 96, 52);
+
+NUMBER(SPOE_METRIC_UNPREFIXED, 1);
+NUMBER(SPOE_METRIC_EXEMPLARS, 2);
+NUMBER(SPOE_METRIC_OWN_LABELS_MAX, 16);
+NUMBER(SPOE_METRIC_PUT_SERIES_MAX, 100000);
+CHECK(sizeof(SPOE_METRICS_2) == sizeof("spoe.metrics/2"));
+#endif
 AT(spoe_metric_decl, size, 0, 0);
 AT(spoe_metric_decl, type, 4, 4);
 AT(spoe_metric_decl, max_series, 8, 8);
@@ -238,7 +275,6 @@ AT(spoe_metric_decl, help, 24, 20);
 AT(spoe_metric_decl, labels, 32, 24);
 AT(spoe_metric_decl, bounds, 40, 28);
 
-SIZE(spoe_metrics, 72, 40);
 AT(spoe_metrics, size, 0, 0);
 AT(spoe_metrics, reserved, 4, 4);
 AT(spoe_metrics, declare, 8, 8);

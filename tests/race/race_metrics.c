@@ -109,7 +109,7 @@ static char *scrape(void)
     FILE *out = open_memstream(&page, &n);
 
     assert(out != NULL);
-    metrics_write(metrics, out);
+    metrics_write(metrics, METRICS_PROMETHEUS, NULL, out);
     (void)fclose(out);
     assert(page != NULL);
     return page;

@@ -38,8 +38,18 @@ static int page_two(void *arg, FILE *out)
     return 503;
 }
 
-static const struct admin_page pages[] = {
-    {"/one", "text/one", page_one}, {"/two", "text/two", page_two}, {NULL, NULL, NULL}};
+static int page_other(void *arg, FILE *out)
+{
+    (void)arg;
+    (void)fputs("the other\n", out);
+    return 200;
+}
+
+static const struct admin_page pages[] = {{"/one", "text/one", page_one, NULL},
+                                          {"/two", "text/two", page_two, NULL},
+                                          {"/both", "text/plain; a=b", page_one, "text/plain"},
+                                          {"/both", "x/other; a=b", page_other, "x/other"},
+                                          {NULL, NULL, NULL, NULL}};
 
 static char folder[] = "/tmp/admin-XXXXXX";
 static char path[64], text[80];
@@ -107,7 +117,17 @@ Test(admin, answers, .timeout = 30)
     got = ask("GET /two HTTP/1.0\r\n\r\n");
     cr_assert(begins(got, "HTTP/1.1 503 ") && ends(got, "\r\n\r\nnot yet\n"), "%s", got);
     got = ask("GET /on HTTP/1.0\r\n\r\n");
-    cr_assert(begins(got, "HTTP/1.1 404 ") && ends(got, "\r\n\r\n/one\n/two\n"), "%s", got);
+    cr_assert(begins(got, "HTTP/1.1 404 ") && ends(got, "\r\n\r\n/one\n/two\n/both\n"), "%s", got);
+    /* issue 11, 3.2: of two forms of a page the reader chooses */
+    got = ask("GET /both HTTP/1.0\r\nAccept: */*\r\n\r\n");
+    cr_assert(has(got, "Content-Type: text/plain; a=b\r\n") && ends(got, "\r\n\r\nsaid\n"), "%s",
+              got);
+    got = ask("GET /both HTTP/1.0\r\naccept: x/other;q=0.6, text/plain;q=0.5\r\n\r\n");
+    cr_assert(has(got, "Content-Type: x/other; a=b\r\n") && ends(got, "the other\n"), "%s", got);
+    got = ask("GET /both HTTP/1.0\r\nAccept: x/other;q=0.5, text/plain;q=0.6\r\n\r\n");
+    cr_assert(ends(got, "\r\n\r\nsaid\n"), "%s", got);
+    got = ask("GET /both HTTP/1.0\r\nAccept: x/none\r\n\r\n"); /* better than nothing */
+    cr_assert(ends(got, "\r\n\r\nsaid\n"), "%s", got);
     got = ask("POST /one HTTP/1.0\r\n\r\n");
     cr_assert(begins(got, "HTTP/1.1 405 ") && has(got, "\r\nAllow: GET, HEAD\r\n"), "%s", got);
     admin_stop(admin);

@@ -258,7 +258,7 @@ Test(metrics_facet, a_plugin_declares_its_own_and_so_many, .timeout = 30)
     }
     cr_assert_eq(metrics_facet.collect(&self, NULL, NULL), SPOE_E_INVAL);
     out = open_text();
-    metrics_write(metrics, out);
+    metrics_write(metrics, METRICS_PROMETHEUS, NULL, out);
     cr_assert_eq(fclose(out), 0);
     cr_assert_not_null(strstr(text, "\nspoe_my_own_id_g0 0\n"), "%s", text);
     free(text);

@@ -562,7 +562,7 @@ CORE_TEST(the_time_of_handlers_is_sampled)
         read_ns = clock_mono_ns() - 2 * LONG_NS;
         handle_messages(10);
         handle_messages(23);
-        metrics_write(metrics, out);
+        metrics_write(metrics, METRICS_PROMETHEUS, NULL, out);
         cr_assert_eq(fclose(out), 0);
         cr_assert_not_null(strstr(page, "t_seconds_count 3\n"), "of 33 the 1st, 17th and 33rd: %s",
                            page);

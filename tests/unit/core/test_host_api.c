@@ -290,9 +290,11 @@ API_TEST(metrics_are_there_where_the_host_has_them)
     struct metrics *metrics = metrics_create();
 
     cr_assert_null(host->get_extension(&plugin_a, SPOE_METRICS_1), "this host has none");
+    cr_assert_null(host->get_extension(&plugin_a, SPOE_METRICS_2), "nor the second");
     plugin_a.metrics = metrics;
     cr_assert_eq(host->get_extension(&plugin_a, SPOE_METRICS_1), &metrics_facet);
-    cr_assert_null(host->get_extension(&plugin_a, "spoe.metrics/2"));
+    cr_assert_eq(host->get_extension(&plugin_a, SPOE_METRICS_2), &metrics_facet);
+    cr_assert_null(host->get_extension(&plugin_a, "spoe.metrics/3"));
     cr_assert_null(host->get_extension(&plugin_a, NULL));
     plugin_a.metrics = NULL;
     metrics_destroy(metrics);

@@ -74,7 +74,7 @@ static const char *scrape(void)
     page = NULL;
     out = open_memstream(&page, &n);
     cr_assert_not_null(out);
-    metrics_write(metrics, out);
+    metrics_write(metrics, METRICS_PROMETHEUS, NULL, out);
     cr_assert_eq(fclose(out), 0);
     return page;
 }
@@ -525,7 +525,7 @@ Test(metrics, declarations_are_checked)
     static const double falling[] = {1, 1}, close[] = {1, 1 + 1e-16 + 2.3e-16}, inf[] = {INFINITY};
     struct spoe_metric_decl d = decl(SPOE_METRIC_GAUGE, "x");
 
-    d.size = sizeof d - 1;
+    d.size = offsetof(struct spoe_metric_decl, flags) - 1; /* of 1.0 */
     refused(&d, "too short");
     d.size = sizeof d;
     d.help = NULL;

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * spoe/ext/metrics.h - a plugin's metrics on the host's /metrics page, in Prometheus' text format.
+ * spoe/ext/metrics.h - a plugin's metrics on the host's /metrics page, in Prometheus' text format
+ * and as OpenMetrics.
  *
  *     const struct spoe_metrics *m = host->get_extension(self, SPOE_METRICS_1);
  *
- * NULL where the host has no such facet: the plugin goes on without. What is declared in
- * configure() is shown for the life of the process:
+ * NULL where the host has no such facet: the plugin goes on without. SPOE_METRICS_2 is the same
+ * table with what stands below "Since 1.1"; a host of ABI 1.0 has only the first. What is declared
+ * in configure() is shown for the life of the process:
  *
  *   family   one name with its help, type and label names; declared in configure() only
  *   series   one set of label values of a family; a handle, asked for once and kept
  *
  * The names of a plugin begin with "spoe_ID_", which the host puts before what is declared ("-" in
- * the id becomes "_"). The rest follows Prometheus' rules, and the host holds it to them:
+ * the id becomes "_"), unless a family is declared SPOE_METRIC_UNPREFIXED: then the plugin owns the
+ * name, and a host in which it is taken does not start. The rest follows Prometheus' rules, and the
+ * host holds it to them:
  *
  *   - [a-z0-9_], beginning with a letter, at most 100 bytes with the prefix, unique in the host
  *   - a counter's name ends in "_total", no other does; none ends in "_bucket", "_sum" or "_count"
@@ -38,6 +42,7 @@ extern "C" {
 #endif
 
 #define SPOE_METRICS_1 "spoe.metrics/1"
+#define SPOE_METRICS_2 "spoe.metrics/2"
 
 /* spoe_metric_decl.type */
 enum {
@@ -46,11 +51,20 @@ enum {
     SPOE_METRIC_HISTOGRAM = 3 /* how often an observed value was in which range */
 };
 
-#define SPOE_METRIC_LABELS_MAX 8u     /* label names of a family */
-#define SPOE_METRIC_VALUE_MAX 128u    /* bytes of a label's value; a longer one is cut */
-#define SPOE_METRIC_BOUNDS_MAX 64u    /* of a histogram */
-#define SPOE_METRIC_SERIES_MAX 1000u  /* of a family, at most; 100 where it does not say */
-#define SPOE_METRIC_FAMILIES_MAX 256u /* of a plugin */
+/* spoe_metric_decl.flags. Since 1.1. */
+enum {
+    SPOE_METRIC_UNPREFIXED =
+        1,                    /* the name is as declared; it does not begin with spoe_, process_ */
+    SPOE_METRIC_EXEMPLARS = 2 /* HISTOGRAM only: its series have room for exemplars */
+};
+
+#define SPOE_METRIC_LABELS_MAX 8u          /* label names of a family */
+#define SPOE_METRIC_VALUE_MAX 128u         /* bytes of a label's value; a longer one is cut */
+#define SPOE_METRIC_BOUNDS_MAX 64u         /* of a histogram */
+#define SPOE_METRIC_SERIES_MAX 1000u       /* of a family, at most; 100 where it does not say */
+#define SPOE_METRIC_FAMILIES_MAX 256u      /* of a plugin */
+#define SPOE_METRIC_OWN_LABELS_MAX 16u     /* of a series that is put; since 1.1 */
+#define SPOE_METRIC_PUT_SERIES_MAX 100000u /* of a family that is provided, at most; since 1.1 */
 
 struct spoe_metric_family; /* handles, never dereferenced; valid until destroy() is called */
 struct spoe_metric;
@@ -65,7 +79,36 @@ struct spoe_metric_decl {
     const char *help;          /* [borrow] one line */
     const char *const *labels; /* [borrow] names, ends with NULL; may be NULL */
     const double *bounds;      /* [borrow] upper bounds, finite, rising; "+Inf" comes by itself */
+    uint32_t flags;            /* SPOE_METRIC_UNPREFIXED, ...; since 1.1 */
+    uint32_t reserved;         /* 0 */
+    const char *overflow; /* [borrow] what comes beyond max_series goes into a series whose only
+                           * label is this one, with "true"; NULL: see series(). Since 1.1 */
 };
+
+/* A request that an observed value is an example of. Stands in arrays: frozen. Since 1.1. */
+struct spoe_exemplar {
+    uint8_t trace_id[16]; /* shown as hexadecimal digits, as OpenTelemetry has them */
+    uint8_t span_id[8];
+    double value;    /* what was observed */
+    int64_t unix_ns; /* when; 0: there is no exemplar here */
+};
+
+/* One label of a series that is put. Frozen. Since 1.1. */
+struct spoe_metric_label {
+    const char *name;       /* [borrow] as label names are */
+    struct spoe_span value; /* [borrow] as values of series() are */
+};
+
+/* A histogram that is put. Since 1.1. */
+struct spoe_metric_histogram {
+    uint32_t size;                         /* sizeof(struct spoe_metric_histogram) */
+    uint32_t reserved;                     /* 0 */
+    const uint64_t *buckets;               /* [borrow] n_bounds + 1, not added up */
+    const struct spoe_exemplar *exemplars; /* [borrow] one for each bucket; NULL: none */
+    double sum;
+};
+
+struct spoe_metric_sink; /* where series are put; valid until the function returns */
 
 /* The facet's functions; one table, [const]. All of them are mandatory in 1.0. */
 struct spoe_metrics {
@@ -130,6 +173,43 @@ struct spoe_metrics {
      * two relaxed additions. Since: 1.0.
      */
     void (*observe)(struct spoe_metric *histogram, double value);
+
+    /**
+     * The same, of a family with SPOE_METRIC_EXEMPLARS; the exemplar becomes its bucket's, for
+     * readers that take OpenMetrics. exemplar->value is not looked at.
+     *
+     * @param exemplar  [borrow] NULL: as observe()
+     * Threads: [any]. Does not wait: of two at once for a bucket, one has its exemplar. Since: 1.1.
+     */
+    void (*observe_exemplar)(struct spoe_metric *histogram, double value,
+                             const struct spoe_exemplar *exemplar);
+
+    /**
+     * Declare a family whose series are the plugin's own: fn puts all of them at each scrape, with
+     * label names that may differ from series to series. For numbers that are kept elsewhere, in
+     * large sets: nothing is copied or looked up. When fn runs is said at collect().
+     *
+     * @param decl  [borrow] .labels and .overflow are not looked at, .max_series may be up to
+     *              SPOE_METRIC_PUT_SERIES_MAX
+     * @param fn    calls put_number() or put_histogram(), on its own thread, with no series twice
+     * @return as declare(); SPOE_E_INVAL also where fn is NULL
+     * Threads: [main], during configure(). Since: 1.1.
+     */
+    spoe_status (*provide)(struct spoe_instance *self, const struct spoe_metric_decl *decl,
+                           void (*fn)(void *arg, struct spoe_metric_sink *sink), void *arg);
+
+    /**
+     * Put a series of the family that is being read: of a counter its total, of a gauge its value.
+     *
+     * @param labels  [borrow] n of them, at most SPOE_METRIC_OWN_LABELS_MAX
+     * @return SPOE_OK; SPOE_E_INVAL: a label's name, or another type; SPOE_E_LIMIT: beyond
+     * max_series. A series that is refused is not shown Threads: fn's. Since: 1.1.
+     */
+    spoe_status (*put_number)(struct spoe_metric_sink *sink, const struct spoe_metric_label *labels,
+                              uint32_t n, int64_t value);
+    spoe_status (*put_histogram)(struct spoe_metric_sink *sink,
+                                 const struct spoe_metric_label *labels, uint32_t n,
+                                 const struct spoe_metric_histogram *histogram);
 };
 
 #ifdef __cplusplus
