@@ -25,7 +25,8 @@ struct line {
 /**
  * Take a line apart; its end, if it has one, must be off.
  * @param p, n  changed where escapes are taken out; what ret has points into it
- * @param ret   all of it is set; of a line that is broken only fault_at means anything
+ * @param ret   zeroed before its first line; all of it is set, but what it remembers of lines
+ *              before; of a line that is broken only fault_at means anything
  */
 enum line_fault line_parse(struct line *ret, char *p, size_t n);
 

@@ -63,6 +63,15 @@ static size_t unescape(char *p, size_t n, bool cut)
 
 /* ---- values ---- */
 
+/* The next eight bytes, of which there are so many, the first one lowest. */
+static uint64_t next_word(const char *p)
+{
+    uint64_t x;
+
+    memcpy(&x, p, sizeof x);
+    return le64toh(x);
+}
+
 /* The length of the quoted value at p up to its closing quote; n where there is none. */
 static size_t find_quote(const char *p, size_t n, bool *ret_escapes)
 {
@@ -103,10 +112,8 @@ static const char *find_space(const char *p, const char *end)
     const uint64_t ones = UINT64_C(0x0101010101010101);
 
     while ((size_t)(end - p) >= sizeof(uint64_t)) {
-        uint64_t x;
+        uint64_t x = next_word(p) ^ (ones * ' ');
 
-        memcpy(&x, p, sizeof x);
-        x = le64toh(x) ^ (ones * ' ');
         x = (x - ones) & ~x & (ones << 7);
         if (x != 0)
             return p + __builtin_ctzll(x) / 8;
@@ -155,12 +162,75 @@ static bool is_reserved(struct spoe_span name)
     return name.n >= sizeof prefix - 1 && memcmp(name.p, prefix, sizeof prefix - 1) == 0;
 }
 
+/* ---- names that are known ---- */
+
+/* The length of the name at p if it is the one that was at this place before; 0: it is not */
+static size_t known_len(const struct pairs *pairs, const char *p, size_t n)
+{
+    const struct pairs_known *known;
+
+    if (n < sizeof known->word || pairs->n_places >= PAIRS_KNOWN)
+        return 0;
+    known = &pairs->known[pairs->n_places];
+    return (next_word(p) & known->mask) == known->word ? known->len : 0;
+}
+
+static void remember(struct pairs *pairs, const char *p, size_t n, size_t len)
+{
+    struct pairs_known *known;
+
+    if (n < sizeof known->word || pairs->n_places >= PAIRS_KNOWN)
+        return;
+    known = &pairs->known[pairs->n_places];
+    known->len = 0;
+    if (len >= sizeof known->word)
+        return;
+    known->mask = ~UINT64_C(0) >> (8 * (sizeof known->word - 1 - len));
+    known->word = next_word(p) & known->mask;
+    known->len = (uint8_t)len;
+}
+
+/* ---- one pair ---- */
+
+/* What follows a pair, where there is one. */
+enum next { NEXT_PAIR, NEXT_END, NEXT_FAULT };
+
+/* The name of the next pair, passed over with its =. @param fault  of NEXT_FAULT */
+static enum next read_name(struct pairs *pairs, struct text_arg *pair, const char *p, size_t n,
+                           size_t *pos, enum pairs_end end, enum line_fault *fault)
+{
+    size_t len = known_len(pairs, p + *pos, n - *pos);
+    bool at_end;
+
+    if (len == 0) {
+        len = name_len(p + *pos, n - *pos, &at_end);
+        if (len == 0 && end == PAIRS_WORD)
+            return NEXT_END;
+        if (len == 0 && at_end) { /* what is left of a name */
+            pairs->cut = true;
+            *pos = n;
+            return NEXT_END;
+        }
+        if (len == 0 || is_reserved((struct spoe_span){p + *pos, len})) {
+            *fault = LINE_NAME;
+            return NEXT_FAULT;
+        }
+        remember(pairs, p + *pos, n - *pos, len);
+    }
+    pair->name = (struct spoe_span){p + *pos, len};
+    pair->only_declared = false;
+    pair->place = pairs_place(pairs);
+    pairs->numbered |= len == 2 && pair->name.p[0] == 'l' && pair->name.p[1] == 'c';
+    *pos += len + 1;
+    return NEXT_PAIR;
+}
+
 enum line_fault pairs_read(struct pairs *pairs, char *p, size_t n, size_t *pos, enum pairs_end end)
 {
     for (;;) {
-        struct text_arg pair = {.only_declared = false};
-        bool at_end, absent = false;
-        size_t len;
+        struct text_arg *pair = &pairs->pair[pairs->n];
+        enum line_fault fault = LINE_OK;
+        enum next next;
 
         while (*pos < n && p[*pos] == ' ')
             (*pos)++;
@@ -172,34 +242,20 @@ enum line_fault pairs_read(struct pairs *pairs, char *p, size_t n, size_t *pos, 
             (*pos)++;
             return LINE_OK;
         }
-        len = name_len(p + *pos, n - *pos, &at_end);
-        if (len == 0 && end == PAIRS_WORD)
-            return LINE_OK;
-        if (len == 0 && at_end) { /* what is left of a name */
-            pairs->cut = true;
-            *pos = n;
-            return LINE_OK;
-        }
-        if (len == 0)
-            return LINE_NAME;
-        pair.name = (struct spoe_span){p + *pos, len};
-        pair.place = pairs_place(pairs);
-        pairs->numbered |= len == 2 && pair.name.p[0] == 'l' && pair.name.p[1] == 'c';
-        if (is_reserved(pair.name))
-            return LINE_NAME;
-        *pos += len + 1;
+        next = read_name(pairs, pair, p, n, pos, end, &fault);
+        if (next != NEXT_PAIR)
+            return fault;
         if (*pos < n && p[*pos] == '"') {
             (*pos)++;
-            if (!read_quoted(pairs, &pair.value, p, n, pos, end))
+            if (!read_quoted(pairs, &pair->value, p, n, pos, end))
                 return LINE_VALUE;
         } else {
-            read_word(&pair.value, p, n, pos, end);
-            absent = is_absent(pair.value);
+            read_word(&pair->value, p, n, pos, end);
+            if (is_absent(pair->value))
+                continue;
         }
-        if (absent)
-            continue;
         if (pairs->n == PAIRS_MAX)
             return LINE_TOO_MANY;
-        pairs->pair[pairs->n++] = pair;
+        pairs->n++;
     }
 }

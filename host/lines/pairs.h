@@ -27,12 +27,22 @@ enum pairs_end {
     PAIRS_BRACKET, /* with ] */
 };
 
+/* The name that was at a place in the line before, with its =; HAProxy's lines repeat themselves.
+ */
+#define PAIRS_KNOWN 64u
+struct pairs_known {
+    uint64_t word, mask; /* its bytes, the first one lowest */
+    uint8_t len;         /* without the =; 0: none that is short enough */
+};
+
+/* All zero at first. */
 struct pairs {
     uint32_t n;
-    uint32_t n_places; /* with those that have no value */
-    bool cut;          /* the line ends within a pair or before the bracket */
-    bool numbered;     /* one of them is lc, the line's number */
-    struct text_arg pair[PAIRS_MAX];
+    uint32_t n_places;                   /* with those that have no value */
+    bool cut;                            /* the line ends within a pair or before the bracket */
+    bool numbered;                       /* one of them is lc, the line's number */
+    struct text_arg pair[PAIRS_MAX + 1]; /* the last for the one too many */
+    struct pairs_known known[PAIRS_KNOWN];
 };
 
 /** What the next pair of the line has for its place. */

@@ -224,3 +224,31 @@ Test(line, a_cut_is_told, .timeout = 10)
     check("v=1 a=\"", "on-http-log: a=|*");
     check("1 - - - - - [s v=1 a=b", "on-http-log: a=b|*");
 }
+
+/* What is remembered of the line before changes nothing: each of these after each other one. */
+Test(line, lines_do_not_see_those_before, .timeout = 30)
+{
+    static const char *const texts[][2] = {
+        {"v=1 a=1 bb=2 ccc=3 u=x", "on-http-log: a=1|bb=2|ccc=3|u=x|"},
+        {"v=1 a=- bb=2 ccc=3 u=x", "on-http-log: bb=2|ccc=3|u=x|"},
+        {"v=1 bb=2 a=1 ccc=3 u=x", "on-http-log: bb=2|a=1|ccc=3|u=x|"},
+        {"v=1 a1=1 bbb=2 cc=3 u=x", "on-http-log: a1=1|bbb=2|cc=3|u=x|"},
+        {"v=1 a", "on-http-log: *"},
+        {"v=1 a=1 bb=2 ccc", "on-http-log: a=1|bb=2|*"},
+        {"v=1 a=1 bb=2 ccc=", "on-http-log: a=1|bb=2|"},
+        {"v=1 a=1 bb 2=2 ccc=3", "NAME@8"},
+        {"v=1 sevenof=1 eightofm=2 nineofmin=3 x=y",
+         "on-http-log: sevenof=1|eightofm=2|nineofmin=3|x=y|"},
+        {"v=1 sevenon=1 eightofn=2 nineofmix=3 x=y",
+         "on-http-log: sevenon=1|eightofn=2|nineofmix=3|x=y|"},
+        {"1 - - - - - v=1 a=1 bb=2 text of a=b",
+         "on-http-log: a=1|bb=2|syslog.message=text of a=b|"},
+    };
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        for (size_t j = 0; j < sizeof texts / sizeof texts[0]; j++) {
+            check(texts[i][0], texts[i][1]);
+            check(texts[j][0], texts[j][1]);
+        }
+    }
+}
