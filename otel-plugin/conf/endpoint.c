@@ -10,6 +10,7 @@
 
 #include <spoe/util.h>
 
+#include "otlp/signals.h"
 #include "record/http_parts.h"
 
 const char *endpoint_error(const char *text)
@@ -24,28 +25,47 @@ const char *endpoint_error(const char *text)
     return NULL;
 }
 
-/* The path of a request: the URL's own, or with OTLP's behind it. */
-static void set_path(const char *path, enum endpoint_rule rule, struct endpoint *ret)
+static bool ends_with(const char *text, const char *end)
 {
+    const size_t n = strlen(text), n_end = strlen(end);
+
+    return n >= n_end && strcmp(text + n - n_end, end) == 0;
+}
+
+/* The path of a request: the URL's own, or with OTLP's behind it. */
+static void set_path(const char *path, enum otlp_signal signal, enum endpoint_rule rule,
+                     struct endpoint *ret)
+{
+    const char *traces = signal_names(SIGNAL_TRACES)->path;
     size_t n = strlen(path);
 
-    if (rule == ENDPOINT_TRACES || (rule == ENDPOINT_OURS && n > 1)) {
+    if (rule == ENDPOINT_SIGNAL || (rule == ENDPOINT_OURS && n > 1)) {
         (void)snprintf(ret->path, sizeof ret->path, "%s", n > 0 ? path : "/");
         return;
     }
+    if (rule == ENDPOINT_SHARED && ends_with(path, traces))
+        n -= strlen(traces);
     if (n > 0 && path[n - 1] == '/')
         n--;
-    (void)snprintf(ret->path, sizeof ret->path, "%.*s/v1/traces", (int)n, path);
+    (void)snprintf(ret->path, sizeof ret->path, "%.*s/%s", (int)n, path,
+                   signal_names(signal)->path);
 }
 
-static const char *read_host_port(const char *text, struct endpoint *ret)
+/* The path of the plugin's own endpoint is that of traces. @return whether it tells another one */
+static bool is_foreign(const char *path, enum otlp_protocol protocol, enum endpoint_rule rule)
+{
+    return rule == ENDPOINT_SHARED && protocol == OTLP_HTTP && strlen(path) > 1 &&
+           !ends_with(path, signal_names(SIGNAL_TRACES)->path);
+}
+
+static const char *read_host_port(enum otlp_signal signal, const char *text, struct endpoint *ret)
 {
     const char *error = endpoint_error(text);
 
     if (error != NULL)
         return error;
     *ret = (struct endpoint){.scheme = ENDPOINT_NO_SCHEME};
-    set_path("", ENDPOINT_OURS, ret);
+    set_path("", signal, ENDPOINT_OURS, ret);
     (void)snprintf(ret->authority, sizeof ret->authority, "%s", text);
     return NULL;
 }
@@ -123,8 +143,9 @@ static const char *target_rest(const char *text, size_t *ret_i)
     return NULL;
 }
 
-static const char *read_target(const char *text, enum otlp_protocol protocol, const char *rest,
-                               size_t i, struct endpoint *ret)
+static const char *read_target(enum otlp_signal signal, const char *text,
+                               enum otlp_protocol protocol, const char *rest, size_t i,
+                               struct endpoint *ret)
 {
     const char *error;
 
@@ -136,15 +157,15 @@ static const char *read_target(const char *text, enum otlp_protocol protocol, co
     if (error != NULL)
         return error;
     *ret = (struct endpoint){.scheme = ENDPOINT_NO_SCHEME};
-    set_path("", ENDPOINT_OURS, ret);
+    set_path("", signal, ENDPOINT_OURS, ret);
     (void)snprintf(ret->authority, sizeof ret->authority, "%s", text);
     return NULL;
 }
 
 /* ---- all of them --------------------------------------------------------------------------- */
 
-const char *endpoint_read(const char *text, enum otlp_protocol protocol, enum endpoint_rule rule,
-                          struct endpoint *ret)
+const char *endpoint_read(enum otlp_signal signal, const char *text, enum otlp_protocol protocol,
+                          enum endpoint_rule rule, struct endpoint *ret)
 {
     const char *authority = text, *path;
     struct spoe_span host, span;
@@ -154,9 +175,9 @@ const char *endpoint_read(const char *text, enum otlp_protocol protocol, enum en
 
     path = target_rest(text, &i);
     if (path != NULL)
-        return read_target(text, protocol, path, i, ret);
-    if (rule == ENDPOINT_OURS && strstr(text, "://") == NULL)
-        return read_host_port(text, ret);
+        return read_target(signal, text, protocol, path, i, ret);
+    if ((rule == ENDPOINT_OURS || rule == ENDPOINT_SHARED) && strstr(text, "://") == NULL)
+        return read_host_port(signal, text, ret);
     if (strlen(text) > ENDPOINT_MAX)
         return "is too long";
     for (const char *p = text; *p != '\0'; p++) {
@@ -186,7 +207,9 @@ const char *endpoint_read(const char *text, enum otlp_protocol protocol, enum en
     (void)snprintf(endpoint.authority, sizeof endpoint.authority, "%s%.*s%s:%u",
                    *authority == '[' ? "[" : "", (int)host.n, host.p, *authority == '[' ? "]" : "",
                    (unsigned)port);
-    set_path(path, rule, &endpoint);
+    if (is_foreign(path, protocol, rule))
+        return "has a path, which is that for traces; other signals need an endpoint of their own";
+    set_path(path, signal, rule, &endpoint);
     *ret = endpoint;
     return NULL;
 }

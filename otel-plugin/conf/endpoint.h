@@ -19,11 +19,12 @@ struct endpoint {
     char path[ENDPOINT_MAX + 16];     /* begins with '/'; what an OTLP/HTTP request is sent to */
 };
 
-/* Whose text it is, and so what is meant by its path. */
+/* Whose text it is, and so what is meant by its path; v1/traces stands for any signal's. */
 enum endpoint_rule {
     ENDPOINT_OURS,   /* as it is; /v1/traces where it has none, or just a / */
-    ENDPOINT_TRACES, /* OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: as it is */
-    ENDPOINT_ALL     /* OTEL_EXPORTER_OTLP_ENDPOINT: v1/traces is added */
+    ENDPOINT_SIGNAL, /* OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: as it is */
+    ENDPOINT_ALL,    /* OTEL_EXPORTER_OTLP_ENDPOINT: v1/traces is added */
+    ENDPOINT_SHARED  /* ours for traces, read for another signal: v1/traces becomes its own path */
 };
 
 /**
@@ -41,8 +42,8 @@ const char *endpoint_error(const char *text);
  * @param ret  set on success only
  * @return NULL, or why the text cannot be used [const]
  */
-const char *endpoint_read(const char *text, enum otlp_protocol protocol, enum endpoint_rule rule,
-                          struct endpoint *ret);
+const char *endpoint_read(enum otlp_signal signal, const char *text, enum otlp_protocol protocol,
+                          enum endpoint_rule rule, struct endpoint *ret);
 
 /**
  * Look the host of host:port up.

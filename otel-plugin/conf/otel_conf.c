@@ -174,7 +174,7 @@ static enum endpoint_rule endpoint_rule(const struct reader *r)
 
     if ((s->flags & SPOE_SETTING_LENIENT) == 0)
         return ENDPOINT_OURS;
-    return spoe_span_is(s->origin, "environment " ENV_TRACES_ENDPOINT) ? ENDPOINT_TRACES
+    return spoe_span_is(s->origin, "environment " ENV_TRACES_ENDPOINT) ? ENDPOINT_SIGNAL
                                                                        : ENDPOINT_ALL;
 }
 
@@ -185,7 +185,8 @@ static const char *read_one_endpoint(const struct reader *r, struct endpoint *re
 
     if (protocol == OTLP_HTTP && !is_set(r, OPT_ENDPOINT))
         value = "localhost:4318";
-    return endpoint_read(value != NULL ? value : "", protocol, endpoint_rule(r), ret);
+    return endpoint_read(SIGNAL_TRACES, value != NULL ? value : "", protocol, endpoint_rule(r),
+                         ret);
 }
 
 /* OpenTelemetry's paths are not ours: a file has the whole one. */

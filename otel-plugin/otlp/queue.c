@@ -38,9 +38,10 @@ struct span_writer {
 
 struct span_queue {
     size_t max, bytes_max, heavy_bytes, chunk_spans, chunk_bytes;
+    _Atomic bool shut;
     _Atomic(struct span_writer *) writers; /* it only grows */
     struct span_writer *turn;              /* the consumer's: where it goes on */
-    _Atomic uint64_t dropped;
+    _Atomic uint64_t dropped, refused, no_memory;
     struct span_queue *bed;                   /* where the consumer sleeps: this one, or another */
     pthread_mutex_t lock;                     /* guards `woken` and the sleep; taken alone */
     pthread_cond_t ready;                     /* CLOCK_MONOTONIC */
@@ -291,11 +292,30 @@ static bool reserve(struct span_queue *queue, size_t n, size_t bytes)
     return true;
 }
 
+/* Those that have no place. */
+static enum span_queue_result turn_away(struct span_queue *queue, size_t n)
+{
+    const bool shut = span_queue_is_shut(queue);
+
+    (void)atomic_fetch_add_explicit(shut ? &queue->refused : &queue->dropped, n,
+                                    memory_order_relaxed);
+    return SPAN_QUEUE_FULL;
+}
+
+/* Those that are there now: the consumer may wait for them. */
+static void tell_consumer(struct span_queue *queue, size_t waiting)
+{
+    const size_t wanted = atomic_load(&queue->wanted);
+
+    if (wanted != 0 && is_enough(queue, waiting, wanted))
+        signal_consumer(queue);
+}
+
 static enum span_queue_result push(struct span_writer *writer, const struct span *spans,
                                    bool can_wait, size_t *ret_n)
 {
     struct span_queue *queue = writer->queue;
-    size_t n = 0, bytes = 0, left, written, waiting, wanted;
+    size_t n = 0, bytes = 0, left, written, waiting;
 
     for (const struct span *span = spans; span != NULL; span = span->next) {
         bytes += span_wire_size(span);
@@ -306,8 +326,7 @@ static enum span_queue_result push(struct span_writer *writer, const struct span
     if (!reserve(queue, n, bytes)) {
         if (can_wait && n <= queue->max && bytes <= queue->bytes_max)
             return SPAN_QUEUE_WAIT;
-        (void)atomic_fetch_add_explicit(&queue->dropped, n, memory_order_relaxed);
-        return SPAN_QUEUE_FULL;
+        return turn_away(queue, n);
     }
 
     lock(&writer->lock);
@@ -318,9 +337,7 @@ static enum span_queue_result push(struct span_writer *writer, const struct span
 
     *ret_n = n - written;
     give_back(queue, n - written, left);
-    wanted = atomic_load(&queue->wanted);
-    if (wanted != 0 && is_enough(queue, waiting, wanted))
-        signal_consumer(queue);
+    tell_consumer(queue, waiting);
     return written == n ? SPAN_QUEUE_OK : SPAN_QUEUE_NOMEM;
 }
 
@@ -334,6 +351,47 @@ enum span_queue_result span_queue_offer(struct span_writer *writer, const struct
                                         size_t *ret_n)
 {
     return push(writer, spans, true, ret_n);
+}
+
+enum span_queue_result span_queue_put(struct span_writer *writer, size_t n, size_t bound,
+                                      span_queue_put_fn *put, const void *arg)
+{
+    struct span_queue *queue = writer->queue;
+    struct span_chunk *chunk;
+    size_t len = 0, waiting;
+
+    assert(n > 0);
+    if (span_queue_is_shut(queue) || !reserve(queue, n, bound))
+        return turn_away(queue, n);
+    lock(&writer->lock);
+    chunk = chunk_for(writer, n, bound);
+    if (chunk != NULL) {
+        len = put(arg, chunk->bytes + chunk->len);
+        assert(len <= bound);
+        chunk->len += (uint32_t)len;
+        chunk->n += (uint32_t)n;
+        writer->pushed += n;
+    }
+    waiting = atomic_fetch_add(&queue->waiting, chunk != NULL ? n : 0) + n;
+    unlock(&writer->lock);
+    if (chunk == NULL) {
+        give_back(queue, n, bound);
+        (void)atomic_fetch_add_explicit(&queue->no_memory, n, memory_order_relaxed);
+        return SPAN_QUEUE_NOMEM;
+    }
+    give_back(queue, 0, bound - len);
+    tell_consumer(queue, waiting);
+    return SPAN_QUEUE_OK;
+}
+
+void span_queue_shut(struct span_queue *queue, bool shut)
+{
+    atomic_store_explicit(&queue->shut, shut, memory_order_relaxed);
+}
+
+bool span_queue_is_shut(const struct span_queue *queue)
+{
+    return atomic_load_explicit(&queue->shut, memory_order_relaxed);
 }
 
 size_t span_queue_room(struct span_queue *queue)
@@ -500,7 +558,9 @@ void span_queue_get_stats(struct span_queue *queue, struct span_queue_stats *ret
         .max = queue->max,
         .bytes = atomic_load_explicit(&queue->used_bytes, memory_order_relaxed),
         .bytes_max = queue->bytes_max,
-        .dropped = atomic_load_explicit(&queue->dropped, memory_order_relaxed)};
+        .dropped = atomic_load_explicit(&queue->dropped, memory_order_relaxed),
+        .refused = atomic_load_explicit(&queue->refused, memory_order_relaxed),
+        .no_memory = atomic_load_explicit(&queue->no_memory, memory_order_relaxed)};
     for (struct span_writer *writer = atomic_load(&queue->writers); writer != NULL;
          writer = writer->next) {
         lock(&writer->lock);

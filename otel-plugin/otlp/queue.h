@@ -89,6 +89,21 @@ enum span_queue_result span_queue_offer(struct span_writer *writer, const struct
                                         size_t *ret_n);
 
 /**
+ * What is not a span, as an element that the caller writes: n log records, or data points.
+ * @param bound  bytes that put() writes at most
+ * @param put    called at once or not at all, with the writer's lock held
+ * @return OK; FULL; NOMEM: then they are counted here
+ * Threads: [any]
+ */
+typedef size_t span_queue_put_fn(const void *arg, uint8_t *p);
+enum span_queue_result span_queue_put(struct span_writer *writer, size_t n, size_t bound,
+                                      span_queue_put_fn *put, const void *arg);
+
+/** From now on, or not any more: nothing is taken by span_queue_put(). Threads: [any] */
+void span_queue_shut(struct span_queue *queue, bool shut);
+bool span_queue_is_shut(const struct span_queue *queue);
+
+/**
  * How many spans can still be pushed, as far as their number counts. Threads: [any]; a hint where
  * others push.
  */
@@ -140,7 +155,8 @@ struct span_queue_stats {
     size_t waiting, in_flight, max; /* spans */
     size_t bytes, bytes_max;        /* of those that wait and those in flight */
     uint64_t pushed;
-    uint64_t dropped; /* for want of room */
+    uint64_t dropped;            /* for want of room */
+    uint64_t refused, no_memory; /* of span_queue_put(): while it was shut; for want of memory */
 };
 void span_queue_get_stats(struct span_queue *queue, struct span_queue_stats *ret);
 

@@ -161,6 +161,7 @@ static int signal_init(struct exporter *ex, struct signal *signal, const struct 
     assert(conf->retry_initial_ns > 0 && conf->retry_initial_ns <= conf->retry_max_ns);
     *signal =
         (struct signal){.conf = *conf, .queue = part->queue, .transport = transport, .log = *log};
+    signal->log.signal = conf->signal;
     signal->log.target = signal->target;
     if (signal->conf.concurrency == 0)
         signal->conf.concurrency = 1;
@@ -454,8 +455,10 @@ void exporter_get_losses(struct exporter *ex, enum otlp_signal signal, struct ex
         .not_retryable = stats.not_retryable,
         .gave_up = stats.given_up,
         .rejected = stats.rejected,
+        .unsupported = stats.unsupported + queue.refused,
         .too_large = stats.too_large,
-        .no_memory = stats.no_memory + (counters != NULL ? COUNTED(counters, queue_no_memory) : 0),
+        .no_memory = stats.no_memory +
+                     (counters != NULL ? COUNTED(counters, queue_no_memory) : queue.no_memory),
         .shutdown = stats.shutdown,
         .still_open = counters != NULL ? COUNTED(counters, still_open) : 0};
 }

@@ -75,6 +75,9 @@ struct exporter_conf {
     uint32_t batch_max;     /* 512 */
     int64_t batch_delay_ns; /* 5 s after the first */
     int64_t timeout_ns;     /* of one export, 10 s; 0: none */
+    /* Where the collector takes nothing of this signal: so long nothing is sent. 0: no pause, the
+     * next batch may find another collector. */
+    int64_t unsupported_pause_ns;
     int64_t retry_initial_ns, retry_max_ns, retry_give_up_ns; /* 5 s, 30 s, 5 min: schedule.h */
     /* What the handlers lost goes into the same line of the log; NULL in tests. */
     struct counters *counters;
@@ -94,10 +97,11 @@ struct exporter_part {
 
 /*
  * Counters; every span that entered the queue ends in exactly one of exported, rejected, given_up,
- * not_retryable, too_large, no_memory or shutdown (dropped ones are the queue's).
+ * not_retryable, unsupported, too_large, no_memory or shutdown (dropped ones are the queue's).
  */
 struct exporter_stats {
-    uint64_t exported, rejected, given_up, not_retryable, too_large, no_memory, shutdown;
+    uint64_t exported, rejected, given_up, not_retryable, unsupported, too_large, no_memory,
+        shutdown;
     uint64_t batches, retries;
     uint64_t warnings;                           /* requests that were taken whole, with a text */
     uint64_t attributes_dropped, events_dropped; /* of the spans that were to be sent */
@@ -112,6 +116,7 @@ struct exporter_stats {
     X(not_retryable)                                                                               \
     X(gave_up)                                                                                     \
     X(rejected)                                                                                    \
+    X(unsupported) /* the collector takes nothing of this signal */                                \
     X(too_large)                                                                                   \
     X(no_memory)                                                                                   \
     X(shutdown)                                                                                    \

@@ -11,6 +11,8 @@
 
 #include <spoe/util.h>
 
+#include "otlp/signals.h"
+
 /* ---- texts --------------------------------------------------------------------------------- */
 
 /* By a hash of what is not a number in them. */
@@ -117,8 +119,10 @@ static void add_loss(struct writer *w, const char *reason, uint64_t before, uint
 static bool format_losses(const struct export_log *r, const struct export_losses *losses,
                           const struct export_ignored *ignored, char ret[LOSSES_TEXT_MAX])
 {
-    struct writer w = {.text = ret, .title = "spans lost"};
+    char title[32];
+    struct writer w = {.text = ret, .title = title};
 
+    (void)snprintf(title, sizeof title, "%s lost", signal_names(r->signal)->items);
     ret[0] = '\0';
 #define X(name) add_loss(&w, #name, r->_losses_told.name, losses->name);
     EXPORT_LOSSES(X)
@@ -166,6 +170,16 @@ static void unlock(struct export_log *r)
     (void)rc;
 }
 
+/* "export", "export of logs". */
+static const char *export_of(const struct export_log *r)
+{
+    static const char *const texts[N_SIGNALS] = {[SIGNAL_TRACES] = "export",
+                                                 [SIGNAL_LOGS] = "export of logs",
+                                                 [SIGNAL_METRICS] = "export of metrics"};
+
+    return texts[r->signal];
+}
+
 void export_log_failure(struct export_log *r, int64_t now_ns, const char *text, size_t waiting,
                         int64_t wait_ns)
 {
@@ -187,12 +201,14 @@ void export_log_failure(struct export_log *r, int64_t now_ns, const char *text, 
     if (soon) {
         r->_state = EXPORT_LOG_UNSTEADY;
         LOG(r, SPOE_LOG_WARNING,
-            "export to %s fails again: %s; %zu spans wait; until it has worked for %d minutes only "
+            "%s to %s fails again: %s; %zu %s wait; until it has worked for %d minutes only "
             "other reasons are told",
-            r->target, text, waiting, EXPORT_LOG_STEADY_MINUTES);
+            export_of(r), r->target, text, waiting, signal_names(r->signal)->items,
+            EXPORT_LOG_STEADY_MINUTES);
     } else if (news) {
-        LOG(r, SPOE_LOG_WARNING, "export to %s failed: %s; %zu spans wait, next try in %.1f s",
-            r->target, text, waiting, (double)wait_ns / NS_PER_S);
+        LOG(r, SPOE_LOG_WARNING, "%s to %s failed: %s; %zu %s wait, next try in %.1f s",
+            export_of(r), r->target, text, waiting, signal_names(r->signal)->items,
+            (double)wait_ns / NS_PER_S);
     }
     unlock(r);
 }
@@ -202,18 +218,39 @@ void export_log_success(struct export_log *r, int64_t now_ns)
     lock(r);
     if (r->_works_ns == INT64_MAX)
         r->_works_ns = now_ns;
+    if (r->_unsupported_told)
+        LOG(r, SPOE_LOG_NOTICE, "%s takes %s now", r->target, signal_names(r->signal)->name);
+    r->_unsupported_told = false;
     if (r->_state == EXPORT_LOG_FAILING) {
         r->_state = EXPORT_LOG_WORKING;
-        LOG(r, SPOE_LOG_NOTICE, "export to %s works again, after %.1f s; failed attempts: %" PRIu64,
-            r->target, (double)(now_ns - r->_first_ns) / NS_PER_S, r->_failures);
+        LOG(r, SPOE_LOG_NOTICE, "%s to %s works again, after %.1f s; failed attempts: %" PRIu64,
+            export_of(r), r->target, (double)(now_ns - r->_first_ns) / NS_PER_S, r->_failures);
     } else if (r->_state == EXPORT_LOG_UNSTEADY && now_ns - r->_last_ns >= EXPORT_LOG_STEADY_NS) {
         r->_state = EXPORT_LOG_FINE;
         LOG(r, SPOE_LOG_NOTICE,
-            "export to %s works again, for %d minutes without a failure; failed attempts in the "
+            "%s to %s works again, for %d minutes without a failure; failed attempts in the "
             "%.1f s before: %" PRIu64,
-            r->target, EXPORT_LOG_STEADY_MINUTES, (double)(r->_last_ns - r->_first_ns) / NS_PER_S,
-            r->_failures);
+            export_of(r), r->target, EXPORT_LOG_STEADY_MINUTES,
+            (double)(r->_last_ns - r->_first_ns) / NS_PER_S, r->_failures);
     }
+    unlock(r);
+}
+
+void export_log_unsupported(struct export_log *r, const char *text, int64_t pause_ns)
+{
+    const struct signal_names *names = signal_names(r->signal);
+    char then[96] = "each batch is tried";
+
+    if (pause_ns > 0)
+        (void)snprintf(then, sizeof then,
+                       "%s are thrown away and counted, but for one request in %.0f s",
+                       names->items, (double)pause_ns / NS_PER_S);
+    lock(r);
+    if (!r->_unsupported_told)
+        LOG(r, SPOE_LOG_WARNING,
+            "%s takes no %s (%s): set %s, or an endpoint for %s that does; until then %s",
+            r->target, names->name, text, names->off, names->name, then);
+    r->_unsupported_told = true;
     unlock(r);
 }
 
@@ -221,7 +258,8 @@ void export_log_warning(struct export_log *r, int64_t now_ns, const char *text)
 {
     lock(r);
     if (texts_is_new(&r->_warnings, text, now_ns, EXPORT_LOG_FORGET_NS))
-        LOG(r, SPOE_LOG_WARNING, "the collector took all spans but warns: %s", text);
+        LOG(r, SPOE_LOG_WARNING, "the collector took all %s but warns: %s",
+            signal_names(r->signal)->items, text);
     unlock(r);
 }
 
@@ -230,10 +268,10 @@ void export_log_attributes(struct export_log *r, uint32_t attributes, uint32_t e
     lock(r);
     if (!r->_attributes_told)
         LOG(r, SPOE_LOG_WARNING,
-            "a span was made without %" PRIu32 " attributes and %" PRIu32
+            "a %s was made without %" PRIu32 " attributes and %" PRIu32
             " events that it should have: over a limit, with a key that cannot be, or for want of "
             "memory; from now on they are only counted, as attributes_dropped and events_dropped",
-            attributes, events);
+            signal_names(r->signal)->item, attributes, events);
     r->_attributes_told = true;
     unlock(r);
 }

@@ -11,6 +11,7 @@
  *                              another episode
  *   the collector warns        each text once, numbers aside; again when it has not come for
  *                              EXPORT_LOG_FORGET_NS
+ *   a signal is not taken      once, with what to set; and that it is, when it is again
  *   attributes over the limit  the first span that has lost some
  *   losses                     one a minute while a count of struct losses grows: the only line
  *                              that repeats
@@ -86,6 +87,7 @@ enum export_log_state {
 struct export_log {
     const struct spoe_host *host; /* NULL: nothing is logged */
     struct spoe_instance *self;
+    enum otlp_signal signal;
     const char *target; /* [pin until export_log_fini()] where the spans go */
 
     pthread_mutex_t _lock;
@@ -99,7 +101,7 @@ struct export_log {
     struct export_losses _losses_told;
     struct export_ignored _ignored_told;
     char _quote[160]; /* what the collector said about the last */
-    bool _attributes_told;
+    bool _attributes_told, _unsupported_told;
 };
 
 /** With host, self and target set and all else zero. */
@@ -116,6 +118,12 @@ void export_log_failure(struct export_log *log, int64_t now_ns, const char *text
 
 /** A request was delivered. */
 void export_log_success(struct export_log *log, int64_t now_ns);
+
+/**
+ * The collector takes nothing of this signal.
+ * @param pause_ns  so long nothing is sent; 0: the next batch is
+ */
+void export_log_unsupported(struct export_log *log, const char *text, int64_t pause_ns);
 
 /** The collector took all, but says something. */
 void export_log_warning(struct export_log *log, int64_t now_ns, const char *text);

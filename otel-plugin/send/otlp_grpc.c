@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/send/otlp_grpc.c - unary calls of TraceService/Export, one at a time in each slot.
+ * otel-plugin/send/otlp_grpc.c - unary calls of a signal's service (TraceService/Export), one at a
+ * time in each slot.
  *
  * A slot makes a call and waits on its own completion queue for its one event; the call's deadline
  * bounds that wait. All slots share one channel, which is replaced when its connection has gone bad
@@ -34,10 +35,10 @@
 
 #include "send/live_files.h"
 #include "otlp/answer.h"
+#include "otlp/signals.h"
 #include "send/otlp_creds.h"
 #include "send/log.h"
 
-#define EXPORT_METHOD "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 #define NS_PER_S INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
 /* gRPC's own defaults are 20 s for one attempt to connect and up to 120 s between two. */
@@ -66,6 +67,7 @@ struct slot {
 struct otlp_grpc {
     struct transport transport; /* first: the two are cast into each other */
     struct exporter_conf conf;  /* its strings outlive this */
+    const char *method;         /* [const] */
     char *user_agent;
     unsigned n_slots;
     struct slot slots[EXPORTER_CONCURRENCY_MAX];
@@ -93,6 +95,7 @@ static struct {
     const struct spoe_host *host;
     struct spoe_instance *self;
     struct texts said;
+    unsigned users; /* transports that are not stopped */
 } grpc_log = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Each text once, numbers aside: gRPC repeats itself. Threads: gRPC's, and any that calls it. */
@@ -109,13 +112,49 @@ static void log_from_grpc(gpr_log_func_args *args)
 
 static void set_grpc_log(const struct spoe_host *host, struct spoe_instance *self)
 {
-    (void)pthread_mutex_lock(&grpc_log.lock);
     grpc_log.host = host;
     grpc_log.self = self;
     grpc_log.said = (struct texts){._n = 0};
-    (void)pthread_mutex_unlock(&grpc_log.lock);
     gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
     gpr_set_log_function(host != NULL ? log_from_grpc : NULL);
+}
+
+/* A transport more. */
+static void enter_grpc(const struct spoe_host *host, struct spoe_instance *self)
+{
+    (void)pthread_mutex_lock(&grpc_log.lock);
+    if (grpc_log.users++ == 0)
+        set_grpc_log(host, self);
+    (void)pthread_mutex_unlock(&grpc_log.lock);
+    grpc_init();
+}
+
+static void wait_grpc_gone(int64_t deadline_mono_ns)
+{
+    const struct timespec pause = {.tv_nsec = GRPC_GONE_POLL_NS};
+    int64_t until = mono_now() + GRPC_GONE_MAX_NS;
+
+    if (until > deadline_mono_ns)
+        until = deadline_mono_ns;
+    while (grpc_is_initialized() && mono_now() < until)
+        (void)nanosleep(&pause, NULL); /* may be shorter */
+}
+
+/* One less: the last one waits for gRPC's threads, which may still log. */
+static void leave_grpc(int64_t deadline_mono_ns)
+{
+    bool last;
+
+    grpc_shutdown();
+    (void)pthread_mutex_lock(&grpc_log.lock);
+    last = --grpc_log.users == 0;
+    (void)pthread_mutex_unlock(&grpc_log.lock);
+    if (!last)
+        return;
+    wait_grpc_gone(deadline_mono_ns);
+    (void)pthread_mutex_lock(&grpc_log.lock);
+    set_grpc_log(NULL, NULL);
+    (void)pthread_mutex_unlock(&grpc_log.lock);
 }
 
 /* ---- the answer --------------------------------------------------------------------------- */
@@ -315,6 +354,7 @@ static void read_answer(const struct answer *answer, struct transport_result *re
     has_retry_info = find_retry_info(&answer->trailers, &ret->min_wait_ns);
     ret->outcome = is_retryable(answer->status, has_retry_info) ? TRANSPORT_RETRYABLE
                                                                 : TRANSPORT_NOT_RETRYABLE;
+    ret->unsupported = answer->status == GRPC_STATUS_UNIMPLEMENTED;
     otlp_clean_text(GRPC_SLICE_START_PTR(answer->details), GRPC_SLICE_LENGTH(answer->details),
                     details, sizeof details);
     (void)snprintf(ret->text, sizeof ret->text, "%s: %s%s", status_name(answer->status), details,
@@ -473,7 +513,7 @@ static struct shared_channel *begin_call(struct otlp_grpc *self, struct slot *sl
     }
     metadata_init(metadata, &self->files.headers);
     slot->call = grpc_channel_create_call(channel->grpc, NULL, GRPC_PROPAGATE_DEFAULTS, slot->cq,
-                                          grpc_slice_from_static_string(EXPORT_METHOD), NULL,
+                                          grpc_slice_from_static_string(self->method), NULL,
                                           to_gpr_deadline(deadline_mono_ns), NULL);
 done:
     unlock(self);
@@ -542,17 +582,6 @@ static void otlp_cancel(struct transport *transport)
 
 /* ---- start and stop ----------------------------------------------------------------------- */
 
-static void wait_grpc_gone(int64_t deadline_mono_ns)
-{
-    const struct timespec pause = {.tv_nsec = GRPC_GONE_POLL_NS};
-    int64_t until = mono_now() + GRPC_GONE_MAX_NS;
-
-    if (until > deadline_mono_ns)
-        until = deadline_mono_ns;
-    while (grpc_is_initialized() && mono_now() < until)
-        (void)nanosleep(&pause, NULL); /* may be shorter */
-}
-
 static void destroy_queue(grpc_completion_queue *cq)
 {
     grpc_completion_queue_shutdown(cq);
@@ -572,9 +601,7 @@ static void otlp_stop(struct transport *transport, int64_t deadline_mono_ns)
     retire_channel(self);
     if (self->creds != NULL)
         grpc_channel_credentials_release(self->creds);
-    grpc_shutdown();
-    wait_grpc_gone(deadline_mono_ns);
-    set_grpc_log(NULL, NULL);
+    leave_grpc(deadline_mono_ns);
     live_files_fini(&self->files);
     (void)pthread_mutex_destroy(&self->lock);
     free(self->user_agent);
@@ -593,9 +620,9 @@ struct transport *otlp_grpc_start(const struct exporter_conf *conf,
     self->transport =
         (struct transport){.send = otlp_send, .cancel = otlp_cancel, .stop = otlp_stop};
     self->conf = *conf;
+    self->method = signal_names(conf->signal)->method;
     (void)pthread_mutex_init(&self->lock, NULL); /* cannot fail with default attributes */
-    set_grpc_log(log_host, log_self);
-    grpc_init();
+    enter_grpc(log_host, log_self);
     if (asprintf(&self->user_agent, OTLP_USER_AGENT_FORMAT, conf->service_version,
                  conf->service_version) < 0) {
         self->user_agent = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/send/otlp_http.c - POST of an ExportTraceServiceRequest, one at a time on each
- * slot.
+ * otel-plugin/send/otlp_http.c - POST of a signal's request (ExportTraceServiceRequest), one at a
+ * time on each slot.
  *
  * Each slot has a multi handle with one easy handle in it, for two things that curl_easy_perform()
  * lacks: curl_multi_wakeup() ends a wait from another thread, and the connections stay with the
@@ -28,6 +28,7 @@
 #include <spoe/util.h>
 
 #include "otlp/answer.h"
+#include "otlp/signals.h"
 #include "send/gzip.h"
 #include "send/live_files.h"
 
@@ -263,17 +264,20 @@ static void read_body(const struct slot *slot, char *ret, size_t size)
 }
 
 /* What to do about it, where that can be told. */
-static const char *advice(long status)
+static void put_advice(long status, enum otlp_signal signal, char *ret, size_t size)
 {
     switch (status) {
     case 401:
     case 403:
-        return "; are the headers those that the collector wants?";
+        (void)snprintf(ret, size, "; are the headers those that the collector wants?");
+        break;
     case 404:
     case 405:
-        return "; is that the collector's path for traces?";
+        (void)snprintf(ret, size, "; is that the collector's path for %s?",
+                       signal_names(signal)->name);
+        break;
     default:
-        return "";
+        ret[0] = '\0';
     }
 }
 
@@ -281,13 +285,14 @@ static const char *advice(long status)
 static void read_refusal(const struct otlp_http *self, const struct slot *slot, long status,
                          struct transport_result *ret)
 {
-    char said[160];
+    const bool unknown = status == 404 || status == 405;
+    char said[160], advice[80];
 
     read_body(slot, said, sizeof said);
-    (void)snprintf(ret->text, sizeof ret->text, "HTTP %ld%s%s%s%s%s", status,
-                   status == 404 || status == 405 ? " of " : "",
-                   status == 404 || status == 405 ? self->shown_url : "",
-                   said[0] != '\0' ? ": " : "", said, advice(status));
+    put_advice(status, self->conf.signal, advice, sizeof advice);
+    ret->unsupported = unknown;
+    (void)snprintf(ret->text, sizeof ret->text, "HTTP %ld%s%s%s%s%s", status, unknown ? " of " : "",
+                   unknown ? self->shown_url : "", said[0] != '\0' ? ": " : "", said, advice);
 }
 
 /* Whether a body that is JSON says nothing, as "{}" and {"partialSuccess":{}} do. */

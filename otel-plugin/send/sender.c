@@ -128,6 +128,47 @@ static bool failed(struct exporter *ex, struct signal *sig, enum mode mode, stru
     return true;
 }
 
+static void drop_waiting(struct exporter *ex, struct signal *sig, uint64_t *counter)
+{
+    struct batch *batch = schedule_drop(&sig->schedule);
+    struct span_chunk *chunks;
+    size_t n, bytes = 0;
+
+    while (batch != NULL) {
+        struct batch *next = batch->next;
+
+        add(ex, counter, batch->n);
+        settle(sig, batch);
+        batch = next;
+    }
+    chunks = span_queue_take(sig->queue, SIZE_MAX, SIZE_MAX, &n);
+    for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next)
+        bytes += chunk->len;
+    exporter_lock(ex);
+    *counter += n;
+    sig->stats.parked = 0;
+    exporter_unlock(ex);
+    span_queue_release(chunks);
+    span_queue_settle(sig->queue, n, bytes);
+}
+
+/* What cannot be repeated is lost; if nothing of this signal is taken, so is what waits. */
+static void refused(struct exporter *ex, struct signal *sig, const struct batch *batch,
+                    const struct transport_result *result)
+{
+    const int64_t pause = result->unsupported ? sig->conf.unsupported_pause_ns : 0;
+
+    if (pause > 0) {
+        sig->paused_until_ns = add_sat(exporter_now(ex), pause);
+        span_queue_shut(sig->queue, true);
+        add(ex, &sig->stats.unsupported, batch->n);
+    } else {
+        lose(ex, sig, &sig->stats.not_retryable, batch->n, result->text);
+    }
+    if (result->unsupported)
+        export_log_unsupported(&sig->log, result->text, pause);
+}
+
 static void finish(struct exporter *ex, struct signal *sig, enum mode mode, struct batch *batch,
                    const struct transport_result *result)
 {
@@ -138,7 +179,7 @@ static void finish(struct exporter *ex, struct signal *sig, enum mode mode, stru
         break;
     case TRANSPORT_NOT_RETRYABLE:
         schedule_answered(&sig->schedule, exporter_now(ex));
-        lose(ex, sig, &sig->stats.not_retryable, batch->n, result->text);
+        refused(ex, sig, batch, result);
         break;
     case TRANSPORT_RETRYABLE:
         if (failed(ex, sig, mode, batch, result))
@@ -286,6 +327,11 @@ static bool send_next(struct exporter *ex, struct signal *sig, const struct dema
 
 /* ---- the loop ------------------------------------------------------------------------------- */
 
+static bool is_paused(const struct signal *sig, int64_t at)
+{
+    return at < sig->paused_until_ns;
+}
+
 /* What is waited for in a signal's queue. @param until  made earlier, where there is a moment */
 static struct span_queue_want want_of(struct exporter *ex, const struct signal *sig,
                                       const struct demand *demand, int64_t *until)
@@ -304,6 +350,10 @@ static struct span_queue_want want_of(struct exporter *ex, const struct signal *
     }
     if (demand->mode != MODE_RUN && waiting > 0)
         new_ns = at;
+    if (is_paused(sig, at)) {
+        *until = min64(*until, sig->paused_until_ns);
+        return (struct span_queue_want){sig->queue, SIZE_MAX};
+    }
     *until = min64(*until, schedule_next_ns(&sig->schedule, at, new_ns));
     return (struct span_queue_want){sig->queue, want};
 }
@@ -382,6 +432,12 @@ static bool turn(struct exporter *ex, struct signal *sig, const struct demand *d
         sig->hurried = true;
         schedule_hurry(&sig->schedule, exporter_now(ex));
     }
+    if (is_paused(sig, exporter_now(ex))) {
+        drop_waiting(ex, sig, &sig->stats.unsupported);
+        return sig->schedule.in_flight == 0;
+    }
+    if (span_queue_is_shut(sig->queue))
+        span_queue_shut(sig->queue, false);
     while (send_next(ex, sig, demand))
         continue;
     vain = demand->mode != MODE_RUN && is_vain(sig, demand);
@@ -417,38 +473,14 @@ static void run(struct exporter *ex)
     }
 }
 
-/* What is left when the time is over is lost. */
-static void count_rest(struct exporter *ex, struct signal *sig)
-{
-    struct batch *batch = schedule_drop(&sig->schedule);
-    struct span_chunk *chunks;
-    size_t n, bytes = 0;
-
-    while (batch != NULL) {
-        struct batch *next = batch->next;
-
-        add(ex, &sig->stats.shutdown, batch->n);
-        settle(sig, batch);
-        batch = next;
-    }
-    exporter_lock(ex);
-    sig->stats.parked = 0;
-    exporter_unlock(ex);
-    chunks = span_queue_take(sig->queue, SIZE_MAX, SIZE_MAX, &n);
-    for (const struct span_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next)
-        bytes += chunk->len;
-    add(ex, &sig->stats.shutdown, n);
-    span_queue_release(chunks);
-    span_queue_settle(sig->queue, n, bytes);
-}
-
 static void *run_sender(void *arg)
 {
     struct exporter *ex = arg;
 
     run(ex);
+    /* what is left when the time is over is lost */
     for (unsigned i = 0; i < ex->n_signals; i++)
-        count_rest(ex, &ex->signals[i]);
+        drop_waiting(ex, &ex->signals[i], &ex->signals[i].stats.shutdown);
     exporter_lock(ex);
     ex->finished = true;
     (void)pthread_cond_broadcast(&ex->changed); /* cannot fail */

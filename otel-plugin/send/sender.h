@@ -63,7 +63,8 @@ struct signal {
     struct schedule schedule;
     struct batch *idle; /* for the next batches */
     unsigned n_idle;
-    int64_t first_ns; /* no span that waits came before */
+    int64_t first_ns;        /* no span that waits came before */
+    int64_t paused_until_ns; /* the collector takes nothing of this; in the past: or it does */
     bool hurried;
 
     struct exporter_stats stats; /* under the exporter's lock */

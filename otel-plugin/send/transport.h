@@ -10,6 +10,7 @@
 #ifndef OTEL_SEND_TRANSPORT_H
 #define OTEL_SEND_TRANSPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,7 +18,7 @@
 #define OTLP_USER_AGENT_FORMAT "spoe-host-otel/%s OTel-OTLP-Exporter-C/%s"
 
 enum transport_outcome {
-    TRANSPORT_OK = 0,        /* the collector has it, but for `rejected` spans */
+    TRANSPORT_OK = 0,        /* the collector has it, but for what is `rejected` */
     TRANSPORT_RETRYABLE = 1, /* send the same again, not before min_wait_ns */
     TRANSPORT_NOT_RETRYABLE = 2
 };
@@ -25,7 +26,8 @@ enum transport_outcome {
 struct transport_result {
     enum transport_outcome outcome;
     int64_t min_wait_ns; /* RETRYABLE: what the collector asked for, 0 if it did not */
-    uint64_t rejected;   /* OK: spans that the collector did not take */
+    bool unsupported;    /* NOT_RETRYABLE: it takes nothing of this signal */
+    uint64_t rejected;   /* OK: items that the collector did not take */
     char text[384];      /* status and details, or the collector's warning; may be empty */
 };
 
@@ -34,7 +36,7 @@ struct transport {
      * Send one encoded request and wait for its answer. Returns soon after the deadline at the
      * latest.
      * @param slot   below exporter_conf.concurrency
-     * @param bytes  [borrow] an ExportTraceServiceRequest
+     * @param bytes  [borrow] an ExportTraceServiceRequest, or that of another signal
      * Threads: several at once, each with a slot of its own
      */
     void (*send)(struct transport *transport, unsigned slot, const uint8_t *bytes, size_t size,

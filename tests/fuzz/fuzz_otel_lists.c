@@ -45,11 +45,12 @@ static void check_headers(const char *text)
 
 static void check_url(const char *text)
 {
-    for (unsigned i = 0; i < 6; i++) {
+    for (unsigned i = 0; i < 16; i++) {
+        const enum otlp_signal signal = i < 8 ? SIGNAL_TRACES : SIGNAL_LOGS;
         struct endpoint endpoint;
 
-        if (endpoint_read(text, i & 1 ? OTLP_HTTP : OTLP_GRPC, (enum endpoint_rule)(i / 2),
-                          &endpoint) != NULL)
+        if (endpoint_read(signal, text, i & 1 ? OTLP_HTTP : OTLP_GRPC,
+                          (enum endpoint_rule)(i / 2 % 4), &endpoint) != NULL)
             continue;
         if (endpoint.path[0] != '/' || endpoint.authority[0] == '\0')
             abort();

@@ -316,24 +316,27 @@ Test(lists, urls_of_a_collector)
     char text[ENDPOINT_MAX + 2];
 
     for (size_t i = 0; i < N(bad); i++) {
-        cr_expect_not_null(endpoint_read(bad[i], OTLP_GRPC, ENDPOINT_ALL, &endpoint), "%s", bad[i]);
-        cr_expect_not_null(endpoint_read(bad[i], OTLP_HTTP, ENDPOINT_TRACES, &endpoint), "%s",
-                           bad[i]);
-        cr_expect_not_null(endpoint_read(bad[i], OTLP_HTTP, ENDPOINT_OURS, &endpoint), "%s",
-                           bad[i]);
+        cr_expect_not_null(endpoint_read(SIGNAL_TRACES, bad[i], OTLP_GRPC, ENDPOINT_ALL, &endpoint),
+                           "%s", bad[i]);
+        cr_expect_not_null(
+            endpoint_read(SIGNAL_TRACES, bad[i], OTLP_HTTP, ENDPOINT_SIGNAL, &endpoint), "%s",
+            bad[i]);
+        cr_expect_not_null(
+            endpoint_read(SIGNAL_TRACES, bad[i], OTLP_HTTP, ENDPOINT_OURS, &endpoint), "%s",
+            bad[i]);
     }
-    cr_expect_null(endpoint_read("a:1", OTLP_GRPC, ENDPOINT_ALL, &endpoint));
+    cr_expect_null(endpoint_read(SIGNAL_TRACES, "a:1", OTLP_GRPC, ENDPOINT_ALL, &endpoint));
     cr_expect_eq(endpoint.scheme, ENDPOINT_NO_SCHEME);
-    cr_expect_not_null(endpoint_read("a:1", OTLP_HTTP, ENDPOINT_ALL, &endpoint));
+    cr_expect_not_null(endpoint_read(SIGNAL_TRACES, "a:1", OTLP_HTTP, ENDPOINT_ALL, &endpoint));
     memset(text, 'a', sizeof text - 1);
     text[sizeof text - 1] = '\0';
     memcpy(text, "http://", 7);
-    cr_expect_not_null(endpoint_read(text, OTLP_HTTP, ENDPOINT_ALL, &endpoint));
+    cr_expect_not_null(endpoint_read(SIGNAL_TRACES, text, OTLP_HTTP, ENDPOINT_ALL, &endpoint));
     text[ENDPOINT_MAX] = '\0';
-    cr_expect_null(endpoint_read(text, OTLP_HTTP, ENDPOINT_ALL, &endpoint));
+    cr_expect_null(endpoint_read(SIGNAL_TRACES, text, OTLP_HTTP, ENDPOINT_ALL, &endpoint));
     cr_expect_eq(strlen(endpoint.authority), ENDPOINT_MAX - 7 + 3);
     text[8] = '/';
-    cr_expect_null(endpoint_read(text, OTLP_HTTP, ENDPOINT_ALL, &endpoint));
+    cr_expect_null(endpoint_read(SIGNAL_TRACES, text, OTLP_HTTP, ENDPOINT_ALL, &endpoint));
     cr_expect_eq(strlen(endpoint.path), ENDPOINT_MAX - 8 + strlen("/v1/traces"));
 }
 
@@ -363,28 +366,31 @@ Test(lists, targets_of_grpc)
 
     for (size_t rule = ENDPOINT_OURS; rule <= ENDPOINT_ALL; rule++) {
         for (size_t i = 0; i < N(good); i++) {
-            cr_expect_null(endpoint_read(good[i], OTLP_GRPC, (enum endpoint_rule)rule, &endpoint),
+            cr_expect_null(endpoint_read(SIGNAL_TRACES, good[i], OTLP_GRPC,
+                                         (enum endpoint_rule)rule, &endpoint),
                            "%s", good[i]);
             cr_expect_str_eq(endpoint.authority, good[i]);
             cr_expect_eq(endpoint.scheme, ENDPOINT_NO_SCHEME);
-            cr_expect_not_null(
-                endpoint_read(good[i], OTLP_HTTP, (enum endpoint_rule)rule, &endpoint), "%s",
-                good[i]);
+            cr_expect_not_null(endpoint_read(SIGNAL_TRACES, good[i], OTLP_HTTP,
+                                             (enum endpoint_rule)rule, &endpoint),
+                               "%s", good[i]);
         }
         for (size_t i = 0; i < N(bad); i++)
-            cr_expect_not_null(
-                endpoint_read(bad[i], OTLP_GRPC, (enum endpoint_rule)rule, &endpoint), "%s",
-                bad[i]);
+            cr_expect_not_null(endpoint_read(SIGNAL_TRACES, bad[i], OTLP_GRPC,
+                                             (enum endpoint_rule)rule, &endpoint),
+                               "%s", bad[i]);
     }
-    cr_expect_null(endpoint_read("unix:4317", OTLP_HTTP, ENDPOINT_OURS, &endpoint), "a host");
+    cr_expect_null(endpoint_read(SIGNAL_TRACES, "unix:4317", OTLP_HTTP, ENDPOINT_OURS, &endpoint),
+                   "a host");
     memset(text + 5, 'a', 108);
-    cr_expect_not_null(endpoint_read(text, OTLP_GRPC, ENDPOINT_OURS, &endpoint));
+    cr_expect_not_null(endpoint_read(SIGNAL_TRACES, text, OTLP_GRPC, ENDPOINT_OURS, &endpoint));
     text[5 + 107] = '\0';
-    cr_expect_null(endpoint_read(text, OTLP_GRPC, ENDPOINT_OURS, &endpoint));
+    cr_expect_null(endpoint_read(SIGNAL_TRACES, text, OTLP_GRPC, ENDPOINT_OURS, &endpoint));
     memcpy(text, "dns:x", 5);
     memset(text + 5, 'a', sizeof text - 6);
     memcpy(text + sizeof text - 3, ":1", 3);
-    cr_expect_not_null(endpoint_read(text, OTLP_GRPC, ENDPOINT_OURS, &endpoint), "too long");
+    cr_expect_not_null(endpoint_read(SIGNAL_TRACES, text, OTLP_GRPC, ENDPOINT_OURS, &endpoint),
+                       "too long");
 }
 
 /* 5.3: wherever an endpoint can be set; what a path means depends on where that is. */
@@ -402,16 +408,51 @@ Test(lists, the_path_of_a_url)
 
     for (size_t i = 0; i < N(cases); i++) {
         const char *const wanted[] = {[ENDPOINT_OURS] = cases[i].ours,
-                                      [ENDPOINT_TRACES] = cases[i].traces,
+                                      [ENDPOINT_SIGNAL] = cases[i].traces,
                                       [ENDPOINT_ALL] = cases[i].all};
 
         for (size_t rule = 0; rule < N(wanted); rule++) {
             struct endpoint endpoint;
 
-            cr_assert_null(
-                endpoint_read(cases[i].text, OTLP_HTTP, (enum endpoint_rule)rule, &endpoint));
+            cr_assert_null(endpoint_read(SIGNAL_TRACES, cases[i].text, OTLP_HTTP,
+                                         (enum endpoint_rule)rule, &endpoint));
             cr_expect_str_eq(endpoint.authority, "c:1");
             cr_expect_str_eq(endpoint.path, wanted[rule]);
+        }
+    }
+}
+
+/* 3.2: of logs and metrics; ours is that of traces, and leads elsewhere only where it can be told.
+ */
+Test(lists, urls_of_http_for_other_signals)
+{
+    static const struct {
+        const char *text, *own, *signal, *all, *shared;
+    } cases[] = {
+        {"http://c:1", "/v1/logs", "/", "/v1/logs", "/v1/logs"},
+        {"http://c:1/", "/v1/logs", "/", "/v1/logs", "/v1/logs"},
+        {"https://c:1/x", "/x", "/x", "/x/v1/logs", NULL},
+        {"https://c:1/x/v1/traces", "/x/v1/traces", "/x/v1/traces", "/x/v1/traces/v1/logs",
+         "/x/v1/logs"},
+        {"http://c:1/v1/traces", "/v1/traces", "/v1/traces", "/v1/traces/v1/logs", "/v1/logs"},
+    };
+
+    for (size_t i = 0; i < N(cases); i++) {
+        const char *const wanted[] = {[ENDPOINT_OURS] = cases[i].own,
+                                      [ENDPOINT_SIGNAL] = cases[i].signal,
+                                      [ENDPOINT_ALL] = cases[i].all,
+                                      [ENDPOINT_SHARED] = cases[i].shared};
+
+        for (size_t rule = 0; rule < N(wanted); rule++) {
+            struct endpoint endpoint;
+            const char *error = endpoint_read(SIGNAL_LOGS, cases[i].text, OTLP_HTTP,
+                                              (enum endpoint_rule)rule, &endpoint);
+
+            cr_assert_eq(error == NULL, wanted[rule] != NULL);
+            if (error == NULL)
+                cr_expect_str_eq(endpoint.path, wanted[rule]);
+            cr_assert_null(endpoint_read(SIGNAL_LOGS, cases[i].text, OTLP_GRPC,
+                                         (enum endpoint_rule)rule, &endpoint));
         }
     }
 }
