@@ -36,7 +36,7 @@ def sections(text):
             body = found.setdefault(line, [])
         elif word in ("log-format", "on"):
             head, pairs = re.match(r'(.*?)"(.*)"', line).groups()
-            body.append((head, sorted(pairs.split())))
+            body += [head, *sorted(pairs.split())]
         else:
             body.append(line)
     return found
