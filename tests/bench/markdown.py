@@ -2,6 +2,7 @@
 """Writes results into docs/performance.md, between its marks <!-- bench NAME --> and <!-- end -->.
 
     /usr/bin/python3 tests/bench/markdown.py build/bench/result.json build/bench/haproxy.json
+    /usr/bin/python3 tests/bench/markdown.py build/bench/log.json
 """
 
 import json
@@ -73,7 +74,20 @@ def through_haproxy(results):
     return f"{results['haproxy']['rate']} requests/s, medians of {results['haproxy']['rounds']}.\n\n{text}"
 
 
-BLOCKS = {"about": ("machine", about), "shapes": ("shapes", shapes), "rows": ("rows", rows_table),
+def log_way(results):
+    shapes = results["log_way"]["shapes"]
+    rows = []
+    for shape, cases in shapes.items():
+        for case, v in cases.items():
+            rows.append([shape, case, f"{v['haproxy_us']:.1f}", f"{v['agent_us']:.1f}",
+                         f"{v['p50_us']:.0f}", f"{v['p99_us']:.0f}"])
+    head = table(["load", "way", "HAProxy µs/request", "agent µs/request", "p50, µs", "p99, µs"], rows)
+    m = results["machine"]
+    return (f"HAProxy {results['log_way']['haproxy']}; {m['date'][:10]}, {m['rounds']} rounds; "
+            f"{m['cores']} cores of {m['cpu']}.\n\n{head}\n\n{rows_table(results)}")
+
+
+BLOCKS = {"log": ("log_way", log_way), "about": ("machine", about), "shapes": ("shapes", shapes), "rows": ("rows", rows_table),
           "instructions": ("instructions", instructions), "inclusive": ("instructions", inclusive),
           "haproxy": ("haproxy", through_haproxy)}
 
@@ -87,7 +101,8 @@ def main(paths):
     with open(PAGE, encoding="utf-8") as file:
         text = file.read()
     for name, (needs, make) in BLOCKS.items():
-        if needs not in results:
+        # the rows of a run of the log way are a table of their own
+        if needs not in results or (name != "log" and "log_way" in results):
             continue
         mark = f"<!-- bench {name} -->"
         text, n = re.subn(f"{mark}\n.*?<!-- end -->",
