@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * otel-plugin/haproxy_side.c - HAProxy's rules for the messages, as `spoe-host
- * --print-haproxy-config` writes them. haproxy/otel-spoe.cfg, spoe-otel.cfg and otel-log.cfg have
- * the same with a reason for each line; a test holds them equal.
+ * --print-haproxy-config` writes them. haproxy/otel-spoe.cfg, spoe-otel.cfg, otel-log.cfg,
+ * otel-both.cfg and spoe-otel-both.cfg have the same with a reason for each line; a test holds them
+ * equal.
  */
 #include "haproxy_side.h"
 
@@ -15,6 +16,7 @@
 
 #define SPOE (UINT32_C(1) << SPOE_HAPROXY_BY_SPOE)
 #define LOG (UINT32_C(1) << SPOE_HAPROXY_BY_LOG)
+#define BOTH (UINT32_C(1) << (SPOE_HAPROXY_BY_SPOE | SPOE_HAPROXY_BY_LOG))
 
 #define HAPROXY_3_0 UINT32_C(0x0300)
 
@@ -76,11 +78,34 @@ static void lines(void *inst, const struct spoe_haproxy_ask *ask, spoe_haproxy_p
     }
 }
 
+/* A line's: whose the context is says which of its keys are there. */
+static bool wants_of_line(bool beside_spoe, uint32_t slot)
+{
+    switch (slot) {
+    case LOG_TRACEPARENT:
+    case LOG_SERVER_ID:
+    case LOG_CLIENT_ID:
+    case LOG_INBOUND:
+    case LOG_TRACESTATE:
+        return !beside_spoe;
+    case LOG_UNIQUE_ID:
+    case LOG_MARK:
+        return false; /* written with the prefix of the agent's variables */
+    default:
+        return true;
+    }
+}
+
 /* B3 where it is asked for; what only few need is a comment in the files. */
 static int32_t wants(void *inst, const struct spoe_haproxy_ask *ask, uint32_t slot)
 {
     const unsigned propagators = otel_propagators(inst);
+    const bool both = ask->ways == (SPOE_HAPROXY_BY_SPOE | SPOE_HAPROXY_BY_LOG);
 
+    if (ask->message == MESSAGE_LOG)
+        return wants_of_line(both, slot);
+    if (ask->message == MESSAGE_RESPONSE)
+        return !both; /* the line has all of it */
     if (ask->message != MESSAGE_REQUEST)
         return 1;
     switch (slot) {
@@ -93,6 +118,7 @@ static int32_t wants(void *inst, const struct spoe_haproxy_ask *ask, uint32_t sl
         return (propagators & PROPAGATOR_B3MULTI) != 0;
     case REQUEST_SAMPLE:
     case REQUEST_HOLD:
+    case REQUEST_LOG_LINE:
         return 0;
     default:
         return 1;

@@ -24,6 +24,7 @@ enum family {
     LOST,
     UNSAMPLED,
     DISCARDED,
+    SUPERSEDED,
     BATCHES,
     RETRIES,
     WARNINGS,
@@ -59,8 +60,9 @@ static const struct {
     [SAMPLED] = {SPOE_METRIC_COUNTER, "sampled_requests_total",
                  "Requests, by whether the sampler took them.", "sampled"},
     [ENDED] = {SPOE_METRIC_COUNTER, "requests_ended_total",
-               "Requests that ended: by their response, by span-ttl without one, by the shutdown "
-               "without one, or lost at the end of the shutdown.",
+               "Requests that ended: by their response or their line of the log, by span-ttl "
+               "without one, by the shutdown without one, left to their line by it, or lost at the "
+               "end of the shutdown.",
                "reason"},
     [SPANS] =
         {SPOE_METRIC_COUNTER, "spans_opened_total",
@@ -75,6 +77,8 @@ static const struct {
                    "Spans made for keep-errors whose request did not end in 5xx.", NULL},
     [DISCARDED] = {SPOE_METRIC_COUNTER, "spans_discarded_total",
                    "Ended spans that nobody exports, as traces-exporter is none.", NULL},
+    [SUPERSEDED] = {SPOE_METRIC_COUNTER, "spans_superseded_total",
+                    "Spans of open requests that their line of the log takes the place of.", NULL},
     [BATCHES] = {SPOE_METRIC_COUNTER, "batches_total", "Batches delivered.", NULL},
     [RETRIES] = {SPOE_METRIC_COUNTER, "export_retries_total",
                  "Export requests sent again after a failure.", NULL},
@@ -123,6 +127,7 @@ static const struct {
     ROW(lines, MESSAGES, "log"),
     ROW(missing_id, IGNORED, "missing_id"),
     ROW(lines_without_context, IGNORED, "no_context"),
+    ROW(lines_late, IGNORED, "late_line"),
     ROW(long_id, IGNORED, "long_id"),
     ROW(duplicate_id, IGNORED, "duplicate_id"),
     ROW(duplicate_backend, IGNORED, "duplicate_backend"),
@@ -138,6 +143,7 @@ static const struct {
     ROW(ended, ENDED, "response"),
     ROW(evicted, ENDED, "ttl"),
     ROW(ended_at_stop, ENDED, "shutdown"),
+    ROW(left_to_line, ENDED, "left_to_line"),
     ROW(lost_open, ENDED, "lost"),
     ROW(unsampled, SAMPLED, "false"),
     ROW(dropped, NOWHERE, NULL), /* the exporter has these among the losses */
@@ -145,6 +151,7 @@ static const struct {
     ROW(still_open, NOWHERE, NULL),
     ROW(unsampled_spans, UNSAMPLED, NULL),
     ROW(discarded, DISCARDED, NULL),
+    ROW(superseded, SUPERSEDED, NULL),
     ROW(passed_over, NOWHERE, NULL), /* among the spans made */
     ROW(attached, SPANS, "client"),
     ROW(logged, SPANS, "logged"),

@@ -215,6 +215,7 @@ static spoe_status start(void *inst)
     otel->evictor.now_mono_ns = otel->host->now_mono_ns;
     if (init_worker(otel, &otel->evictor_worker) != SPOE_OK)
         return SPOE_E_INTERNAL;
+    id_span(&otel->evictor_worker.ids, otel->handlers.process);
     if (start_export(otel) != 0)
         return SPOE_E_INTERNAL;
     if (evictor_start(&otel->evictor) != 0) {

@@ -172,6 +172,27 @@ static bool is_printed(const struct writer *w, size_t n, const char *argument)
     return false;
 }
 
+/* Whether message number n is written: one of which no argument is wanted is not. */
+static bool is_written(const struct writer *w, size_t n)
+{
+    const struct spoe_message_decl *message = nth_message(w->set, n).decl;
+    struct declared other;
+
+    for (size_t i = n; (other = nth_message(w->set, i)).decl != NULL; i++) {
+        const struct spoe_arg_decl *const *args = other.decl->args;
+
+        if (!is_same(other.decl, message))
+            continue;
+        if (args == NULL || args[0] == NULL)
+            return true;
+        for (size_t a = 0; args[a] != NULL; a++) {
+            if (is_wanted(w, other, a))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* ---- the SPOE section -------------------------------------------------------------------- */
 
 /* What plugins add to a message, or put behind its event. */
@@ -226,7 +247,7 @@ static void print_spoe_section(const struct writer *w)
                   w->engine, w->engine, w->plain ? "-agent" : "");
     (void)fputs("    messages", w->out);
     for (size_t i = 0; nth_message(w->set, i).decl != NULL; i++) {
-        if (is_first(w->set, i, false))
+        if (is_first(w->set, i, false) && is_written(w, i))
             (void)fprintf(w->out, " %s", nth_message(w->set, i).decl->name);
     }
     (void)fprintf(w->out,
@@ -241,7 +262,7 @@ static void print_spoe_section(const struct writer *w)
                   w->engine,
                   (w->conf->processing_timeout_ns + PROCESSING_MARGIN_NS + 999999) / 1000000);
     for (size_t i = 0; nth_message(w->set, i).decl != NULL; i++) {
-        if (is_first(w->set, i, false))
+        if (is_first(w->set, i, false) && is_written(w, i))
             print_spoe_message(w, i);
     }
 }

@@ -21,10 +21,13 @@
     X(lines)                 /* lines of HAProxy's log */                                          \
     X(lines_without_context) /* of these, without a traceparent: nothing is made of them */        \
     X(logged)                /* spans made of lines */                                             \
-    X(opened)                /* requests opened: each ends as one of the next four */              \
-    X(ended)                 /* ended by their response */                                         \
+    X(lines_late)            /* whose request, opened here, is open no more; not exported again */ \
+    X(opened)                /* requests opened: each ends as one of the next five */              \
+    X(ended)                 /* ended by their response, or their line */                          \
     X(evicted)               /* ended by span-ttl */                                               \
+    X(without_line)          /* of these, a line was to end them */                                \
     X(ended_at_stop)         /* ended as incomplete by the shutdown */                             \
+    X(left_to_line)          /* left to their line by the shutdown: the next process reads it */   \
     X(lost_open)             /* still open when the shutdown's time was over */                    \
     X(unsampled)             /* requests that were not sampled; in none of the four */             \
     X(capped)                /* of these, over sample-max-per-second */                            \
@@ -53,6 +56,7 @@
     X(passed_over)     /* SERVER spans of requests that were not sampled, made for keep-errors */  \
     X(unsampled_spans) /* spans of such requests that ended otherwise than in 5xx */               \
     X(still_open)      /* spans of requests in lost_open */                                        \
+    X(superseded)      /* spans that a line takes the place of: of left_to_line, CLIENT untried */ \
     X(discarded)       /* ended spans that nobody exports: traces-exporter none */
 
 struct counters {

@@ -14,6 +14,7 @@
 
 #include "context/propagator.h"
 #include "input/handlers.h"
+#include "input/mark.h"
 #include "input/messages.h"
 #include "record/http_parts.h"
 
@@ -97,6 +98,17 @@ static bool read_sample(const struct spoe_value *value, bool *ret)
     return *ret || is_one_of(value->u.s, no);
 }
 
+/* Anything that is no "no" asks for a line. */
+static enum logged read_logged(const struct spoe_value *value)
+{
+    static const char *const any[] = {"any", NULL};
+    bool yes;
+
+    if (http_is_text(value) && is_one_of(value->u.s, any))
+        return LOGGED_ANY;
+    return read_sample(value, &yes) && yes ? LOGGED_HERE : LOGGED_NOT;
+}
+
 /* How likely it was that a request was sampled, for those who count by the caller's `ot=th`. */
 enum probability { PROBABILITY_AS_IT_CAME, PROBABILITY_ONE, PROBABILITY_UNKNOWN };
 
@@ -139,6 +151,7 @@ void context_begin(struct handlers_worker *worker, const struct policy *policy,
     ret->parent = inbound.parent;
     ret->parent.debug = inbound.debug;
     ret->tracestate_len = 0;
+    ret->logged = read_logged(&msg->slot[REQUEST_LOG_LINE]);
     if (inbound.has_parent) {
         *context = inbound.parent;
         if (inbound.w3c) /* a tracestate belongs to its traceparent, never to a B3 context */
@@ -168,6 +181,7 @@ void context_begin(struct handlers_worker *worker, const struct policy *policy,
 void context_pass_on(struct new_context *context, const struct spoe_message *msg)
 {
     context->sampled = false;
+    context->logged = LOGGED_NOT;
     if (!context->has_parent) {
         context->context.flags = 0;
         context->context.debug = false;
@@ -188,14 +202,18 @@ struct answer {
     bool failed;
 };
 
+static void set_named(struct answer *answer, const char *name, const struct spoe_value *value)
+{
+    if (!answer->failed)
+        answer->failed = answer->handlers->host->set_var(answer->req, SPOE_SCOPE_TXN,
+                                                         spoe_str(name), value) != SPOE_OK;
+}
+
 static void set(struct answer *answer, enum context_variable variable,
                 const struct spoe_value *value)
 {
-    if ((answer->wanted & CONTEXT_BIT(variable)) == 0 || answer->failed)
-        return;
-    answer->failed =
-        answer->handlers->host->set_var(answer->req, SPOE_SCOPE_TXN,
-                                        spoe_str(variable_names[variable]), value) != SPOE_OK;
+    if ((answer->wanted & CONTEXT_BIT(variable)) != 0)
+        set_named(answer, variable_names[variable], value);
 }
 
 static void set_text(struct answer *answer, enum context_variable variable, const char *p, size_t n)
@@ -203,6 +221,21 @@ static void set_text(struct answer *answer, enum context_variable variable, cons
     const struct spoe_value value = spoe_value_str((struct spoe_span){p, n});
 
     set(answer, variable, &value);
+}
+
+/* What the request's line is to bring back. */
+static void set_mark(struct answer *answer, const struct new_context *request)
+{
+    struct mark mark = {.has_parent = request->has_parent};
+    char text[MARK_LEN_MAX];
+    struct spoe_value value;
+
+    if (request->logged == LOGGED_HERE)
+        memcpy(mark.process, answer->handlers->process, sizeof mark.process);
+    memcpy(mark.server_id, request->context.span_id, sizeof mark.server_id);
+    memcpy(mark.parent_id, request->parent.span_id, sizeof mark.parent_id);
+    value = spoe_value_str((struct spoe_span){text, mark_write(&mark, text)});
+    set_named(answer, "mark", &value);
 }
 
 static void write_answer(struct handlers *handlers, const struct policy *policy,
@@ -227,6 +260,8 @@ static void write_answer(struct handlers *handlers, const struct policy *policy,
         b3_write_single(context, b3);
         set_text(&answer, CONTEXT_B3, b3, sizeof b3);
     }
+    if (request != NULL && request->logged != LOGGED_NOT)
+        set_mark(&answer, request);
     if (request != NULL && request->tracestate_len > 0)
         set_text(&answer, CONTEXT_TRACESTATE, request->tracestate, request->tracestate_len);
     if (answer.failed)

@@ -3,12 +3,14 @@
  * otel-plugin/input/context.h - which trace a request belongs to, whether it is sampled, and
  * what HAProxy is told of that.
  *
- *   on-http-request          traceparent, trace_id, span_id, sampled, b3, tracestate
+ *   on-http-request          traceparent, trace_id, span_id, sampled, b3, mark, tracestate
  *   on-backend-http-request  traceparent, span_id, b3 again: the others stay as they are
  *
  * All are variables of scope txn. traceparent and tracestate need the propagator tracecontext, b3
  * needs b3 or b3multi, tracestate is set only where one came in. span_id and the context in
- * traceparent and b3 are the SERVER span's at first, then the CLIENT span's.
+ * traceparent and b3 are the SERVER span's at first, then the CLIENT span's. mark, for the
+ * request's line of the log, is set where there will be one, whatever the list of variables says:
+ * mark.h.
  */
 #ifndef OTEL_INPUT_CONTEXT_H
 #define OTEL_INPUT_CONTEXT_H
@@ -38,12 +40,20 @@ enum context_variable {
 };
 #define CONTEXT_BIT(variable) (1u << (variable))
 
+/* Whether a line of HAProxy's log ends a request: the argument log_line. */
+enum logged {
+    LOGGED_NOT,
+    LOGGED_HERE, /* it comes to the process that opens the request */
+    LOGGED_ANY   /* it may come to any: none keeps spans for it */
+};
+
 struct new_context {
     struct trace_context context; /* the SERVER span's; its flags say whether it is sampled */
     struct trace_context parent;  /* the caller's, as it came; where has_parent */
     bool has_parent, w3c_parent;
     bool sampled; /* for HAProxy: whether spans of it are exported */
     bool record;  /* make spans: sampled, or kept in case of an error */
+    enum logged logged;
     size_t tracestate_len;
     char tracestate[TRACESTATE_MAX];
 };

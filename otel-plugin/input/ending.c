@@ -7,6 +7,7 @@
 
 #include <spoe/util.h>
 
+#include "input/log_line.h"
 #include "input/message_fill.h"
 #include "input/messages.h"
 
@@ -14,7 +15,7 @@
 #define ATTR_KEPT "haproxy.sampling.kept"
 #define KEPT_ERROR "error"
 
-static void free_request(struct handlers_worker *worker, struct store_request *request)
+void ending_free(struct handlers_worker *worker, struct store_request *request)
 {
     span_recycle(&worker->spans, request->client);
     span_recycle(&worker->spans, request->server);
@@ -23,13 +24,8 @@ static void free_request(struct handlers_worker *worker, struct store_request *r
     request->kept = NULL;
 }
 
-static bool is_sampled(const struct store_request *request)
-{
-    return request->server != NULL && context_is_sampled(&request->server->context);
-}
-
 /* A request's spans are complete. @param spans  [borrow] linked, the first may be CLIENT */
-static void hand_over(struct handlers_worker *worker, struct store_request *request,
+void ending_hand_over(struct handlers_worker *worker, struct store_request *request,
                       struct span *spans)
 {
     if (!worker->waits) {
@@ -71,7 +67,7 @@ void ending_give_up(struct handlers_worker *worker)
 }
 
 /* Spans of a request that was passed over, made for keep-errors. */
-static void count_unsampled(struct handlers *h, const struct store_request *request)
+void ending_count_unsampled(struct handlers *h, const struct store_request *request)
 {
     if (request->server != NULL)
         count(&h->counters->unsampled_spans, request->client != NULL ? 2 : 1);
@@ -131,31 +127,32 @@ static void export_spans(struct handlers_worker *worker, const struct spoe_messa
         client->next = server;
     }
     span_end(server, end);
-    hand_over(worker, request, client != NULL ? client : server);
+    ending_hand_over(worker, request, client != NULL ? client : server);
 }
 
 void ending_by_response(struct handlers_worker *worker, const struct spoe_message *response,
                         struct store_request *request)
 {
-    if (is_sampled(request)) {
+    if (ending_is_sampled(request)) {
         COUNT_OWN(worker, ended);
         export_spans(worker, response, request);
     } else if (request->server != NULL &&
                keep_unsampled(worker->shared, request, &response->slot[RESPONSE_STATUS])) {
         export_spans(worker, response, request);
     } else {
-        count_unsampled(worker->shared, request);
+        ending_count_unsampled(worker->shared, request);
     }
-    free_request(worker, request);
+    ending_free(worker, request);
 }
 
 /* ---- without one -------------------------------------------------------------------------- */
 
-static void mark(struct span *span, int64_t end_unix_ns)
+static void mark(const struct store_request *request, struct span *span, int64_t end_unix_ns)
 {
     span_set_bool(span, ATTR_INCOMPLETE, sizeof ATTR_INCOMPLETE - 1, true);
     span_end(span, end_unix_ns);
-    span_add_event(span, EVENT_NO_RESPONSE, span->end_unix_ns);
+    if (!request->answered) /* else it is the line that did not come */
+        span_add_event(span, EVENT_NO_RESPONSE, span->end_unix_ns);
 }
 
 /* End a request at the last moment that is known of it. @return its spans, linked */
@@ -164,16 +161,26 @@ static struct span *end_incomplete(const struct policy *policy, const struct sto
     int64_t end = store_unix_ns(request, request->last_mono_ns);
 
     if (request->client == NULL) {
-        mark(request->server, end);
+        mark(request, request->server, end);
         return request->server;
     }
     fill_complete_client(&policy->conventions, request->server, request->client);
-    mark(request->client, end);
+    mark(request, request->client, end);
     if (end < request->client->end_unix_ns)
         end = request->client->end_unix_ns; /* CLIENT stays inside SERVER */
-    mark(request->server, end);
+    mark(request, request->server, end);
     request->client->next = request->server;
     return request->client;
+}
+
+/*
+ * The shutdown leaves a request to its line, of which the next process makes the spans: to export
+ * them here as well would have them twice.
+ */
+static void leave_to_line(struct handlers *h, const struct store_request *request)
+{
+    count(&h->counters->left_to_line, 1);
+    count(&h->counters->superseded, request->client != NULL ? 2 : 1);
 }
 
 void ending_without_response(struct handlers_worker *worker, struct store_request *request,
@@ -181,20 +188,24 @@ void ending_without_response(struct handlers_worker *worker, struct store_reques
 {
     struct handlers *h = worker->shared;
 
-    if (is_sampled(request)) { /* else whether it ended in an error is not known */
-        hand_over(worker, request, end_incomplete(handlers_policy(h), request));
+    if (at_stop && request->logged && ending_is_sampled(request)) {
+        leave_to_line(h, request);
+    } else if (ending_is_sampled(request)) { /* else whether it ended in an error is not known */
+        ending_hand_over(worker, request, end_incomplete(handlers_policy(h), request));
         count(at_stop ? &h->counters->ended_at_stop : &h->counters->evicted, 1);
+        if (request->logged)
+            count(&h->counters->without_line, 1);
     } else {
-        count_unsampled(h, request);
+        ending_count_unsampled(h, request);
     }
     if (request->forgot)
         count(&h->counters->late_forgotten, 1);
-    free_request(worker, request);
+    ending_free(worker, request);
 }
 
 /* ---- by one that is late ------------------------------------------------------------------ */
 
-void ending_late(struct handlers_worker *worker, const struct spoe_message *response,
+void ending_late(struct handlers_worker *worker, const struct spoe_message *msg,
                  struct store_request *request)
 {
     struct handlers *h = worker->shared;
@@ -212,8 +223,11 @@ void ending_late(struct handlers_worker *worker, const struct spoe_message *resp
         count(&h->counters->no_memory, 1);
         return;
     }
-    message_fill_late(policy, response, span);
-    span_end(span, store_unix_ns(request, response->recv_mono_ns));
+    if (msg->index == MESSAGE_LOG)
+        log_line_fill_late(policy, msg, span);
+    else
+        message_fill_late(policy, msg, span);
+    span_end(span, store_unix_ns(request, msg->recv_mono_ns));
     count(&h->counters->late, 1);
     sink_push(h->sink, worker->writer, span);
     span_recycle(&worker->spans, span);

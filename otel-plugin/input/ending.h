@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/input/ending.h - how a request ends: by its response, without one, or by one that
- * comes after that. Each hands the spans over; none is handed over twice.
+ * otel-plugin/input/ending.h - how a request ends: by its response, by its line of the log
+ * (log_line.h), without either, or by one that comes after that. Each hands the spans over; none is
+ * handed over twice.
  */
 #ifndef OTEL_INPUT_ENDING_H
 #define OTEL_INPUT_ENDING_H
@@ -32,8 +33,22 @@ void ending_give_up(struct handlers_worker *worker);
 /** Mark a span that the sampler passed over and that is exported for a 5xx. */
 void ending_mark_kept(struct span *span);
 
-/* An INTERNAL span, child of SERVER, from the eviction to the response. */
-void ending_late(struct handlers_worker *worker, const struct spoe_message *response,
+/* An INTERNAL span, child of SERVER, from the eviction to the response, or to the line. */
+void ending_late(struct handlers_worker *worker, const struct spoe_message *msg,
                  struct store_request *request);
+
+/* ---- for log_line.c ---- */
+
+static inline bool ending_is_sampled(const struct store_request *request)
+{
+    return request->server != NULL && context_is_sampled(&request->server->context);
+}
+/** A request's ended spans into the queue. @param spans  [borrow] linked, CLIENT first */
+void ending_hand_over(struct handlers_worker *worker, struct store_request *request,
+                      struct span *spans);
+/** Free what is left of a request: what was not handed over is no span. */
+void ending_free(struct handlers_worker *worker, struct store_request *request);
+/** Count spans of a request that was passed over, made to be kept, and not kept. */
+void ending_count_unsampled(struct handlers *h, const struct store_request *request);
 
 #endif

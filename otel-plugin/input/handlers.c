@@ -6,6 +6,7 @@
 #include "input/handlers.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include <spoe/util.h>
 
@@ -14,9 +15,6 @@
 #include "input/message_fill.h"
 #include "input/messages.h"
 #include "record/http_parts.h"
-
-_Static_assert(REQUEST_UNIQUE_ID == 0 && BACKEND_UNIQUE_ID == 0 && RESPONSE_UNIQUE_ID == 0,
-               "unique_id() reads the first slot");
 
 /*
  * Most often HAProxy's configuration lacks a line, and nothing else would say what to do. Once: how
@@ -32,10 +30,14 @@ static void on_missing_id(struct handlers *h)
                   "unique-id-format?");
 }
 
-/* The unique-id, which is the first argument of every message, or an empty span. */
+/* The unique-id, or an empty span. */
 static struct spoe_span unique_id(struct handlers *h, const struct spoe_message *msg)
 {
-    const struct spoe_value *value = &msg->slot[0];
+    static const uint8_t slots[] = {[MESSAGE_REQUEST] = REQUEST_UNIQUE_ID,
+                                    [MESSAGE_BACKEND] = BACKEND_UNIQUE_ID,
+                                    [MESSAGE_RESPONSE] = RESPONSE_UNIQUE_ID,
+                                    [MESSAGE_LOG] = LOG_UNIQUE_ID};
+    const struct spoe_value *value = &msg->slot[slots[msg->index]];
     const struct spoe_span none = {NULL, 0};
 
     if (!http_is_text(value) || value->u.s.n == 0) {
@@ -55,19 +57,21 @@ struct turn {
     const struct policy *policy;
     struct spoe_request *req; /* NULL in tests, too */
     const struct spoe_message *msg;
+    struct log_line *line; /* of a line, what it tells */
     struct spoe_span id;
     bool late;  /* it waited for its request, and was answered long ago */
     bool again; /* it was not kept, since its request came meanwhile */
 };
 
 static void handle(struct turn *turn);
+static void handle_kept(struct turn *turn);
 
 /* ---- messages that do not find their request ---------------------------------------------- */
 
 /* Apply messages that waited for a request, in the order in which they should have come. */
 static void apply_kept(const struct turn *turn, struct kept *list)
 {
-    static const uint32_t order[] = {MESSAGE_BACKEND, MESSAGE_RESPONSE};
+    static const uint32_t order[] = {MESSAGE_BACKEND, MESSAGE_RESPONSE, MESSAGE_LOG};
 
     for (size_t i = 0; list != NULL && i < sizeof order / sizeof order[0]; i++) {
         const struct spoe_message *msg = kept_find(list, order[i]);
@@ -78,7 +82,7 @@ static void apply_kept(const struct turn *turn, struct kept *list)
         count(&turn->worker->shared->counters->reordered, 1);
         its.msg = msg;
         its.late = true;
-        handle(&its);
+        handle_kept(&its);
     }
     kept_free(list);
 }
@@ -137,6 +141,14 @@ static bool keep(struct turn *turn)
     return true;
 }
 
+/* A message that is nobody's. */
+static void count_stray(struct handlers *h, const struct spoe_message *msg)
+{
+    count(msg->index == MESSAGE_LOG ? &h->counters->lines_without_context
+                                    : &h->counters->unknown_id,
+          1);
+}
+
 /* A message whose request is not open: an untraced one's, one that came early, or a stray. */
 static void on_unknown_id(struct turn *turn, bool last)
 {
@@ -147,7 +159,7 @@ static void on_unknown_id(struct turn *turn, bool last)
     if (why != UNTRACED_NOT)
         count_untraced(h, why, 1);
     else if (!keep(turn))
-        count(&h->counters->unknown_id, 1);
+        count_stray(h, turn->msg);
 }
 
 /* ---- request ----------------------------------------------------------------------------- */
@@ -204,7 +216,8 @@ static void open_request(const struct turn *turn, struct new_context *begun, str
                                           .context = &begun->context,
                                           .mono_ns = msg->recv_mono_ns,
                                           .unix_ns = msg->recv_unix_ns,
-                                          .hold_ns = read_hold(&msg->slot[REQUEST_HOLD])};
+                                          .hold_ns = read_hold(&msg->slot[REQUEST_HOLD]),
+                                          .logged = begun->logged != LOGGED_NOT};
     const bool sampled = server != NULL && context_is_sampled(&begun->context);
     struct kept *kept;
     const enum store_result result = store_open(h->store, turn->id.p, turn->id.n, &opening, &kept);
@@ -250,7 +263,7 @@ static void on_request(struct turn *turn)
         refuse(turn, &begun);
         return;
     }
-    if (!begun.record) {
+    if (!begun.record || begun.logged == LOGGED_ANY) {
         open_request(turn, &begun, NULL);
         return;
     }
@@ -263,62 +276,139 @@ static void on_request(struct turn *turn)
     refuse(turn, &begun);
 }
 
-/* ---- response ---------------------------------------------------------------------------- */
+/* ---- response and line ------------------------------------------------------------------- */
 
 /*
- * Whether a response that finds no CLIENT span is to wait for the backend's message: it names a
- * server, so there was one, if HAProxy sends them.
+ * Whether what ends a request and finds no CLIENT span is to wait for the backend's message: it
+ * names a server, so there was one, if HAProxy sends them.
  */
 static bool waits_for_backend(const struct turn *turn)
 {
     struct handlers *h = turn->worker->shared;
     const struct spoe_value *server = &turn->msg->slot[RESPONSE_SERVER_NAME];
 
-    return h->reorder && !turn->again && http_is_text(server) && server->u.s.n > 0 &&
-           atomic_load_explicit(&h->_backends_come, memory_order_relaxed);
+    if (!h->reorder || turn->again ||
+        !atomic_load_explicit(&h->_backends_come, memory_order_relaxed))
+        return false;
+    if (turn->msg->index == MESSAGE_LOG)
+        return turn->line->record.tried;
+    return http_is_text(server) && server->u.s.n > 0;
+}
+
+/* Take out the request that a message ends. @return STORE_WAIT: the message waits with it */
+static enum store_result take(struct turn *turn, struct store_request *ret)
+{
+    struct store *store = turn->worker->shared->store;
+    enum store_result (*const from)(struct store *, const char *, size_t, bool,
+                                    struct store_request *) =
+        turn->msg->index == MESSAGE_LOG ? store_take_by_line : store_take;
+    const enum store_result result =
+        from(store, turn->id.p, turn->id.n, waits_for_backend(turn), ret);
+    struct kept *kept;
+
+    if (result != STORE_WAIT)
+        return result;
+    kept = kept_copy(turn->msg);
+    if (kept != NULL &&
+        store_keep(store, turn->id.p, turn->id.n, kept, turn->msg->recv_mono_ns) == STORE_OK)
+        return STORE_WAIT;
+    kept_free(kept);
+    turn->again = true;
+    return from(store, turn->id.p, turn->id.n, false, ret);
+}
+
+/* A response of a request that its line will end. */
+static void fill_response(void *arg, struct span *server, struct span *client)
+{
+    const struct turn *turn = arg;
+
+    (void)message_fill(turn->policy, turn->msg, server, client);
 }
 
 static void on_response(struct turn *turn)
 {
     struct handlers *h = turn->worker->shared;
     struct store_request request;
-    enum store_result result =
-        store_take(h->store, turn->id.p, turn->id.n, waits_for_backend(turn), &request);
 
-    if (result == STORE_WAIT) {
-        struct kept *kept = kept_copy(turn->msg);
-
-        if (kept != NULL &&
-            store_keep(h->store, turn->id.p, turn->id.n, kept, turn->msg->recv_mono_ns) == STORE_OK)
-            return;
-        kept_free(kept);
-        turn->again = true;
-        result = store_take(h->store, turn->id.p, turn->id.n, false, &request);
-    }
-    if (result == STORE_OK)
+    switch (take(turn, &request)) {
+    case STORE_OK:
         ending_by_response(turn->worker, turn->msg, &request);
+        break;
+    case STORE_LATE:
+        ending_late(turn->worker, turn->msg, &request);
+        break;
+    case STORE_LOGGED: /* the line may have taken it meanwhile, and knows better */
+        (void)store_update(h->store, turn->id.p, turn->id.n, turn->msg->recv_mono_ns, fill_response,
+                           turn);
+        break;
+    case STORE_WAIT:
+        break;
+    default: /* a line may follow */
+        on_unknown_id(turn, !atomic_load_explicit(&h->_lines_come, memory_order_relaxed));
+        break;
+    }
+}
+
+/*
+ * A line ends its request. One whose request is not open was here before it, or was ended without
+ * it, or belongs to a request that another process opened: then its spans are made of it.
+ */
+static void on_line(struct turn *turn)
+{
+    struct handlers *h = turn->worker->shared;
+    struct mark mark;
+    const bool marked = mark_read(&turn->msg->slot[LOG_MARK], &mark);
+    const bool ours = marked && memcmp(mark.process, h->process, sizeof mark.process) == 0;
+    struct store_request request;
+    const enum store_result result = take(turn, &request);
+
+    if (!atomic_load_explicit(&h->_lines_come, memory_order_relaxed))
+        atomic_store_explicit(&h->_lines_come, true, memory_order_relaxed);
+    if (result == STORE_WAIT)
+        return;
+    if (result == STORE_OK)
+        log_line_end(turn->worker, turn->policy, turn->line, &request);
+    else if (marked && !ours)
+        log_line_handle(turn->worker, turn->policy, turn->line);
     else if (result == STORE_LATE)
         ending_late(turn->worker, turn->msg, &request);
+    else if (ours)
+        count(&h->counters->lines_late, 1);
     else
         on_unknown_id(turn, true);
 }
 
 /* ---- backend request --------------------------------------------------------------------- */
 
+/* By the response or the line that waited for the backend's message. @return false: there is none
+ */
+static bool end_by_kept(struct handlers_worker *worker, const struct policy *policy,
+                        struct store_request *request)
+{
+    const struct spoe_message *line = kept_find(request->kept, MESSAGE_LOG);
+    const struct spoe_message *response = kept_find(request->kept, MESSAGE_RESPONSE);
+    struct log_line read;
+
+    if (line != NULL) {
+        log_read(line, &read);
+        log_line_end(worker, policy, &read, request);
+    } else if (response != NULL) {
+        ending_by_response(worker, response, request);
+    }
+    return line != NULL || response != NULL;
+}
+
 /* The response was here before the backend's message. */
 static void end_with_kept(const struct turn *turn)
 {
     struct store_request request;
-    const struct spoe_message *response;
 
-    if (store_take(turn->worker->shared->store, turn->id.p, turn->id.n, false, &request) !=
+    if (store_take_by_line(turn->worker->shared->store, turn->id.p, turn->id.n, false, &request) !=
         STORE_OK)
         return; /* another response took it, or its time was over */
     count(&turn->worker->shared->counters->reordered, 1);
-    response = kept_find(request.kept, MESSAGE_RESPONSE);
-    if (response != NULL)
-        ending_by_response(turn->worker, response, &request);
-    else /* another request with this id is in the place of the first */
+    if (!end_by_kept(turn->worker, turn->policy, &request))
+        /* another request with this id is in the place of the first */
         ending_without_response(turn->worker, &request, false);
 }
 
@@ -391,15 +481,30 @@ static void handle(struct turn *turn)
     case MESSAGE_BACKEND:
         on_backend(turn);
         break;
-    default:
+    case MESSAGE_RESPONSE:
         on_response(turn);
         break;
+    default:
+        on_line(turn);
+        break;
     }
+}
+
+static void handle_kept(struct turn *turn)
+{
+    struct log_line line;
+
+    if (turn->msg->index == MESSAGE_LOG) {
+        log_read(turn->msg, &line);
+        turn->line = &line;
+    }
+    handle(turn);
 }
 
 spoe_status handlers_handle(struct handlers_worker *worker, struct spoe_request *req,
                             const struct spoe_message *msg)
 {
+    struct log_line line;
     struct turn turn = {
         .worker = worker, .policy = handlers_policy(worker->shared), .req = req, .msg = msg};
 
@@ -419,8 +524,13 @@ spoe_status handlers_handle(struct handlers_worker *worker, struct spoe_request 
     case MESSAGE_LOG:
         assert(msg->n_slots == LOG_SLOTS);
         COUNT_OWN(worker, lines);
-        log_line_handle(worker, turn.policy, msg);
-        return SPOE_OK;
+        log_read(msg, &line);
+        if (!http_is_text(&msg->slot[LOG_UNIQUE_ID]) || !log_is_request(&line)) {
+            log_line_handle(worker, turn.policy, &line);
+            return SPOE_OK;
+        }
+        turn.line = &line;
+        break;
     default:
         return SPOE_E_INVAL;
     }
@@ -434,20 +544,17 @@ bool handlers_expire(struct handlers_worker *worker, int64_t now_mono_ns)
 {
     struct handlers *h = worker->shared;
     struct store_request request;
-    const struct spoe_message *response;
 
     if (!store_expire(h->store, now_mono_ns, &request))
         return false;
     if (request.never_opened) {
         for (const struct kept *kept = request.kept; kept != NULL; kept = kept->next)
-            count(&h->counters->unknown_id, 1);
+            count_stray(h, &kept->msg);
         kept_free(request.kept);
         return true;
     }
-    response = kept_find(request.kept, MESSAGE_RESPONSE);
-    if (response != NULL) /* it waited for a backend message that did not come */
-        ending_by_response(worker, response, &request);
-    else
+    /* Perhaps one waited for a backend message that did not come. */
+    if (!end_by_kept(worker, handlers_policy(h), &request))
         ending_without_response(worker, &request, now_mono_ns == INT64_MAX);
     return true;
 }

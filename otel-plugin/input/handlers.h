@@ -8,6 +8,10 @@
  *   response  ends CLIENT, SERVER   answers nothing
  *   log       makes SERVER, CLIENT  from a line of HAProxy's log: log_line.h
  *
+ * With both, messages and the line (argument `log_line` of the request), the line alone ends a
+ * request that is open, and makes its spans where it was opened by a process that is gone, or by
+ * another agent. The response only tells what it knows.
+ *
  * context.h says what else is answered, and which requests are sampled. One that is not has an
  * entry in the store and no spans; its answers are the same but for the flags. One for which there
  * is no room is answered, too: with its caller's context as it came, or with one that is not
@@ -31,6 +35,7 @@
 #include "base/counters.h"
 #include "context/ids.h"
 #include "input/context.h"
+#include "input/mark.h"
 #include "input/policy.h"
 #include "input/sink.h"
 #include "input/store.h"
@@ -46,11 +51,13 @@ struct handlers {
     struct sink *sink;
     struct counters *counters;
     struct untraced_ids *untraced;
+    uint8_t process[MARK_PROCESS];         /* whose the requests are that it opens */
     _Atomic(const struct policy *) policy; /* NULL: policy_default */
     bool reorder;                          /* the store keeps messages for their request */
     _Atomic bool quiet;                    /* open nothing new: the host is about to leave */
     _Atomic bool _missing_id_told;
     _Atomic bool _backends_come; /* HAProxy sends backend messages at all */
+    _Atomic bool _lines_come;    /* and lines that belong to messages */
 };
 
 /* What a worker has of its own. */

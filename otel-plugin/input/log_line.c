@@ -53,7 +53,8 @@ static void fill_status(const struct filling *filling, const struct record *reco
     fill_field(&one, FIELD_STATUS, record->server_status != 0 ? &server_status : &none);
 }
 
-static void fill_spans(const struct policy *policy, const struct log_line *line,
+/* @param opened  messages told what was asked */
+static void fill_spans(const struct policy *policy, const struct log_line *line, bool opened,
                        struct span *server, struct span *client)
 {
     const struct record *record = &line->record;
@@ -68,9 +69,11 @@ static void fill_spans(const struct policy *policy, const struct log_line *line,
                               .client = client,
                               .received_unix_ns = line->msg->recv_unix_ns};
 
-    fill_field(&filling, FIELD_PATH, &line->path);
-    fill_field(&filling, FIELD_TLS, &is_tls);
-    fill_named(&filling, spoe_str("query"), &line->query);
+    if (!opened) {
+        fill_field(&filling, FIELD_PATH, &line->path);
+        fill_field(&filling, FIELD_TLS, &is_tls);
+        fill_named(&filling, spoe_str("query"), &line->query);
+    }
     fill_status(&filling, record);
     fill_field(&filling, FIELD_TERMINATION_STATE, &state);
     fill_field(&filling, FIELD_RETRIES, &retries);
@@ -80,17 +83,24 @@ static void fill_spans(const struct policy *policy, const struct log_line *line,
     fill_end(&filling);
 }
 
-/* What no status code tells, and what a status code tells wrongly. */
+static void set_no_errors(const struct policy *policy, struct span *server, struct span *client)
+{
+    if (server != NULL)
+        fill_no_error(&policy->conventions, server);
+    if (client != NULL)
+        fill_no_error(&policy->conventions, client);
+}
+
+/* What no status code tells, and what a status code tells wrongly. @param server, client  or NULL
+ */
 static void set_errors(const struct policy *policy, const struct record *record,
                        struct span *server, struct span *client)
 {
     if (record->by_client) {
-        fill_no_error(&policy->conventions, server);
-        if (client != NULL)
-            fill_no_error(&policy->conventions, client);
+        set_no_errors(policy, server, client);
         return;
     }
-    if (record->error != NULL)
+    if (server != NULL && record->error != NULL)
         fill_error(&policy->conventions, server, record->error);
     if (client != NULL && record->server_error != NULL)
         fill_error(&policy->conventions, client, record->server_error);
@@ -124,41 +134,45 @@ static void set_tracestate(const struct log_line *line, struct span *server)
     span_set_trace_state(server, text, tracestate_read(&whole, 1, text));
 }
 
-/* @return false: out of memory */
-static bool make_spans(struct handlers_worker *worker, const struct policy *policy,
-                       const struct log_line *line, struct span **ret_server,
-                       struct span **ret_client)
+/* CLIENT, as a backend message would have opened it. @return NULL: out of memory */
+static struct span *make_client(struct handlers_worker *worker, const struct policy *policy,
+                                const struct log_line *line, const struct span *server)
 {
-    *ret_client = NULL;
-    *ret_server = make_span(worker, policy, line, SPAN_SERVER);
-    if (*ret_server == NULL)
-        return false;
-    if (!line->record.tried)
-        return true;
-    *ret_client = make_span(worker, policy, line, SPAN_CLIENT);
-    if (*ret_client != NULL)
-        return true;
-    span_recycle(&worker->spans, *ret_server);
-    return false;
+    struct span *client = make_span(worker, policy, line, SPAN_CLIENT);
+
+    if (client != NULL)
+        span_share_trace_state(client, server);
+    return client;
 }
 
-static void export_line(struct handlers_worker *worker, const struct policy *policy,
-                        const struct log_line *line, bool kept)
+/*
+ * The line's spans, empty yet, become the request's.
+ * @return false: out of memory
+ */
+static bool make_spans(struct handlers_worker *worker, const struct policy *policy,
+                       const struct log_line *line, struct store_request *request)
 {
-    struct handlers *h = worker->shared;
-    struct span *server, *client;
+    request->server = make_span(worker, policy, line, SPAN_SERVER);
+    if (request->server == NULL)
+        return false;
+    set_tracestate(line, request->server);
+    if (!line->record.tried)
+        return true;
+    request->client = make_client(worker, policy, line, request->server);
+    return request->client != NULL;
+}
 
-    if (!make_spans(worker, policy, line, &server, &client)) {
-        count(&h->counters->no_memory, 1);
-        return;
-    }
+/* Complete a request's spans and hand them over. @param opened  messages opened them */
+static void export_spans(struct handlers_worker *worker, const struct policy *policy,
+                         const struct log_line *line, struct store_request *request, bool opened)
+{
+    struct span *const server = request->server, *const client = request->client;
+    const bool kept = !ending_is_sampled(request);
+
     span_use_room(server, &worker->server_room);
-    set_tracestate(line, server);
-    if (client != NULL) {
+    if (client != NULL)
         span_use_room(client, &worker->client_room);
-        span_share_trace_state(client, server);
-    }
-    fill_spans(policy, line, server, client);
+    fill_spans(policy, line, opened, server, client);
     if (client != NULL) {
         fill_complete_client(&policy->conventions, server, client);
         fill_full_url(&policy->conventions, client);
@@ -170,39 +184,136 @@ static void export_line(struct handlers_worker *worker, const struct policy *pol
         ending_mark_kept(server);
         if (client != NULL)
             ending_mark_kept(client);
-        count(&h->counters->kept_errors, 1);
+        count(&worker->shared->counters->kept_errors, 1);
     }
     span_end(server, line->record.end_unix_ns);
     server->next = NULL;
-    count(&h->counters->logged, client != NULL ? 2 : 1);
-    sink_push(h->sink, worker->writer, client != NULL ? client : server);
-    span_recycle(&worker->spans, client);
-    span_recycle(&worker->spans, server);
+    ending_hand_over(worker, request, client != NULL ? client : server);
 }
 
-void log_line_handle(struct handlers_worker *worker, const struct policy *policy,
-                     const struct spoe_message *msg)
+/* The spans of a line that has its context. @param request  that has none; freed */
+static void export_line(struct handlers_worker *worker, const struct policy *policy,
+                        const struct log_line *line, struct store_request *request)
 {
     struct counters *counters = worker->shared->counters;
-    struct log_line line;
-    bool kept = false;
 
-    log_read(msg, &line);
-    if (policy->exclude != NULL && line.record.path.n > 0 &&
-        exclude_path(policy->exclude, line.record.path)) {
+    if (make_spans(worker, policy, line, request)) {
+        count(&counters->logged, request->client != NULL ? 2 : 1);
+        export_spans(worker, policy, line, request, false);
+    } else {
+        count(&counters->no_memory, 1);
+    }
+    ending_free(worker, request);
+}
+
+/* Whether a request that was not sampled has spans all the same. */
+static bool is_kept(const struct policy *policy, const struct log_line *line)
+{
+    return policy->keep_errors && record_is_error(&line->record);
+}
+
+/* ---- a line that comes alone -------------------------------------------------------------------
+ */
+
+void log_line_handle(struct handlers_worker *worker, const struct policy *policy,
+                     struct log_line *line)
+{
+    struct counters *counters = worker->shared->counters;
+    struct store_request request = {.server = NULL};
+
+    if (policy->exclude != NULL && line->record.path.n > 0 &&
+        exclude_path(policy->exclude, line->record.path)) {
         count(&counters->excluded, 1);
         return;
     }
-    if (!log_read_context(&line, &worker->ids)) {
+    if (!log_read_context(line, &worker->ids)) {
         /* HAProxy's rules did not run: what came was no request, 400 or 408. */
         count(&counters->lines_without_context, 1);
         return;
     }
-    if (!line.record.sampled) {
+    if (!line->record.sampled) {
         count(&counters->unsampled, 1);
-        kept = policy->keep_errors && record_is_error(&line.record);
-        if (!kept)
+        if (!is_kept(policy, line))
             return;
     }
-    export_line(worker, policy, &line, kept);
+    export_line(worker, policy, line, &request);
+}
+
+/* ---- the line of an open request ---------------------------------------------------------------
+ */
+
+/* One without spans: it is not sampled, or nobody keeps any for its line. */
+static void end_without_spans(struct handlers_worker *worker, const struct policy *policy,
+                              struct log_line *line, struct store_request *request)
+{
+    if (!context_is_sampled(&request->context) && !is_kept(policy, line))
+        return;
+    if (!log_read_context(line, &worker->ids)) /* HAProxy had no answer */
+        log_take_context(line, &request->context, &worker->ids);
+    export_line(worker, policy, line, request);
+}
+
+/* CLIENT is there where a server was asked, whatever the backend's message has opened. */
+static void settle_client(struct handlers_worker *worker, const struct policy *policy,
+                          const struct log_line *line, struct store_request *request)
+{
+    struct counters *counters = worker->shared->counters;
+
+    if (request->client != NULL && !line->record.tried) {
+        count(&counters->superseded, 1);
+        span_recycle(&worker->spans, request->client);
+        request->client = NULL;
+    } else if (request->client == NULL && line->record.tried) {
+        request->client = make_client(worker, policy, line, request->server);
+        count(request->client != NULL ? &counters->logged : &counters->no_memory, 1);
+    }
+}
+
+/* The spans are as long as HAProxy says, by its clock, where it says so. */
+static void take_times(struct log_line *line, struct store_request *request)
+{
+    struct record *record = &line->record;
+
+    if (!line->timed) {
+        record->start_unix_ns = record->client_start_unix_ns = request->server->start_unix_ns;
+        record->end_unix_ns = store_unix_ns(request, line->msg->recv_mono_ns);
+        return;
+    }
+    request->server->start_unix_ns = record->start_unix_ns;
+    if (request->client != NULL)
+        request->client->start_unix_ns = record->client_start_unix_ns;
+}
+
+void log_line_end(struct handlers_worker *worker, const struct policy *policy,
+                  struct log_line *line, struct store_request *request)
+{
+    const bool sampled = ending_is_sampled(request);
+
+    if (request->server == NULL) {
+        end_without_spans(worker, policy, line, request);
+    } else if (!sampled && !is_kept(policy, line)) {
+        ending_count_unsampled(worker->shared, request);
+    } else {
+        if (sampled)
+            COUNT_OWN(worker, ended);
+        log_take_context(line, &request->server->context, &worker->ids);
+        take_times(line, request);
+        settle_client(worker, policy, line, request);
+        if (request->answered) /* the line knows better */
+            set_no_errors(policy, request->server, request->client);
+        export_spans(worker, policy, line, request, true);
+    }
+    ending_free(worker, request);
+}
+
+void log_line_fill_late(const struct policy *policy, const struct spoe_message *msg,
+                        struct span *span)
+{
+    struct log_line line;
+
+    log_read(msg, &line);
+    line.record.server_status = line.record.status; /* one span tells what the client saw */
+    line.record.server_error = line.record.error;
+    fill_spans(policy, &line, true, NULL, span);
+    set_errors(policy, &line.record, NULL, span);
 }

@@ -8,6 +8,7 @@
 
 #include "base/hex.h"
 #include "input/context.h"
+#include "input/mark.h"
 #include "input/messages.h"
 #include "record/http_parts.h"
 
@@ -195,6 +196,13 @@ void log_read(const struct spoe_message *msg, struct log_line *ret)
     read_end(ret, &ret->record);
     read_target(ret);
     read_times(ret, &ret->record);
+    ret->timed = moment_ns(ret, LOG_END_AT) != 0 &&
+                 (moment_ns(ret, LOG_REQUEST_AT) != 0 || timer_ns(ret, LOG_ACTIVE_MS) >= 0);
+}
+
+bool log_is_request(const struct log_line *line)
+{
+    return line->record.method.n > 0 && line->record.method.p[0] != '<'; /* <BADREQ> */
 }
 
 /* ---- who ---------------------------------------------------------------------------------------
@@ -205,30 +213,66 @@ static bool read_id(struct spoe_span id, uint8_t ret[8])
     return id.n == 16 && hex_read(id.p, ret, 8) && !hex_is_zero(ret, 8);
 }
 
-/* `tp` has one span id: CLIENT's where a server was tried, else SERVER's. sid and cid tell both. */
-bool log_read_context(struct log_line *line, struct id_source *ids)
+static void set_record(struct log_line *line)
 {
-    const struct spoe_span own = text(line, LOG_TRACEPARENT), in = text(line, LOG_INBOUND);
     struct record *record = &line->record;
+
+    memcpy(record->trace_id, line->server.trace_id, sizeof record->trace_id);
+    memcpy(record->server_id, line->server.span_id, sizeof record->server_id);
+    memcpy(record->client_id, line->client.span_id, sizeof record->client_id);
+    record->sampled = context_is_sampled(&line->server);
+}
+
+/* Beside SPOE `tp` has CLIENT's id, or SERVER's where no backend message was answered. */
+static void read_mark(struct log_line *line, const struct mark *mark, struct id_source *ids)
+{
+    memcpy(line->server.span_id, mark->server_id, sizeof mark->server_id);
+    if (memcmp(line->client.span_id, mark->server_id, sizeof mark->server_id) == 0)
+        id_span(ids, line->client.span_id);
+    line->has_parent = mark->has_parent;
+    if (mark->has_parent)
+        memcpy(line->parent_id, mark->parent_id, sizeof line->parent_id);
+}
+
+/* `tp` has one span id: CLIENT's where a server was tried, else SERVER's. sid and cid tell both. */
+static void read_ids(struct log_line *line, struct id_source *ids)
+{
+    const struct spoe_span in = text(line, LOG_INBOUND);
     struct trace_context parent;
     bool has_server;
 
-    if (own.n == 0 || !traceparent_parse(own.p, own.n, &line->server))
-        return false;
-    line->client = line->server;
     has_server = read_id(text(line, LOG_SERVER_ID), line->server.span_id);
     if (!read_id(text(line, LOG_CLIENT_ID), line->client.span_id) && has_server &&
         memcmp(line->client.span_id, line->server.span_id, sizeof line->client.span_id) == 0)
         id_span(ids, line->client.span_id);
-    if (record->tried && !has_server)
+    if (line->record.tried && !has_server)
         id_span(ids, line->server.span_id);
     line->has_parent = in.n > 0 && traceparent_parse(in.p, in.n, &parent) &&
                        memcmp(parent.trace_id, line->server.trace_id, sizeof parent.trace_id) == 0;
     if (line->has_parent)
         memcpy(line->parent_id, parent.span_id, sizeof line->parent_id);
-    memcpy(record->trace_id, line->server.trace_id, sizeof record->trace_id);
-    memcpy(record->server_id, line->server.span_id, sizeof record->server_id);
-    memcpy(record->client_id, line->client.span_id, sizeof record->client_id);
-    record->sampled = context_is_sampled(&line->server);
+}
+
+bool log_read_context(struct log_line *line, struct id_source *ids)
+{
+    const struct spoe_span own = text(line, LOG_TRACEPARENT);
+    struct mark mark;
+
+    if (own.n == 0 || !traceparent_parse(own.p, own.n, &line->server))
+        return false;
+    line->client = line->server;
+    if (mark_read(slot(line, LOG_MARK), &mark))
+        read_mark(line, &mark, ids);
+    else
+        read_ids(line, ids);
+    set_record(line);
     return true;
+}
+
+void log_take_context(struct log_line *line, const struct trace_context *server,
+                      struct id_source *ids)
+{
+    line->server = line->client = *server;
+    id_span(ids, line->client.span_id);
+    set_record(line);
 }

@@ -21,6 +21,7 @@ struct log_line {
     const struct spoe_message *msg; /* [borrow] */
     struct record record;
     struct spoe_value path, query; /* type NULL: none */
+    bool timed;                    /* it tells when the request began and ended */
 
     /* log_read_context()'s */
     struct trace_context server, client;
@@ -32,9 +33,16 @@ struct log_line {
 void log_read(const struct spoe_message *msg, struct log_line *ret);
 
 /**
- * The context, which is HAProxy's: `tp`, `sid`, `cid` and `in`. An id that is not told is new.
+ * The context, which is HAProxy's: `tp`, `sid`, `cid` and `in`; or, beside SPOE, the agent's: `tp`
+ * and `mark`. An id that is not told is new.
  * @return false: there is none
  */
 bool log_read_context(struct log_line *line, struct id_source *ids);
+/** The context of a request that is known; CLIENT's id is new. @param server  SERVER's */
+void log_take_context(struct log_line *line, const struct trace_context *server,
+                      struct id_source *ids);
+
+/** Whether the line tells of a request, and not of what was none (400, 408): it has a method. */
+bool log_is_request(const struct log_line *line);
 
 #endif

@@ -36,6 +36,8 @@ enum kind {
 #define DEBUG_SHIFT 2 /* of its context, where that is all there is: debug, */
 #define FLAGS_SHIFT 3 /* and flags, two bits of which there are */
 #define ALONE 32u     /* its CLIENT span was refused: there will be none */
+#define LOGGED 64u    /* a line of the log ends it */
+#define ANSWERED 128u /* and its response came */
 _Static_assert((TRACE_FLAG_SAMPLED | TRACE_FLAG_RANDOM) == 3, "flags are two bits");
 
 /* 200 000 of them may be open, so that each byte counts. */
@@ -77,8 +79,8 @@ static void set_context(struct entry *entry, const struct trace_context *context
     memcpy(entry->trace_id, context->trace_id, sizeof entry->trace_id);
     memcpy(entry->span_id, context->span_id, sizeof entry->span_id);
     entry->bits =
-        (uint8_t)((entry->bits & (SEEN | BARE)) | (context->debug ? 1u << DEBUG_SHIFT : 0u) |
-                  (context->flags & 3u) << FLAGS_SHIFT);
+        (uint8_t)((entry->bits & (SEEN | BARE | LOGGED)) |
+                  (context->debug ? 1u << DEBUG_SHIFT : 0u) | (context->flags & 3u) << FLAGS_SHIFT);
 }
 
 static struct trace_context get_context(const struct entry *entry)
@@ -347,7 +349,9 @@ static void take_open(struct store *store, struct shard *shard, struct entry *en
                                   .opened_unix_ns = entry->opened_unix_ns,
                                   .last_mono_ns = entry->last_mono_ns,
                                   .evicted_mono_ns = entry->last_mono_ns,
-                                  .never_opened = !is_seen(entry)};
+                                  .never_opened = !is_seen(entry),
+                                  .logged = (entry->bits & LOGGED) != 0,
+                                  .answered = (entry->bits & ANSWERED) != 0};
     if (has_spans(entry)) {
         ret->server = entry->server;
         ret->client = entry->client;
@@ -438,7 +442,7 @@ enum store_result store_open(struct store *store, const char *key, size_t key_le
     entry = make_entry(key, key_len, hash);
     if (entry == NULL)
         return STORE_NOMEM;
-    entry->bits = SEEN;
+    entry->bits = (uint8_t)(SEEN | (opening->logged ? LOGGED : 0u));
     entry->server = opening->server;
     if (opening->server == NULL) {
         entry->bits |= BARE;
@@ -561,10 +565,10 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
     return result;
 }
 
-/* ---- responses --------------------------------------------------------------------------- */
+/* ---- responses and lines ------------------------------------------------------------------ */
 
-enum store_result store_take(struct store *store, const char *key, size_t key_len, bool wait,
-                             struct store_request *ret)
+static enum store_result take(struct store *store, const char *key, size_t key_len, bool wait,
+                              bool by_line, struct store_request *ret)
 {
     enum store_result result = STORE_OK;
     struct entry *entry, **link;
@@ -579,6 +583,8 @@ enum store_result store_take(struct store *store, const char *key, size_t key_le
     entry = *link;
     if (entry == NULL || !is_seen(entry)) {
         result = STORE_UNKNOWN;
+    } else if ((entry->bits & LOGGED) != 0 && !by_line) {
+        result = STORE_LOGGED;
     } else if (wait && entry->kind == OPEN && has_spans(entry) && entry->client == NULL &&
                (entry->bits & ALONE) == 0) {
         result = STORE_WAIT;
@@ -590,6 +596,56 @@ enum store_result store_take(struct store *store, const char *key, size_t key_le
     if (result == STORE_OK || result == STORE_LATE)
         free_entry(entry);
     return result;
+}
+
+enum store_result store_take(struct store *store, const char *key, size_t key_len, bool wait,
+                             struct store_request *ret)
+{
+    return take(store, key, key_len, wait, false, ret);
+}
+
+enum store_result store_take_by_line(struct store *store, const char *key, size_t key_len,
+                                     bool wait, struct store_request *ret)
+{
+    return take(store, key, key_len, wait, true, ret);
+}
+
+/* What an entry's spans have grown by since its bytes were counted. */
+static void count_growth(struct store *store, struct entry *entry)
+{
+    size_t bytes = entry_size(entry) + span_memory(entry->server);
+
+    if (entry->client != NULL)
+        bytes += span_memory(entry->client);
+    if (bytes <= entry->bytes)
+        return;
+    (void)hold(&store->open, 0, bytes - entry->bytes, 0, 0); /* it is there already */
+    entry->bytes = (uint32_t)bytes;
+}
+
+bool store_update(struct store *store, const char *key, size_t key_len, int64_t now_mono_ns,
+                  store_update_fn *update, void *arg)
+{
+    struct shard *shard;
+    struct entry *entry;
+    uint32_t hash;
+    bool found;
+
+    if (!key_ok(key_len))
+        return false;
+    shard = pick(store, key, key_len, &hash);
+    lock(shard);
+    entry = *find(shard, hash, key, key_len);
+    found =
+        entry != NULL && is_seen(entry) && entry->kind != REMEMBERED && (entry->bits & LOGGED) != 0;
+    if (found && has_spans(entry)) {
+        update(arg, entry->server, entry->client);
+        count_growth(store, entry);
+        entry->bits |= ANSWERED;
+        entry->last_mono_ns = max64(entry->last_mono_ns, now_mono_ns);
+    }
+    unlock(shard);
+    return found;
 }
 
 /* ---- messages before their request -------------------------------------------------------- */
@@ -611,7 +667,7 @@ static enum store_result keep_more(struct store *store, struct shard *shard, str
     while (*last != NULL)
         last = &(*last)->next;
     *last = kept;
-    if (entry->kind == OPEN) { /* a response that waits for the backend's message */
+    if (entry->kind == OPEN) { /* a response or a line that waits for the backend's message */
         leave_list(shard, entry);
         append(shard, entry, KEPT, now_mono_ns + conf->reorder_ns);
     }
@@ -702,7 +758,10 @@ static bool remember(struct store *store, struct shard *shard, struct entry *ent
 static void evict(struct store *store, struct shard *shard, struct entry *entry, int64_t now_ns,
                   struct store_request *ret)
 {
-    if (now_ns == INT64_MAX || store->conf.late_ns == 0) {
+    /* Of one that is left to its line nothing was exported that a late line could add to. */
+    const bool none = (entry->bits & BARE) != 0 && (entry->bits & LOGGED) != 0;
+
+    if (now_ns == INT64_MAX || store->conf.late_ns == 0 || none) {
         free_entry(unlink_found(store, shard, entry, ret));
         return;
     }

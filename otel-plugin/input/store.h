@@ -17,6 +17,9 @@
  * What is open is bounded in requests and in bytes; so is what is remembered, and what is kept.
  * Whoever takes a request out owns its spans; nobody else can see them any more.
  *
+ * A request that a line of HAProxy's log is to end stays open when its response comes: only the
+ * line takes it out, or the end of its time.
+ *
  * A request that is not sampled has an entry as well, with its context in the place of spans: its
  * backend message is to be answered, and its messages are not to count as unknown.
  *
@@ -45,6 +48,7 @@ enum store_result {
     STORE_UNSAMPLED, /* attach(): the request has no spans */
     STORE_LATE,      /* attach(), take(): it was evicted, and is remembered */
     STORE_WAIT,      /* take(): its backend message is still to come */
+    STORE_LOGGED,    /* take(): a line is to end it; store_update() */
     STORE_AGAIN,     /* keep(): the request is there now */
     STORE_FULL,      /* a bound is reached */
     STORE_KEY,       /* the key is empty or above STORE_KEY_MAX */
@@ -67,6 +71,7 @@ struct store_opening {
     const struct trace_context *context; /* copied; not looked at where there is a span */
     int64_t mono_ns, unix_ns;            /* receipt of its message, by both clocks */
     int64_t hold_ns;                     /* not evicted before; 0: the TTL counts */
+    bool logged;                         /* a line of the log ends it, and no response */
 };
 
 /* One request that was taken out. */
@@ -79,6 +84,8 @@ struct store_request {
     int64_t last_mono_ns;    /* receipt of its last message */
     int64_t evicted_mono_ns; /* STORE_LATE only */
     bool never_opened;       /* there are kept messages and nothing else */
+    bool logged;             /* a line was to end it */
+    bool answered;           /* and its response came */
     bool forgot;             /* expire(): one that was evicted is not remembered for want of room */
 };
 
@@ -129,9 +136,24 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
 enum store_result store_take(struct store *store, const char *key, size_t key_len, bool wait,
                              struct store_request *ret);
 
+/** The same for a line of the log, which ends every request. */
+enum store_result store_take_by_line(struct store *store, const char *key, size_t key_len,
+                                     bool wait, struct store_request *ret);
+
+/** What store_update() does: a response's part. @param client  NULL: there is none (yet) */
+typedef void store_update_fn(void *arg, struct span *server, struct span *client);
+
 /**
- * Keep a message for a request that is not open, or a response for one without CLIENT. A backend's
- * message for one that is open by now is not kept: STORE_AGAIN.
+ * Let a response tell what it knows of a request that a line is to end. It stays open.
+ * @param update  called under the shard's lock; not called where the request has no spans
+ * @return whether such a request was open
+ */
+bool store_update(struct store *store, const char *key, size_t key_len, int64_t now_mono_ns,
+                  store_update_fn *update, void *arg);
+
+/**
+ * Keep a message for a request that is not open, or a response or a line for one without CLIENT. A
+ * backend's message for one that is open by now is not kept: STORE_AGAIN.
  * @param kept  [own] on STORE_OK, else the caller keeps it
  */
 enum store_result store_keep(struct store *store, const char *key, size_t key_len,

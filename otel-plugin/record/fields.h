@@ -119,6 +119,13 @@
         LOG(READ, TRACEPARENT, TEXT, "tp", "%[var(txn.tp)]", "traceparent of the request") \
         LOG(READ, SERVER_ID, TEXT, "sid", "%[var(txn.sid)]", "span id of SERVER") \
         LOG(READ, CLIENT_ID, TEXT, "cid", "%[var(txn.cid)]", "span id of CLIENT") \
+    /* or from the agent, beside SPOE */ \
+        LOG(READ, UNIQUE_ID, TEXT, "uid", OTEL_QUOTED("unique-id"), \
+            "joins the line to the request's messages") \
+        LOG(READ, MARK, TEXT, "mark", "%[var(txn.otel.mark)]", "who opened the request") \
+    NAMED(LOG_LINE, "log_line", NONE, NONE, NO, NO, NO) \
+        REQUEST(READ, LOG_LINE, DECISION, "log_line", "var(txn.otel_log_line)", \
+            "whether a line of the log ends the request") \
     /* when */ \
     NAMED(START, "start", START, NONE, SC, NO, NO) \
     NAMED(END, "end", END, NONE, NO, SC, NO) \

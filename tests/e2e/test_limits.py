@@ -23,7 +23,7 @@ FRAME_MAX = 16000  # HAProxy's is tune.bufsize - 4, 16 380 by default
 FIXED = {
     "unique-id": 36, "src": 16, "src_port": 5, "dst_port": 5, "fe_name": 256, "be_name": 256,
     "srv_name": 256, "ssl_fc": 1, "ssl_bc": 1, "req.ver": 8, "res.ver": 8, "status": 3, "bc_dst": 16,
-    "bc_dst_port": 5, "ssl_fc_protocol": 8, "var(txn.otel_sample)": 8, "var(txn.otel_hold)": 8,
+    "bc_dst_port": 5, "ssl_fc_protocol": 8, "var(txn.otel_sample)": 8, "var(txn.otel_hold)": 8, "var(txn.otel_log_line)": 8,
     "request_date(us)": 10, "date(0,us)": 10, "req.timer.queue": 10, "bc.timer.connect": 10, "res.timer.hdr": 10,
     "txn.conn_retries": 10, "txn.redispatched": 1,
 }
@@ -109,13 +109,13 @@ def test_comments_of_the_files_fit_too():
 
 def test_the_files_send_what_the_host_prints(collector):
     """One declaration, three texts: what is printed is what spoe-otel.cfg sends, but for B3, the
-    sample and the hold, which are comments there."""
+    sample, the hold and the line, which are comments there or stand elsewhere."""
     ours, theirs = messages(hap.source_text("spoe-otel.cfg")), messages(printed(collector))
     assert ours.keys() == theirs.keys()
     for name, (args, event) in ours.items():
         more = {arg: e for arg, e in theirs[name][0].items() if arg not in args}
         assert {**args, **more} == theirs[name][0] and event == theirs[name][1].split()[0]
-        assert all("b3" in arg or arg in ("sample", "hold") for arg in more), more
+        assert all("b3" in arg or arg in ("sample", "hold", "log_line") for arg in more), more
 
 
 # -- on a real HAProxy

@@ -32,10 +32,12 @@ EXPECTED = {
     "share/spoe-host/examples/example/README.md",
     "share/spoe-host/examples/example/example.c",
     "share/spoe-host/haproxy.cfg",
+    "share/spoe-host/otel-both.cfg",
     "share/spoe-host/otel-log.cfg",
     "share/spoe-host/otel-spoe.cfg",
     "share/spoe-host/spoe-host.service",
     "share/spoe-host/spoe-otel-3.x.cfg",
+    "share/spoe-host/spoe-otel-both.cfg",
     "share/spoe-host/spoe-otel.cfg",
 }
 if OTEL:

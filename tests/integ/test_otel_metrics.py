@@ -287,6 +287,7 @@ WITHOUT_PANEL = {
     "spoe_otel_queue_max_bytes": "the queue's spans are shown",
     "spoe_otel_spans_unsampled_total": "for the sum of all spans",
     "spoe_otel_spans_discarded_total": "for the sum of all spans",
+    "spoe_otel_spans_superseded_total": "for the sum of all spans",
     "spoe_otel_open_requests_bytes": "open requests are shown",
     "spoe_otel_max_open_requests_bytes": "open requests are shown",
     "spoe_otel_remembered_requests": "late responses are shown among the spans",

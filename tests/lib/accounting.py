@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every span that the otel plugin makes is in exactly one place: exported, lost for one reason, open,
-waiting, parked or in flight, not sampled, or discarded where nobody exports. SpoeHost
+waiting, parked or in flight, not sampled, left to a line of the log, or discarded where nobody exports. SpoeHost
 checks it for every host with the plugin: on /metrics, where the admin endpoint is on, at the end of
 its block and before SIGTERM, and in the log's line of totals after it. Requests and messages are never added up with spans.
 """
@@ -15,6 +15,7 @@ MADE = ("opened", "passed_over", "attached", "late", "logged")
 ENDS = (
     "exported", "rejected", "given_up", "not_retryable", "too_large", "no_memory_at_export",
     "lost_at_stop", "dropped", "queue_no_memory", "still_open", "unsampled_spans", "discarded",
+    "superseded",
 )
 
 
@@ -29,6 +30,7 @@ def spans_placed(families):
         "lost": families["spoe_otel_spans_lost_total"].total(),
         "unsampled": families["spoe_otel_spans_unsampled_total"].total(),
         "discarded": families["spoe_otel_spans_discarded_total"].total(),
+        "superseded": families["spoe_otel_spans_superseded_total"].total(),
         "open": families["spoe_otel_open_spans"].total(),
         **{state: families["spoe_otel_queue_spans"].total(state=state)
            for state in ("waiting", "in_flight", "parked")},

@@ -63,7 +63,8 @@ struct spoe_haproxy {
     void (*lines)(void *inst, const struct spoe_haproxy_ask *ask, spoe_haproxy_put *put, void *arg);
 
     /**
-     * Whether an argument that is declared is to be written at all.
+     * Whether an argument that is declared is to be written at all. A message of which no argument
+     * is wanted is not written either.
      * @param ask   place is SPOE_HAPROXY_MESSAGE
      * @param slot  the argument's place in the declaration
      * Threads: as lines(). Since 1.1. NULL: all are.
