@@ -123,11 +123,19 @@ def test_a_field_comes_with_one_argument_of_a_message():
 
 def test_log_keys_are_those_of_the_files():
     """Each key that the plugin reads is in the shipped line, as it is declared."""
-    text = (SOURCE / "haproxy/otel-log.cfg").read_text()
-    line = re.search(r'^ *log-format "v=1 (.*)"$', text, re.M).group(1)
-    pairs = dict(pair.split("=", 1) for pair in line.split())
-    assert pairs == {
+
+    def pairs(name):
+        text = (SOURCE / "haproxy" / name).read_text()
+        line = re.search(r'^ *log-format "v=1 (.*)"$', text, re.M).group(1)
+        return dict(pair.split("=", 1) for pair in line.split())
+
+    alone, beside = pairs("otel-log.cfg"), pairs("otel-both.cfg")
+    assert {**alone, "uid": beside["uid"], "mark": beside["mark"]} == {
         name: expression
         for message, _, name, expression, _ in declared()
         if message == "on-http-log"
     }
+    # Beside SPOE the agent has the context, by variables of its own; all else is the same.
+    context = {"tp", "sid", "cid", "in", "tracestate", "uid", "mark"}
+    assert {key for key in alone if key not in context} == {key for key in beside if key not in context}
+    assert all(beside[key] == alone[key] for key in beside if key not in context)
