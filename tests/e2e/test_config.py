@@ -6,6 +6,7 @@ import os
 import pytest
 from lib import haproxy as hap
 from lib.haproxy_config import printed, sections
+from lib.recipes import recipes
 
 SPOE_FILES = ["spoe-otel.cfg", "spoe-otel-3.x.cfg"]
 
@@ -87,3 +88,20 @@ def test_options_are_heeded(binary, tmp):
     assert "var(txn.traces.traceparent)" in main and "unix@/run/spoe.sock" in main
     assert "set-header b3 " in main and "set-header X-B3-Flags 1" in main
     assert " b3=req.fhdr(b3)" in section and "x-b3-flags=" in section
+
+
+# -- docs/recipes.md (issue 11, 5.2)
+
+
+@pytest.mark.parametrize("recipe", recipes(), ids=lambda r: f"{r.heading}, {r.way} {r.least}")
+def test_recipe(binary, version, tmp, recipe):
+    paths = [os.path.join(tmp, name) for name in ("traced.cfg", "spoe.cfg", "sites.cfg")]
+    for path, text in zip(paths, recipe.files()):
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+    more = ("-f", paths[0]) if recipe.site else ()
+    status, out = hap.check(binary, paths[2 if recipe.site else 0], {"SPOE_CFG": paths[1]}, more)
+    if version >= tuple(map(int, recipe.least.split("."))):
+        assert status == 0, out
+    else:
+        assert status != 0, "it does not need " + recipe.least

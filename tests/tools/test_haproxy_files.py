@@ -8,6 +8,7 @@ import re
 import pytest
 from lib.haproxy import source_text
 from lib.haproxy_config import printed, sections, spoe_file
+from lib.recipes import recipes
 
 WRITTEN = [("spoe", "2.6", "otel-spoe.cfg", "spoe-otel.cfg"),
            ("spoe", "3.0", "otel-spoe.cfg", "spoe-otel-3.x.cfg"),
@@ -50,3 +51,10 @@ def test_a_cut_line_has_its_ids(least):
     assert quoted == sorted(quoted) and any(quoted)
     keys = [pair.split("=")[0] for pair in pairs]
     assert sorted(set(keys)) == sorted(keys)
+
+
+def test_the_recipe_beside_a_log_of_ones_own_has_all_pairs():
+    """docs/recipes.md spells them out once (issue 11, 5.2)."""
+    (pairs,) = [re.search(r'log-format-sd "\[spoe (.*)\]"', r.site) for r in recipes() if "format-sd" in r.site]
+    main, _ = printed("log")
+    assert pairs.group(1) == re.search(r'log-format "(.*)"', main).group(1)
