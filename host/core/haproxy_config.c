@@ -81,13 +81,30 @@ struct sink {
     FILE *out;
     const char *before, *after; /* around each */
     size_t n;
+    enum { ALL, QUOTED, UNQUOTED } which; /* of a log-format's pairs: by how they are written */
 };
+
+/* Texts that a client chooses, which HAProxy writes in quotes. */
+static bool is_quoted(const char *format)
+{
+    return strncmp(format, "%{+Q", strlen("%{+Q")) == 0;
+}
+
+static bool passes(const struct sink *sink, const char *line)
+{
+    const char *format = strchr(line, '=');
+
+    return sink->which == ALL ||
+           (format != NULL && is_quoted(format + 1)) == (sink->which == QUOTED);
+}
 
 /* A line is a line, whatever a plugin says. */
 static void put(void *arg, const char *line)
 {
     struct sink *sink = arg;
 
+    if (!passes(sink, line))
+        return;
     (void)fputs(sink->before, sink->out);
     for (; *line != '\0'; line++)
         (void)fputc((unsigned char)*line < ' ' ? '?' : *line, sink->out);
@@ -108,7 +125,7 @@ static void ask(const struct writer *w, const struct spoe_instance *plugin, uint
 /* Lines of a section, from all plugins. */
 static void print_lines(const struct writer *w, uint32_t place)
 {
-    struct sink sink = {w->out, "    ", "\n", 0};
+    struct sink sink = {w->out, "    ", "\n", 0, ALL};
 
     for (size_t i = 0; i < w->set->n; i++)
         ask(w, w->set->plugin[i], place, 0, &sink);
@@ -196,18 +213,16 @@ static bool is_written(const struct writer *w, size_t n)
 /* ---- the SPOE section -------------------------------------------------------------------- */
 
 /* What plugins add to a message, or put behind its event. */
-static size_t ask_about_message(const struct writer *w, size_t first, uint32_t place,
-                                const char *before, const char *after)
+static void ask_about_message(const struct writer *w, size_t first, uint32_t place,
+                              struct sink sink)
 {
     const struct spoe_message_decl *message = nth_message(w->set, first).decl;
-    struct sink sink = {w->out, before, after, 0};
     struct declared other;
 
     for (size_t i = first; (other = nth_message(w->set, i)).decl != NULL; i++) {
         if (is_same(other.decl, message))
             ask(w, other.plugin, place, other.index, &sink);
     }
-    return sink.n;
 }
 
 static void print_spoe_message(const struct writer *w, size_t first)
@@ -233,9 +248,9 @@ static void print_spoe_message(const struct writer *w, size_t first)
     }
     if (n_args % ARGS_PER_LINE != 0)
         (void)fputc('\n', w->out);
-    (void)ask_about_message(w, first, SPOE_HAPROXY_MESSAGE, "    ", "\n");
+    ask_about_message(w, first, SPOE_HAPROXY_MESSAGE, (struct sink){w->out, "    ", "\n", 0, ALL});
     (void)fprintf(w->out, "    event %s", message->event);
-    (void)ask_about_message(w, first, SPOE_HAPROXY_EVENT, " ", "");
+    ask_about_message(w, first, SPOE_HAPROXY_EVENT, (struct sink){w->out, " ", "", 0, ALL});
     (void)fputc('\n', w->out);
 }
 
@@ -302,12 +317,6 @@ void haproxy_config_spoe(FILE *out, const struct plugin_set *set, const struct h
 
 /* ---- the log ----------------------------------------------------------------------------- */
 
-/* Texts that a client chooses, which HAProxy writes in quotes. */
-static bool is_quoted(const struct spoe_arg_decl *arg)
-{
-    return strncmp(arg->expression, "%{+Q", strlen("%{+Q")) == 0;
-}
-
 /* Parts of an RFC 5424 line are there by themselves. */
 static bool is_pair(const struct spoe_arg_decl *arg)
 {
@@ -323,7 +332,7 @@ static void print_pairs(const struct writer *w, size_t first, bool quoted)
         const struct spoe_arg_decl *const *args = other.decl->args;
 
         for (size_t a = 0; is_same(other.decl, message) && args != NULL && args[a] != NULL; a++) {
-            if (is_pair(args[a]) && is_quoted(args[a]) == quoted &&
+            if (is_pair(args[a]) && is_quoted(args[a]->expression) == quoted &&
                 !is_printed(w, i, args[a]->name) && is_wanted(w, other, a))
                 (void)fprintf(w->out, " %s=%s", args[a]->name, args[a]->expression);
         }
@@ -338,8 +347,9 @@ static void print_log_format(const struct writer *w, size_t first)
     (void)fputs("\"v=1", w->out);
     if (strcmp(name, DEFAULT_LOG_MESSAGE) != 0)
         (void)fprintf(w->out, " msg=%s", name);
+    ask_about_message(w, first, SPOE_HAPROXY_MESSAGE, (struct sink){w->out, " ", "", 0, UNQUOTED});
     print_pairs(w, first, false);
-    (void)ask_about_message(w, first, SPOE_HAPROXY_MESSAGE, " ", "");
+    ask_about_message(w, first, SPOE_HAPROXY_MESSAGE, (struct sink){w->out, " ", "", 0, QUOTED});
     print_pairs(w, first, true);
     (void)fputs("\"\n", w->out);
 }
@@ -394,7 +404,7 @@ static void print_log_address(const struct writer *w)
 
 static void print_log_level(const struct writer *w)
 {
-    struct sink sink = {w->out, " ", "", 0};
+    struct sink sink = {w->out, " ", "", 0, ALL};
 
     for (size_t i = 0; i < w->set->n && sink.n == 0; i++)
         ask(w, w->set->plugin[i], SPOE_HAPROXY_LOG_LEVEL, 0, &sink);

@@ -56,6 +56,8 @@ static void lines(void *inst, const struct spoe_haproxy_ask *ask, spoe_haproxy_p
         put(arg, "two\nlines");
     else
         put(arg, said);
+    if (ask->place == SPOE_HAPROXY_MESSAGE && ask->message == 0)
+        put(arg, "z=%{+Q,+E}[z]");
 }
 
 static int32_t wants(void *inst, const struct spoe_haproxy_ask *ask, uint32_t slot)
@@ -122,7 +124,8 @@ Test(haproxy_config, lines_of_the_log_are_one_message_of_all_plugins)
 {
     cr_assert_eq(print(SPOE_HAPROXY_BY_LOG, HAPROXY_2_6), 0);
     HAS("    log \"${AGENT_LOG_ADDR-127.0.0.1:12514}\" len 8192 format raw local0 warning\n");
-    HAS("    log-format \"v=1 b=%b c=%c place3 ways2 for206 m0 spoe q=%{+Q,+E}[var(txn.q)]\"\n");
+    HAS("    log-format \"v=1 place3 ways2 for206 m0 spoe b=%b c=%c z=%{+Q,+E}[z] "
+        "q=%{+Q,+E}[var(txn.q)]\"\n"); /* texts of clients last, since lines may be cut */
     HAS("    option dontlognull\n    place1 ways2 for206 m0 spoe\n    log ");
     HAS("    two?lines\n"); /* whatever a plugin says */
     HAS("log-listen = udp:127.0.0.1:12514");
@@ -137,7 +140,7 @@ Test(haproxy_config, from_3_1_on_each_message_has_a_profile)
     cr_assert_eq(print(SPOE_HAPROXY_BY_LOG, HAPROXY_2_6), -1);
     cr_assert_not_null(strstr(error.text, "2 messages"));
     cr_assert_eq(print(SPOE_HAPROXY_BY_LOG, HAPROXY_3_1), 0);
-    HAS("\nlog-profile on-http-log\n    on any format \"v=1 b=%b ");
+    HAS("\nlog-profile on-http-log\n    on any format \"v=1 place3 ");
     HAS("\nlog-profile another\n    on any format \"v=1 msg=another b=%b c=%c\"\n");
     HAS(" format raw profile on-http-log local0 warning\n");
     HAS(" format raw profile another local0 warning\n");

@@ -31,7 +31,7 @@ enum {
     SPOE_HAPROXY_FRONTEND = 1, /* the `defaults` of frontends; rules come before theirs */
     SPOE_HAPROXY_BACKEND = 2,  /* the `defaults` of backends */
     /* One message: "args NAME=EXPRESSION", "acl ..." in its section, or, of a log message, further
-     * pairs "KEY=FORMAT" of its line. */
+     * pairs "KEY=FORMAT" of its line; those whose format begins with "%{+Q" come last in it. */
     SPOE_HAPROXY_MESSAGE = 3,
     SPOE_HAPROXY_EVENT = 4,    /* one message over SPOP: "if ..." behind its event, one line */
     SPOE_HAPROXY_LOG_LEVEL = 5 /* the least level of lines that are sent, one word; else info */
