@@ -148,9 +148,10 @@ def floor(where=None, threads=1):
 
 
 @contextlib.contextmanager
-def log_floor(receive_buffer=4 * 2**20):
+def log_floor(receive_buffer=4 * 2**20, delay_ms=10):
+    argv = [program("log-floor"), "--receive-buffer", receive_buffer, "--delay-ms", delay_ms]
     with cores(AGENT_CORES):
-        proc = procs.Proc([program("log-floor"), "--receive-buffer", receive_buffer])
+        proc = procs.Proc(argv)
     with proc:
         port = int(proc.wait_line(r"listening on \S+:(\d+)").group(1))
         yield Agent(proc, port, log_port=port)

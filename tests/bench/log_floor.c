@@ -101,7 +101,8 @@ int main(int argc, char **argv)
             (void)printf("lines %" PRIu64 "\n", count);
             continue;
         }
-        (void)nanosleep(&delay, NULL);
+        if (delay.tv_nsec > 0)
+            (void)nanosleep(&delay, NULL);
         read_all(polled.fd);
     }
 }

@@ -107,6 +107,8 @@ def measure(agent, lines, rate=None):
 def start(kind, collector, receive_buffer=4 * 2**20):
     if kind == "floor":
         return agents.log_floor(receive_buffer)
+    if kind == "prompt floor":
+        return agents.log_floor(receive_buffer, 0)
     log = ["--log-receive-buffer", str(receive_buffer)]
     if kind == "nothing":
         return agents.nothing(log=log, env=ADMIN)
@@ -116,19 +118,21 @@ def start(kind, collector, receive_buffer=4 * 2**20):
 def lines(bench, collector):
     """Floor, do-nothing plugin and otel with lines at full rate; loss at half of otel's maximum."""
     n = bench.options.requests
-    runs = {kind: [] for kind in ("floor", "nothing", "otel")}
+    runs = {kind: [] for kind in ("floor", "prompt floor", "nothing", "otel")}
     for _ in range(bench.options.rounds):
         for kind, values in runs.items():
             with start(kind, collector) as agent:
                 measure(agent, n)
                 result = measure(agent, n)
-            say(f"  log lines, {kind:8} {result['cpu_us']:8.3f} us of CPU per line, "
+            say(f"  log lines, {kind:12} {result['cpu_us']:8.3f} us of CPU per line, "
                 f"{result['taken_per_second']:.0f} lines/s, {result['lost']} of {n} lost")
             values.append(result)
     for kind, name, target in (("nothing", "do-nothing plugin", 2), ("otel", "otel exporting", 5)):
         ratio = statistics.median(
             r["cpu_us"] / f["cpu_us"] for r, f in zip(runs[kind], runs["floor"]))
         bench.row(f"log lines at full rate, CPU per line over log-floor's, {name}", ratio, target)
+    bench.row("the same of a floor that waits for nothing", statistics.median(
+        r["cpu_us"] / f["cpu_us"] for r, f in zip(runs["prompt floor"], runs["floor"])))
     maximum = statistics.median(r["taken_per_second"] for r in runs["otel"])
     rate = maximum / 2
     with start("otel", collector) as agent:
