@@ -21,6 +21,7 @@
 #include "input/evict.h"
 #include "metrics.h"
 #include "policies.h"
+#include "request_metrics.h"
 #include "test_span.h"
 
 struct otel {
@@ -39,6 +40,8 @@ struct otel {
     struct policies *policies;
     _Atomic int64_t quiet_ns;     /* when quiesce() came; 0: it has not */
     struct otel_metrics *metrics; /* NULL: the host has none */
+    struct meter *meter;
+    struct request_metrics request_metrics;
 };
 
 /* What is kept beside open requests: docs/otel.md. */
@@ -77,6 +80,7 @@ static void destroy(void *inst)
     store_destroy(otel->store);
     span_queue_destroy(otel->queue);
     counters_fini(&otel->counters);
+    meter_destroy(otel->meter);
     otel_conf_fini(&otel->conf);
     free(otel->metrics);
     free(otel);
@@ -99,6 +103,7 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     }
     otel->conf.exporter.counters = &otel->counters;
     otel->metrics = otel_metrics_create(host, self);
+    request_metrics_init(host, self, &otel->request_metrics);
     otel->conf.exporter.on_attempt = otel_metrics_attempt;
     otel->conf.exporter.on_attempt_arg = otel->metrics;
     otel->conf.exporter.on_end = count_open;
@@ -165,11 +170,22 @@ static spoe_status init_worker(struct otel *otel, struct handlers_worker *worker
     worker->writer = otel->queue != NULL ? span_queue_writer(otel->queue) : NULL;
     if (otel->queue != NULL && worker->writer == NULL)
         return SPOE_E_NOMEM;
+    worker->meter = otel->meter != NULL ? meter_writer(otel->meter) : NULL;
+    if (otel->meter != NULL && worker->meter == NULL)
+        return SPOE_E_NOMEM;
     if (id_source_init(&worker->ids) == 0)
         return SPOE_OK;
     spoe_logf(otel->host, otel->self, SPOE_LOG_ERR,
               "no random ids: OpenSSL, as it is configured, has neither ChaCha20 nor AES-256-CTR");
     return SPOE_E_INTERNAL;
+}
+
+static int64_t unix_now(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_REALTIME, &ts); /* cannot fail for this clock */
+    return (int64_t)ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
 static int start_export(struct otel *otel)
@@ -195,9 +211,10 @@ static spoe_status start(void *inst)
     otel->queue = span_queue_create(conf->span_queue_max, conf->span_queue_bytes,
                                     conf->exporter.batch_max, conf->exporter.bytes_max);
     otel->handlers.untraced = untraced_create();
+    otel->meter = meter_create(conf->metric_series_max, unix_now());
     otel->policies = policies_create(otel->host, &otel->handlers, &otel->evictor);
     if (otel->store == NULL || otel->queue == NULL || otel->handlers.untraced == NULL ||
-        otel->policies == NULL)
+        otel->policies == NULL || otel->meter == NULL)
         return SPOE_E_NOMEM;
     otel->sink = (struct sink){.queue = otel->queue,
                                .counters = &otel->counters,
@@ -226,6 +243,7 @@ static spoe_status start(void *inst)
         otel->exporter = NULL;
         return SPOE_E_INTERNAL;
     }
+    otel->request_metrics.meter = otel->meter;
     otel_metrics_start(otel->metrics,
                        &(struct otel_metrics_source){.counters = &otel->counters,
                                                      .store = otel->store,

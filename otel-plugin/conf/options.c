@@ -2,7 +2,10 @@
 /* otel-plugin/conf/options.c - see options.h. */
 #include "conf/options.h"
 
+#include <spoe/ext/metrics.h>
+
 #include "base/conf_types.h"
+#include "meter/meter.h"
 #include "record/http_parts.h"
 #include "signal/span.h"
 
@@ -80,6 +83,11 @@ const struct spoe_option *const otel_options[] = {
         OPTION(.type = SPOE_OPT_SIZE, .flags = SPOE_OPTION_RELOADABLE, .key = "span-store-bytes",
                .default_text = "256m", .env = ENV("SPAN_STORE_BYTES"), .min = 65536,
                .max = INT64_C(1) << 40, .help = "memory of open requests and their spans at most"),
+    [OPT_METRIC_SERIES_MAX] =
+        OPTION(.type = SPOE_OPT_INT, .key = "metric-series-max", .default_text = "2000",
+               .env = ENV("METRIC_SERIES_MAX"), .min = METER_SERIES_MIN,
+               .max = SPOE_METRIC_PUT_SERIES_MAX,
+               .help = "series of metrics of requests at most; the rest is otel.metric.overflow"),
     [OPT_SPAN_HOLD] =
         OPTION(.type = SPOE_OPT_DURATION, .flags = SPOE_OPTION_RELOADABLE, .key = "span-hold",
                .default_text = "0", .env = ENV("SPAN_HOLD"), .max = 24 * HOURS,

@@ -724,6 +724,7 @@ spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_instance *s
     ret->disabled = number(&r, OPT_DISABLED) != 0;
     ret->span_ttl_ns = number(&r, OPT_SPAN_TTL);
     ret->span_reorder_ns = number(&r, OPT_SPAN_REORDER);
+    ret->metric_series_max = (size_t)number(&r, OPT_METRIC_SERIES_MAX);
     ret->client_address = (enum client_address)number(&r, OPT_CLIENT_SERVER_ADDRESS);
     ret->span_queue_max = (size_t)number(&r, OPT_SPAN_QUEUE_MAX);
     ret->span_queue_bytes = (size_t)number(&r, OPT_SPAN_QUEUE_BYTES);

@@ -25,6 +25,7 @@ struct otel_conf {
     int64_t span_hold_ns, span_reorder_ns; /* 0: off */
     enum client_address client_address;
     size_t span_store_max, span_store_bytes, span_queue_max, span_queue_bytes;
+    size_t metric_series_max;
     char *known_methods; /* comma-separated; never NULL */
     char *exclude_paths; /* comma-separated; NULL: none */
     char *redact_query;  /* comma-separated keys; "*": every one; NULL: none */

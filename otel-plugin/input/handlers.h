@@ -40,6 +40,7 @@
 #include "input/sink.h"
 #include "input/store.h"
 #include "input/untraced.h"
+#include "meter/meter.h"
 
 #define HANDLERS_HOLD_MAX_S 86400 /* of a request's argument `hold`; more is none */
 
@@ -68,8 +69,9 @@ struct handlers_worker {
     struct pool_cache spans;
     struct span_room server_room, client_room; /* of the request that ends */
     struct span_writer *writer;
-    bool waits;        /* what the queue has no room for is kept in `held`, and not lost */
-    struct span *held; /* [own] of the last request that was ended; NULL: none */
+    struct meter_writer *meter; /* NULL: requests are not counted */
+    bool waits;                 /* what the queue has no room for is kept in `held`, and not lost */
+    struct span *held;          /* [own] of the last request that was ended; NULL: none */
 };
 
 /* Count what each message counts. */

@@ -13,6 +13,7 @@
 #include "input/exclude.h"
 #include "input/log_read.h"
 #include "input/message_fill.h"
+#include "input/metering.h"
 #include "input/messages.h"
 #include "record/http_parts.h"
 #include "signal/fill.h"
@@ -220,13 +221,16 @@ void log_line_handle(struct handlers_worker *worker, const struct policy *policy
 {
     struct counters *counters = worker->shared->counters;
     struct store_request request = {.server = NULL};
+    bool has_context;
 
     if (policy->exclude != NULL && line->record.path.n > 0 &&
         exclude_path(policy->exclude, line->record.path)) {
         count(&counters->excluded, 1);
         return;
     }
-    if (!log_read_context(line, &worker->ids)) {
+    has_context = log_read_context(line, &worker->ids);
+    metering_record(worker, policy, &line->record, true);
+    if (!has_context) {
         /* HAProxy's rules did not run: what came was no request, 400 or 408. */
         count(&counters->lines_without_context, 1);
         return;
@@ -303,6 +307,7 @@ void log_line_end(struct handlers_worker *worker, const struct policy *policy,
             set_no_errors(policy, request->server, request->client);
         export_spans(worker, policy, line, request, true);
     }
+    metering_record(worker, policy, &line->record, true);
     ending_free(worker, request);
 }
 

@@ -133,6 +133,19 @@ static void read_target(struct log_line *line)
     line->record.path = target;
 }
 
+/* An attribute of the configuration's own, which is the only way in which a line has a route. */
+static struct spoe_span read_route(const struct spoe_message *msg)
+{
+    for (uint32_t i = 0; i < msg->n_args; i++) {
+        const struct spoe_arg *arg = &msg->args[i];
+
+        if (http_is_text(&arg->value) &&
+            (spoe_span_is(arg->name, "attr.http.route") || spoe_span_is(arg->name, "attr.route")))
+            return arg->value.u.s;
+    }
+    return (struct spoe_span){NULL, 0};
+}
+
 static void read_names(const struct log_line *line, struct record *record)
 {
     struct spoe_span old;
@@ -147,6 +160,7 @@ static void read_names(const struct log_line *line, struct record *record)
     if (!http_get_port(slot(line, LOG_ORIGIN_PORT), &record->server_port))
         record->server_port = 0;
     record->method = text(line, LOG_METHOD);
+    record->route = read_route(line->msg);
     record->scheme = spoe_str(text(line, LOG_TLS_VERSION).n > 0 ? "https" : "http");
     if (!http_get_version(slot(line, LOG_VERSION), unused, &record->version, &old))
         record->version = (struct spoe_span){NULL, 0};

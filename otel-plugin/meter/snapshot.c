@@ -22,7 +22,12 @@ static const struct {
 
 void meter_begin(struct meter *meter, struct meter_reader *ret)
 {
-    *ret = (struct meter_reader){.meter = meter};
+    *ret = (struct meter_reader){.meter = meter, ._end = METER_N_INSTRUMENTS};
+}
+
+void meter_begin_one(struct meter *meter, enum meter_instrument_id id, struct meter_reader *ret)
+{
+    *ret = (struct meter_reader){.meter = meter, ._instrument = id, ._end = id + 1};
 }
 
 size_t meter_series_max(const struct meter *meter)
@@ -118,7 +123,7 @@ bool meter_next(struct meter_reader *reader, struct meter_series *ret)
 {
     const struct meter *meter = reader->meter;
 
-    for (; reader->_instrument < METER_N_INSTRUMENTS; reader->_instrument++, reader->_set = 0) {
+    for (; reader->_instrument < reader->_end; reader->_instrument++, reader->_set = 0) {
         const enum meter_instrument_id id = reader->_instrument;
         const struct meter_instrument *instrument = &meter_instruments[id];
 

@@ -53,11 +53,13 @@ struct meter_series {
 
 struct meter_reader {
     struct meter *meter;
-    unsigned _instrument;
+    unsigned _instrument, _end;
     uint32_t _set;
 };
 
 void meter_begin(struct meter *meter, struct meter_reader *ret);
+/** The series of one metric only. */
+void meter_begin_one(struct meter *meter, enum meter_instrument_id id, struct meter_reader *ret);
 /** @return false: there are no more */
 bool meter_next(struct meter_reader *reader, struct meter_series *ret);
 

@@ -54,6 +54,7 @@ VARIABLES = {
     "SPAN_QUEUE_MAX": ("1000", "1", {}),
     "SPAN_QUEUE_BYTES": ("1048576", "1048575", {}),
     "SPAN_STORE_BYTES": ("1000000", "1", {}),
+    "METRIC_SERIES_MAX": ("16", "15", {}),
     "SPAN_HOLD": ("10m", "2d", {}),
     "SPAN_REORDER": ("0", "2m", {}),
     "CLIENT_SERVER_ADDRESS": ("peer", "host", {}),
