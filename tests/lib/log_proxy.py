@@ -3,6 +3,7 @@
 
     with FactsProxy(binary, tmp, origin.address, log) as proxy:      # a configuration of the test's
     with OtelLogProxy(binary, tmp, origin.address, host) as proxy:   # haproxy/otel-log.cfg
+    with OtelBothProxy(binary, tmp, origin.address, host) as proxy:  # haproxy/otel-both.cfg
         proxy.get("/path")
 """
 
@@ -119,3 +120,21 @@ class OtelLogProxy(LogProxy):
             text = text.replace(old, new)
         super().__init__(binary, tmp, text,
                          {"APP_ADDR": origin, "AGENT_LOG_ADDR": where(agent, "udp")})
+
+
+class OtelBothProxy(LogProxy):
+    """haproxy/otel-both.cfg and its SPOE file, patient, changed by `edits` and `spoe_edits`."""
+
+    def __init__(self, binary, tmp, origin, agent, edits=(), spoe_edits=(), env=None):
+        texts = [source_text("otel-both.cfg"), source_text("spoe-otel-both.cfg")]
+        patient = ("timeout processing 15ms", "timeout processing 20s")
+        for i, changes in enumerate((edits, [patient, *spoe_edits])):
+            for old, new in changes:
+                assert old in texts[i], old
+                texts[i] = texts[i].replace(old, new)
+        spoe = os.path.join(tmp, "spoe-otel-both.cfg")
+        with open(spoe, "w", encoding="ascii") as file:
+            file.write(texts[1])
+        super().__init__(binary, tmp, texts[0],
+                         {"APP_ADDR": origin, "AGENT_LOG_ADDR": where(agent, "udp"), "SPOE_CFG": spoe,
+                          "AGENT1_ADDR": f"127.0.0.1:{agent.port}", **(env or {})})
