@@ -114,7 +114,7 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
 
 static void warn_of_default(const struct otel *otel, const char *target)
 {
-    if (otel->conf.endpoint_fell_back && otel->conf.exporter.kind == EXPORTER_OTLP)
+    if (otel->conf.collectors[SIGNAL_TRACES].fell_back && otel->conf.exporter.kind == EXPORTER_OTLP)
         spoe_logf(otel->host, otel->self, SPOE_LOG_WARNING,
                   "the endpoint that was set cannot be used, so spans go to the default, %s",
                   target);

@@ -58,6 +58,13 @@ enum otlp_signal { SIGNAL_TRACES = 0, SIGNAL_LOGS = 1, SIGNAL_METRICS = 2, N_SIG
 
 enum exporter_kind { EXPORTER_OTLP = 0, EXPORTER_CONSOLE = 1, EXPORTER_NONE = 2 };
 
+/* OTEL_LOGS_EXPORTER */
+enum logs_exporter { LOGS_OTLP = 0, LOGS_NONE = 1 };
+
+/* OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE; what is counted here is counters and
+ * histograms, for which the last two are the same. */
+enum metrics_temporality { TEMPORALITY_CUMULATIVE, TEMPORALITY_DELTA, TEMPORALITY_LOWMEMORY };
+
 /* OTEL_EXPORTER_OTLP_PROTOCOL: grpc, http/protobuf */
 enum otlp_protocol { OTLP_GRPC = 0, OTLP_HTTP = 1 };
 

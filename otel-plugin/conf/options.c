@@ -18,8 +18,10 @@
     {                                                                                              \
         __VA_ARGS__, NULL                                                                          \
     }
-/* A variable for traces only comes before the one for all signals. */
-#define ENV_OTLP(name) ENV("OTEL_EXPORTER_OTLP_TRACES_" name, "OTEL_EXPORTER_OTLP_" name)
+/* A variable for a signal only comes before the one for all of them. */
+#define ENV_OTLP_OF(signal, name)                                                                  \
+    ENV("OTEL_EXPORTER_OTLP_" signal "_" name, "OTEL_EXPORTER_OTLP_" name)
+#define ENV_OTLP(name) ENV_OTLP_OF("TRACES", name)
 
 #define OPTION(...)                                                                                \
     &(const struct spoe_option)                                                                    \
@@ -33,6 +35,11 @@ static const char *const exporter_choices[] = {
     [EXPORTER_OTLP] = "otlp", [EXPORTER_CONSOLE] = "console", [EXPORTER_NONE] = "none", NULL};
 static const char *const protocol_choices[] = {
     [OTLP_GRPC] = "grpc", [OTLP_HTTP] = "http/protobuf", NULL};
+static const char *const logs_choices[] = {[LOGS_OTLP] = "otlp", [LOGS_NONE] = "none", NULL};
+static const char *const temporality_choices[] = {[TEMPORALITY_CUMULATIVE] = "cumulative",
+                                                  [TEMPORALITY_DELTA] = "delta",
+                                                  [TEMPORALITY_LOWMEMORY] = "lowmemory",
+                                                  NULL};
 static const char *const compression_choices[] = {"none", "gzip", NULL};
 static const char *const client_address_choices[] = {
     [CLIENT_ADDRESS_AUTHORITY] = "authority", [CLIENT_ADDRESS_PEER] = "peer", NULL};
@@ -48,12 +55,54 @@ static const char *const sampler_choices[] = {
     NULL,
 };
 
+/*
+ * What a signal has of its own where it does not go where traces go. All are texts to the host, so
+ * that a variable for all signals with a bad value is told of for those alone that are exported.
+ */
+#define OWN_OPTIONS(SIGNAL, signal)                                                                \
+    [OPT_##SIGNAL##_ENDPOINT] =                                                                    \
+        OPTION(.type = SPOE_OPT_STRING, .key = signal "-endpoint",                                 \
+               .env = ENV("OTLP_" #SIGNAL "_ENDPOINT"),                                            \
+               .env_lenient = ENV_OTLP_OF(#SIGNAL, "ENDPOINT"), .help = "endpoint, of " signal),   \
+    [OPT_##SIGNAL##_TLS_CA] =                                                                      \
+        OPTION(.type = SPOE_OPT_STRING, .key = signal "-tls-ca",                                   \
+               .env = ENV("OTLP_" #SIGNAL "_TLS_CA"),                                              \
+               .env_lenient = ENV_OTLP_OF(#SIGNAL, "CERTIFICATE"), .help = "tls-ca, of " signal),  \
+    [OPT_##SIGNAL##_TLS_CERT] = OPTION(.type = SPOE_OPT_STRING, .key = signal "-tls-cert",         \
+                                       .env = ENV("OTLP_" #SIGNAL "_TLS_CERT"),                    \
+                                       .env_lenient = ENV_OTLP_OF(#SIGNAL, "CLIENT_CERTIFICATE"),  \
+                                       .help = "tls-cert, of " signal),                            \
+    [OPT_##SIGNAL##_TLS_KEY] =                                                                     \
+        OPTION(.type = SPOE_OPT_STRING, .key = signal "-tls-key",                                  \
+               .env = ENV("OTLP_" #SIGNAL "_TLS_KEY"),                                             \
+               .env_lenient = ENV_OTLP_OF(#SIGNAL, "CLIENT_KEY"), .help = "tls-key, of " signal),  \
+    [OPT_##SIGNAL##_PROTOCOL] =                                                                    \
+        OPTION(.type = SPOE_OPT_STRING, .key = signal "-protocol",                                 \
+               .env = ENV("OTLP_" #SIGNAL "_PROTOCOL"),                                            \
+               .env_lenient = ENV_OTLP_OF(#SIGNAL, "PROTOCOL"), .help = "protocol, of " signal),   \
+    [OPT_##SIGNAL##_INSECURE] =                                                                    \
+        OPTION(.type = SPOE_OPT_STRING, .key = signal "-insecure",                                 \
+               .env = ENV("OTLP_" #SIGNAL "_INSECURE"),                                            \
+               .env_lenient = ENV_OTLP_OF(#SIGNAL, "INSECURE"), .help = "insecure, of " signal),   \
+    [OPT_##SIGNAL##_HEADERS] =                                                                     \
+        OPTION(.type = SPOE_OPT_STRING, .key = signal "-headers", .flags = SPOE_OPTION_SECRET,     \
+               .env = ENV("OTLP_" #SIGNAL "_HEADERS"),                                             \
+               .env_lenient = ENV_OTLP_OF(#SIGNAL, "HEADERS"), .help = "headers, of " signal),     \
+    [OPT_##SIGNAL##_COMPRESSION] = OPTION(.type = SPOE_OPT_STRING, .key = signal "-compression",   \
+                                          .env = ENV("OTLP_" #SIGNAL "_COMPRESSION"),              \
+                                          .env_lenient = ENV_OTLP_OF(#SIGNAL, "COMPRESSION"),      \
+                                          .help = "compression, of " signal),                      \
+    [OPT_##SIGNAL##_TIMEOUT] =                                                                     \
+        OPTION(.type = SPOE_OPT_STRING, .key = signal "-timeout",                                  \
+               .env = ENV("OTLP_" #SIGNAL "_TIMEOUT"),                                             \
+               .env_lenient = ENV_OTLP_OF(#SIGNAL, "TIMEOUT"), .help = "timeout, of " signal)
+
 const struct spoe_option *const otel_options[] = {
     /* -- where the spans go ----------------------------------------------------------------- */
-    [OPT_ENDPOINT] = OPTION(.type = SPOE_OPT_STRING, .key = "endpoint",
-                            .default_text = "localhost:4317", .env = ENV("OTLP_ENDPOINT"),
-                            .env_lenient = ENV(ENV_TRACES_ENDPOINT, "OTEL_EXPORTER_OTLP_ENDPOINT"),
-                            .help = "collector's address: host:port, or a URL with http or https"),
+    [OPT_ENDPOINT] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "endpoint", .default_text = "localhost:4317",
+               .env = ENV("OTLP_ENDPOINT"), .env_lenient = ENV_OTLP("ENDPOINT"),
+               .help = "collector's address: host:port, or a URL with http or https"),
     [OPT_SERVICE_NAME] =
         OPTION(.type = SPOE_OPT_STRING, .key = "service-name", .default_text = "haproxy",
                .env = ENV("SERVICE_NAME"), .env_lenient = ENV("OTEL_SERVICE_NAME"),
@@ -250,5 +299,53 @@ const struct spoe_option *const otel_options[] = {
         OPTION(.type = SPOE_OPT_INT, .key = "link-count-limit", .default_text = "128",
                .env = ENV("LINK_COUNT_LIMIT"), .env_lenient = ENV("OTEL_SPAN_LINK_COUNT_LIMIT"),
                .max = INT32_MAX, .help = "links of a span at most; spans of this plugin have none"),
+
+    /* -- the other signals -------------------------------------------------------------------- */
+    [OPT_LOGS_EXPORTER] =
+        OPTION(.type = SPOE_OPT_ENUM, .key = "logs-exporter", .default_text = "none",
+               .env = ENV("LOGS_EXPORTER"), .env_lenient = ENV("OTEL_LOGS_EXPORTER"),
+               .choices = logs_choices, .help = "otlp: a log record for each request"),
+    OWN_OPTIONS(LOGS, "logs"),
+    [OPT_LOGS_RETRY_TIMEOUT] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "logs-retry-timeout", .default_text = "5m",
+               .env = ENV("LOGS_RETRY_TIMEOUT"), .env_lenient = ENV("OTEL_BLRP_EXPORT_TIMEOUT"),
+               .max = 24 * HOURS, .help = "retry-timeout, of logs"),
+    [OPT_LOGS_QUEUE_MAX] =
+        OPTION(.type = SPOE_OPT_INT, .key = "logs-queue-max", .default_text = "10000",
+               .env = ENV("LOGS_QUEUE_MAX"), .env_lenient = ENV("OTEL_BLRP_MAX_QUEUE_SIZE"),
+               .min = 1, .max = 100000000,
+               .help = "log records that wait for the collector at most"),
+    [OPT_LOGS_QUEUE_BYTES] =
+        OPTION(.type = SPOE_OPT_SIZE, .key = "logs-queue-bytes", .default_text = "64m",
+               .env = ENV("LOGS_QUEUE_BYTES"), .min = 1048576, .max = INT64_C(68719476736),
+               .help = "bytes of log records that wait for the collector at most"),
+    [OPT_LOGS_BATCH_MAX] =
+        OPTION(.type = SPOE_OPT_INT, .key = "logs-batch-max", .default_text = "512",
+               .env = ENV("LOGS_BATCH_MAX"), .env_lenient = ENV("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"),
+               .min = 1, .max = 100000, .help = "log records of an export at most"),
+    [OPT_LOGS_BATCH_DELAY] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "logs-batch-delay", .default_text = "1s",
+               .env = ENV("LOGS_BATCH_DELAY"), .env_lenient = ENV("OTEL_BLRP_SCHEDULE_DELAY"),
+               .max = HOURS, .help = "how long a log record may wait for its batch to fill"),
+    [OPT_METRICS_EXPORTER] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "metrics-exporter", .default_text = "prometheus",
+               .env = ENV("METRICS_EXPORTER"), .env_lenient = ENV("OTEL_METRICS_EXPORTER"),
+               .help = "metrics of requests: prometheus, on the host's page; otlp; both; none"),
+    OWN_OPTIONS(METRICS, "metrics"),
+    [OPT_METRICS_RETRY_TIMEOUT] = OPTION(.type = SPOE_OPT_DURATION, .key = "metrics-retry-timeout",
+                                         .default_text = "30s", .env = ENV("METRICS_RETRY_TIMEOUT"),
+                                         .env_lenient = ENV("OTEL_METRIC_EXPORT_TIMEOUT"),
+                                         .max = 24 * HOURS, .help = "retry-timeout, of metrics"),
+    [OPT_METRIC_EXPORT_INTERVAL] =
+        OPTION(.type = SPOE_OPT_DURATION, .key = "metric-export-interval", .default_text = "60s",
+               .env = ENV("METRIC_EXPORT_INTERVAL"),
+               .env_lenient = ENV("OTEL_METRIC_EXPORT_INTERVAL"), .min = 100 * MS,
+               .max = 24 * HOURS, .help = "how often metrics are exported over OTLP"),
+    [OPT_METRICS_TEMPORALITY] =
+        OPTION(.type = SPOE_OPT_ENUM, .key = "metrics-temporality", .default_text = "cumulative",
+               .env = ENV("METRICS_TEMPORALITY"),
+               .env_lenient = ENV("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"),
+               .choices = temporality_choices,
+               .help = "since the start, or since the last export: delta, or lowmemory"),
     [N_OPTIONS] = NULL,
 };

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * otel-plugin/conf/otel_conf.c - what the host cannot check by type and range, and what follows
- * from several options at once.
- *
- * A value that will not do is reported through config_error(). If it is of one of OpenTelemetry's
- * own variables the host warns and hands out the value that comes next in preference, so each
- * check here is a loop that ends with a good value, or with an error that stops the start.
+ * from several options at once; reader.h has how. What is exported to whom: export_conf.c.
  */
 #include "conf/otel_conf.h"
 
@@ -17,28 +13,16 @@
 
 #include <spoe/util.h>
 
+#include "base/pairs.h"
 #include "base/text.h"
-#include "conf/endpoint.h"
-#include "send/headers.h"
 #include "conf/number.h"
+#include "conf/reader.h"
 #include "input/context.h"
 #include "input/exclude.h"
 #include "base/utf8.h"
 #include "otlp/batch.h"
 
-#define SECONDS INT64_C(1000000000)
-#define TEN_YEARS (INT64_C(10) * 365 * 24 * 3600 * SECONDS)
 #define TEXT_MAX RESOURCE_VALUE_MAX
-
-/* What is read from, and how it goes. */
-struct reader {
-    const struct spoe_host *host;
-    struct spoe_instance *self;
-    struct spoe_config *cfg;
-    struct otel_conf *conf;
-    bool bad;       /* an error is reported */
-    bool no_memory; /* nothing further counts */
-};
 
 const char *otel_tls_name(enum otlp_tls tls)
 {
@@ -46,72 +30,6 @@ const char *otel_tls_name(enum otlp_tls tls)
 }
 
 /* ---- single values ------------------------------------------------------------------------ */
-
-static const struct spoe_setting *setting(const struct reader *r, size_t option)
-{
-    return r->host->config_get(r->cfg, option);
-}
-
-static bool is_set(const struct reader *r, size_t option)
-{
-    return (setting(r, option)->flags & SPOE_SETTING_DEFAULT) == 0;
-}
-
-/* @return whether there is another value to look at */
-static bool reject(struct reader *r, size_t option, const char *why)
-{
-    const bool lenient = (setting(r, option)->flags & SPOE_SETTING_LENIENT) != 0;
-
-    r->host->config_error(r->cfg, option, spoe_str(why));
-    if (!lenient)
-        r->bad = true;
-    return lenient;
-}
-
-/* How a file says what is in effect, where a lenient value is not read as a file's is. */
-static void say_effective(const struct reader *r, size_t option, const char *text)
-{
-    if (SPOE_HAS(r->host, config_effective))
-        r->host->config_effective(r->cfg, option, spoe_str(text));
-}
-
-static int64_t number(const struct reader *r, size_t option)
-{
-    const struct spoe_value *value = &setting(r, option)->value;
-    int64_t n = 0;
-
-    if (value->type == SPOE_T_BOOL)
-        return value->u.b;
-    (void)spoe_get_int(value, &n); /* the host checked the type */
-    return n;
-}
-
-/* Copy a string option; *ret is freed first, and stays NULL where nothing is set. */
-static void text(struct reader *r, size_t option, char **ret)
-{
-    const struct spoe_value *value = &setting(r, option)->value;
-
-    free(*ret);
-    *ret = NULL;
-    if (value->type != SPOE_T_STR || value->u.s.n == 0)
-        return;
-    *ret = strndup(value->u.s.p, value->u.s.n);
-    if (*ret == NULL)
-        r->no_memory = true;
-}
-
-typedef const char *check_fn(const char *value);
-
-/* The same, until check() finds nothing wrong. It sees NULL where nothing is set. */
-static void checked_text(struct reader *r, size_t option, check_fn *check, char **ret)
-{
-    const char *error;
-
-    do {
-        text(r, option, ret);
-        error = r->no_memory ? NULL : check(*ret);
-    } while (error != NULL && reject(r, option, error));
-}
 
 /* A text that goes onto every span's resource: one bad byte and collectors refuse the batch. */
 static const char *value_error(const char *value)
@@ -164,239 +82,6 @@ static void strip_methods(char *list)
         if (!text_is_space(*p))
             *to++ = *p;
     *to = '\0';
-}
-
-/* ---- the collector ------------------------------------------------------------------------ */
-
-static enum endpoint_rule endpoint_rule(const struct reader *r)
-{
-    const struct spoe_setting *s = setting(r, OPT_ENDPOINT);
-
-    if ((s->flags & SPOE_SETTING_LENIENT) == 0)
-        return ENDPOINT_OURS;
-    return spoe_span_is(s->origin, "environment " ENV_TRACES_ENDPOINT) ? ENDPOINT_SIGNAL
-                                                                       : ENDPOINT_ALL;
-}
-
-static const char *read_one_endpoint(const struct reader *r, struct endpoint *ret)
-{
-    const enum otlp_protocol protocol = r->conf->exporter.protocol;
-    const char *value = r->conf->endpoint;
-
-    if (protocol == OTLP_HTTP && !is_set(r, OPT_ENDPOINT))
-        value = "localhost:4318";
-    return endpoint_read(SIGNAL_TRACES, value != NULL ? value : "", protocol, endpoint_rule(r),
-                         ret);
-}
-
-/* OpenTelemetry's paths are not ours: a file has the whole one. */
-static void say_endpoint(const struct reader *r, const struct endpoint *endpoint)
-{
-    char text[2 * ENDPOINT_MAX + 64];
-
-    if (endpoint_rule(r) == ENDPOINT_OURS || r->conf->exporter.protocol != OTLP_HTTP)
-        return;
-    (void)snprintf(text, sizeof text, "%s://%s%s",
-                   endpoint->scheme == ENDPOINT_HTTPS ? "https" : "http", endpoint->authority,
-                   endpoint->path);
-    say_effective(r, OPT_ENDPOINT, strcmp(endpoint->path, "/") == 0 ? "" : text);
-}
-
-/* `tls` where it is set, else the URL's scheme; an endpoint without one is as `insecure` says. */
-static enum otlp_tls choose_tls(const struct reader *r, enum endpoint_scheme scheme)
-{
-    if (is_set(r, OPT_TLS) || !is_set(r, OPT_ENDPOINT))
-        return (enum otlp_tls)number(r, OPT_TLS);
-    if (scheme == ENDPOINT_NO_SCHEME)
-        return is_set(r, OPT_INSECURE) && number(r, OPT_INSECURE) == 0 ? OTLP_TLS_ENABLED
-                                                                       : OTLP_TLS_DISABLED;
-    return scheme == ENDPOINT_HTTPS ? OTLP_TLS_ENABLED : OTLP_TLS_DISABLED;
-}
-
-static void read_endpoint(struct reader *r)
-{
-    struct otel_conf *conf = r->conf;
-    struct endpoint endpoint = {.scheme = ENDPOINT_NO_SCHEME};
-    const char *error;
-    bool rejected = false;
-
-    conf->exporter.protocol = (enum otlp_protocol)number(r, OPT_PROTOCOL);
-    do {
-        text(r, OPT_ENDPOINT, &conf->endpoint);
-        if (r->no_memory)
-            return;
-        error = read_one_endpoint(r, &endpoint);
-        rejected = rejected || error != NULL;
-    } while (error != NULL && reject(r, OPT_ENDPOINT, error));
-    conf->endpoint_fell_back = rejected && !is_set(r, OPT_ENDPOINT);
-    conf->exporter.tls = choose_tls(r, endpoint.scheme);
-    if (error != NULL)
-        return;
-    say_endpoint(r, &endpoint);
-    free(conf->endpoint);
-    conf->endpoint = strdup(endpoint.authority);
-    if (conf->exporter.protocol == OTLP_HTTP &&
-        asprintf(&conf->url, "%s://%s%s",
-                 conf->exporter.tls == OTLP_TLS_DISABLED ? "http" : "https", endpoint.authority,
-                 endpoint.path) < 0)
-        conf->url = NULL;
-    r->no_memory = conf->endpoint == NULL || (conf->exporter.protocol == OTLP_HTTP && !conf->url);
-}
-
-/* The option whose key exporter_check_tls() named. */
-static size_t tls_option(const char *key)
-{
-    for (size_t i = OPT_TLS_CA; i <= OPT_TLS_KEY; i++) {
-        if (key != NULL && strcmp(otel_options[i]->key, key) == 0)
-            return i;
-    }
-    return OPT_TLS;
-}
-
-/* The authorities and the certificate with its key are apart, so that both can be wrong in one run.
- */
-static void check_tls_files(struct reader *r, bool pair)
-{
-    struct otel_conf *conf = r->conf;
-    struct exporter_conf some = conf->exporter;
-    const char *key;
-    char error[512];
-    bool again;
-
-    do {
-        if (pair) {
-            text(r, OPT_TLS_CERT, &conf->tls_cert);
-            text(r, OPT_TLS_KEY, &conf->tls_key);
-        } else {
-            text(r, OPT_TLS_CA, &conf->tls_ca);
-        }
-        if (r->no_memory || some.tls == OTLP_TLS_DISABLED || some.kind != EXPORTER_OTLP)
-            return; /* the files are ignored, not even looked at */
-        some.tls_ca = pair ? NULL : conf->tls_ca;
-        some.tls_cert = pair ? conf->tls_cert : NULL;
-        some.tls_key = pair ? conf->tls_key : NULL;
-        key = NULL;
-        error[0] = '\0';
-        again = exporter_check_tls(&some, error, sizeof error, &key) != 0 &&
-                reject(r, tls_option(key), error);
-    } while (again);
-}
-
-static void read_tls_files(struct reader *r)
-{
-    struct otel_conf *conf = r->conf;
-
-    check_tls_files(r, false);
-    check_tls_files(r, true);
-    conf->exporter.tls_ca = conf->tls_ca;
-    conf->exporter.tls_cert = conf->tls_cert;
-    conf->exporter.tls_key = conf->tls_key;
-}
-
-static void read_headers(struct reader *r)
-{
-    struct otel_conf *conf = r->conf;
-    struct pair_list list = {NULL, 0};
-    bool of_file = false, again;
-    char error[512];
-
-    do {
-        int result;
-
-        text(r, OPT_HEADERS, &conf->headers);
-        text(r, OPT_HEADERS_FILE, &conf->headers_file);
-        if (r->no_memory)
-            return;
-        result =
-            headers_read(conf->headers, conf->headers_file, &list, error, sizeof error, &of_file);
-        r->no_memory = result == PAIRS_E_NOMEM;
-        again =
-            result == PAIRS_E_INVAL && reject(r, of_file ? OPT_HEADERS_FILE : OPT_HEADERS, error);
-    } while (again);
-    pair_list_fini(&list); /* the export reads them anew, since the file may change */
-}
-
-/* A batch that the queue cannot hold would never be full. */
-static uint32_t read_batch_max(struct reader *r)
-{
-    const int64_t queue = number(r, OPT_SPAN_QUEUE_MAX);
-
-    while (is_set(r, OPT_BATCH_MAX) && number(r, OPT_BATCH_MAX) > queue)
-        if (!reject(r, OPT_BATCH_MAX, "is more than span-queue-max"))
-            break;
-    return (uint32_t)(number(r, OPT_BATCH_MAX) < queue ? number(r, OPT_BATCH_MAX) : queue);
-}
-
-static int64_t duration(const struct reader *r, size_t option)
-{
-    const int64_t ns = number(r, option);
-
-    return ns == 0 ? TEN_YEARS : ns; /* no limit; a sum with a clock's reading still fits */
-}
-
-/* Servers hang up on a client that pings more often than they like. */
-static int64_t read_keepalive(struct reader *r)
-{
-    const int64_t ns = number(r, OPT_KEEPALIVE);
-
-    if (ns > 0 && ns < 10 * SECONDS)
-        (void)reject(r, OPT_KEEPALIVE, "is below 10s");
-    return ns;
-}
-
-static void read_exporter(struct reader *r)
-{
-    struct exporter_conf *exporter = &r->conf->exporter;
-
-    exporter->kind = (enum exporter_kind)number(r, OPT_EXPORTER);
-    exporter->gzip = number(r, OPT_COMPRESSION) != 0;
-    exporter->concurrency = (uint32_t)number(r, OPT_EXPORT_CONCURRENCY);
-    exporter->batch_max = read_batch_max(r);
-    exporter->batch_delay_ns = number(r, OPT_BATCH_DELAY);
-    exporter->bytes_max = (uint32_t)number(r, OPT_REQUEST_BYTES_MAX);
-    exporter->use_proxy = number(r, OPT_USE_PROXY) != 0;
-    exporter->keepalive_ns = read_keepalive(r);
-    exporter->timeout_ns = duration(r, OPT_TIMEOUT);
-    exporter->retry_initial_ns = 5 * SECONDS;
-    exporter->retry_max_ns = 30 * SECONDS;
-    exporter->retry_give_up_ns = duration(r, OPT_RETRY_TIMEOUT);
-    read_endpoint(r);
-    read_tls_files(r);
-    read_headers(r);
-    exporter->endpoint = r->conf->endpoint;
-    exporter->url = r->conf->url;
-    exporter->headers = r->conf->headers;
-    exporter->headers_file = r->conf->headers_file;
-}
-
-/*
- * What every request says about its sender must leave room for spans: half of a request at least.
- * To be called when the resource is known.
- */
-static void check_request_bytes(struct reader *r)
-{
-    const struct exporter_conf *exporter = &r->conf->exporter;
-    const struct batch_resource resource = {.service_name = exporter->service_name,
-                                            .version = exporter->service_version,
-                                            .schema_url = exporter->schema_url,
-                                            .attributes = exporter->resource,
-                                            .n_attributes = exporter->n_resource};
-    struct batch_encoder *encoder = batch_encoder_create(&resource);
-    size_t overhead;
-    char error[128];
-
-    if (encoder == NULL) {
-        r->no_memory = true;
-        return;
-    }
-    overhead = batch_overhead(encoder);
-    batch_encoder_destroy(encoder);
-    if (overhead <= exporter->bytes_max / 2)
-        return;
-    (void)snprintf(error, sizeof error,
-                   "is too little: the resource alone, which is in every request, has %zu bytes",
-                   overhead);
-    (void)reject(r, OPT_REQUEST_BYTES_MAX, error);
 }
 
 /* ---- sampling, propagation, conventions --------------------------------------------------- */
@@ -679,10 +364,14 @@ static void read_resource(struct reader *r)
     resource_remove(&conf->resource, "service.name"); /* the exporter has it on its own */
     if (!r->no_memory && resource_detect(&conf->resource) != 0)
         r->no_memory = true;
-    conf->exporter.service_name = conf->service_name;
-    conf->exporter.service_version = OTEL_PLUGIN_VERSION;
-    conf->exporter.resource = conf->resource.item;
-    conf->exporter.n_resource = conf->resource.n;
+    for (size_t i = 0; i < N_SIGNALS; i++) {
+        struct exporter_conf *exporter = otel_conf_exporter(conf, (enum otlp_signal)i);
+
+        exporter->service_name = conf->service_name;
+        exporter->service_version = OTEL_PLUGIN_VERSION;
+        exporter->resource = conf->resource.item;
+        exporter->n_resource = conf->resource.n;
+    }
 }
 
 /* ---- all of it ---------------------------------------------------------------------------- */
@@ -726,10 +415,8 @@ spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_instance *s
     ret->span_reorder_ns = number(&r, OPT_SPAN_REORDER);
     ret->metric_series_max = (size_t)number(&r, OPT_METRIC_SERIES_MAX);
     ret->client_address = (enum client_address)number(&r, OPT_CLIENT_SERVER_ADDRESS);
-    ret->span_queue_max = (size_t)number(&r, OPT_SPAN_QUEUE_MAX);
-    ret->span_queue_bytes = (size_t)number(&r, OPT_SPAN_QUEUE_BYTES);
     ret->trust_inbound = (enum trust_inbound)number(&r, OPT_TRUST_INBOUND);
-    read_exporter(&r);
+    export_conf_read(&r);
     read_rules(&r);
     read_propagators(&r);
     read_variables(&r);
@@ -737,8 +424,10 @@ spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_instance *s
     read_limits(&r);
     read_resource(&r);
     ret->exporter.schema_url = ret->semconv != SEMCONV_OLD ? BATCH_SCHEMA_URL : NULL;
+    ret->logs.schema_url = ret->exporter.schema_url;
+    ret->metrics.schema_url = BATCH_SCHEMA_URL;
     if (!r.no_memory && !r.bad)
-        check_request_bytes(&r);
+        export_conf_check_bytes(&r);
     checked_text(&r, OPT_KNOWN_METHODS, methods_error, &ret->known_methods);
     if (ret->known_methods != NULL)
         strip_methods(ret->known_methods);
@@ -747,16 +436,20 @@ spoe_status otel_conf_read(const struct spoe_host *host, struct spoe_instance *s
 
 void otel_conf_fini(struct otel_conf *conf)
 {
-    free(conf->endpoint);
-    free(conf->url);
     free(conf->service_name);
-    free(conf->tls_ca);
-    free(conf->tls_cert);
-    free(conf->tls_key);
-    if (conf->headers != NULL)
-        explicit_bzero(conf->headers, strlen(conf->headers));
-    free(conf->headers);
-    free(conf->headers_file);
+    for (size_t i = 0; i < N_SIGNALS; i++) {
+        struct collector_conf *collector = &conf->collectors[i];
+
+        free(collector->endpoint);
+        free(collector->url);
+        free(collector->tls_ca);
+        free(collector->tls_cert);
+        free(collector->tls_key);
+        if (collector->headers != NULL)
+            explicit_bzero(collector->headers, strlen(collector->headers));
+        free(collector->headers);
+        free(collector->headers_file);
+    }
     free(conf->known_methods);
     free(conf->exclude_paths);
     free(conf->redact_query);

@@ -11,10 +11,22 @@
 #include "conf/resource.h"
 #include "signal/span.h"
 
+/* The strings of a signal's exporter_conf. */
+struct collector_conf {
+    char *endpoint, *url, *tls_ca, *tls_cert, *tls_key, *headers, *headers_file;
+    bool fell_back; /* what was set cannot be used, and the default is */
+};
+
 struct otel_conf {
-    struct exporter_conf exporter; /* its strings and lists are the ones below, or constant */
-    bool endpoint_fell_back;       /* what was set cannot be used, and the default is */
-    bool disabled;                 /* OTEL_SDK_DISABLED: no span is made, nothing is answered */
+    /* Their strings and lists are the ones below, or constant. */
+    struct exporter_conf exporter; /* of traces */
+    struct exporter_conf logs, metrics;
+    struct collector_conf collectors[N_SIGNALS];
+    bool metrics_page; /* of requests, on the host's page of metrics */
+    int64_t metrics_interval_ns;
+    enum metrics_temporality temporality;
+    size_t logs_queue_max, logs_queue_bytes;
+    bool disabled; /* OTEL_SDK_DISABLED: no span is made, nothing is answered */
     struct sampler_conf sampler;
     enum trust_inbound trust_inbound;
     struct propagator_conf propagators;
@@ -30,9 +42,17 @@ struct otel_conf {
     char *exclude_paths; /* comma-separated; NULL: none */
     char *redact_query;  /* comma-separated keys; "*": every one; NULL: none */
 
-    char *endpoint, *url, *service_name, *tls_ca, *tls_cert, *tls_key, *headers, *headers_file;
+    char *service_name;
     struct resource resource;
 };
+
+static inline struct exporter_conf *otel_conf_exporter(struct otel_conf *conf,
+                                                       enum otlp_signal signal)
+{
+    return signal == SIGNAL_LOGS      ? &conf->logs
+           : signal == SIGNAL_METRICS ? &conf->metrics
+                                      : &conf->exporter;
+}
 
 /**
  * Read and check. Everything that is wrong is reported through config_error().

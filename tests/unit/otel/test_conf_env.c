@@ -30,7 +30,7 @@ static const char *attribute(const struct otel_conf *conf, const char *key)
     return or_none(resource_str(&conf->resource, key));
 }
 
-SHOW(show_endpoint, "%s tls %d", conf->endpoint, conf->exporter.tls)
+SHOW(show_endpoint, "%s tls %d", conf->exporter.endpoint, conf->exporter.tls)
 SHOW(show_name, "%s", conf->exporter.service_name)
 SHOW(show_attributes, "%s %s", attribute(conf, "a"), attribute(conf, "b"))
 SHOW(show_ca, "%s", or_none(conf->exporter.tls_ca))
@@ -52,6 +52,15 @@ SHOW(show_attribute_count, "%u", conf->limits.attributes)
 SHOW(show_events, "%u", conf->limits.events)
 SHOW(show_disabled, "%d", conf->disabled)
 SHOW(show_semconv, "%d", conf->semconv)
+SHOW(show_logs, "%d", conf->logs.kind)
+SHOW(show_logs_queue, "%zu", conf->logs_queue_max)
+SHOW(show_logs_batch, "%u", conf->logs.batch_max)
+SHOW(show_logs_delay, "%lld", (long long)conf->logs.batch_delay_ns / 1000000)
+SHOW(show_logs_give_up, "%lld", (long long)conf->logs.retry_give_up_ns / 1000000)
+SHOW(show_metrics, "%d page %d", conf->metrics.kind, conf->metrics_page)
+SHOW(show_interval, "%lld", (long long)conf->metrics_interval_ns / 1000000)
+SHOW(show_metrics_give_up, "%lld", (long long)conf->metrics.retry_give_up_ns / 1000000)
+SHOW(show_temporality, "%d", conf->temporality)
 SHOW(show_methods, "%s", conf->known_methods)
 
 static void show_propagators(const struct otel_conf *conf, char *ret, size_t size)
@@ -74,7 +83,7 @@ static void show_nothing(const struct otel_conf *conf, char *ret, size_t size)
 #define NO_CA "/nonexistent/x.pem"
 
 /* What is set beside the variable under test, so that it counts. */
-enum beside { ALONE, WITH_RATIO, WITH_TLS, WITH_HOST_PORT };
+enum beside { ALONE, WITH_RATIO, WITH_TLS, WITH_HOST_PORT, WITH_LOGS, WITH_METRICS };
 
 static const struct variable {
     const char *name;  /* all that there are of it, the preferred one first */
@@ -283,6 +292,82 @@ static const struct variable {
      .short_name = "LINK_COUNT_LIMIT",
      .short_value = "2",
      .short_shown = "-"},
+    {.name = "OTEL_LOGS_EXPORTER",
+     .show = show_logs,
+     .unset = "2",
+     .good = {{"otlp", "0"}, {"NONE", "2"}},
+     .bad = {"console", "otlp,none"},
+     .short_name = "LOGS_EXPORTER",
+     .short_value = "otlp",
+     .short_shown = "0"},
+    {.name = "OTEL_BLRP_MAX_QUEUE_SIZE",
+     .show = show_logs_queue,
+     .unset = "10000",
+     .good = {{"50", "50"}},
+     .bad = {"0", "x"},
+     .short_name = "LOGS_QUEUE_MAX",
+     .short_value = "70",
+     .short_shown = "70"},
+    {.beside = WITH_LOGS,
+     .name = "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+     .show = show_logs_batch,
+     .unset = "512",
+     .good = {{"50", "50"}},
+     .bad = {"0", "x", "10001"},
+     .short_name = "LOGS_BATCH_MAX",
+     .short_value = "70",
+     .short_shown = "70"},
+    {.beside = WITH_LOGS,
+     .name = "OTEL_BLRP_SCHEDULE_DELAY",
+     .show = show_logs_delay,
+     .unset = "1000",
+     .good = {{"50", "50"}, {"0", "0"}},
+     .bad = {"-1", "5s"},
+     .short_name = "LOGS_BATCH_DELAY",
+     .short_value = "2s",
+     .short_shown = "2000"},
+    {.beside = WITH_LOGS,
+     .name = "OTEL_BLRP_EXPORT_TIMEOUT",
+     .show = show_logs_give_up,
+     .unset = "300000",
+     .good = {{"50", "50"}},
+     .bad = {"-1", "5s"},
+     .short_name = "LOGS_RETRY_TIMEOUT",
+     .short_value = "2s",
+     .short_shown = "2000"},
+    {.name = "OTEL_METRICS_EXPORTER",
+     .show = show_metrics,
+     .unset = "2 page 1",
+     .good = {{"otlp", "0 page 0"}, {"none", "2 page 0"}, {"otlp, Prometheus", "0 page 1"}},
+     .bad = {"console", "none,otlp"},
+     .short_name = "METRICS_EXPORTER",
+     .short_value = "none",
+     .short_shown = "2 page 0"},
+    {.name = "OTEL_METRIC_EXPORT_INTERVAL",
+     .show = show_interval,
+     .unset = "60000",
+     .good = {{"500", "500"}},
+     .bad = {"0", "5s"},
+     .short_name = "METRIC_EXPORT_INTERVAL",
+     .short_value = "2s",
+     .short_shown = "2000"},
+    {.beside = WITH_METRICS,
+     .name = "OTEL_METRIC_EXPORT_TIMEOUT",
+     .show = show_metrics_give_up,
+     .unset = "30000",
+     .good = {{"500", "500"}},
+     .bad = {"-1", "5s"},
+     .short_name = "METRICS_RETRY_TIMEOUT",
+     .short_value = "2s",
+     .short_shown = "2000"},
+    {.name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+     .show = show_temporality,
+     .unset = "0",
+     .good = {{"delta", "1"}, {"LowMemory", "2"}},
+     .bad = {"both"},
+     .short_name = "METRICS_TEMPORALITY",
+     .short_value = "delta",
+     .short_shown = "1"},
     {.name = "OTEL_SDK_DISABLED",
      .show = show_disabled,
      .unset = "0",
@@ -317,6 +402,10 @@ static void set_beside(enum beside beside)
         set("tls", "enabled");
     if (beside == WITH_HOST_PORT)
         set("endpoint", "c:1");
+    if (beside == WITH_LOGS)
+        set("logs-exporter", "otlp");
+    if (beside == WITH_METRICS)
+        set("metrics-exporter", "otlp");
 }
 
 static void expect_shown(const struct variable *v, const char *value, const char *wanted,
@@ -411,6 +500,9 @@ Test(conf_env, no_variable_is_without_a_test)
             for (size_t v = 0; v < N(variables); v++)
                 found = found || strcmp(variables[v].name, name) == 0 ||
                         (variables[v].other != NULL && strcmp(variables[v].other, name) == 0);
+            /* those for one signal alone: test_conf_signals.c */
+            found = found || strstr(name, "OTLP_LOGS_") != NULL ||
+                    strstr(name, "OTLP_METRICS_") != NULL;
             cr_expect(found, "%s has no test", name);
         }
     }
@@ -621,8 +713,8 @@ Test(conf_env, what_is_in_effect_can_be_said_in_a_file)
             cr_assert_eq(read_conf(&again), SPOE_OK, "%s", told);
             cr_expect_str_eq(again.exporter.endpoint, first.exporter.endpoint);
             cr_expect_eq(again.exporter.tls, first.exporter.tls);
-            cr_expect_str_eq(again.url != NULL ? again.url : "",
-                             first.url != NULL ? first.url : "");
+            cr_expect_str_eq(again.exporter.url != NULL ? again.exporter.url : "",
+                             first.exporter.url != NULL ? first.exporter.url : "");
             cr_expect_eq(again.semconv, first.semconv);
             cr_expect_eq(again.propagators.set, first.propagators.set);
             otel_conf_fini(&again);
