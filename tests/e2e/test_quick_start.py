@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README's own lines, steps 4 and 5, on a configuration as distributions ship it (issue 11, 5.1)."""
+
+import os
+import re
+
+from lib import haproxy as hap
+from lib.log_proxy import LogProxy
+from lib.lines import where
+from lib.origin import SLOW_BODY
+from lib.procs import SpoeHost, wait_until
+
+from conftest import host_env
+
+# The files' 15 ms may pass on a machine that is busy.
+PATIENT = (r"timeout processing .*", "timeout processing 20s")
+
+
+def blocks(step):
+    """The blocks without a language of a step: HAProxy's lines."""
+    with open(os.path.join(hap.SOURCE, "README.md"), encoding="utf-8") as file:
+        section = re.search(rf"^### {step}\. .*?(?=^##)", file.read(), re.S | re.M).group(0)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", section, re.S | re.M)
+    return [text for language, text in fenced if not language]
+
+
+def configuration(spoe):
+    frontend, backend, agent, untraced = blocks(4)
+    (whole,) = blocks(5)
+    return f"""global
+    log 127.0.0.1:514 local0
+defaults
+    log global
+    mode http
+    option httplog
+    option dontlognull
+    timeout connect 5s
+    timeout client 50s
+    timeout server 50s
+frontend web
+    bind "${{WEB_ADDR}}"
+{frontend.replace("/etc/haproxy/spoe-otel.cfg", spoe)}{untraced}{whole.replace("127.0.0.1:12514", "${LINES}")}
+    http-request deny if {{ path /deny }}
+    use_backend dead if {{ path /dead }}
+    default_backend app
+backend app
+{backend}
+    server app "${{APP_ADDR}}"
+backend dead
+{agent.replace("127.0.0.1:12345", "${AGENT}")}"""
+
+
+def test_quick_start(binary, tmp, collector, origin):
+    spoe = os.path.join(tmp, "spoe-otel.cfg")
+    with open(spoe, "w", encoding="ascii") as file:
+        file.write(re.sub(*PATIENT, hap.source_text("spoe-otel-both.cfg")))
+    env = host_env(collector, BATCH_DELAY="20ms", SPOE_PROCESSING_TIMEOUT="10s")
+    with SpoeHost(["--log-listen", "udp:127.0.0.1:0"], env=env) as host:
+        more = {"LINES": where(host, "udp"), "APP_ADDR": origin.address,
+                "AGENT": f"127.0.0.1:{host.port}"}
+        with LogProxy(binary, tmp, configuration(spoe), more) as proxy:
+            for path, status in (("/slow", 200), ("/deny", 403), ("/dead", 503)):
+                assert proxy.get(path).status == status
+        found = {}
+
+        def all_there():
+            for span in collector.spans:
+                found[span.attributes["url.path"], span.kind] = span
+            return len(found) == 4
+
+        wait_until(all_there, lambda: f"four spans{host.report()}")
+        assert host.terminate() == 0
+    for path, status in (("/slow", 200), ("/deny", 403), ("/dead", 503)):
+        span = found[path, "SERVER"]
+        assert span.attributes["http.response.status_code"] == status
+        assert "haproxy.incomplete" not in span.attributes
+    slow, client = found["/slow", "SERVER"], found["/slow", "CLIENT"]
+    assert slow.end - slow.start >= (SLOW_BODY - 0.01) * 1e9  # timers are whole milliseconds
+    assert client.parent_id == slow.span_id
+    assert len(collector.spans) == 4
