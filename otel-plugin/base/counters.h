@@ -20,6 +20,7 @@
     X(responses)             /* response messages */                                               \
     X(lines)                 /* lines of HAProxy's log */                                          \
     X(lines_without_context) /* of these, without a traceparent: nothing is made of them */        \
+    X(bad_requests)          /* lines of what never became a request: 400, 408 */                  \
     X(logged)                /* spans made of lines */                                             \
     X(lines_late)            /* whose request, opened here, is open no more; not exported again */ \
     X(opened)                /* requests opened: each ends as one of the next five */              \

@@ -234,6 +234,10 @@ const struct spoe_option *const otel_options[] = {
         OPTION(.type = SPOE_OPT_BOOL, .flags = SPOE_OPTION_RELOADABLE, .key = "keep-errors",
                .default_text = "off", .env = ENV("KEEP_ERRORS"),
                .help = "export what the sampler passed over when it ends in 5xx, marked"),
+    [OPT_TRACE_BAD_REQUESTS] =
+        OPTION(.type = SPOE_OPT_BOOL, .flags = SPOE_OPTION_RELOADABLE, .key = "trace-bad-requests",
+               .default_text = "off", .env = ENV("TRACE_BAD_REQUESTS"),
+               .help = "spans of log lines of what never became a request: 400, 408"),
     [OPT_TRUST_INBOUND] =
         OPTION(.type = SPOE_OPT_ENUM, .key = "trust-inbound", .default_text = "accept",
                .env = ENV("TRUST_INBOUND"), .choices = trust_choices,

@@ -112,6 +112,14 @@ static enum logged read_logged(const struct spoe_value *value)
 /* How likely it was that a request was sampled, for those who count by the caller's `ot=th`. */
 enum probability { PROBABILITY_AS_IT_CAME, PROBABILITY_ONE, PROBABILITY_UNKNOWN };
 
+static bool passes_cap(struct handlers *handlers, const struct policy *policy, int64_t now_mono_ns)
+{
+    if (policy->rate_cap == NULL || rate_cap_pass(policy->rate_cap, now_mono_ns))
+        return true;
+    count(&handlers->counters->capped, 1);
+    return false;
+}
+
 static bool decide(struct handlers *handlers, const struct policy *policy,
                    const struct spoe_message *msg, const struct inbound *inbound,
                    const uint8_t trace_id[16], enum probability *ret_probability)
@@ -128,13 +136,24 @@ static bool decide(struct handlers *handlers, const struct policy *policy,
                  (policy->rate_cap == NULL || !rate_cap_is_set(policy->rate_cap)))
             *ret_probability = PROBABILITY_ONE;
     }
-    if (sampled && policy->rate_cap != NULL &&
-        !rate_cap_pass(policy->rate_cap, msg->recv_mono_ns)) {
-        count(&handlers->counters->capped, 1);
+    if (sampled && !passes_cap(handlers, policy, msg->recv_mono_ns)) {
         *ret_probability = PROBABILITY_UNKNOWN;
         return false;
     }
     return sampled;
+}
+
+void context_begin_trace(struct handlers_worker *worker, const struct policy *policy,
+                         int64_t now_mono_ns, struct trace_context *ret)
+{
+    const struct inbound none = {.sampled = SAMPLED_DEFERRED};
+
+    *ret = (struct trace_context){.flags = 0};
+    id_trace(&worker->ids, ret->trace_id);
+    id_span(&worker->ids, ret->span_id);
+    if (sampler_decide(&policy->sampler, &none, ret->trace_id) &&
+        passes_cap(worker->shared, policy, now_mono_ns))
+        ret->flags = TRACE_FLAG_SAMPLED | TRACE_FLAG_RANDOM;
 }
 
 void context_begin(struct handlers_worker *worker, const struct policy *policy,

@@ -68,6 +68,10 @@ struct handlers_worker;
 void context_begin(struct handlers_worker *worker, const struct policy *policy,
                    const struct spoe_message *msg, struct new_context *ret);
 
+/** A trace of its own, of what has no caller's. Its flags say whether it is sampled. */
+void context_begin_trace(struct handlers_worker *worker, const struct policy *policy,
+                         int64_t now_mono_ns, struct trace_context *ret);
+
 /**
  * There will be no span after all: the caller's context is handed on as it came; where there is
  * none, one that is not sampled.

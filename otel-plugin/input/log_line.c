@@ -216,6 +216,28 @@ static bool is_kept(const struct policy *policy, const struct log_line *line)
 /* ---- a line that comes alone -------------------------------------------------------------------
  */
 
+/*
+ * HAProxy's rules did not run, so that there is no context. @return whether it has one
+ * nevertheless: of what never became a request, if the option says so.
+ */
+static bool begin_trace(struct handlers_worker *worker, const struct policy *policy,
+                        struct log_line *line)
+{
+    struct counters *counters = worker->shared->counters;
+    struct trace_context context;
+
+    if (!http_is_unknown(&line->msg->slot[LOG_METHOD])) {
+        count(&counters->lines_without_context, 1);
+        return false;
+    }
+    count(&counters->bad_requests, 1);
+    if (!policy->bad_requests)
+        return false;
+    context_begin_trace(worker, policy, line->msg->recv_mono_ns, &context);
+    log_take_context(line, &context, &worker->ids);
+    return true;
+}
+
 void log_line_handle(struct handlers_worker *worker, const struct policy *policy,
                      struct log_line *line)
 {
@@ -228,13 +250,10 @@ void log_line_handle(struct handlers_worker *worker, const struct policy *policy
         count(&counters->excluded, 1);
         return;
     }
-    has_context = log_read_context(line, &worker->ids);
+    has_context = log_read_context(line, &worker->ids) || begin_trace(worker, policy, line);
     metering_record(worker, policy, &line->record, true);
-    if (!has_context) {
-        /* HAProxy's rules did not run: what came was no request, 400 or 408. */
-        count(&counters->lines_without_context, 1);
+    if (!has_context)
         return;
-    }
     if (!line->record.sampled) {
         count(&counters->unsampled, 1);
         if (!is_kept(policy, line))

@@ -2,6 +2,7 @@
 /* otel-plugin/input/log_read.c - see log_read.h. */
 #include "input/log_read.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <spoe/util.h>
@@ -80,6 +81,25 @@ static void read_retries(const struct log_line *line, struct record *record)
     (void)http_get_size(&digits, &record->retries);
 }
 
+/*
+ * What the server did wrong. HAProxy itself ends (P) what a server sent wrong: PD within the body,
+ * PH before it. That is a rule's deny, too, but rules see a response that is valid: by t2. Other
+ * codes than 502 are those of a rule, or of what the client sent.
+ */
+static const char *read_server_error(const struct log_line *line, const struct record *record)
+{
+    const struct termination state = record->termination;
+
+    if (state.why != 'P' || !record->tried)
+        return termination_error(state);
+    if (state.when == 'D')
+        return "response_invalid";
+    return state.when == 'H' && record->status == 502 && moment_ns(line, LOG_RESPONSE_AT) == 0 &&
+                   timer_ns(line, LOG_RESPONSE_MS) < 0
+               ? "response_invalid"
+               : NULL;
+}
+
 /* Whose fault it was. A client that leaves is no error of anybody's. */
 static void read_end(const struct log_line *line, struct record *record)
 {
@@ -89,10 +109,11 @@ static void read_end(const struct log_line *line, struct record *record)
         record->status = 0; /* -1: the client was told nothing */
     record->by_client = termination_by_client(record->termination);
     record->tried = was_tried(line);
-    /* HAProxy's own answers have no response time, or replace the server's: P. */
-    if (record->tried && record->termination.why != 'P' && timer_ns(line, LOG_RESPONSE_MS) >= 0)
+    /* HAProxy's own answers have no response time, or replace the server's: PH. */
+    if (record->tried && timer_ns(line, LOG_RESPONSE_MS) >= 0 &&
+        (record->termination.why != 'P' || record->termination.when != 'H'))
         record->server_status = record->status;
-    record->server_error = termination_error(record->termination);
+    record->server_error = read_server_error(line, record);
     if (record->status < 500)
         record->error = record->server_error;
     read_retries(line, record);
@@ -176,31 +197,56 @@ static int64_t clamp(int64_t value, int64_t min, int64_t max)
     return value < min ? min : value > max ? max : value;
 }
 
-static void read_times(const struct log_line *line, struct record *record)
+/* The request's first byte. @param end  the last one out */
+static int64_t first_byte(const struct log_line *line, int64_t end)
 {
     const int64_t headers = timer_ns(line, LOG_HEADERS_MS), active = timer_ns(line, LOG_ACTIVE_MS);
+    const int64_t request_ns = moment_ns(line, LOG_REQUEST_AT);
+    int64_t start, by_active;
+
+    if (request_ns == 0)
+        return end - (active > 0 ? active : 0);
+    start = request_ns - (headers > 0 ? headers : 0);
+    if (active < 0 || end < request_ns)
+        return start;
+    /* Rules that wait for the body are in tR as well, though t0 was before it; a tarpit has no tR.
+     * What says that it began after its headers is a clock that was set. */
+    by_active = end - active;
+    if (llabs(by_active - start) > TIMERS_OFF_NS && by_active < request_ns + TIMERS_OFF_NS)
+        start = by_active < request_ns ? by_active : request_ns;
+    return start;
+}
+
+/* When a server was asked for. @param start  the first byte */
+static int64_t asked_for(const struct log_line *line, int64_t start)
+{
+    const int64_t headers = timer_ns(line, LOG_HEADERS_MS);
     const int64_t queue = timer_ns(line, LOG_QUEUE_MS), connect = timer_ns(line, LOG_CONNECT_MS);
     const int64_t response = timer_ns(line, LOG_RESPONSE_MS);
-    const int64_t request_ns = moment_ns(line, LOG_REQUEST_AT);
     const int64_t response_ns = moment_ns(line, LOG_RESPONSE_AT);
-    int64_t asked = moment_ns(line, LOG_BACKEND_AT), start;
+    int64_t asked = moment_ns(line, LOG_BACKEND_AT);
 
-    record->end_unix_ns = moment_ns(line, LOG_END_AT);
-    if (record->end_unix_ns == 0)
-        record->end_unix_ns = line->msg->recv_unix_ns;
-    if (request_ns != 0) /* the headers were there: their first byte came before */
-        start = request_ns - (headers > 0 ? headers : 0);
-    else
-        start = record->end_unix_ns - (active > 0 ? active : 0);
-    record->start_unix_ns = start = clamp(start, 0, record->end_unix_ns);
-    if (asked == 0) {
-        asked = request_ns != 0 ? request_ns : start + (headers > 0 ? headers : 0);
-        /* Rules may have held the request up, a tarpit or a wait for its body. */
-        if (response_ns != 0 && queue >= 0 && connect >= 0 && response >= 0 &&
-            response_ns - queue - connect - response > asked + TIMERS_OFF_NS)
-            asked = response_ns - queue - connect - response;
-    }
-    record->client_start_unix_ns = clamp(asked, start, record->end_unix_ns);
+    if (asked == 0)
+        asked = moment_ns(line, LOG_REQUEST_AT);
+    if (asked == 0)
+        asked = start + (headers > 0 ? headers : 0);
+    /* Rules that come later may have held the request up, to wait for its body. */
+    if (response_ns != 0 && queue >= 0 && connect >= 0 && response >= 0 &&
+        response_ns - queue - connect - response > asked + TIMERS_OFF_NS)
+        asked = response_ns - queue - connect - response;
+    return asked;
+}
+
+static void read_times(const struct log_line *line, struct record *record)
+{
+    int64_t end = moment_ns(line, LOG_END_AT), start;
+
+    if (end == 0)
+        end = line->msg->recv_unix_ns;
+    start = clamp(first_byte(line, end), 0, end);
+    record->start_unix_ns = start;
+    record->client_start_unix_ns = clamp(asked_for(line, start), start, end);
+    record->end_unix_ns = end;
 }
 
 void log_read(const struct spoe_message *msg, struct log_line *ret)
@@ -216,7 +262,7 @@ void log_read(const struct spoe_message *msg, struct log_line *ret)
 
 bool log_is_request(const struct log_line *line)
 {
-    return line->record.method.n > 0 && line->record.method.p[0] != '<'; /* <BADREQ> */
+    return line->record.method.n > 0 && !http_is_unknown(slot(line, LOG_METHOD));
 }
 
 /* ---- who ---------------------------------------------------------------------------------------

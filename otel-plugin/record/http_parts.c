@@ -131,6 +131,11 @@ bool http_get_size(const struct spoe_value *value, int64_t *ret)
     return true;
 }
 
+bool http_is_unknown(const struct spoe_value *value)
+{
+    return http_is_text(value) && value->u.s.n > 0 && value->u.s.p[0] == '<';
+}
+
 bool http_get_version(const struct spoe_value *value, char *buf, struct spoe_span *ret,
                       struct spoe_span *ret_old)
 {
@@ -142,7 +147,7 @@ bool http_get_version(const struct spoe_value *value, char *buf, struct spoe_spa
         memcpy(buf, "0.0", HTTP_VERSION_MAX);
         buf[0] = (char)('0' + major);
         *ret_old = (struct spoe_span){buf, 3};
-    } else if (http_is_text(value) && value->u.s.n > 0) {
+    } else if (http_is_text(value) && value->u.s.n > 0 && !http_is_unknown(value)) {
         *ret_old = value->u.s;
         if (ret_old->n > 5 && memcmp(ret_old->p, "HTTP/", 5) == 0)
             *ret_old = (struct spoe_span){ret_old->p + 5, ret_old->n - 5};

@@ -42,6 +42,9 @@ bool http_get_size(const struct spoe_value *value, int64_t *ret);
 
 #define HTTP_VERSION_MAX 4
 
+/** HAProxy's word for what it does not know, in angle brackets: <BADREQ>. */
+bool http_is_unknown(const struct spoe_value *value);
+
 /**
  * A version of HTTP: "HTTP/2.0", "2.0" and 2 are "2", and "2.0" by the old convention; "1.1" stays.
  * @param buf  HTTP_VERSION_MAX bytes; where the value is a text *ret points into that text

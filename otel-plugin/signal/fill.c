@@ -264,7 +264,8 @@ static void set_method(struct filling *filling, struct span *span, const struct 
         return;
     }
     attr_set_text(mode_of(filling), span, row->attr, spoe_str("_OTHER"));
-    attr_set_text(mode_of(filling), span, ATTR_METHOD_ORIGINAL, value->u.s);
+    if (!http_is_unknown(value))
+        attr_set_text(mode_of(filling), span, ATTR_METHOD_ORIGINAL, value->u.s);
 }
 
 static void set_host(struct filling *filling, struct span *span, const struct row *row,

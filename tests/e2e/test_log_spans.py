@@ -199,7 +199,7 @@ def test_what_was_no_request(binary, tmp, origin, agent, collector):
         proxy.get("/after")
         assert set(spans(collector, agent, 1)) == {"/after"}
     assert agent.terminate() == 0
-    assert any(" lines=2 lines_without_context=1 " in line for line in agent.lines), agent.report()
+    assert any(" lines=2 lines_without_context=0 bad_requests=1 " in line for line in agent.lines), agent.report()
 
 
 def test_sampling_is_haproxys(binary, tmp, collector, agent, origin, refusing):

@@ -60,6 +60,7 @@ Test(conf, has_a_default_for_everything)
     cr_expect_eq(conf.sampler.ratio, 1);
     cr_expect_eq(conf.sampler.max_per_second, 0);
     cr_expect_not(conf.sampler.keep_errors);
+    cr_expect_not(conf.sampler.bad_requests);
     cr_expect_eq(conf.trust_inbound, TRUST_INBOUND_ACCEPT);
     cr_expect_eq(conf.propagators.set, PROPAGATOR_TRACECONTEXT | PROPAGATOR_BAGGAGE);
     cr_expect_eq(conf.variables, (1u << N_CONTEXT_VARIABLES) - 1);
@@ -105,6 +106,7 @@ Test(conf, reads_every_option)
     set("sampler-arg", "0.25");
     set("sample-max-per-second", "50");
     set("keep-errors", "on");
+    set("trace-bad-requests", "on");
     set("trust-inbound", "ignore");
     set("propagators", "b3multi,tracecontext,b3multi");
     set("exclude-paths", "/healthz,/internal/*");
@@ -143,6 +145,7 @@ Test(conf, reads_every_option)
     cr_expect_eq(conf.sampler.ratio, 0.25);
     cr_expect_eq(conf.sampler.max_per_second, 50);
     cr_expect(conf.sampler.keep_errors);
+    cr_expect(conf.sampler.bad_requests);
     cr_expect_eq(conf.trust_inbound, TRUST_INBOUND_IGNORE);
     cr_expect_eq(conf.variables, CONTEXT_BIT(CONTEXT_TRACE_ID) | CONTEXT_BIT(CONTEXT_SAMPLED));
     cr_expect_eq(conf.propagators.n, 2);

@@ -259,7 +259,7 @@ static void expect_end(const char *state, int64_t status, int64_t response_ms,
         expect_int(ended_server, "http.response.status_code", status);
     else
         expect_none(ended_server, "http.response.status_code");
-    if (status >= 100 && response_ms >= 0 && state[0] != 'P')
+    if (status >= 100 && response_ms >= 0 && strncmp(state, "PH", 2) != 0)
         expect_int(ended_client, "http.response.status_code", status);
     else
         expect_none(ended_client, "http.response.status_code");
@@ -277,11 +277,51 @@ Test(log_line, the_end_is_told_by_the_termination_state)
     expect_end("SD--", 200, 1, "response_truncated", "response_truncated");
     expect_end("sD--", 200, 1, "data_timeout", "data_timeout");
     expect_end("SL--", 200, 1, "response_truncated", "response_truncated");
-    expect_end("PH--", 502, 1, "502", NULL);
+    expect_end("PH--", 502, 1, "502", NULL); /* a rule's deny */
+    expect_end("PH--", 502, -1, "502", "response_invalid");
+    expect_end("PH--", 400, -1, NULL, NULL); /* the client's body was wrong */
+    expect_end("PD--", 200, 1, "response_invalid", "response_invalid");
     expect_end("CD--", 200, 1, NULL, NULL);
     expect_end("cD--", 500, 1, NULL, NULL);
     expect_end("CH--", 400, -1, NULL, NULL);
     expect_end("----", -1, 1, NULL, NULL);
+}
+
+/* 2.5: HAProxy 2.6 has no response time of what a rule denies */
+Test(log_line, a_response_that_rules_saw_was_valid)
+{
+    fresh();
+    line.slot[LOG_TERMINATION_STATE] = text("PH--");
+    line.slot[LOG_STATUS] = spoe_value_int(502);
+    line.slot[LOG_RESPONSE_MS] = spoe_value_int(-1);
+    line.slot[LOG_RESPONSE_AT] = spoe_value_int(US + 41000);
+    run();
+    expect_str(ended_server, "error.type", "502");
+    expect_none(ended_client, "error.type");
+    expect_none(ended_client, "http.response.status_code");
+}
+
+/* 2.5: 800 ms in which a rule waited for the body, in the frontend or in the backend; a tarpit */
+Test(log_line, rules_that_wait)
+{
+    fresh();
+    line.slot[LOG_END_AT] = spoe_value_int(US + 843000);
+    line.slot[LOG_ACTIVE_MS] = spoe_value_int(845);
+    line.slot[LOG_HEADERS_MS] = spoe_value_int(802);
+    run();
+    cr_expect_eq(ended_server->start_unix_ns, NS(US - 2000));
+    line.slot[LOG_BACKEND_AT] = spoe_value_int(US + 1);
+    line.slot[LOG_RESPONSE_AT] = spoe_value_int(US + 841000);
+    run();
+    cr_expect_eq(ended_server->start_unix_ns, NS(US - 2000));
+    cr_expect_eq(ended_client->start_unix_ns, NS(US + 800000));
+    fresh();
+    line.slot[LOG_HEADERS_MS] = spoe_value_int(-1);
+    line.slot[LOG_SERVER_NAME] = text("<NOSRV>");
+    line.slot[LOG_ACTIVE_MS] = spoe_value_int(550);
+    line.slot[LOG_END_AT] = spoe_value_int(US + 500000);
+    run();
+    cr_expect_eq(ended_server->start_unix_ns, NS(US - 50000)); /* slow headers before it */
 }
 
 Test(log_line, a_server_that_was_not_asked_has_no_span)
@@ -349,4 +389,76 @@ Test(log_line, any_key_may_be_missing)
     cr_assert(ended_server != NULL && ended_client == NULL);
     expect_name(ended_server, "HTTP");
     cr_expect_eq(ended_server->end_unix_ns, NS(US + 60000));
+}
+
+/* ---- what never became a request (2.5) ---------------------------------------------------- */
+
+static void bad(int64_t status, const char *state)
+{
+    line = (struct exchange_message){.slot = {[LOG_END_AT] = spoe_value_int(US),
+                                              [LOG_ACTIVE_MS] = spoe_value_int(501),
+                                              [LOG_STATUS] = spoe_value_int(status),
+                                              [LOG_TERMINATION_STATE] = text(state),
+                                              [LOG_METHOD] = text("<BADREQ>"),
+                                              [LOG_VERSION] = text("<BADREQ>"),
+                                              [LOG_TARGET] = text("<BADREQ>"),
+                                              [LOG_FRONTEND_NAME] = text("web"),
+                                              [LOG_SERVER_NAME] = text("<NOSRV>")}};
+}
+
+Test(log_line, what_never_became_a_request_is_counted)
+{
+    bad(400, "PR--");
+    run();
+    cr_expect_null(ended_server);
+    cr_expect_eq(counters.bad_requests, 1);
+    cr_expect_eq(counters.lines_without_context, 0);
+}
+
+Test(log_line, what_never_became_a_request_has_a_span_by_the_option)
+{
+    uint8_t first[16];
+
+    policy.bad_requests = true;
+    bad(408, "cR--");
+    run();
+    cr_assert(ended_server != NULL && ended_client == NULL);
+    cr_expect_eq(counters.bad_requests, 1);
+    cr_expect_not(hex_is_zero(ended_server->context.trace_id, 16));
+    cr_expect_not(hex_is_zero(ended_server->context.span_id, 8));
+    expect_id(ended_server->parent_id, 8, "0000000000000000");
+    cr_expect_eq(ended_server->context.flags, TRACE_FLAG_SAMPLED | TRACE_FLAG_RANDOM);
+    expect_name(ended_server, "HTTP");
+    expect_str(ended_server, "http.request.method", "_OTHER");
+    expect_none(ended_server, "http.request.method_original");
+    expect_none(ended_server, "network.protocol.version");
+    expect_none(ended_server, "url.path");
+    expect_int(ended_server, "http.response.status_code", 408);
+    expect_str(ended_server, "haproxy.termination_state", "cR");
+    cr_expect_eq(ended_server->status, SPAN_STATUS_UNSET);
+    cr_expect_eq(ended_server->end_unix_ns - ended_server->start_unix_ns, INT64_C(501000000));
+    memcpy(first, ended_server->context.trace_id, sizeof first);
+    run();
+    cr_expect_arr_neq(ended_server->context.trace_id, first, sizeof first);
+}
+
+Test(log_line, such_spans_go_through_sampler_and_cap)
+{
+    struct rate_cap cap;
+
+    policy.bad_requests = true;
+    policy.sampler.kind = SAMPLER_ALWAYS_OFF;
+    bad(400, "PR--");
+    run();
+    cr_expect_null(ended_server);
+    cr_expect_eq(counters.unsampled, 1);
+    policy.sampler.kind = SAMPLER_ALWAYS_ON;
+    rate_cap_init(&cap, 1);
+    policy.rate_cap = &cap;
+    run();
+    cr_expect(ended_server != NULL);
+    run();
+    cr_expect_null(ended_server);
+    cr_expect_eq(counters.capped, 1);
+    cr_expect_eq(counters.bad_requests, 3);
 }
