@@ -508,6 +508,15 @@ static bool want_all(const struct span_queue_want *wants, size_t n)
     return enough;
 }
 
+/* Whether somebody found enough in one of them since. */
+static bool was_signalled(const struct span_queue_want *wants, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (atomic_load(&wants[i].queue->wanted) == 0)
+            return true;
+    return false;
+}
+
 void span_queue_wait_any(const struct span_queue_want *wants, size_t n, int64_t deadline_mono_ns)
 {
     struct span_queue *bed = wants[0].queue->bed;
@@ -517,15 +526,26 @@ void span_queue_wait_any(const struct span_queue_want *wants, size_t n, int64_t 
     int rc = 0;
 
     lock(&bed->lock);
-    while (!want_all(wants, n) && !bed->woken && rc == 0) {
-        rc = deadline_mono_ns == INT64_MAX
-                 ? pthread_cond_wait(&bed->ready, &bed->lock)
-                 : pthread_cond_timedwait(&bed->ready, &bed->lock, &until);
-    }
+    if (!want_all(wants, n))
+        while (!was_signalled(wants, n) && !bed->woken && rc == 0)
+            rc = deadline_mono_ns == INT64_MAX
+                     ? pthread_cond_wait(&bed->ready, &bed->lock)
+                     : pthread_cond_timedwait(&bed->ready, &bed->lock, &until);
     for (size_t i = 0; i < n; i++)
         atomic_store(&wants[i].queue->wanted, 0);
     bed->woken = false;
     unlock(&bed->lock);
+}
+
+bool span_queue_want_less(struct span_queue *queue, size_t want)
+{
+    size_t wanted = atomic_load(&queue->wanted);
+
+    while (wanted > want && !atomic_compare_exchange_weak(&queue->wanted, &wanted, want))
+        continue;
+    if (wanted > want && is_enough(queue, atomic_load(&queue->waiting), want))
+        signal_consumer(queue);
+    return wanted != 0;
 }
 
 size_t span_queue_wait(struct span_queue *queue, size_t want, int64_t deadline_mono_ns)

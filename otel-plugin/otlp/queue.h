@@ -145,6 +145,12 @@ struct span_queue_want {
 };
 /** The same for queues that were joined: until one of them has enough. @param n  at least 1 */
 void span_queue_wait_any(const struct span_queue_want *wants, size_t n, int64_t deadline_mono_ns);
+/**
+ * The consumer that waits is to go on for fewer spans.
+ * @return false: it does not wait, or not yet, and what it will wait for is not changed
+ * Threads: [any], in one order with those in which it decides what to wait for
+ */
+bool span_queue_want_less(struct span_queue *queue, size_t want);
 /** How many spans wait. Threads: [any] */
 size_t span_queue_waiting(struct span_queue *queue);
 /** Make span_queue_wait() return now, once. Threads: [any] */

@@ -110,6 +110,7 @@ static void destroy(struct exporter *ex)
         signal_fini(&ex->signals[i]);
     (void)pthread_cond_destroy(&ex->changed);
     (void)pthread_mutex_destroy(&ex->lock);
+    (void)pthread_mutex_destroy(&ex->turn);
     free(ex);
 }
 
@@ -124,6 +125,7 @@ static int init_locks(struct exporter *ex)
         goto done;
     /* With default attributes these cannot fail. */
     (void)pthread_mutex_init(&ex->lock, NULL);
+    (void)pthread_mutex_init(&ex->turn, NULL);
     rc = pthread_cond_init(&ex->changed, &attr) == 0 ? 0 : -1;
 done:
     (void)pthread_condattr_destroy(&attr); /* cannot fail after init */

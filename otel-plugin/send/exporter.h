@@ -11,8 +11,9 @@
  * There is one sender for all signals. All that a signal could run short of is its own: queue,
  * batches that wait for a retry, lanes, transport.
  *
- * All decisions are the sender's; a lane sends one request and says how it ended. Nobody else knows
- * of time, retries and limits, and the transports know nothing of them.
+ * All decisions are sender.c's, by one thread at a time; a lane sends one request, says how it
+ * ended and may go on with the next. Nobody else knows of time, retries and limits, and the
+ * transports know nothing of them.
  */
 #ifndef OTEL_SEND_EXPORTER_H
 #define OTEL_SEND_EXPORTER_H

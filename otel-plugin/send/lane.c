@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* otel-plugin/send/lane.c - threads that send what the sender hands them, and wait for the answer.
- */
+/* otel-plugin/send/lane.c - threads that send what they are given, and wait for the answer. */
 #include <assert.h>
 #include <stdio.h>
 
@@ -34,28 +33,30 @@ static void *run_lane(void *arg)
         lane->took_ns = exporter_now(ex) - begun;
         lane->done = true;
         exporter_unlock(ex);
-        span_queue_wake(signal->queue);
+        sender_lane_done(ex, lane);
         exporter_lock(ex);
     }
     exporter_unlock(ex);
     return NULL;
 }
 
-void lane_send(struct exporter *ex, struct signal *signal, struct batch *batch, int64_t deadline_ns)
+void lane_send(struct exporter *ex, struct signal *signal, struct lane *self, struct batch *batch,
+               int64_t deadline_ns)
 {
-    struct lane *lane = signal->lanes;
+    struct lane *lane = self != NULL ? self : signal->lanes;
 
     exporter_lock(ex);
     while (lane < signal->lanes + signal->n_lanes && lane->batch != NULL)
         lane++;
     /* the schedule sends no more than there are lanes */
-    assert(lane < signal->lanes + signal->n_lanes);
+    assert(lane < signal->lanes + signal->n_lanes && (self == NULL || lane == self));
     lane->batch = batch;
     lane->deadline_ns = deadline_ns;
     lane->done = false;
     exporter_unlock(ex);
     /* After that, or the lane would have to wait again, for the lock. */
-    (void)pthread_cond_signal(&lane->work); /* cannot fail */
+    if (self == NULL)
+        (void)pthread_cond_signal(&lane->work); /* cannot fail */
 }
 
 /* They are numbered through all signals; only for ps. */

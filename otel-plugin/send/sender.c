@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * otel-plugin/send/sender.c - the thread that decides: what leaves when, what becomes of it.
+ * otel-plugin/send/sender.c - what leaves when, and what becomes of it.
  *
- * It is the queues' one consumer and waits nowhere but in span_queue_wait_any(): for spans, for the
- * moment that a schedule names, or for a wake-up, when a lane is done or something is asked for.
- * Each turn it does for each signal what there is to do, and waits for none of them.
+ * Who decides has the turn, a lock: the queues' one consumer at that moment. Nearly always that is
+ * the sender, a thread that gives it away only to wait, in span_queue_wait_any(): for spans, for
+ * the moment that a schedule names, or for a wake-up, when a lane is done or something is asked
+ * for. Each turn it does for each signal what there is to do, and waits for none of them.
+ *
+ * A lane that was answered well takes its turn itself, and goes on with the next batch if there is
+ * one: under load, no thread has to wake another for it.
  *
  *   mode   set by            a batch leaves when          a wait for a retry
  *   RUN    -                 full, or its first is old    as schedule.h says
@@ -18,6 +22,8 @@
 #include <stdlib.h>
 
 #include "base/counters.h"
+
+#define TICK_MIN_NS INT64_C(100000000)
 
 enum mode { MODE_RUN, MODE_FLUSH, MODE_STOP, MODE_END };
 
@@ -297,8 +303,9 @@ static bool is_ready(const struct signal *sig, const struct demand *demand, int6
            at >= add_sat(sig->first_ns, sig->conf.batch_delay_ns);
 }
 
-/* Give a lane the batch that is to leave now. @return false: there is none */
-static bool send_next(struct exporter *ex, struct signal *sig, const struct demand *demand)
+/* Give a lane, or this one, the batch that is to leave now. @return false: there is none */
+static bool send_next(struct exporter *ex, struct signal *sig, const struct demand *demand,
+                      struct lane *self)
 {
     const int64_t at = exporter_now(ex);
     int64_t deadline = sig->conf.timeout_ns > 0 ? add_sat(at, sig->conf.timeout_ns) : INT64_MAX;
@@ -321,7 +328,7 @@ static bool send_next(struct exporter *ex, struct signal *sig, const struct dema
     }
     if (demand->mode != MODE_RUN)
         deadline = min64(deadline, demand->limit_ns);
-    lane_send(ex, sig, batch, deadline);
+    lane_send(ex, sig, self, batch, deadline);
     return true;
 }
 
@@ -342,11 +349,12 @@ static struct span_queue_want want_of(struct exporter *ex, const struct signal *
     int64_t new_ns = add_sat(sig->first_ns, sig->conf.batch_delay_ns);
     size_t want = SIZE_MAX; /* a lane's end, or a moment comes first */
 
-    if (takes_new && waiting == 0) {
-        want = 1;
+    if (takes_new && waiting == 0 && at >= new_ns) {
+        want = 1; /* nothing has come for so long: no need to look again before something does */
         new_ns = INT64_MAX;
     } else if (takes_new) {
-        want = sig->conf.batch_max;
+        /* What is under way goes on with the next batch; two are too many for it. */
+        want = sig->conf.batch_max * (sig->schedule.in_flight > 0 ? 2u : 1u);
     }
     if (demand->mode != MODE_RUN && waiting > 0)
         new_ns = at;
@@ -356,6 +364,50 @@ static struct span_queue_want want_of(struct exporter *ex, const struct signal *
     }
     *until = min64(*until, schedule_next_ns(&sig->schedule, at, new_ns));
     return (struct span_queue_want){sig->queue, want};
+}
+
+static void take_turn(struct exporter *ex)
+{
+    const int err = pthread_mutex_lock(&ex->turn);
+
+    assert(err == 0);
+    (void)err;
+}
+
+static void end_turn(struct exporter *ex)
+{
+    const int err = pthread_mutex_unlock(&ex->turn);
+
+    assert(err == 0);
+    (void)err;
+}
+
+/* Give the turn away meanwhile; what is waited for is there to see. */
+static void wait_so_long(struct exporter *ex, const struct span_queue_want *wants, int64_t until_ns)
+{
+    for (unsigned i = 0; i < ex->n_signals; i++)
+        ex->signals[i].wanted = wants[i].n;
+    ex->until_ns = until_ns;
+    end_turn(ex);
+    ex->hooks.wait(ex->hooks.arg, wants, ex->n_signals, until_ns);
+    take_turn(ex);
+}
+
+/*
+ * So often the sender looks by itself. While something is under way that is often enough for a lane
+ * that goes idle, so that it need not wake the sender for the batch that begins then.
+ */
+static int64_t tick(const struct exporter *ex)
+{
+    int64_t ns = ex->hooks.tick_ns;
+
+    for (unsigned i = 0; i < ex->n_signals; i++) {
+        const struct signal *sig = &ex->signals[i];
+
+        if (sig->schedule.in_flight > 0 && sig->conf.batch_delay_ns >= TICK_MIN_NS)
+            ns = min64(ns, sig->conf.batch_delay_ns / 2);
+    }
+    return ns;
 }
 
 /* Wait until there may be something to do. */
@@ -369,8 +421,8 @@ static void wait_for_more(struct exporter *ex, const struct demand *demand)
     if (demand->mode == MODE_STOP)
         until = min64(until, demand->limit_ns);
     if (ex->hooks.tick_ns > 0)
-        until = min64(until, add_sat(exporter_now(ex), ex->hooks.tick_ns));
-    ex->hooks.wait(ex->hooks.arg, wants, ex->n_signals, until);
+        until = min64(until, add_sat(exporter_now(ex), tick(ex)));
+    wait_so_long(ex, wants, until);
     for (unsigned i = 0; i < ex->n_signals; i++)
         if (wants[i].n == 1) /* it was empty: what is there now has come since */
             ex->signals[i].first_ns = exporter_now(ex);
@@ -383,7 +435,7 @@ static void wait_for_lanes(struct exporter *ex)
 
     for (unsigned i = 0; i < ex->n_signals; i++)
         wants[i] = (struct span_queue_want){ex->signals[i].queue, SIZE_MAX};
-    ex->hooks.wait(ex->hooks.arg, wants, ex->n_signals, INT64_MAX);
+    wait_so_long(ex, wants, INT64_MAX);
 }
 
 static bool is_empty(const struct signal *sig)
@@ -438,7 +490,7 @@ static bool turn(struct exporter *ex, struct signal *sig, const struct demand *d
     }
     if (span_queue_is_shut(sig->queue))
         span_queue_shut(sig->queue, false);
-    while (send_next(ex, sig, demand))
+    while (send_next(ex, sig, demand, NULL))
         continue;
     vain = demand->mode != MODE_RUN && is_vain(sig, demand);
     if (sig->conf.signal == SIGNAL_TRACES)
@@ -473,10 +525,48 @@ static void run(struct exporter *ex)
     }
 }
 
+/*
+ * A lane's own turn, if its batch arrived and nothing special is asked for.
+ * @return whether the sender's plan holds, so that it can sleep on
+ */
+static bool go_on(struct exporter *ex, struct lane *lane)
+{
+    const struct demand demand = get_demand(ex);
+    struct signal *const sig = lane->signal;
+    struct span_queue_want want;
+    int64_t until = INT64_MAX;
+
+    if (demand.mode != MODE_RUN || lane->result.outcome != TRANSPORT_OK ||
+        is_paused(sig, exporter_now(ex)) || span_queue_is_shut(sig->queue))
+        return false;
+    collect(ex, sig, demand.mode);
+    if (lane->batch == NULL) /* the sender may have been faster, and have given it another */
+        (void)send_next(ex, sig, &demand, lane);
+    want = want_of(ex, sig, &demand, &until);
+    if (until < ex->until_ns || want.n == 1)
+        return false;
+    if (want.n >= sig->wanted)
+        return true;
+    sig->wanted = want.n;
+    return span_queue_want_less(sig->queue, want.n);
+}
+
+void sender_lane_done(struct exporter *ex, struct lane *lane)
+{
+    bool holds;
+
+    take_turn(ex);
+    holds = go_on(ex, lane);
+    end_turn(ex);
+    if (!holds)
+        span_queue_wake(lane->signal->queue);
+}
+
 static void *run_sender(void *arg)
 {
     struct exporter *ex = arg;
 
+    take_turn(ex);
     run(ex);
     /* what is left when the time is over is lost */
     for (unsigned i = 0; i < ex->n_signals; i++)
@@ -485,6 +575,7 @@ static void *run_sender(void *arg)
     ex->finished = true;
     (void)pthread_cond_broadcast(&ex->changed); /* cannot fail */
     exporter_unlock(ex);
+    end_turn(ex);
     return NULL;
 }
 

@@ -59,13 +59,14 @@ struct signal {
     struct lane lanes[EXPORTER_CONCURRENCY_MAX];
     unsigned n_lanes; /* that were started */
 
-    /* The sender's own. */
+    /* Under the exporter's turn, as are the log's state and the queue's taking end. */
     struct schedule schedule;
     struct batch *idle; /* for the next batches */
     unsigned n_idle;
     int64_t first_ns;        /* no span that waits came before */
     int64_t paused_until_ns; /* the collector takes nothing of this; in the past: or it does */
     bool hurried;
+    size_t wanted; /* spans that the sender waits for */
 
     struct exporter_stats stats; /* under the exporter's lock */
 };
@@ -75,6 +76,9 @@ struct exporter {
     struct signal signals[N_SIGNALS];
     unsigned n_signals;
     pthread_t thread; /* the sender's */
+
+    pthread_mutex_t turn; /* of who decides; taken before `lock` */
+    int64_t until_ns;     /* the sender waits no longer. Under turn */
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* CLOCK_MONOTONIC; `flushed` or `finished` changed */
@@ -110,9 +114,15 @@ int sender_start(struct exporter *exporter);
 int lanes_start(struct exporter *exporter, struct signal *signal);
 /** End and join the lanes of all signals; none has a batch. */
 void lanes_join(struct exporter *exporter);
-/** An idle lane sends this. @param batch  [borrow] until the lane is `done` */
-void lane_send(struct exporter *exporter, struct signal *signal, struct batch *batch,
-               int64_t deadline_ns);
+/**
+ * An idle lane sends this.
+ * @param self   the caller's own lane, which is idle and sends it; NULL: any, and it is woken
+ * @param batch  [borrow] until the lane is `done`
+ */
+void lane_send(struct exporter *exporter, struct signal *signal, struct lane *self,
+               struct batch *batch, int64_t deadline_ns);
+/** A lane is `done`. It may have another batch after that. Threads: the lane's, without locks */
+void sender_lane_done(struct exporter *exporter, struct lane *lane);
 
 static inline int64_t exporter_now(const struct exporter *exporter)
 {
