@@ -9,6 +9,7 @@
 
 #include "input/log_line.h"
 #include "input/message_fill.h"
+#include "input/metering.h"
 #include "input/messages.h"
 
 /* What marks spans that the sampler passed over and that were exported for a 5xx; its value. */
@@ -98,6 +99,24 @@ static bool keep_unsampled(struct handlers *h, const struct store_request *reque
     return true;
 }
 
+/* Where HAProxy does not say when the response was there. */
+static int64_t received_unix_ns(const struct store_request *request,
+                                const struct spoe_message *response)
+{
+    const bool behind =
+        response->recv_mono_ns < request->last_mono_ns; /* another worker's message */
+
+    return store_unix_ns(request, behind ? request->last_mono_ns : response->recv_mono_ns);
+}
+
+/* A response that ends its request counts it; where a line is to come that does. */
+static void meter(struct handlers_worker *worker, const struct spoe_message *response,
+                  const struct store_request *request, int64_t end_unix_ns)
+{
+    if (!request->logged)
+        metering_response(worker, request, response, end_unix_ns);
+}
+
 /* Complete a request's spans and hand them over. */
 static void export_spans(struct handlers_worker *worker, const struct spoe_message *msg,
                          struct store_request *request)
@@ -112,12 +131,8 @@ static void export_spans(struct handlers_worker *worker, const struct spoe_messa
     if (client != NULL)
         span_use_room(client, &worker->client_room);
     end = message_fill(policy, msg, server, client);
-    if (end == 0) {
-        const bool behind =
-            msg->recv_mono_ns < request->last_mono_ns; /* another worker's message */
-
-        end = store_unix_ns(request, behind ? request->last_mono_ns : msg->recv_mono_ns);
-    }
+    if (end == 0)
+        end = received_unix_ns(request, msg);
     if (client != NULL) {
         fill_complete_client(&policy->conventions, server, client);
         fill_full_url(&policy->conventions, client);
@@ -127,6 +142,7 @@ static void export_spans(struct handlers_worker *worker, const struct spoe_messa
         client->next = server;
     }
     span_end(server, end);
+    meter(worker, msg, request, server->end_unix_ns);
     ending_hand_over(worker, request, client != NULL ? client : server);
 }
 
@@ -140,6 +156,7 @@ void ending_by_response(struct handlers_worker *worker, const struct spoe_messag
                keep_unsampled(worker->shared, request, &response->slot[RESPONSE_STATUS])) {
         export_spans(worker, response, request);
     } else {
+        meter(worker, response, request, received_unix_ns(request, response));
         ending_count_unsampled(worker->shared, request);
     }
     ending_free(worker, request);
@@ -213,6 +230,8 @@ void ending_late(struct handlers_worker *worker, const struct spoe_message *msg,
     struct trace_context context = request->context;
     struct span *span;
 
+    if (msg->index == MESSAGE_RESPONSE)
+        meter(worker, msg, request, store_unix_ns(request, msg->recv_mono_ns));
     if (!context_is_sampled(&context))
         return; /* there is no span that this one could be the child of */
     id_span(&worker->ids, context.span_id);

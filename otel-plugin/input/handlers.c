@@ -13,6 +13,7 @@
 #include "input/ending.h"
 #include "input/log_line.h"
 #include "input/message_fill.h"
+#include "input/metering.h"
 #include "input/messages.h"
 #include "record/http_parts.h"
 
@@ -141,9 +142,26 @@ static bool keep(struct turn *turn)
     return true;
 }
 
-/* A message that is nobody's. */
-static void count_stray(struct handlers *h, const struct spoe_message *msg)
+/* A line that ends no request counts one all the same. */
+static void meter_line(struct handlers_worker *worker, const struct policy *policy,
+                       const struct log_line *line)
 {
+    if (policy->exclude == NULL || line->record.path.n == 0 ||
+        !exclude_path(policy->exclude, line->record.path))
+        metering_record(worker, policy, &line->record);
+}
+
+/* A message that is nobody's. */
+static void count_stray(struct handlers_worker *worker, const struct policy *policy,
+                        const struct spoe_message *msg)
+{
+    struct handlers *h = worker->shared;
+    struct log_line line;
+
+    if (msg->index == MESSAGE_LOG) {
+        log_read(msg, &line);
+        meter_line(worker, policy, &line);
+    }
     count(msg->index == MESSAGE_LOG ? &h->counters->lines_without_context
                                     : &h->counters->unknown_id,
           1);
@@ -159,7 +177,9 @@ static void on_unknown_id(struct turn *turn, bool last)
     if (why != UNTRACED_NOT)
         count_untraced(h, why, 1);
     else if (!keep(turn))
-        count_stray(h, turn->msg);
+        count_stray(turn->worker, turn->policy, turn->msg);
+    if (why == UNTRACED_REFUSED && turn->msg->index == MESSAGE_LOG)
+        meter_line(turn->worker, turn->policy, turn->line);
 }
 
 /* ---- request ----------------------------------------------------------------------------- */
@@ -217,7 +237,8 @@ static void open_request(const struct turn *turn, struct new_context *begun, str
                                           .mono_ns = msg->recv_mono_ns,
                                           .unix_ns = msg->recv_unix_ns,
                                           .hold_ns = read_hold(&msg->slot[REQUEST_HOLD]),
-                                          .logged = begun->logged != LOGGED_NOT};
+                                          .logged = begun->logged != LOGGED_NOT,
+                                          .begun = metering_begin(turn->worker, turn->policy, msg)};
     const bool sampled = server != NULL && context_is_sampled(&begun->context);
     struct kept *kept;
     const enum store_result result = store_open(h->store, turn->id.p, turn->id.n, &opening, &kept);
@@ -350,6 +371,21 @@ static void on_response(struct turn *turn)
 }
 
 /*
+ * One whose request was ended without it counts it; one of a request that is forgotten may be here
+ * for the second time.
+ * @param request  NULL: it is forgotten
+ */
+static void on_late_line(struct turn *turn, struct store_request *request)
+{
+    if (request == NULL) {
+        count(&turn->worker->shared->counters->lines_late, 1);
+        return;
+    }
+    meter_line(turn->worker, turn->policy, turn->line);
+    ending_late(turn->worker, turn->msg, request);
+}
+
+/*
  * A line ends its request. One whose request is not open was here before it, or was ended without
  * it, or belongs to a request that another process opened: then its spans are made of it.
  */
@@ -370,12 +406,10 @@ static void on_line(struct turn *turn)
         log_line_end(turn->worker, turn->policy, turn->line, &request);
     else if (marked && !ours)
         log_line_handle(turn->worker, turn->policy, turn->line);
-    else if (result == STORE_LATE)
-        ending_late(turn->worker, turn->msg, &request);
-    else if (ours)
-        count(&h->counters->lines_late, 1);
-    else
+    else if (result != STORE_LATE && !ours)
         on_unknown_id(turn, true);
+    else
+        on_late_line(turn, result == STORE_LATE ? &request : NULL);
 }
 
 /* ---- backend request --------------------------------------------------------------------- */
@@ -435,7 +469,7 @@ static void on_backend(struct turn *turn)
     struct store_attached attached;
     struct span *span;
 
-    if (store_unsampled(h->store, turn->id.p, turn->id.n, &context)) {
+    if (store_unsampled(h->store, turn->id.p, turn->id.n, msg->recv_mono_ns, &context)) {
         id_span(&worker->ids, context.span_id);
         if (!turn->late)
             context_answer_child(h, turn->policy, turn->req, &context);
@@ -549,7 +583,7 @@ bool handlers_expire(struct handlers_worker *worker, int64_t now_mono_ns)
         return false;
     if (request.never_opened) {
         for (const struct kept *kept = request.kept; kept != NULL; kept = kept->next)
-            count_stray(h, &kept->msg);
+            count_stray(worker, handlers_policy(h), &kept->msg);
         kept_free(request.kept);
         return true;
     }

@@ -251,7 +251,7 @@ void log_line_handle(struct handlers_worker *worker, const struct policy *policy
         return;
     }
     has_context = log_read_context(line, &worker->ids) || begin_trace(worker, policy, line);
-    metering_record(worker, policy, &line->record, true);
+    metering_record(worker, policy, &line->record);
     if (!has_context)
         return;
     if (!line->record.sampled) {
@@ -326,7 +326,7 @@ void log_line_end(struct handlers_worker *worker, const struct policy *policy,
             set_no_errors(policy, request->server, request->client);
         export_spans(worker, policy, line, request, true);
     }
-    metering_record(worker, policy, &line->record, true);
+    metering_record(worker, policy, &line->record);
     ending_free(worker, request);
 }
 

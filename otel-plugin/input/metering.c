@@ -7,114 +7,250 @@
 
 #include <spoe/util.h>
 
+#include "base/hex.h"
+#include "input/messages.h"
 #include "meter/meter.h"
 #include "record/http_parts.h"
 
 #define METHOD_OTHER "_OTHER"
+#define NS_PER_US INT64_C(1000)
 
 /* One request on its way into the meter. */
 struct metering {
     struct meter_writer *writer;
-    const struct policy *policy;
+    const struct store_begun *begun;
     const struct record *record;
 };
 
-static uint16_t name(const struct metering *m, struct spoe_span text)
+static uint16_t name(struct meter_writer *writer, struct spoe_span text)
 {
-    return meter_name(m->writer, text);
+    return meter_name(writer, text);
 }
 
-static uint16_t method(const struct metering *m)
+static uint16_t method(struct meter_writer *writer, const struct policy *policy,
+                       struct spoe_span text)
 {
-    const bool known = http_method_known(m->policy->conventions.known_methods, m->record->method);
+    const bool known = http_method_known(policy->conventions.known_methods, text);
 
-    return name(m, known ? m->record->method : spoe_str(METHOD_OTHER));
+    return name(writer, known ? text : spoe_str(METHOD_OTHER));
 }
 
 /* HAProxy may be told to take any digits for a version. */
-static uint16_t version(const struct metering *m)
+static uint16_t version(struct meter_writer *writer, struct spoe_span text)
 {
     static const char *const known[] = {"1.1", "2", "1.0", "3", "0.9"};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (spoe_span_is(m->record->version, known[i]))
-            return name(m, m->record->version);
+        if (spoe_span_is(text, known[i]))
+            return name(writer, text);
     }
     return 0;
 }
 
-static uint16_t address(const struct metering *m)
+static uint16_t address(struct meter_writer *writer, const struct spoe_value *value)
 {
     char buf[HTTP_ADDRESS_MAX];
     struct spoe_span text;
 
-    return http_get_address(&m->record->server_address, buf, &text) ? name(m, text) : 0;
+    return http_get_address(value, buf, &text) ? name(writer, text) : 0;
 }
 
-/* What both sides of HAProxy have. */
-static void set_common(const struct metering *m, union meter_set *set)
-{
-    set->value[METER_BACKEND] = name(m, m->record->backend);
-    set->value[METER_METHOD] = method(m);
-    set->value[METER_ROUTE] = name(m, m->record->route);
-}
+/* ---- into the meter ---- */
 
-static void record_server(const struct metering *m, union meter_set *set)
+static void count_server(const struct metering *m, union meter_set *set)
 {
     const struct record *record = m->record;
     const struct meter_trace trace = {record->trace_id, record->server_id, record->end_unix_ns};
     char code[RECORD_ERROR_MAX];
 
-    set->value[METER_FRONTEND] = name(m, record->frontend);
-    set->value[METER_SCHEME] = name(m, record->scheme);
-    set->value[METER_VERSION] = version(m);
+    set->value[METER_FRONTEND] = m->begun->frontend;
+    set->value[METER_SCHEME] = m->begun->scheme;
+    set->value[METER_VERSION] = m->begun->version;
     set->value[METER_STATUS] = (uint16_t)record->status;
-    set->value[METER_ERROR] = name(m, record_error_type(record, code));
+    set->value[METER_ERROR] = name(m->writer, record_error_type(record, code));
     meter_server(m->writer, set, record_duration_ns(record), record->bytes_in, record->bytes_out,
                  record->sampled ? &trace : NULL);
 }
 
-static void record_client(const struct metering *m, union meter_set *set)
+static void count_client(const struct metering *m, union meter_set *set)
 {
     const struct record *record = m->record;
     const struct meter_trace trace = {record->trace_id, record->client_id, record->end_unix_ns};
     char code[RECORD_ERROR_MAX];
 
-    set->value[METER_SERVER] = name(m, record->server);
-    set->value[METER_ADDRESS] = address(m);
+    set->value[METER_SERVER] = name(m->writer, record->server);
+    set->value[METER_ADDRESS] = address(m->writer, &record->server_address);
     set->value[METER_PORT] = (uint16_t)record->server_port;
     set->value[METER_STATUS] = (uint16_t)record->server_status;
-    set->value[METER_ERROR] = name(m, record_server_error_type(record, code));
+    set->value[METER_ERROR] = name(m->writer, record_server_error_type(record, code));
     meter_client(m->writer, set, record->end_unix_ns - record->client_start_unix_ns,
-                 record->sampled ? &trace : NULL);
+                 record->sampled && !hex_is_zero(record->client_id, sizeof record->client_id)
+                     ? &trace
+                     : NULL);
 }
 
-static void record_end(const struct metering *m, uint16_t frontend, uint16_t backend)
+static void count_end(const struct metering *m, uint16_t backend)
 {
     const char letters[] = {m->record->termination.why, m->record->termination.when};
     union meter_set set = {.words = {0}};
 
-    set.value[METER_FRONTEND] = frontend;
+    set.value[METER_FRONTEND] = m->begun->frontend;
     set.value[METER_BACKEND] = backend;
-    set.value[METER_STATE] = name(m, (struct spoe_span){letters, sizeof letters});
+    set.value[METER_STATE] = name(m->writer, (struct spoe_span){letters, sizeof letters});
     meter_end(m->writer, &set);
 }
 
-void metering_record(struct handlers_worker *worker, const struct policy *policy,
-                     const struct record *record, bool told_end)
+static void count_all(const struct metering *m, bool told_end)
 {
-    const struct metering m = {worker->meter, policy, record};
-    union meter_set common = {.words = {0}}, set;
+    /* What both sides of HAProxy have. */
+    const union meter_set common = {.value = {[METER_BACKEND] = name(m->writer, m->record->backend),
+                                              [METER_METHOD] = m->begun->method,
+                                              [METER_ROUTE] = m->begun->route}};
+    union meter_set set = common;
+
+    if (m->record->tried)
+        count_client(m, &set);
+    set = common;
+    count_server(m, &set);
+    if (told_end)
+        count_end(m, common.value[METER_BACKEND]);
+}
+
+/* ---- a record ---- */
+
+void metering_record(struct handlers_worker *worker, const struct policy *policy,
+                     const struct record *record)
+{
+    struct meter_writer *writer = worker->meter;
+    struct store_begun begun;
+
+    if (writer == NULL)
+        return;
+    begun = (struct store_begun){.frontend = name(writer, record->frontend),
+                                 .route = name(writer, record->route),
+                                 .method = method(writer, policy, record->method),
+                                 .scheme = name(writer, record->scheme),
+                                 .version = version(writer, record->version)};
+    count_all(&(struct metering){writer, &begun, record}, true);
+}
+
+/* ---- messages ---- */
+
+static struct spoe_span text(const struct spoe_value *value)
+{
+    return http_is_text(value) ? value->u.s : (struct spoe_span){NULL, 0};
+}
+
+/* An argument that is not declared. @return NULL: there is none */
+static const struct spoe_value *argument(const struct spoe_message *msg, const char *name)
+{
+    for (uint32_t i = 0; i < msg->n_args; i++) {
+        if (spoe_span_is(msg->args[i].name, name))
+            return &msg->args[i].value;
+    }
+    return NULL;
+}
+
+static struct spoe_span route_of(const struct spoe_message *msg)
+{
+    const struct spoe_value *value = argument(msg, "http.route");
+
+    if (value == NULL)
+        value = argument(msg, "route");
+    return value != NULL ? text(value) : (struct spoe_span){NULL, 0};
+}
+
+static int64_t size_of(const struct spoe_message *msg, const char *name)
+{
+    const struct spoe_value *value = argument(msg, name);
+    int64_t n;
+
+    return value != NULL && http_get_size(value, &n) ? n : -1;
+}
+
+struct store_begun metering_begin(struct handlers_worker *worker, const struct policy *policy,
+                                  const struct spoe_message *request)
+{
+    struct meter_writer *writer = worker->meter;
+    struct store_begun begun = {.frontend = 0};
+    struct spoe_span number, old;
+    char buf[HTTP_VERSION_MAX];
+
+    if (writer == NULL)
+        return begun;
+    begun.frontend = name(writer, text(&request->slot[REQUEST_FRONTEND_NAME]));
+    begun.method = method(writer, policy, text(&request->slot[REQUEST_METHOD]));
+    begun.route = name(writer, route_of(request));
+    if (request->slot[REQUEST_TLS].type == SPOE_T_BOOL)
+        begun.scheme =
+            name(writer, spoe_str(request->slot[REQUEST_TLS].u.b != 0 ? "https" : "http"));
+    if (http_get_version(&request->slot[REQUEST_VERSION], buf, &number, &old))
+        begun.version = version(writer, number);
+    return begun;
+}
+
+static void read_times(const struct store_request *request, int64_t end_unix_ns,
+                       struct record *record)
+{
+    const int64_t asked_ns = (int64_t)request->begun.asked_us * NS_PER_US;
+
+    record->end_unix_ns = end_unix_ns;
+    record->start_unix_ns =
+        request->server != NULL ? request->server->start_unix_ns : request->opened_unix_ns;
+    record->client_start_unix_ns = request->client != NULL ? request->client->start_unix_ns
+                                                           : request->opened_unix_ns + asked_ns;
+}
+
+static void read_context(const struct store_request *request, struct record *record)
+{
+    const struct trace_context *context =
+        request->server != NULL ? &request->server->context : &request->context;
+
+    record->sampled = context_is_sampled(context);
+    memcpy(record->trace_id, context->trace_id, sizeof record->trace_id);
+    memcpy(record->server_id, context->span_id, sizeof record->server_id);
+    if (request->client != NULL)
+        memcpy(record->client_id, request->client->context.span_id, sizeof record->client_id);
+}
+
+static void read_response(const struct store_request *request, const struct spoe_message *response,
+                          struct record *record)
+{
+    const struct spoe_value *const slot = response->slot;
+
+    record->backend = text(&slot[RESPONSE_BACKEND_NAME]);
+    record->server = text(&slot[RESPONSE_SERVER_NAME]);
+    record->server_address = slot[RESPONSE_ORIGIN];
+    if (!http_get_port(&slot[RESPONSE_ORIGIN_PORT], &record->server_port))
+        record->server_port = 0;
+    if (!spoe_get_int(&slot[RESPONSE_STATUS], &record->status) || record->status < 100 ||
+        record->status > 999)
+        record->status = 0;
+    record->tried = record->server.n > 0 || request->begun.asked_us != 0;
+    record->server_status = record->tried ? record->status : 0;
+    record->bytes_in = size_of(response, "req_size");
+    record->bytes_out = size_of(response, "res_size");
+}
+
+void metering_response(struct handlers_worker *worker, const struct store_request *request,
+                       const struct spoe_message *response, int64_t end_unix_ns)
+{
+    const struct spoe_value *state = argument(response, "term_state");
+    struct store_begun begun = request->begun;
+    struct record record = {.status = 0};
+    struct spoe_span route;
 
     if (worker->meter == NULL)
         return;
-    set_common(&m, &common);
-    if (record->tried) {
-        set = common;
-        record_client(&m, &set);
+    read_response(request, response, &record);
+    read_context(request, &record);
+    read_times(request, end_unix_ns, &record);
+    route = route_of(response);
+    if (route.n > 0)
+        begun.route = name(worker->meter, route);
+    if (state != NULL) {
+        record.termination = termination_read(state);
+        record.by_client = termination_by_client(record.termination);
     }
-    set = common;
-    record_server(&m, &set);
-    if (told_end)
-        record_end(&m, set.value[METER_FRONTEND], set.value[METER_BACKEND]);
+    count_all(&(struct metering){worker->meter, &begun, &record}, state != NULL);
 }

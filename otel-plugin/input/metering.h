@@ -13,12 +13,22 @@
 #include "input/handlers.h"
 #include "record/record.h"
 
+/** What a request's numbers need of its message. */
+struct store_begun metering_begin(struct handlers_worker *worker, const struct policy *policy,
+                                  const struct spoe_message *request);
 /**
- * Count a request. Does nothing where there is no meter.
- * @param told_end  its termination state is known
+ * Count a request that messages told of. One without a response is not: nothing is known of its
+ * end.
+ * @param request  [borrow] with its spans, if it has some, which are complete
+ */
+void metering_response(struct handlers_worker *worker, const struct store_request *request,
+                       const struct spoe_message *response, int64_t end_unix_ns);
+
+/**
+ * Count a request that is known whole. Does nothing where there is no meter.
  * Threads: the worker's
  */
 void metering_record(struct handlers_worker *worker, const struct policy *policy,
-                     const struct record *record, bool told_end);
+                     const struct record *record);
 
 #endif

@@ -20,6 +20,7 @@
 #define BUCKETS_PER_ENTRY 2u
 
 #define NS_PER_MS INT64_C(1000000)
+#define NS_PER_US INT64_C(1000)
 #define ENTRY_MAGIC UINT32_C(0x6f727171)
 
 /* What an entry is; each kind has a list of its own. */
@@ -58,14 +59,15 @@ struct entry {
     int64_t due_ns; /* when its list's end looks at it */
     int64_t opened_mono_ns, opened_unix_ns;
     int64_t last_mono_ns; /* of a remembered one: when it was evicted */
-    uint32_t hold_ms;     /* not evicted for so long after its opening */
-    uint32_t bytes;       /* that count as open: the entry and its spans */
+    struct store_begun begun;
+    uint32_t hold_ms; /* not evicted for so long after its opening */
+    uint32_t bytes;   /* that count as open: the entry and its spans */
     uint16_t key_len;
     uint8_t kind;
     uint8_t bits;
     char key[];
 };
-_Static_assert(offsetof(struct entry, key) == 100, "no gaps");
+_Static_assert(offsetof(struct entry, key) == 116, "no gaps");
 
 /* Whether spans and messages are where the context would be. */
 static bool has_spans(const struct entry *entry)
@@ -348,6 +350,7 @@ static void take_open(struct store *store, struct shard *shard, struct entry *en
                                   .opened_mono_ns = entry->opened_mono_ns,
                                   .opened_unix_ns = entry->opened_unix_ns,
                                   .last_mono_ns = entry->last_mono_ns,
+                                  .begun = entry->begun,
                                   .evicted_mono_ns = entry->last_mono_ns,
                                   .never_opened = !is_seen(entry),
                                   .logged = (entry->bits & LOGGED) != 0,
@@ -450,6 +453,7 @@ enum store_result store_open(struct store *store, const char *key, size_t key_le
     }
     entry->opened_mono_ns = entry->last_mono_ns = opening->mono_ns;
     entry->opened_unix_ns = opening->unix_ns;
+    entry->begun = opening->begun;
     entry->hold_ms = hold_ms(opening->hold_ns);
     entry->bytes = (uint32_t)(entry_size(entry) +
                               (opening->server != NULL ? span_memory(opening->server) : 0));
@@ -486,7 +490,16 @@ enum store_result store_open(struct store *store, const char *key, size_t key_le
 
 /* ---- backend messages -------------------------------------------------------------------- */
 
-bool store_unsampled(struct store *store, const char *key, size_t key_len,
+/* A server is asked for; the first time counts. */
+static void set_asked(struct entry *entry, int64_t now_mono_ns)
+{
+    const int64_t us = (now_mono_ns - entry->opened_mono_ns) / NS_PER_US;
+
+    if (entry->begun.asked_us == 0)
+        entry->begun.asked_us = us < 1 ? 1 : us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+bool store_unsampled(struct store *store, const char *key, size_t key_len, int64_t now_mono_ns,
                      struct trace_context *ret)
 {
     struct shard *shard;
@@ -501,8 +514,10 @@ bool store_unsampled(struct store *store, const char *key, size_t key_len,
     lock(shard);
     entry = *find(shard, hash, key, key_len);
     found = entry != NULL && entry->kind == OPEN && (entry->bits & BARE) != 0;
-    if (found)
+    if (found) {
         *ret = get_context(entry);
+        set_asked(entry, now_mono_ns);
+    }
     unlock(shard);
     return found;
 }
@@ -553,6 +568,7 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
         result = STORE_FULL;
     } else {
         adopt(entry, client, now_mono_ns);
+        set_asked(entry, now_mono_ns);
         shard->n_spans++;
         entry->bytes += (uint32_t)bytes;
         entry->last_mono_ns = max64(entry->last_mono_ns, now_mono_ns);

@@ -65,13 +65,21 @@ struct store_conf {
     size_t late_max, late_bytes_max;
 };
 
+/* What the numbers of a finished request need of its first messages: numbers of names (meter.h). */
+struct store_begun {
+    uint16_t frontend, route, method, scheme, version;
+    uint16_t reserved;
+    uint32_t asked_us; /* when a server was asked for, after the opening; 0: it was not */
+};
+
 /* A request that opens. */
 struct store_opening {
     struct span *server; /* [own] on STORE_OK, else the caller keeps it; NULL: not sampled */
     const struct trace_context *context; /* copied; not looked at where there is a span */
     int64_t mono_ns, unix_ns;            /* receipt of its message, by both clocks */
     int64_t hold_ns;                     /* not evicted before; 0: the TTL counts */
-    bool logged;                         /* a line of the log ends it, and no response */
+    struct store_begun begun;
+    bool logged; /* a line of the log ends it, and no response */
 };
 
 /* One request that was taken out. */
@@ -81,7 +89,8 @@ struct store_request {
     struct kept *kept;            /* [give: kept_free] messages that nobody has applied */
     struct trace_context context; /* SERVER's, also where there is no span */
     int64_t opened_mono_ns, opened_unix_ns;
-    int64_t last_mono_ns;    /* receipt of its last message */
+    int64_t last_mono_ns; /* receipt of its last message */
+    struct store_begun begun;
     int64_t evicted_mono_ns; /* STORE_LATE only */
     bool never_opened;       /* there are kept messages and nothing else */
     bool logged;             /* a line was to end it */
@@ -114,7 +123,7 @@ enum store_result store_open(struct store *store, const char *key, size_t key_le
  * Takes no lock while no such request is open.
  * @return false: there is none of that id
  */
-bool store_unsampled(struct store *store, const char *key, size_t key_len,
+bool store_unsampled(struct store *store, const char *key, size_t key_len, int64_t now_mono_ns,
                      struct trace_context *ret);
 
 /**

@@ -10,6 +10,7 @@
 #include "base/hex.h"
 #include "input/ending.h"
 #include "input/evict.h"
+#include "meter/snapshot.h"
 
 #define S INT64_C(1000000000)
 #define US INT64_C(1000)
@@ -59,6 +60,7 @@ struct agent {
 };
 
 static struct agent first, second;
+static struct meter *meter; /* both count into it */
 
 static void begin(struct agent *agent, uint8_t process)
 {
@@ -77,8 +79,8 @@ static void begin(struct agent *agent, uint8_t process)
     agent->handlers.process[0] = process;
     cr_assert_not_null(agent->handlers.store);
     for (unsigned i = 0; i < 2; i++) {
-        agent->worker[i] =
-            (struct handlers_worker){.shared = &agent->handlers, .writer = worker.writer};
+        agent->worker[i] = (struct handlers_worker){
+            .shared = &agent->handlers, .writer = worker.writer, .meter = meter_writer(meter)};
         cr_assert_eq(id_source_init(&agent->worker[i].ids), 0);
     }
 }
@@ -97,6 +99,7 @@ static void set_up(void)
 {
     exchange_set_up();
     memset(&counters, 0, sizeof counters);
+    meter = meter_create(100, EXCHANGE_NOW);
     begin(&first, 1);
     begin(&second, 2);
 }
@@ -105,6 +108,7 @@ static void tear_down(void)
 {
     end(&first);
     end(&second);
+    meter_destroy(meter);
     exchange_tear_down();
 }
 
@@ -218,6 +222,21 @@ static void expect_accounts(uint64_t out)
                  "%lu made", (unsigned long)made);
 }
 
+/* Requests that were counted since the last call: issue 11, 3.1. */
+static unsigned newly_counted(void)
+{
+    static uint64_t before;
+    struct meter_reader reader;
+    struct meter_series series;
+    uint64_t n = 0, last = before;
+
+    meter_begin_one(meter, METER_SERVER_DURATION, &reader);
+    while (meter_next(&reader, &series))
+        n += series.count;
+    before = n;
+    return (unsigned)(n - last);
+}
+
 /* All is over: what still waits is due. @return what was exported by then, SERVER and CLIENT */
 static void expect_one_pair(const char *what, unsigned round)
 {
@@ -227,6 +246,7 @@ static void expect_one_pair(const char *what, unsigned round)
     cr_assert(exported.servers == 1 && exported.clients == 1 && exported.others == 0,
               "%s %u: %u SERVER, %u CLIENT, %u others", what, round, exported.servers,
               exported.clients, exported.others);
+    cr_expect_eq(newly_counted(), 1, "%s %u", what, round);
     cr_expect_arr_eq(ended_client->parent_id, ended_server->context.span_id, 8);
     cr_expect_arr_eq(ended_client->context.trace_id, ended_server->context.trace_id, 16);
     cr_expect_arr_neq(ended_client->context.span_id, ended_server->context.span_id, 8);
@@ -345,6 +365,7 @@ Test(both, with_a_restart_at_each_point_of_each_order)
             expire(&first, 500 * S);
             count_exported();
             cr_assert(exported.servers == 1 && exported.clients <= 1 && exported.others == 0);
+            cr_expect_eq(newly_counted(), 1); /* the stray line counts */
             expect_bool(ended_server, ATTR_INCOMPLETE, true);
         } else {
             expect_one_pair("restart", round);
@@ -380,6 +401,7 @@ Test(both, with_two_agents_in_each_order)
             expire(&second, 500 * S);
             count_exported();
             cr_assert(exported.servers <= 1 && exported.clients <= 1 && exported.others == 0);
+            cr_expect_eq(newly_counted(), 1);
         } else {
             expect_one_pair("agents", round);
             expect_whole("agents", round);
@@ -458,6 +480,7 @@ Test(both, an_error_is_kept_for_its_line)
         send_to(&first.worker[0], MESSAGE_LOG, 2 * S);
         if (round % 3 == 2) {
             expect_nothing();
+            cr_expect_eq(newly_counted(), 1); /* before sampling */
             policy.keep_errors = true;
             continue;
         }
@@ -483,6 +506,7 @@ Test(both, what_is_excluded_or_refused_stays_so)
     cr_expect_str_eq(told.mark, "", "nothing was opened");
     cr_expect_eq(counted(&counters.excluded), 1);
     cr_expect_geq(counted(&counters.excluded_later), 2);
+    cr_expect_eq(newly_counted(), 0);
     policy.exclude = NULL;
 
     store_set_limits(first.handlers.store, 1, 0); /* and that is taken */
@@ -499,6 +523,7 @@ Test(both, what_is_excluded_or_refused_stays_so)
     cr_expect_eq(exported.servers, 0);
     cr_expect_eq(counted(&counters.refused), 1);
     cr_expect_eq(counted(&counters.refused_later), 1);
+    cr_expect_eq(newly_counted(), 1); /* there was no room for spans alone */
 }
 
 /* ---- 2.3: no open request ------------------------------------------------------------------- */
@@ -550,6 +575,7 @@ Test(both, a_line_that_nobody_was_asked_about)
     expect_nothing();
     cr_expect_eq(counted(&counters.lines_without_context), 1);
     cr_expect_eq(counted(&counters.unknown_id), 0);
+    cr_expect_eq(newly_counted(), 1);
 }
 
 /* ---- what the line tells of an open request -------------------------------------------------- */

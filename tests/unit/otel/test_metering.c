@@ -251,6 +251,115 @@ Test(metering, errors_by_whose_they_are)
     cr_expect_null(strstr(attributes(first("http.client.request.duration")), "status_code"));
 }
 
+/* ---- messages ---- */
+
+#define SPOE_SERVER                                                                                \
+    "haproxy.frontend.name=web,haproxy.backend.name=app,http.request.method=GET,"                  \
+    "http.response.status_code=200,url.scheme=https,network.protocol.version=2"
+
+static struct exchange messages(void)
+{
+    struct exchange x = exchange_of("u");
+
+    x.request.slot[REQUEST_FRONTEND_NAME] = text("web");
+    x.request.slot[REQUEST_VERSION] = text("2.0");
+    x.response.slot[RESPONSE_BACKEND_NAME] = text("app");
+    x.response.slot[RESPONSE_SERVER_NAME] = text("app1");
+    return x;
+}
+
+static void expect_messages(void)
+{
+    expect("http.server.request.duration", 1, 0.05, SPOE_SERVER);
+    expect("http.client.request.duration", 1, 0.04,
+           "haproxy.backend.name=app,haproxy.server.name=app1,http.request.method=GET,"
+           "http.response.status_code=200,server.address=10.0.0.1,server.port=8080");
+    cr_expect_eq(read_all(), 2); /* no sizes and no termination state are known */
+}
+
+Test(metering, messages_count_what_they_know)
+{
+    const struct exchange x = messages();
+
+    exchange_run(&x);
+    expect_messages();
+    cr_expect_arr_eq(first("http.server.request.duration")->exemplars[3].span_id,
+                     ended_server->context.span_id, 8);
+    cr_expect_arr_eq(first("http.client.request.duration")->exemplars[3].span_id,
+                     ended_client->context.span_id, 8);
+}
+
+/* The same numbers without spans: not sampled, capped, or kept in case of an error. */
+Test(metering, unsampled_messages_count_alike)
+{
+    for (int keep = 0; keep < 2; keep++) {
+        const struct exchange x = messages();
+
+        policy.sampler = (struct sampler){.kind = SAMPLER_ALWAYS_OFF};
+        policy.keep_errors = keep != 0;
+        send_request(&x);
+        send_backend(&x);
+        send_response(&x);
+        take_ended();
+        cr_expect_null(ended_server);
+        expect_messages();
+        cr_expect_eq(first("http.server.request.duration")->exemplars[3].unix_ns, 0);
+        meter_destroy(meter);
+        meter = meter_create(1000, EXCHANGE_NOW);
+        worker.meter = meter_writer(meter);
+    }
+}
+
+Test(metering, messages_may_tell_more)
+{
+    struct exchange x = messages();
+
+    add(&x.request, "http.route", text("/a/{b}"));
+    add(&x.response, "req_size", spoe_value_int(10));
+    add(&x.response, "res_size", text("20"));
+    add(&x.response, "term_state", text("SD--"));
+    x.response.slot[RESPONSE_STATUS] = spoe_value_int(404);
+    exchange_run(&x);
+    expect("http.server.request.body.size", 1, 10,
+           "haproxy.frontend.name=web,haproxy.backend.name=app,http.route=/a/{b},"
+           "http.request.method=GET,http.response.status_code=404,url.scheme=https,"
+           "network.protocol.version=2");
+    cr_expect_float_eq(first("http.server.response.body.size")->sum, 20, 1e-9);
+    expect("haproxy.request.terminations", 1, 0,
+           "haproxy.frontend.name=web,haproxy.backend.name=app,haproxy.termination_state=SD");
+    cr_expect_not_null(strstr(attributes(first("http.client.request.duration")), "error.type=404"));
+}
+
+/* Nothing is known of an end that nobody tells; a response that comes later does tell. */
+Test(metering, a_request_without_a_response_does_not_count)
+{
+    const struct exchange x = messages();
+
+    store_destroy(handlers.store);
+    handlers.store = store_create(&(struct store_conf){
+        .max = 100, .ttl_ns = 1000, .late_ns = INT64_C(600000000000), .late_max = 10});
+    send_request(&x);
+    send_backend(&x);
+    cr_assert(handlers_expire(&worker, BACKEND_AT + 2000));
+    take_ended();
+    cr_expect_not_null(ended_server);
+    cr_expect_eq(read_all(), 0);
+    send_response(&x);
+    take_ended();
+    expect_messages();
+}
+
+Test(metering, excluded_messages_do_not_count)
+{
+    const struct exchange x = messages();
+
+    excluded = exclude_create("/hello");
+    policy.exclude = excluded;
+    send_request(&x);
+    send_response(&x);
+    cr_expect_eq(read_all(), 0);
+}
+
 Test(metering, without_a_meter_there_is_none)
 {
     worker.meter = NULL;

@@ -332,14 +332,14 @@ Test(store, keeps_the_context_of_an_unsampled_request, .timeout = 10)
     struct span *client = client_span(2);
     struct store_request request;
 
-    cr_expect_not(store_unsampled(store, "id", 2, &got));
+    cr_expect_not(store_unsampled(store, "id", 2, 1, &got));
     cr_assert_eq(open_with(store, "id", 2, NULL, 1, 1), STORE_OK);
     cr_expect_eq(store_count(store), 1);
     cr_expect_eq(open_with(store, "id", 2, NULL, 1, 1), STORE_DUPLICATE);
-    cr_expect_not(store_unsampled(store, "other", 5, &got));
-    cr_expect_not(store_unsampled(store, "", 0, &got));
+    cr_expect_not(store_unsampled(store, "other", 5, 1, &got));
+    cr_expect_not(store_unsampled(store, "", 0, 1, &got));
     cr_expect_eq(got.flags, 0x55);
-    cr_assert(store_unsampled(store, "id", 2, &got));
+    cr_assert(store_unsampled(store, "id", 2, 1, &got));
     cr_expect_eq(memcmp(&got, &context, sizeof got), 0);
     cr_expect_eq(attach(store, "id", client, 2, &got), STORE_UNSAMPLED);
     span_destroy(client);
@@ -347,7 +347,7 @@ Test(store, keeps_the_context_of_an_unsampled_request, .timeout = 10)
     cr_expect_null(request.server);
     cr_expect_null(request.client);
     cr_expect_eq(store_count(store), 0);
-    cr_expect_not(store_unsampled(store, "id", 2, &got));
+    cr_expect_not(store_unsampled(store, "id", 2, 1, &got));
     store_destroy(store);
 }
 
@@ -358,8 +358,8 @@ Test(store, a_request_with_spans_is_not_an_unsampled_one, .timeout = 10)
 
     cr_assert_eq(open_with(store, "bare", 4, NULL, 1, 1), STORE_OK);
     open_ok(store, "full", 1, 1);
-    cr_expect_not(store_unsampled(store, "full", 4, &got));
-    cr_expect(store_unsampled(store, "bare", 4, &got));
+    cr_expect_not(store_unsampled(store, "full", 4, 1, &got));
+    cr_expect(store_unsampled(store, "bare", 4, 1, &got));
     store_destroy(store); /* frees both */
 }
 
