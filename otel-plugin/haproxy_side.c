@@ -18,6 +18,7 @@
 #define LOG (UINT32_C(1) << SPOE_HAPROXY_BY_LOG)
 #define BOTH (UINT32_C(1) << (SPOE_HAPROXY_BY_SPOE | SPOE_HAPROXY_BY_LOG))
 
+#define HAPROXY_2_9 UINT32_C(0x0209)
 #define HAPROXY_3_0 UINT32_C(0x0300)
 
 /* The agent's variables stand as txn.otel.NAME; they are written with the prefix in use. */
@@ -79,7 +80,7 @@ static void lines(void *inst, const struct spoe_haproxy_ask *ask, spoe_haproxy_p
 }
 
 /* A line's: whose the context is says which of its keys are there. */
-static bool wants_of_line(bool beside_spoe, uint32_t slot)
+static bool wants_of_line(bool beside_spoe, uint32_t version, uint32_t slot)
 {
     switch (slot) {
     case LOG_TRACEPARENT:
@@ -91,19 +92,22 @@ static bool wants_of_line(bool beside_spoe, uint32_t slot)
     case LOG_UNIQUE_ID:
     case LOG_MARK:
         return false; /* written with the prefix of the agent's variables */
+    case LOG_START:
+        return version >= HAPROXY_2_9;
     default:
         return true;
     }
 }
 
-/* B3 where it is asked for; what only few need is a comment in the files. */
+/* B3 where it is asked for; what only few need is a comment in the files, and what older versions
+ * do not know is left out for them. */
 static int32_t wants(void *inst, const struct spoe_haproxy_ask *ask, uint32_t slot)
 {
     const unsigned propagators = otel_propagators(inst);
     const bool both = ask->ways == (SPOE_HAPROXY_BY_SPOE | SPOE_HAPROXY_BY_LOG);
 
     if (ask->message == MESSAGE_LOG)
-        return wants_of_line(both, slot);
+        return wants_of_line(both, ask->version, slot);
     if (ask->message == MESSAGE_RESPONSE)
         return !both; /* the line has all of it */
     if (ask->message != MESSAGE_REQUEST)

@@ -197,8 +197,8 @@ static int64_t clamp(int64_t value, int64_t min, int64_t max)
     return value < min ? min : value > max ? max : value;
 }
 
-/* The request's first byte. @param end  the last one out */
-static int64_t first_byte(const struct log_line *line, int64_t end)
+/* The request's first byte, by timers of milliseconds. @param end  the last one out */
+static int64_t first_byte_ms(const struct log_line *line, int64_t end)
 {
     const int64_t headers = timer_ns(line, LOG_HEADERS_MS), active = timer_ns(line, LOG_ACTIVE_MS);
     const int64_t request_ns = moment_ns(line, LOG_REQUEST_AT);
@@ -215,6 +215,21 @@ static int64_t first_byte(const struct log_line *line, int64_t end)
     if (llabs(by_active - start) > TIMERS_OFF_NS && by_active < request_ns + TIMERS_OFF_NS)
         start = by_active < request_ns ? by_active : request_ns;
     return start;
+}
+
+/*
+ * To the microsecond, where HAProxy tells it: 2.9 and later. It adds milliseconds to when the
+ * connection was accepted, or its last request ended, and so may be after the headers. Where it is
+ * far off, its clock was set meanwhile.
+ */
+static int64_t first_byte(const struct log_line *line, int64_t end)
+{
+    const int64_t start = first_byte_ms(line, end);
+    const int64_t told = moment_ns(line, LOG_START), request_ns = moment_ns(line, LOG_REQUEST_AT);
+
+    if (told == 0 || llabs(told - start) > TIMERS_OFF_NS)
+        return start;
+    return request_ns != 0 && request_ns < told ? request_ns : told;
 }
 
 /* When a server was asked for. @param start  the first byte */

@@ -128,6 +128,8 @@
             "whether a line of the log ends the request") \
     /* when */ \
     NAMED(START, "start", START, NONE, SC, NO, NO) \
+        LOG(READ, START, NUMBER, "start", "%[request_date(us)]", \
+            "when the first byte was there, in us since 1970; from HAProxy 2.9 on") \
     NAMED(END, "end", END, NONE, NO, SC, NO) \
         LOG(READ, REQUEST_AT, NUMBER, "t0", "%[var(txn.t0)]", \
             "when the headers were there, in us since 1970") \

@@ -2,10 +2,13 @@
 """Spans from HAProxy's log lines alone, no SPOE (issue 11, 2.2, 2.5): what each kind of request
 becomes. The configuration is haproxy/otel-log.cfg, but where a test says so."""
 
+import os
+import re
 import socket
+import time
 
 import pytest
-from lib.haproxy import Client
+from lib.haproxy import SOURCE, Client
 from lib.lines import where
 from lib.log_proxy import CONTEXT, EVIL, FMT, RULES, FactsProxy
 from lib.log_proxy import OtelLogProxy as Proxy
@@ -202,9 +205,13 @@ def test_what_was_no_request(binary, tmp, origin, agent, collector):
     assert any(" lines=2 lines_without_context=0 bad_requests=1 " in line for line in agent.lines), agent.report()
 
 
+NEW_ONES_ARE_NOT = ("    http-request set-var(txn.f) int(3)", "    http-request set-var(txn.f) int(2)")
+ERRORS_COME = ("    #option log-sep", "    option log-sep")
+
+
 def test_sampling_is_haproxys(binary, tmp, collector, agent, origin, refusing):
     """What HAProxy's rules did not sample is no span, but for keep-errors, where its line comes."""
-    none = [("str(01) if !{", "str(00) if !{"), ("    #option log-sep", "    option log-sep")]
+    none = [NEW_ONES_ARE_NOT, ERRORS_COME]
     with Proxy(binary, tmp, origin.address, agent, none) as proxy:
         proxy.get("/unsampled")
         proxy.get("/sampled", traceparent=CONTEXT)
@@ -217,19 +224,113 @@ def test_sampling_is_haproxys(binary, tmp, collector, agent, origin, refusing):
         assert span.attributes["haproxy.sampling.kept"] == "error"
 
 
+NINE_TENTHS = 64851834634135142  # of 2^56
+
+
+def randomness(traceparent):
+    return int(traceparent[21:35], 16)
+
+
 def test_a_share_of_traces(binary, tmp, collector, agent, origin):
-    """The commented line: by a threshold on the trace's id, as W3C level 2 has it."""
-    share = [("    http-request set-var(txn.s) str(01) if !{ var(txn.in) -m found }\n", ""),
-             ("    #http-request set-var(txn.s)", "    http-request set-var(txn.s)")]
+    """2.2: the commented lines, a threshold on the trace's id, as W3C level 2 has it, and `th`. What
+    went to the server and what is exported agree."""
+    share = [(f"    #http-request {rule}", f"    http-request {rule}") for rule in (
+        "set-var(txn.f) int(2)", "set-var(txn.tracestate) str", "set-header tracestate")]
     with Proxy(binary, tmp, origin.address, agent, share) as proxy:
-        sampled = 0
-        for i in range(200):
-            proxy.get(f"/{i}")
-            trace = origin.requests[-1].header("traceparent")
-            assert (trace[-2:] == "01") == (int(trace[21:35], 16) >= 64851834634135142)
-            sampled += trace[-2:] == "01"
-        assert 0 < sampled < 100
-        assert len(spans(collector, agent, sampled)) == sampled
+        with Client(proxy.port) as client:
+            for i in range(150):
+                client.request("GET", f"/{i}", {"tracestate": "ot=th:0"})  # nobody's: it goes
+            client.request("GET", "/caller", {"traceparent": CONTEXT, "tracestate": "a=1,ot=th:0"})
+        sent = {one.path: one for one in origin.requests}
+        caller = sent.pop("/caller")
+        sampled = {path: one for path, one in sent.items()
+                   if randomness(one.header("traceparent")) >= NINE_TENTHS}
+        assert len(sent) == 150 and 0 < len(sampled) < 75
+        for path, one in sent.items():
+            assert one.header("traceparent")[-2:] == ("03" if path in sampled else "02")
+            assert one.header("tracestate") == ("ot=th:e6666666666666" if path in sampled else None)
+        # Who was called with a decision follows it, and its probability stays.
+        assert caller.header("traceparent")[-2:] == "01"
+        assert caller.header("tracestate") == "a=1,ot=th:0"
+        seen = spans(collector, agent, len(sampled) + 1)
+    assert set(seen) == {*sampled, "/caller"}
+    for path in sampled:
+        assert {span.trace_state for span in seen[path]} == {"ot=th:e6666666666666"}
+        assert seen[path][0].flags & 0xff == 3
+
+
+def test_rules_decide(binary, tmp, collector, agent, origin):
+    """2.2: by any condition, whatever the caller said."""
+    rules = [(f"    #http-request set-var(txn.f) var(txn.f),{rule}",
+              f"    http-request set-var(txn.f) var(txn.f),{rule}") for rule in ("or(1)", "and(2)")]
+    with Proxy(binary, tmp, origin.address, agent, [NEW_ONES_ARE_NOT, *rules]) as proxy:
+        proxy.get("/else")
+        proxy.get("/checkout")
+        proxy.get("/checkout/2", traceparent=CONTEXT[:-2] + "00")
+        proxy.get("/static", traceparent=CONTEXT)
+        flags = {one.path: one.header("traceparent")[-2:] for one in origin.requests}
+        assert set(spans(collector, agent, 2)) == {"/checkout", "/checkout/2"}
+    assert flags == {"/else": "02", "/checkout": "03", "/checkout/2": "01", "/static": "00"}
+
+
+def test_sampling_whoever_calls(binary, tmp, collector, agent, origin):
+    """2.2: the rules of docs/otel.md: `rv` honoured, our `th` in the caller's tracestate."""
+    with open(os.path.join(SOURCE, "docs/otel.md"), encoding="utf-8") as page:
+        rules = re.search(r"```haproxy\n(    # every trace, .*?)```", page.read(), re.S).group(1)
+    cases = [  # the caller's tracestate, whether we sample, what goes on
+        ("a=1,ot=rv:ffffffffffffff;th:0,b=2", True, "ot=th:e6666666666666;rv:ffffffffffffff,a=1,b=2"),
+        ("ot=th:0;rv:e6666666666666", True, "ot=th:e6666666666666;rv:e6666666666666"),
+        ("ot=p:1;th:8;rv:e6666666666665", False, "ot=p:1;rv:e6666666666665"),
+        ("ot=th:8", False, None),  # by the id, which is below
+        ("a=1, ot=th:8 ,b=2", False, "a=1,b=2"),
+        ("xot=rv:ffffffffffffff,a=rv:f", False, "xot=rv:ffffffffffffff,a=rv:f"),
+        ("ot=xrv:ffffffffffffff", False, "ot=xrv:ffffffffffffff"),
+        ("ot=p:1;rv:ffffffffffffff", True, "ot=th:e6666666666666;p:1;rv:ffffffffffffff"),
+    ]
+    edits = [("    http-request set-var(txn.f) int(3)\n", rules),
+             ("    http-request set-var(txn.f) var(txn.in),field(4,-),hex2i,and(3)"
+              " if { var(txn.in) -m found }\n", "")]
+    with Proxy(binary, tmp, origin.address, agent, edits) as proxy:
+        for i, (tracestate, _, _) in enumerate(cases):
+            trace = f"00-{i + 1:08x}{CONTEXT[11:]}"  # whose last 56 bits are below
+            proxy.get(f"/{i}", traceparent=trace, tracestate=tracestate)
+        proxy.get("/high", traceparent=f"00-{'f' * 32}-b7ad6b7169203331-02")
+        proxy.get("/new")
+        sent = {one.path: one for one in origin.requests}
+        new = randomness(sent["/new"].header("traceparent")) >= NINE_TENTHS
+        sampled = {"/high", *(["/new"] if new else []),
+                   *(f"/{i}" for i, case in enumerate(cases) if case[1])}
+        seen = spans(collector, agent, len(sampled))
+    assert set(seen) == sampled
+    for i, (tracestate, kept, goes_on) in enumerate(cases):
+        got = sent[f"/{i}"]
+        assert got.header("traceparent")[-2:] == ("01" if kept else "00"), tracestate
+        assert got.header("tracestate") == goes_on
+        if kept:
+            assert {span.trace_state for span in seen[f"/{i}"]} == {goes_on}
+    assert sent["/high"].header("traceparent")[-2:] == "03"
+    assert sent["/high"].header("tracestate") == "ot=th:e6666666666666"
+
+
+def test_attributes_by_prefix(binary, version, tmp, collector, agent, origin):
+    """2.2 and 2.6: keys beside the shipped ones, also what a client chose; the start in us."""
+    since = "start=%[request_date(us)] " if version >= (2, 9) else ""
+    keys = (" in=", f' {since}attr.tenant=%{{+Q,+E}}[var(txn.tenant)] attr.route=/users/{{id}} '
+            'attr.http.request.header.x-plan=%{+Q,+E}[req.fhdr(x-plan)] in=')
+    tenant = ("    http-request set-var(txn.t0)",
+              "    http-request set-var(txn.tenant) req.fhdr(x-tenant)\n"
+              "    http-request set-var(txn.plan) req.fhdr(x-plan)\n    http-request set-var(txn.t0)")
+    keys = (keys[0], keys[1].replace("req.fhdr(x-plan)", "var(txn.plan)"))
+    with Proxy(binary, tmp, origin.address, agent, [keys, tenant]) as proxy:
+        before = time.time_ns()
+        proxy.get("/users/7", **{"X-Tenant": EVIL, "X-Plan": "gold"})
+        server, client = spans(collector, agent, 1)["/users/7"]
+    assert server.name == "GET /users/{id}" and server.attributes["http.route"] == "/users/{id}"
+    assert server.attributes["tenant"] == EVIL
+    assert server.attributes["http.request.header.x-plan"] == ["gold"]
+    assert "tenant" not in client.attributes
+    if since:  # of a connection's first request it is exact, else it is made of milliseconds
+        assert before - before % 1000 <= server.start <= client.start
 
 
 def test_with_one_id(binary, tmp, collector, agent, origin):

@@ -183,6 +183,24 @@ Test(log_line, spans_are_as_long_as_the_request)
     run();
     cr_expect_eq(ended_server->start_unix_ns, NS(US));
     cr_expect_eq(ended_server->end_unix_ns, NS(US));
+    fresh(); /* 2.6: the first byte is told, to the microsecond */
+    line.slot[LOG_START] = spoe_value_int(US - 2345);
+    run();
+    cr_expect_eq(ended_server->start_unix_ns, NS(US - 2345));
+    cr_expect_eq(ended_client->start_unix_ns, NS(US));
+    line.slot[LOG_START] = spoe_value_int(US + 400); /* HAProxy adds up milliseconds */
+    run();
+    cr_expect_eq(ended_server->start_unix_ns, NS(US));
+    fresh(); /* 2.6: a deny takes no time by HAProxy's clock, which stands still within one loop */
+    line.slot[LOG_START] = line.slot[LOG_REQUEST_AT] = line.slot[LOG_END_AT] = spoe_value_int(US);
+    line.slot[LOG_SERVER_NAME] = text("<NOSRV>");
+    line.slot[LOG_TERMINATION_STATE] = text("PR--");
+    line.slot[LOG_STATUS] = spoe_value_int(403);
+    line.slot[LOG_HEADERS_MS] = line.slot[LOG_ACTIVE_MS] = spoe_value_int(0);
+    run();
+    cr_expect_null(ended_client);
+    cr_expect_eq(ended_server->start_unix_ns, NS(US));
+    cr_expect_eq(ended_server->end_unix_ns, NS(US));
     fresh(); /* an end before the start */
     line.slot[LOG_END_AT] = spoe_value_int(US - 5000);
     run();
