@@ -14,7 +14,6 @@
 #define BATCH 32u           /* datagrams with one call */
 #define DROPS_EVERY 8u      /* datagrams: how often the kernel is asked for its drops */
 #define NUMBERS_UNTIL 1024u /* datagrams without one: then senders need not be told apart */
-#define BATCHES_PER_LOOK 8u /* then others have their turn */
 
 /* A line of 450 bytes takes 1 280 bytes of the kernel's buffer (measured; skb and its data). */
 #define KERNEL_BYTES 1280u
@@ -193,25 +192,30 @@ enum source_found source_read_datagrams(struct source *source)
     struct batch *batch = reader->batch;
     uint64_t n_read = 0;
 
-    for (unsigned turn = 0; turn < BATCHES_PER_LOOK; turn++) {
+    while (reader->lines_left > 0) {
         struct dispatch_input input;
         unsigned places;
         int n;
 
         if (!reader_has_room(reader))
-            return FOUND_SOME;
+            return FOUND_WAITS;
         places = prepare(source, batch);
         n = places > 0 ? recvmmsg(source->fd, batch->message, places, MSG_DONTWAIT, NULL) : 0;
         if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
             log_limited(&limit, SPOE_LOG_WARNING, LINES_COMPONENT, "%s: read: %s", source->name,
                         strerror(errno));
+        if (n <= 0 && places == 0)
+            return FOUND_WAITS;
         if (n <= 0)
-            return n_read == 0 && places > 0 ? FOUND_NOTHING : FOUND_SOME;
+            return n_read == 0 ? FOUND_NOTHING : FOUND_SOME;
         message_input(reader, &input);
         count_kernel_drops(source,
                            &batch->message[(n - 1) / (int)DROPS_EVERY * (int)DROPS_EVERY].msg_hdr);
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++) {
+            reader_spend(reader, 1, batch->message[i].msg_len);
             take(source, (unsigned)i, &input);
+        }
+        source->n_read += (unsigned)n;
         if (reader->line.pairs.numbered)
             source->unnumbered = 0;
         else if (source->unnumbered < NUMBERS_UNTIL)

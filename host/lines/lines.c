@@ -23,6 +23,14 @@
 #define RETRY_MS 100       /* after too many open files */
 #define KERNEL_BYTES 1280u /* of its buffer, for a line of 450 bytes (measured) */
 
+/* What a reader is to do, on its worker. */
+struct order {
+    struct mail mail;
+    struct reader *reader;
+    void (*run)(struct reader *reader);
+};
+enum order_kind { ORDER_START, ORDER_DRAIN, ORDER_STOP, N_ORDERS };
+
 struct acceptor {
     struct lines *lines;
     const struct listening_socket *socket;
@@ -35,7 +43,8 @@ struct lines {
     struct sockets datagrams, streams;
     struct acceptor acceptor[SOCKETS_MAX];
     struct event *retry;
-    struct reader reader[HOST_WORKERS_MAX]; /* of the workers */
+    struct reader reader[HOST_WORKERS_MAX];         /* of the workers */
+    struct order order[HOST_WORKERS_MAX][N_ORDERS]; /* each is given once: no memory to want */
     uint32_t n_workers;
     uint32_t max; /* connections */
     struct log_limit full_limit, refused_limit, accept_limit;
@@ -121,32 +130,23 @@ struct lines *lines_open(const struct host_conf *conf)
 
 /* ---- orders to the readers ---- */
 
-struct order {
-    struct mail mail;
-    struct reader *reader;
-    void (*run)(struct reader *reader);
-};
-
 static void run_order(struct mail *mail)
 {
-    struct order *order = container_of(mail, struct order, mail);
+    const struct order *order = container_of(mail, struct order, mail);
 
     order->run(order->reader);
-    free(order);
 }
 
-/* @return false: no memory, or the worker has ended */
-static bool send_order(struct reader *reader, void (*run)(struct reader *reader))
+/* @return false: the worker has ended */
+static bool send_order(struct lines *lines, uint32_t worker, enum order_kind kind)
 {
-    struct order *order = malloc(sizeof *order);
+    static void (*const runs[N_ORDERS])(struct reader *) = {reader_start, reader_drain,
+                                                            reader_stop};
+    struct order *order = &lines->order[worker][kind];
+    struct reader *reader = &lines->reader[worker];
 
-    if (order == NULL)
-        return false;
-    *order = (struct order){.mail = {.run = run_order}, .reader = reader, .run = run};
-    if (mailbox_put(&reader->worker->core.mailbox, &order->mail))
-        return true;
-    free(order);
-    return false;
+    *order = (struct order){.mail = {.run = run_order}, .reader = reader, .run = runs[kind]};
+    return reader->worker != NULL && mailbox_put(&reader->worker->core.mailbox, &order->mail);
 }
 
 /* [worker] */
@@ -359,18 +359,17 @@ static void take(struct acceptor *acceptor, int fd, const struct sockaddr *sa, s
     }
 }
 
-static void on_accept(evutil_socket_t fd, short what, void *arg)
+/* @return whether there may be more */
+static bool accept_some(struct acceptor *acceptor)
 {
     const struct timeval wait = {0, RETRY_MS * 1000L};
-    struct acceptor *acceptor = arg;
     struct lines *lines = acceptor->lines;
 
-    (void)what;
     for (unsigned i = 0; i < ACCEPT_BURST; i++) {
         struct sockaddr_storage address = {0};
         socklen_t len = sizeof address;
-        const int accepted =
-            accept4(fd, (struct sockaddr *)(void *)&address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        const int accepted = accept4(acceptor->socket->fd, (struct sockaddr *)(void *)&address,
+                                     &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (accepted >= 0) {
             if (acceptor->socket->path != NULL)
@@ -379,14 +378,22 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
             continue;
         }
         if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
-            return;
+            return false;
         log_limited(&lines->accept_limit, SPOE_LOG_WARNING, LINES_COMPONENT,
                     "accept: %s, new connections wait", strerror(errno));
         (void)event_del(&acceptor->event);
         acceptor->is_waiting = true;
         (void)evtimer_add(lines->retry, &wait);
-        return;
+        return false;
     }
+    return true;
+}
+
+static void on_accept(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)accept_some(arg);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -449,7 +456,7 @@ int lines_start(struct lines *lines, struct event_base *base, struct worker *wor
         }
     }
     for (uint32_t i = 0; i < n_workers; i++) {
-        if (!send_order(&lines->reader[i], reader_start))
+        if (!send_order(lines, i, ORDER_START))
             goto nomem;
     }
     if (start_accepting(lines, base) != 0)
@@ -478,12 +485,17 @@ void lines_drain(struct lines *lines)
 {
     if (lines == NULL)
         return;
-    for (size_t i = 0; i < lines->streams.n; i++) /* those that wait may have sent lines already */
-        on_accept(lines->streams.socket[i].fd, EV_READ, &lines->acceptor[i]);
+    for (size_t i = 0; i < lines->streams.n; i++) { /* those that wait may have sent already */
+        struct acceptor *acceptor = &lines->acceptor[i];
+        unsigned n = 0;
+
+        while (acceptor->has_event && n < SOMAXCONN && accept_some(acceptor))
+            n += ACCEPT_BURST;
+    }
     stop_accepting(lines);
     lines->n_draining = lines->n_workers;
     for (uint32_t i = 0; i < lines->n_workers; i++) {
-        if (!send_order(&lines->reader[i], reader_drain))
+        if (!send_order(lines, i, ORDER_DRAIN))
             on_drained(lines);
     }
 }
@@ -512,7 +524,7 @@ void lines_stop(struct lines *lines)
     stop_accepting(lines);
     for (uint32_t i = 0; i < lines->n_workers; i++) {
         /* A worker whose mailbox is closed has ended: nothing of it runs any more. */
-        if (!send_order(&lines->reader[i], reader_stop))
+        if (!send_order(lines, i, ORDER_STOP))
             reader_stop(&lines->reader[i]);
     }
 }

@@ -4,9 +4,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,7 +17,9 @@
 
 #define MUCH_PART 8                /* of log-delay, where much was found */
 #define WAKE_BYTES (64 * 1024)     /* a stream that is waited for wakes when so much is there */
-#define LOOKS_AT_END 64u           /* for what has arrived before it */
+#define LINES_PER_LOOK 256         /* of all sources, then what else the worker has has its turn */
+#define ROOM_PAUSE_NS NS_PER_MS    /* at least, before it is seen again whether there is room */
+#define DATAGRAM_MIN 512u          /* bytes of the kernel's buffer that one takes at least */
 #define LEAVE_NS (250 * NS_PER_MS) /* for streams to be quiet, at the end */
 #define PAUSE_NS (20 * NS_PER_MS)  /* without a byte: it is quiet */
 #define QUIET_NS NS_PER_S /* a stream that may go for another has brought nothing for so long */
@@ -40,7 +44,9 @@ static void arm(struct event *timer, int64_t ns)
     (void)evtimer_add(timer, &tv);
 }
 
-/* The stream that is quiet for longest has its time; one that was not, then, looks again. */
+/* The stream that is quiet for longest has its time; one that was not, then, looks again. A unix
+ * one may be quiet for ever: there is no reset, and from 3.0 on HAProxy sees no other end before
+ * it has lost the next line. It has a process of this machine behind it, which tells if it ends. */
 static void arm_idle(struct reader *reader)
 {
     const struct source *first = TAILQ_FIRST(&reader->streams);
@@ -62,7 +68,7 @@ static void on_idle(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     while ((first = TAILQ_FIRST(&reader->streams)) != NULL && first->active_ns + timeout <= now) {
-        if (first->is_ticking) { /* it has something, and there is no room */
+        if (first->is_ticking || !first->is_tcp) { /* it has something, and there is no room */
             first->active_ns = now;
             TAILQ_REMOVE(&reader->streams, first, link);
             TAILQ_INSERT_TAIL(&reader->streams, first, link);
@@ -78,7 +84,7 @@ static void on_idle(evutil_socket_t fd, short what, void *arg)
 
 static void set_wake(const struct source *source, int bytes)
 {
-    if (source->by_amount)
+    if (source->is_tcp)
         (void)setsockopt(source->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
 }
 
@@ -114,39 +120,70 @@ static enum source_found read_source(struct source *source)
     return source->is_datagram ? source_read_datagrams(source) : source_read_stream(source);
 }
 
-/*
- * At the end: until nothing is there, or for long enough. A peer that sends lines has more on their
- * way, which would be lost: it has until it is quiet, or LEAVE_NS. It is not told to go by a FIN,
- * see close_by_reset() in lines.c.
- */
-static void finish(struct source *source, enum source_found found)
+/* A socket of datagrams has been read to the end, or as much as there can have been at the end. */
+static void finish_datagrams(struct source *source, enum source_found found)
 {
-    if (found == FOUND_END || (found == FOUND_SOME && !reader_has_room(source->reader)))
+    if (found == FOUND_MORE && source->n_read < source->read_until)
         return;
-    if (found == FOUND_MORE && source->looks_left-- > 0)
-        return;
-    if (!source->is_datagram) {
-        const int64_t now = clock_mono_ns();
-
-        if (now < source->active_ns + PAUSE_NS && now < source->reader->leave_ns)
-            return;
-        source_destroy(source);
-        return;
-    }
     (void)event_del(&source->event);
     source->is_ticking = false;
     TAILQ_REMOVE(&source->reader->ticking, source, tick_link);
 }
 
+/* From now on it is read as soon as it has something, and then it goes. */
+static void begin_leaving(struct source *source)
+{
+    int n = 0;
+
+    (void)ioctl(source->fd, SIOCINQ, &n);
+    source->read_until = source->n_read + (unsigned)n;
+    source->is_leaving = true;
+    (void)event_del(&source->event);
+    set_wake(source, 1);
+    (void)watch(source);
+}
+
+/*
+ * At the end a stream goes when it is quiet. One that never is goes after LEAVE_NS, right after
+ * something came and was read: what HAProxy has in its own buffers is lost with the connection, and
+ * they are empty when it has just written. It is not told to go by a FIN, see close_by_reset() in
+ * lines.c.
+ */
+static void finish(struct source *source, enum source_found found)
+{
+    const struct reader *reader = source->reader;
+    const int64_t now = clock_mono_ns();
+    const bool was_leaving = source->is_leaving;
+
+    if (found == FOUND_END || found == FOUND_WAITS)
+        return;
+    if (source->is_datagram) {
+        finish_datagrams(source, found);
+        return;
+    }
+    if (now >= reader->leave_ns && !was_leaving)
+        begin_leaving(source);
+    if (found == FOUND_MORE &&
+        (!was_leaving || source->n_read < source->read_until + source_input_len(source)))
+        return;
+    if (now >= source->active_ns + PAUSE_NS || now >= reader->leave_ns + PAUSE_NS ||
+        (was_leaving && found != FOUND_NOTHING))
+        source_destroy(source);
+}
+
 static int64_t delay_after(const struct reader *reader, enum source_found found)
 {
-    const int64_t delay = conf_of(reader)->log_delay_ns;
+    int64_t delay = conf_of(reader)->log_delay_ns;
 
+    if (reader->draining && delay > PAUSE_NS / 2)
+        delay = PAUSE_NS / 2;
     switch (found) {
     case FOUND_MORE:
         return 0;
     case FOUND_MUCH:
         return delay / MUCH_PART;
+    case FOUND_WAITS:
+        return delay > ROOM_PAUSE_NS ? delay : ROOM_PAUSE_NS;
     default:
         return delay;
     }
@@ -159,11 +196,16 @@ static void look(struct reader *reader)
     int64_t delay = INT64_MAX;
     bool done = last == NULL;
 
+    reader->lines_left = LINES_PER_LOOK;
     while (!done) {
         struct source *source = check(TAILQ_FIRST(&reader->ticking));
         enum source_found found;
         int64_t wanted;
 
+        if (reader->lines_left <= 0) { /* the others come first in the next turn */
+            delay = 0;
+            break;
+        }
         done = source == last;
         TAILQ_REMOVE(&reader->ticking, source, tick_link); /* to the end: each has its turn first */
         TAILQ_INSERT_TAIL(&reader->ticking, source, tick_link);
@@ -175,6 +217,8 @@ static void look(struct reader *reader)
             finish(source, found);
         else if (found == FOUND_NOTHING)
             stop_ticking(source);
+        else if (found == FOUND_SOME && source->is_tcp)
+            (void)watch(source); /* it woke the worker, which may have been for once */
     }
     if (!TAILQ_EMPTY(&reader->ticking))
         arm(&reader->tick_timer, delay);
@@ -205,7 +249,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         return;
     }
     begin_ticking(source);
-    if (source->by_amount) {
+    if (source->is_tcp) {
         set_wake(source, WAKE_BYTES);
         (void)watch(source);
     }
@@ -238,8 +282,7 @@ static struct source *make_source(struct reader *reader, int fd, const char *nam
 
     if (source == NULL)
         return NULL;
-    *source = (struct source){
-        .magic = SOURCE_MAGIC, .reader = reader, .fd = fd, .looks_left = LOOKS_AT_END};
+    *source = (struct source){.magic = SOURCE_MAGIC, .reader = reader, .fd = fd};
     (void)snprintf(source->name, sizeof source->name, "%s", name);
     (void)event_assign(&source->event, reader->worker->base, fd, EV_READ, on_readable, source);
     return source;
@@ -285,7 +328,7 @@ void reader_add_stream(struct reader *reader, int fd, const char *name, uint64_t
         return;
     }
     source->peer = peer;
-    source->by_amount = tcp;
+    source->is_tcp = tcp;
     source->framing = (struct framing){.octets = octets, .max = conf_of(reader)->log_line_max};
     source->active_ns = clock_mono_ns();
     TAILQ_INSERT_TAIL(&reader->streams, source, link);
@@ -317,7 +360,10 @@ void reader_drain(struct reader *reader)
     reader->draining = true;
     reader->leave_ns = clock_mono_ns() + LEAVE_NS;
     TAILQ_FOREACH(source, &reader->datagrams, link)
-    begin_ticking(check(source));
+    {
+        begin_ticking(check(source));
+        source->read_until = source->n_read + source->receive_buffer / DATAGRAM_MIN;
+    }
     TAILQ_FOREACH(source, &reader->streams, link)
     begin_ticking(check(source));
     look(reader);

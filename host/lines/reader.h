@@ -4,8 +4,9 @@
  *
  * Nobody waits for a line, so reading is lazy: a socket that has something is read log-delay later,
  * again and again until a look finds nothing; then the worker is told of its next bytes. While
- * there is no room below max-pending nothing is read, and the next look tries again. Threads: the
- * worker's, unless said.
+ * there is no room below max-pending nothing is read, and the next look tries again. A look takes
+ * so many lines at most, of all sources together: the worker has connections of SPOP as well.
+ * Threads: the worker's, unless said.
  */
 #ifndef HOST_LINES_READER_H
 #define HOST_LINES_READER_H
@@ -32,10 +33,11 @@
 /* What a look at a source has found. */
 enum source_found {
     FOUND_NOTHING,
-    FOUND_SOME,
-    FOUND_MUCH, /* of what the kernel can keep: look again sooner than log-delay */
-    FOUND_MORE, /* there is more, and others have their turn first */
-    FOUND_END   /* the source is gone */
+    FOUND_SOME,  /* and now there is nothing more */
+    FOUND_MUCH,  /* the same, of what the kernel can keep: look again sooner than log-delay */
+    FOUND_MORE,  /* there is more, and others have their turn first */
+    FOUND_WAITS, /* there may be more, and no room for it, or no memory */
+    FOUND_END    /* the source is gone */
 };
 
 struct reader;
@@ -48,10 +50,12 @@ struct source {
     struct reader *reader;
     struct event event;
     bool is_ticking, is_datagram;
-    bool by_amount; /* a stream that can wake when much is there: TCP */
+    bool is_tcp; /* a stream that can wake when much is there, and that ends by a reset */
     TAILQ_ENTRY(source) tick_link;
     TAILQ_ENTRY(source) link; /* of the reader, streams by their last bytes */
-    unsigned looks_left;      /* at the end */
+    uint64_t n_read;          /* bytes; datagrams */
+    uint64_t read_until;      /* n_read with what the kernel had at the end */
+    bool is_leaving;          /* it goes when it has sent something, see finish() */
     uint64_t peer;            /* for gaps */
     char name[SOURCE_NAME_MAX];
 
@@ -74,6 +78,7 @@ struct reader {
     bool has_timers;
     struct source_list datagrams, streams; /* all there are */
     struct source_list ticking;            /* those that are looked at by the timer */
+    int lines_left;                        /* of this look, long ones count more */
     bool draining, drained;
     int64_t leave_ns;    /* draining: until when streams have to be quiet */
     struct batch *batch; /* NULL: no source of datagrams */
@@ -118,6 +123,12 @@ static inline bool reader_has_room(const struct reader *reader)
            shared->conf->max_pending;
 }
 
+/** Some of what a look may take has been taken. */
+static inline void reader_spend(struct reader *reader, size_t lines, size_t bytes)
+{
+    reader->lines_left -= (int)(lines + bytes / 1024);
+}
+
 static inline struct counters *reader_counters(struct reader *reader)
 {
     return &reader->worker->core.counters;
@@ -129,7 +140,9 @@ void batch_destroy(struct batch *batch, struct worker *worker);
 enum source_found source_read_datagrams(struct source *source);
 /* lines/streams.c */
 enum source_found source_read_stream(struct source *source);
-/** Free the stream and close it. */
+/** Bytes that were read and not yet taken. */
+size_t source_input_len(const struct source *source);
+/** Free the stream and close it; part of a line that it ends with is counted. */
 void source_destroy(struct source *source);
 
 #endif

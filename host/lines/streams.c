@@ -12,10 +12,9 @@
 #include "lines/message.h"
 #include "net/block.h"
 
-#define READS_PER_LOOK 16u /* then others have their turn */
-#define READ_MIN 4096u     /* less room than this: make more */
+#define READ_MIN 4096u /* less room than this: make more */
 
-static size_t input_len(const struct source *source)
+size_t source_input_len(const struct source *source)
 {
     return source->in_end - source->in_start;
 }
@@ -30,7 +29,7 @@ static void drop_block(struct source *source)
 /* Room to read into, behind what there is of a line. @return false: no memory */
 static bool prepare(struct source *source)
 {
-    const size_t len = input_len(source);
+    const size_t len = source_input_len(source);
     struct block *in = source->in, *block;
 
     if (in != NULL && in->size - source->in_end >= READ_MIN)
@@ -55,7 +54,7 @@ static bool prepare(struct source *source)
 static void lose(struct source *source)
 {
     static struct log_limit limit;
-    const size_t n = input_len(source);
+    const size_t n = source_input_len(source);
 
     COUNT(reader_counters(source->reader), log_lost_framing);
     log_limited(&limit, SPOE_LOG_WARNING, LINES_COMPONENT,
@@ -66,25 +65,28 @@ static void lose(struct source *source)
 }
 
 /* What became of the lines that are there. */
-enum processed { PROCESSED, NO_ROOM, LOST };
+enum processed { PROCESSED, NO_ROOM, TURN_OVER, LOST };
 
 static enum processed process(struct source *source)
 {
     struct dispatch_input input = {.mono_ns = 0};
 
-    while (input_len(source) > 0) {
+    while (source_input_len(source) > 0) {
         char *p = (char *)source->in->data + source->in_start;
         struct framing_result result;
         enum framing_found found;
 
         if (!reader_has_room(source->reader))
             return NO_ROOM;
+        if (source->reader->lines_left <= 0)
+            return TURN_OVER;
         if (input.mono_ns == 0)
             message_input(source->reader, &input);
-        found = framing_next(&source->framing, p, input_len(source), &result);
+        found = framing_next(&source->framing, p, source_input_len(source), &result);
         if (found == FRAMING_LOST)
             return LOST;
         source->in_start += result.used;
+        reader_spend(source->reader, 1, result.used);
         if (found == FRAMING_LINE)
             message_take(source, source->in, p + result.line, result.len, source->peer, &input);
         else if (found == FRAMING_DROPPED)
@@ -95,23 +97,21 @@ static enum processed process(struct source *source)
         else
             break;
     }
-    if (input_len(source) == 0 && source->in != NULL)
+    if (source_input_len(source) == 0 && source->in != NULL)
         drop_block(source);
     return PROCESSED;
 }
 
-/* The peer has closed, or worse. */
-static enum source_found end(struct source *source)
+/* It ends within a line. */
+static void tell_partial(struct source *source)
 {
-    const size_t n = input_len(source);
+    const size_t n = source_input_len(source);
 
     if (n > 0 || source->framing.passing)
         message_broken(
             source, LINE_PARTIAL,
             (struct spoe_span){n > 0 ? (const char *)source->in->data + source->in_start : NULL, n},
             n);
-    source_destroy(source);
-    return FOUND_END;
 }
 
 static void now_active(struct source *source, size_t n)
@@ -119,6 +119,7 @@ static void now_active(struct source *source, size_t n)
     struct reader *reader = source->reader;
 
     COUNT_ADD(reader_counters(reader), log_bytes, n);
+    source->n_read += n;
     source->active_ns = clock_mono_ns();
     TAILQ_REMOVE(&reader->streams, source, link);
     TAILQ_INSERT_TAIL(&reader->streams, source, link);
@@ -130,39 +131,45 @@ enum source_found source_read_stream(struct source *source)
 {
     bool any = false;
 
-    for (unsigned reads = 0; reads < READS_PER_LOOK; reads++) {
+    for (;;) {
         ssize_t n;
 
         switch (process(source)) {
         case NO_ROOM:
-            return FOUND_SOME;
+            return FOUND_WAITS;
+        case TURN_OVER:
+            return FOUND_MORE;
         case LOST:
             lose(source);
+            drop_block(source);
             source_destroy(source);
             return FOUND_END;
         default:
             break;
         }
+        if (source->reader->lines_left <= 0)
+            return FOUND_MORE;
         if (!prepare(source)) {
             COUNT(reader_counters(source->reader), resource_errors);
-            return FOUND_SOME; /* the kernel keeps what there is */
+            return FOUND_WAITS; /* the kernel keeps what there is */
         }
         do {
             n = recv(source->fd, source->in->data + source->in_end,
                      source->in->size - source->in_end, MSG_DONTWAIT);
         } while (n < 0 && errno == EINTR);
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            if (input_len(source) == 0)
+            if (source_input_len(source) == 0)
                 drop_block(source);
             return any ? FOUND_SOME : FOUND_NOTHING;
         }
-        if (n <= 0)
-            return end(source);
+        if (n <= 0) { /* the peer has closed, or worse */
+            source_destroy(source);
+            return FOUND_END;
+        }
         source->in_end += (size_t)n;
         now_active(source, (size_t)n);
         any = true;
     }
-    return process(source) == PROCESSED ? FOUND_MORE : FOUND_SOME;
 }
 
 void source_destroy(struct source *source)
@@ -171,6 +178,7 @@ void source_destroy(struct source *source)
     const struct source *first;
 
     assert(IS(source, SOURCE_MAGIC) && !source->is_datagram);
+    tell_partial(source);
     (void)event_del(&source->event);
     if (source->is_ticking)
         TAILQ_REMOVE(&reader->ticking, source, tick_link);

@@ -365,6 +365,35 @@ def test_idle_connections_end(lines):
     assert count(host, "idle_timeouts_total") == 1
 
 
+def test_what_ends_within_a_line_is_told(lines):  # 1.7
+    """Also where it is us who close."""
+    host, told, sender = lines("tcp", "--idle-timeout", "100ms")
+    s = sender()
+    s.raw(b"v=1 n=1\nv=1 n")
+    assert s.ended()
+    wait_count(host, "log_broken_lines_total", 1, reason="partial")
+    assert len(told.lines()) == 1
+
+
+def test_a_unix_connection_may_be_idle(lines, start, tmp_path):
+    """There is no reset: from 3.0 on HAProxy would lose its next line."""
+    told = Told(tmp_path / "told")
+    host = start("from_log", env=ADMIN, args=[
+        "--log-listen", f"unix:{tmp_path}/socket,tcp:127.0.0.1:0", "--workers", "1",
+        "--idle-timeout", "100ms", "--set", f"from-log.file={told.path}"])
+    at = addresses(host)
+    unix, tcp = Sender("unix", at["unix"][0]), Sender("tcp", at["tcp"][0])
+    unix.send("v=1 n=1")
+    told.wait(1)
+    tcp.send("v=1 n=2")
+    told.wait(2)
+    assert tcp.ended()  # and unix was idle for longer
+    unix.send("v=1 n=3")
+    told.wait(3)
+    assert count(host, "idle_timeouts_total") == 1
+    unix.close(), tcp.close()
+
+
 # ---- 1.1: who may send ----
 
 
@@ -462,20 +491,35 @@ def test_what_has_come_is_read_before_the_end(lines, kind):  # 1.6
     assert [t.split()[1] for t in told.lines()] == [f"n=int:{i}" for i in range(n)]
 
 
-def test_a_sender_that_never_stops_does_not_hold_the_end(lines):
-    host, told, sender = lines("udp", "--shutdown-timeout", "5s")
+@pytest.mark.parametrize("kind", ["udp", "tcp"])
+def test_a_sender_that_never_stops_does_not_hold_the_end(lines, kind):
+    host, told, sender = lines(kind, "--shutdown-timeout", "60s")
+    sock = "SOCK_DGRAM" if kind == "udp" else "SOCK_STREAM"
     flood = Proc(["/usr/bin/python3", "-c",
                   "import socket\n"
-                  "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                  f"s = socket.socket(socket.AF_INET, socket.{sock})\n"
                   f"s.connect({sender().sock.getpeername()!r})\n"
                   "while True:\n"
                   "    try:\n"
-                  "        s.send(b'v=1 n=1')\n"
-                  "    except OSError:\n"
+                  f"        s.send(b'v=1 n=1\\n' * {1 if kind == 'udp' else 5000})\n"
+                  "    except ConnectionRefusedError:\n"
                   "        pass\n"])
     with flood:
         told.wait(1000)
         assert host.terminate() == 0
+    assert host.count("left unread") == 0
+
+
+def test_connections_that_were_not_accepted_yet_have_lines_too(lines):  # 1.6
+    """SIGTERM while 200 connections wait in the backlog, each with a line."""
+    host, told, sender = lines("tcp")
+    host.pause()
+    for i in range(200):
+        sender().send(f"v=1 n={i}")
+    host.signal(signal.SIGTERM)
+    host.resume()
+    assert host.wait() == 0
+    assert {t.split()[1] for t in told.lines()} == {f"n=int:{i}" for i in range(200)}
 
 
 def test_a_plugin_that_keeps_everything_does_not_hold_the_end(lines):
