@@ -100,7 +100,8 @@ class Scene(LogProxy):
 
 
 def ask_all(scene, kinds):
-    """Make all requests at once: what their clients saw, by name."""
+    """Make all requests at once: what their clients saw, by name. What went wrong with one is its
+    own: an exception in the place of that."""
     with ThreadPoolExecutor(len(kinds)) as pool:
         futures = {kind.name: pool.submit(kind.ask, scene, kind.path) for kind in kinds}
-        return {name: future.result() for name, future in futures.items()}
+        return {name: future.exception() or future.result() for name, future in futures.items()}

@@ -208,6 +208,8 @@ KINDS = [
 
 def find(kind, asked, spans):
     """(SERVER, CLIENT or None) of a request; None as long as they are not all there."""
+    if isinstance(asked, BaseException):
+        return ()
     for server in spans:
         told = server.attributes
         if server.kind == "SERVER" and told.get("client.port") == asked.port and \
@@ -227,7 +229,7 @@ def wait_all(kinds, asked, collector):
 
     def there(spans):
         found.update((kind.name, find(kind, asked[kind.name], spans)) for kind in kinds)
-        return all(found.values())
+        return None not in found.values()
 
     try:
         collector.wait(there, "the spans of all kinds")
@@ -261,6 +263,8 @@ def _check_span(span, want, version, held, sent=None):
 
 def check(kind, scene, asked, spans, version):
     """AssertionError unless the spans are what the kind has to become."""
+    if isinstance(asked, BaseException):
+        raise asked
     assert spans, f"no spans, or not all{scene.report()}"
     server, client = spans
     told = server.attributes
