@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each kind of request becomes (issue 11, 2.5): the table of lib/kinds.py with real HAProxies."""
 
+import os
+
 import pytest
 from lib.collector import Collector
 from lib.haproxy import source_text
@@ -12,15 +14,27 @@ from lib.procs import SpoeHost
 from conftest import host_env
 
 
-@pytest.fixture(scope="module")
-def by_the_log(binary, tmp_path_factory):
-    """(the scene, what clients saw, spans by kind), of HAProxy's log alone."""
+def settings(way, tmp, host):
+    """(HAProxy's configuration, its environment)"""
+    env = {"AGENT_LOG_ADDR": where(host, "udp")}
+    if way == "log":
+        return source_text("otel-log.cfg"), env
+    spoe = os.path.join(tmp, "spoe.cfg")
+    with open(spoe, "w", encoding="ascii") as file:
+        file.write(source_text("spoe-otel-both.cfg").replace("processing 15ms", "processing 20s"))
+    env.update(SPOE_CFG=spoe, AGENT1_ADDR=f"127.0.0.1:{host.port}")
+    return source_text("otel-both.cfg"), env
+
+
+@pytest.fixture(scope="module", params=["log", "both"])
+def outcome(request, binary, tmp_path_factory):
+    """(the scene, what clients saw, spans by kind): of the log alone, and with SPOE beside it."""
     tmp = str(tmp_path_factory.mktemp("kinds"))
     with Collector() as collector, SpoeHost(
             ["--log-listen", "udp:127.0.0.1:0"],
             env=host_env(collector, BATCH_DELAY="20ms", TRACE_BAD_REQUESTS="on")) as host:
-        text = scene_text(source_text("otel-log.cfg"), KINDS, tmp)
-        with Scene(binary, tmp, text, {"AGENT_LOG_ADDR": where(host, "udp")}) as scene:
+        text, env = settings(request.param, tmp, host)
+        with Scene(binary, tmp, scene_text(text, KINDS, tmp), env) as scene:
             asked = ask_all(scene, KINDS)
             yield scene, asked, wait_all(KINDS, asked, collector)
         assert host.terminate() == 0, host.report()
@@ -28,6 +42,6 @@ def by_the_log(binary, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_by_the_log(by_the_log, version, kind):
-    scene, asked, spans = by_the_log
+def test_a_kind_of_request(outcome, version, kind):
+    scene, asked, spans = outcome
     check(kind, scene, asked[kind.name], spans[kind.name], version)

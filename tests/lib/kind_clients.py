@@ -309,8 +309,10 @@ def read_to_end(scene, path):
 
 def wait_for_none(scene, path):
     """HAProxy forgets the connection and says nothing: the client gives up by itself."""
-    with Talk(scene.web) as talk:
+    with Talk(scene.ports["silent"]) as talk:
         talk.send(path)
+        scene.wait_stat("silent", "FRONTEND", "req_tot", 1)
+        scene.wait_stat("silent", "FRONTEND", "scur", 0)
         return Asked(None, talk.port)
 
 

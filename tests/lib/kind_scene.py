@@ -21,16 +21,18 @@ end)
 
 # Frontends of their own, for what would not be right for a slow test on a loaded machine.
 FRONTS = {"web": "timeout tarpit 500ms", "impatient": "timeout http-request 500ms",
-          "listless": "timeout client 1s"}
+          "listless": "timeout client 1s", "silent": ""}
 
 
-def scene_text(text, kinds, tmp, more=""):
-    """The configuration `text` with the frontends and backends of the table in place of its own."""
+def scene_text(text, kinds, tmp):
+    """The configuration `text` with the frontends and backends of the table in place of its own. Its
+    filter, if it has one, is that of all."""
     def indented(lines, me=""):
         return "".join(f"    {line}\n" for line in lines.replace("{me}", me).split("\n") if line)
 
     with open(os.path.join(tmp, "kinds.lua"), "w", encoding="ascii") as file:
         file.write(LUA)
+    filters = "".join(re.findall(r"^ +filter .*\n", text, flags=re.M))
     text = re.sub(r"^(frontend|backend web-app) .*\n(?:(?: .*)?\n)*", "", text, flags=re.M)
     text = text.replace("    #option log-separate-errors", "    option log-separate-errors")
     # A client that leaves is noticed while a server is waited for: the default from 3.4 on.
@@ -41,7 +43,7 @@ def scene_text(text, kinds, tmp, more=""):
     rules = "".join(indented(kind.rule, f"{{ path_beg /{kind.name}/ }}") for kind in kinds)
     for front, own in FRONTS.items():
         text += (f"frontend {front} from traced\n    bind \"${{{front.upper()}_ADDR}}\"\n"
-                 f"{indented(own)}{more}{rules}"
+                 f"{filters}{indented(own)}{rules}"
                  f"    use_backend %[path,field(2,/)]\n    default_backend app\n")
     text += "backend app from traced-backend\n    server one {origin}\n"
     for kind in kinds:

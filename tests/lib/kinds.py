@@ -44,6 +44,7 @@ from .kind_clients import (
     websocket,
     whole_url,
 )
+from .traces import traceparent
 
 
 @dataclass(frozen=True)
@@ -295,5 +296,5 @@ def check(kind, scene, asked, spans, version):
     assert ("http.request.resend_count" in told) == ("http.request.resend_count" in more_client)
     if scene.origin.requests(kind.path):
         # The last one is the one that was answered.
-        parent = scene.origin.requests(kind.path)[-1].headers["traceparent"]
-        assert parent == f"00-{client.trace_id}-{client.span_id}-01"
+        sent = scene.origin.requests(kind.path)[-1].headers["traceparent"]
+        assert sent == traceparent(client)
