@@ -237,12 +237,22 @@ def measure_case(bench, binary, case, collector, origin, load):
     return result
 
 
+# One in a hundred is sampled, by a threshold of 99 hundredths of 2^56; all send their line.
+FEW = (
+    ("    http-request set-var(txn.f) int(3)\n",
+     "    http-request set-var(txn.f) int(2)\n"
+     "    http-request set-var(txn.f) int(3)"
+     " if { var(txn.trace),bytes(18,14),hex2i ge 71337018784743424 }\n"),
+    ("    http-request set-log-level notice if { var(txn.f),and(1) eq 1 }",
+     "    http-request set-log-level notice"),
+)
 # name: kind of HAProxy, the agent's environment, changes of otel-log.cfg, spans of a request
 # (None: some)
 CASES = {
     "plain": ("plain", {}, (), 0),
     "messages": ("messages", {}, (), 2),
     "log": ("log", {}, (), 2),
+    "log, 1 %": ("log", {}, FEW, None),
 }
 
 
@@ -279,10 +289,12 @@ def rows_of(bench, shape, runs, note):
             value(*rounds) for rounds in zip(*(runs[case] for case in CASES)))
 
     bench.row(f"log way, {shape}: what HAProxy adds, over what three messages add", median(
-        lambda plain, messages, log, *_: (log["haproxy_us"] - plain["haproxy_us"])
+        lambda plain, messages, log, _: (log["haproxy_us"] - plain["haproxy_us"])
         / (messages["haproxy_us"] - plain["haproxy_us"])), 0.35, note=note)
     bench.row(f"log way, {shape}: the agent, over three messages'", median(
-        lambda plain, messages, log, *_: log["agent_us"] / messages["agent_us"]), 0.35)
+        lambda plain, messages, log, _: log["agent_us"] / messages["agent_us"]), 0.35)
+    bench.row(f"log way, {shape}: the agent with metrics and 1 % of the traces, over 100 %", median(
+        lambda plain, messages, log, few: few["agent_us"] / log["agent_us"]), 0.5)
     for case, target in (("log", 0.6 if shape == "bursts" else None), ("messages", None)):
         bench.row(f"{case}, {shape}: what HAProxy adds and the agent, over plain HAProxy", median(
             lambda *rounds, case=case: (
