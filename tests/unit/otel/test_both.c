@@ -641,6 +641,44 @@ Test(both, only_a_line_knows_how_it_ended)
     expect_accounts(6);
 }
 
+/* A response that HAProxy denied: the server's 500 is CLIENT's, the client saw 403. */
+Test(both, the_line_has_the_last_word)
+{
+    fresh(spoe_value_bool(1));
+    x.response.slot[RESPONSE_STATUS] = spoe_value_int(500);
+    line.slot[LOG_STATUS] = spoe_value_int(403);
+    line.slot[LOG_TERMINATION_STATE] = text("PR--");
+    for (uint32_t i = 0; i < N_KINDS; i++)
+        send_to(&first.worker[0], i, 1 * S);
+    count_exported();
+    cr_assert(exported.servers == 1 && exported.clients == 1);
+    expect_int(ended_server, "http.response.status_code", 403);
+    expect_none(ended_server, "error.type");
+    cr_expect_eq(ended_server->status, SPAN_STATUS_UNSET);
+}
+
+/* Where nobody keeps spans for the line, nothing is late, and nothing needs HAProxy's answer. */
+Test(both, any_agents_line_may_come_at_any_time)
+{
+    fresh(text("any"));
+    send_to(&first.worker[0], MESSAGE_REQUEST, 1 * S);
+    send_to(&first.worker[0], MESSAGE_BACKEND, 1 * S);
+    expire(&first, 1 * S + TTL);
+    count_exported();
+    cr_expect_eq(exported.servers + exported.clients, 0);
+    send_to(&first.worker[0], MESSAGE_LOG, 40 * S);
+    expect_one_pair("after span-ttl", 0);
+    cr_expect(has_ids_of(told.traceparent, ended_client));
+
+    fresh(text("any"));
+    send_to(&first.worker[0], MESSAGE_REQUEST, 41 * S);
+    send_to(&first.worker[0], MESSAGE_BACKEND, 41 * S);
+    memset(&told.mark, 0, sizeof told.mark); /* it came too late for HAProxy */
+    (void)snprintf(told.traceparent, sizeof told.traceparent, "%s", "");
+    send_to(&first.worker[0], MESSAGE_LOG, 42 * S);
+    expect_one_pair("unanswered", 0);
+}
+
 /* A line without times ends the request when it comes. */
 Test(both, a_line_without_times)
 {

@@ -684,6 +684,63 @@ Test(store, a_response_waits_for_the_client_span, .timeout = 10)
 }
 
 /* 7.1 */
+static void add_text(void *arg, struct span *server, struct span *client)
+{
+    static const char text[4000];
+    unsigned *calls = arg;
+
+    ++*calls;
+    span_set_str(server, "a", 1, text, sizeof text);
+    if (client != NULL)
+        span_set_str(client, "b", 1, text, sizeof text);
+}
+
+/* 2.3: a response tells what it knows, and the request stays until its line comes. */
+Test(store, a_line_alone_ends_a_request_that_is_a_lines, .timeout = 10)
+{
+    struct store *store = remembering(10);
+    struct store_opening opening = {
+        .server = server_span(100), .mono_ns = 1, .unix_ns = 100, .logged = true};
+    struct store_request request;
+    struct trace_context ignored;
+    unsigned calls = 0;
+    size_t bytes;
+
+    cr_expect_not(store_update(store, "id", 2, 2, add_text, &calls));
+    cr_assert_eq(store_open(store, "id", 2, &opening, NULL), STORE_OK);
+    cr_assert_eq(attach(store, "id", client_span(150), 51, &ignored), STORE_OK);
+    bytes = store_bytes(store);
+    cr_expect_eq(take(store, "id", &request), STORE_LOGGED);
+    cr_expect(store_update(store, "id", 2, 60, add_text, &calls));
+    cr_expect_eq(calls, 1);
+    cr_expect_geq(store_bytes(store), bytes + 8000, "what it adds counts");
+    cr_assert_eq(store_take_by_line(store, "id", 2, true, &request), STORE_OK);
+    cr_expect(request.logged && request.answered);
+    cr_expect_eq(request.last_mono_ns, 60);
+    cr_expect_eq(store_bytes(store), 0);
+    free_request(&request);
+
+    opening.server = server_span(100);
+    cr_assert_eq(store_open(store, "id", 2, &opening, NULL), STORE_OK);
+    evict_all(store, 1 + TTL);
+    cr_expect_eq(take(store, "id", &request), STORE_LOGGED, "nor is it late for a response");
+    cr_expect_not(store_update(store, "id", 2, 60, add_text, &calls));
+    cr_expect_eq(store_take_by_line(store, "id", 2, true, &request), STORE_LATE);
+    cr_expect(request.logged);
+
+    opening.server = NULL; /* nobody keeps spans: there is nothing that a late line could add to */
+    opening.context = &context;
+    cr_assert_eq(store_open(store, "id", 2, &opening, NULL), STORE_OK);
+    cr_expect_eq(take(store, "id", &request), STORE_LOGGED);
+    cr_expect(store_update(store, "id", 2, 60, add_text, &calls));
+    cr_expect_eq(calls, 1);
+    evict_all(store, 1 + TTL);
+    cr_expect_eq(store_take_by_line(store, "id", 2, true, &request), STORE_UNKNOWN);
+    cr_expect_eq(store_count(store) + store_bytes(store), 0);
+    cr_expect_not(store_update(store, "", 0, 1, add_text, &calls));
+    store_destroy(store);
+}
+
 Test(kept, is_a_copy_of_all, .timeout = 10)
 {
     char text[] = "value", name[] = "name";
