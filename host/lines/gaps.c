@@ -23,39 +23,127 @@ uint64_t gaps_key(uint64_t peer, struct spoe_span pid, struct spoe_span frontend
     return key != 0 ? key : 1;
 }
 
-static struct gaps_source *find(struct gaps *gaps, uint64_t key)
+/* @return NULL: it is not there */
+static struct gaps_source *find(struct gaps_source *sources, uint64_t key, uint64_t owner)
 {
-    struct gaps_source *oldest = &gaps->source[0];
-
     for (size_t i = 0; i < GAPS_SOURCES_MAX; i++) {
-        struct gaps_source *source = &gaps->source[i];
-
-        if (source->key == key)
-            return source;
-        if (source->used < oldest->used)
-            oldest = source;
+        if (sources[i].key == key && sources[i].owner == owner)
+            return &sources[i];
     }
-    *oldest = (struct gaps_source){.key = key};
-    return oldest;
+    return NULL;
 }
 
-uint64_t gaps_see(struct gaps *gaps, uint64_t key, uint64_t number)
+/* A free one, or that which was silent for longest. */
+static struct gaps_source *oldest(struct gaps_source *sources)
 {
-    struct gaps_source *source = find(gaps, key);
-    const bool is_new = source->used == 0;
-    uint64_t missing = 0, ahead;
+    struct gaps_source *best = &sources[0];
 
+    for (size_t i = 1; i < GAPS_SOURCES_MAX; i++) {
+        if (sources[i].used < best->used)
+            best = &sources[i];
+    }
+    return best;
+}
+
+/* ---- from one connection to the next ---- */
+
+void gaps_past_init(struct gaps_past *past)
+{
+    *past = (struct gaps_past){.clock = 0};
+    (void)pthread_mutex_init(&past->lock, NULL);
+}
+
+void gaps_past_fini(struct gaps_past *past)
+{
+    (void)pthread_mutex_destroy(&past->lock);
+}
+
+void gaps_leave(struct gaps *gaps, uint64_t owner)
+{
+    for (size_t i = 0; i < GAPS_SOURCES_MAX; i++) {
+        struct gaps_source *source = &gaps->source[i], *left;
+
+        if (source->key == 0 || source->owner != owner)
+            continue;
+        if (gaps->past != NULL) {
+            (void)pthread_mutex_lock(&gaps->past->lock);
+            left = find(gaps->past->source, source->key, 0);
+            if (left == NULL)
+                left = oldest(gaps->past->source);
+            *left = *source;
+            left->owner = 0;
+            left->used = ++gaps->past->clock;
+            (void)pthread_mutex_unlock(&gaps->past->lock);
+        }
+        *source = (struct gaps_source){.key = 0};
+    }
+}
+
+/* A source that is new here, with what was left of it. */
+static struct gaps_source *begin(struct gaps *gaps, uint64_t key, uint64_t owner)
+{
+    struct gaps_source *source = oldest(gaps->source), *left;
+
+    *source = (struct gaps_source){.key = key};
+    if (owner != 0 && gaps->past != NULL) {
+        (void)pthread_mutex_lock(&gaps->past->lock);
+        left = find(gaps->past->source, key, 0);
+        if (left != NULL) {
+            *source = *left;
+            *left = (struct gaps_source){.key = 0};
+        }
+        (void)pthread_mutex_unlock(&gaps->past->lock);
+    }
+    source->owner = owner;
+    return source;
+}
+
+/* ---- one line ---- */
+
+/* A line that fills no place: its number was seen, or given up. */
+static void add_credit(struct gaps_source *source)
+{
+    if (source->next > source->credit_until)
+        source->credit = 0;
+    if (source->credit < GAPS_CREDIT_MAX)
+        source->credit++;
+    source->credit_until = source->next + GAPS_CREDIT_NUMBERS;
+}
+
+static uint64_t take_credit(struct gaps_source *source, uint64_t missing)
+{
+    const uint64_t has = source->next <= source->credit_until ? source->credit : 0;
+    const uint64_t taken = missing < has ? missing : has;
+
+    source->credit = has - taken;
+    return missing - taken;
+}
+
+uint64_t gaps_see(struct gaps *gaps, uint64_t key, uint64_t owner, uint64_t number)
+{
+    struct gaps_source *source = find(gaps->source, key, owner);
+    uint64_t missing = 0, ahead;
+    bool is_new;
+
+    if (source == NULL)
+        source = begin(gaps, key, owner);
+    is_new = source->used == 0;
     source->used = ++gaps->clock;
     if (is_new || (number >= source->next && number - source->next > GAPS_JUMP_MAX) ||
         (number < source->next && source->next - number > GAPS_LATE_MAX)) {
         /* The first one, or the numbers begin anew: nothing before it is missed. */
         source->next = number + 1;
         source->seen = UINT64_MAX;
+        source->credit = 0;
         return 0;
     }
     if (number < source->next) { /* late, or seen already; maybe too late */
-        if (source->next - number <= GAPS_WINDOW)
-            source->seen |= UINT64_C(1) << (source->next - 1 - number);
+        const uint64_t back = source->next - 1 - number;
+
+        if (back < GAPS_WINDOW && (source->seen >> back & 1) == 0)
+            source->seen |= UINT64_C(1) << back;
+        else
+            add_credit(source);
         return 0;
     }
     ahead = number - source->next + 1;
@@ -64,6 +152,7 @@ uint64_t gaps_see(struct gaps *gaps, uint64_t key, uint64_t number)
     if (ahead > GAPS_WINDOW)
         missing += ahead - GAPS_WINDOW;
     source->seen = ahead < GAPS_WINDOW ? source->seen << ahead | 1 : 1;
+    missing = missing != 0 ? take_credit(source, missing) : 0;
     source->next = number + 1;
     return missing;
 }

@@ -45,6 +45,7 @@ struct lines {
     struct event *retry;
     struct reader reader[HOST_WORKERS_MAX];         /* of the workers */
     struct order order[HOST_WORKERS_MAX][N_ORDERS]; /* each is given once: no memory to want */
+    struct gaps_past past;
     uint32_t n_workers;
     uint32_t max; /* connections */
     struct log_limit full_limit, refused_limit, accept_limit;
@@ -121,6 +122,7 @@ struct lines *lines_open(const struct host_conf *conf)
     (void)pthread_mutex_init(&lines->lock, NULL);
     (void)pthread_cond_init(&lines->drained, &attr);
     (void)pthread_condattr_destroy(&attr);
+    gaps_past_init(&lines->past);
     if (open_all(lines) != 0) {
         lines_close(lines);
         return NULL;
@@ -446,7 +448,8 @@ int lines_start(struct lines *lines, struct event_base *base, struct worker *wor
         struct reader *reader = &lines->reader[i];
 
         lines->n_workers = i + 1;
-        if (reader_init(reader, &workers[i], lines->datagrams.n > i, on_drained, lines) != 0)
+        if (reader_init(reader, &workers[i], lines->datagrams.n > i, &lines->past, on_drained,
+                        lines) != 0)
             goto nomem;
         for (size_t s = i; s < lines->datagrams.n; s += n_workers) {
             const struct listening_socket *socket = &lines->datagrams.socket[s];
@@ -537,5 +540,6 @@ void lines_close(struct lines *lines)
     sockets_close(&lines->datagrams);
     (void)pthread_cond_destroy(&lines->drained);
     (void)pthread_mutex_destroy(&lines->lock);
+    gaps_past_fini(&lines->past);
     free(lines);
 }

@@ -76,7 +76,7 @@ static void look_for_gaps(struct source *source, uint64_t peer)
     if (pid.p == NULL)
         pid = line->pid;
     frontend = value_of(line, "fe", 2);
-    missing = gaps_see(&reader->gaps, gaps_key(peer, pid, frontend), number.u.u64);
+    missing = gaps_see(&reader->gaps, gaps_key(peer, pid, frontend), source->id, number.u.u64);
     if (missing == 0)
         return;
     COUNT_ADD(reader_counters(reader), log_missing_lines, missing);

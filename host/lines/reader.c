@@ -260,9 +260,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 /* ---- life ---- */
 
 int reader_init(struct reader *reader, struct worker *worker, bool datagrams,
-                void (*on_drained)(void *arg), void *arg)
+                struct gaps_past *past, void (*on_drained)(void *arg), void *arg)
 {
-    *reader = (struct reader){.worker = worker, .on_drained = on_drained, .arg = arg};
+    *reader = (struct reader){
+        .worker = worker, .on_drained = on_drained, .arg = arg, .gaps = {.past = past}};
     TAILQ_INIT(&reader->datagrams);
     TAILQ_INIT(&reader->streams);
     TAILQ_INIT(&reader->ticking);
@@ -328,6 +329,7 @@ void reader_add_stream(struct reader *reader, int fd, const char *name, uint64_t
         return;
     }
     source->peer = peer;
+    source->id = ((uint64_t)reader->worker->core.index + 1) << 48 | ++reader->n_ids;
     source->is_tcp = tcp;
     source->framing = (struct framing){.octets = octets, .max = conf_of(reader)->log_line_max};
     source->active_ns = clock_mono_ns();

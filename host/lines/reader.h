@@ -56,7 +56,7 @@ struct source {
     uint64_t n_read;          /* bytes; datagrams */
     uint64_t read_until;      /* n_read with what the kernel had at the end */
     bool is_leaving;          /* it goes when it has sent something, see finish() */
-    uint64_t peer;            /* for gaps */
+    uint64_t peer, id;        /* for gaps; id: of a connection, over all readers */
     char name[SOURCE_NAME_MAX];
 
     /* of datagrams */
@@ -84,6 +84,7 @@ struct reader {
     struct batch *batch; /* NULL: no source of datagrams */
     struct line line;    /* the one in hand */
     struct gaps gaps;
+    uint64_t n_ids;             /* given to connections */
     _Atomic uint32_t n_streams; /* also those on their way here; [any] */
     _Atomic int64_t oldest_ns;  /* when the stream was active that is quiet for longest, 0: none;
                                    [any] reads */
@@ -93,11 +94,12 @@ struct reader {
 
 /**
  * @param datagrams   whether it will read any
+ * @param past        [borrow] what connections leave to those that come next, of all readers
  * @param on_drained  called at the end of reader_drain(), on the worker, with `arg`
  * Threads: [main & not started]. @return 0; -1 no memory, reader_stop() is due all the same
  */
 int reader_init(struct reader *reader, struct worker *worker, bool datagrams,
-                void (*on_drained)(void *arg), void *arg);
+                struct gaps_past *past, void (*on_drained)(void *arg), void *arg);
 /** Read a socket of datagrams, which stays the caller's. [main & not started] @return 0; -1 no
  * memory */
 int reader_add_datagrams(struct reader *reader, int fd, const char *name);

@@ -179,6 +179,7 @@ void source_destroy(struct source *source)
 
     assert(IS(source, SOURCE_MAGIC) && !source->is_datagram);
     tell_partial(source);
+    gaps_leave(&reader->gaps, source->id);
     (void)event_del(&source->event);
     if (source->is_ticking)
         TAILQ_REMOVE(&reader->ticking, source, tick_link);

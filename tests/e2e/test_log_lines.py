@@ -78,8 +78,7 @@ def check_all(host, told, user=False):
     families = admin.metrics(host)
     broken = families["spoe_host_log_broken_lines_total"]
     assert broken.total() == broken.value(reason="other")
-    # on 3.4 a number (%lc) was seen missing though every line had come
-    assert families["spoe_host_log_missing_lines_total"].total() <= len(REQUESTS)
+    assert families["spoe_host_log_missing_lines_total"].total() == 0
     assert families["spoe_host_log_lines_total"].total() == len(REQUESTS)
     return lines
 

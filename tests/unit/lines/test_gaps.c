@@ -11,7 +11,7 @@ static uint64_t see(struct gaps *gaps, uint64_t key, uint64_t from, uint64_t to)
     uint64_t missing = 0;
 
     for (uint64_t i = from; i < to; i++)
-        missing += gaps_see(gaps, key, i);
+        missing += gaps_see(gaps, key, 0, i);
     return missing;
 }
 
@@ -47,9 +47,9 @@ Test(gaps, overtaken_is_not_missing, .timeout = 10)
     uint64_t missing = see(&gaps, 1, 0, 10);
 
     for (uint64_t i = 10; i < 1000; i += 2) { /* pairs the other way round */
-        missing += gaps_see(&gaps, 1, i + 1);
-        missing += gaps_see(&gaps, 1, i);
-        missing += gaps_see(&gaps, 1, i); /* and one twice */
+        missing += gaps_see(&gaps, 1, 0, i + 1);
+        missing += gaps_see(&gaps, 1, 0, i);
+        missing += gaps_see(&gaps, 1, 0, i); /* and one twice */
     }
     cr_assert_eq(missing, 0);
 }
@@ -60,7 +60,7 @@ Test(gaps, numbers_begin_anew, .timeout = 10)
 
     cr_assert_eq(see(&gaps, 1, 100000, 101000), 0);
     cr_assert_eq(see(&gaps, 1, 0, 500), 0);
-    cr_assert_eq(gaps_see(&gaps, 1, UINT64_MAX - 1), 0);
+    cr_assert_eq(gaps_see(&gaps, 1, 0, UINT64_MAX - 1), 0);
     cr_assert_eq(see(&gaps, 1, 3, 500), 0);
 }
 
@@ -69,8 +69,8 @@ Test(gaps, sources_are_bounded, .timeout = 10)
     struct gaps gaps = {0};
 
     for (uint64_t key = 1; key <= 10 * GAPS_SOURCES_MAX; key++) {
-        cr_assert_eq(gaps_see(&gaps, key, 0), 0);
-        cr_assert_eq(gaps_see(&gaps, 1, key), 0, "the one that is used stays");
+        cr_assert_eq(gaps_see(&gaps, key, 0, 0), 0);
+        cr_assert_eq(gaps_see(&gaps, 1, 0, key), 0, "the one that is used stays");
     }
     cr_assert_eq(see(&gaps, 1, 10 * GAPS_SOURCES_MAX + 10, 10 * GAPS_SOURCES_MAX + 200), 9);
 }
@@ -91,8 +91,69 @@ Test(gaps, too_late_a_line_is_no_beginning, .timeout = 10)
 
     cr_assert_eq(see(&gaps, 1, 0, 100), 0);
     cr_assert_eq(see(&gaps, 1, 101, 301), 1);
-    cr_assert_eq(gaps_see(&gaps, 1, 100), 0);
+    cr_assert_eq(gaps_see(&gaps, 1, 0, 100), 0);
     cr_assert_eq(see(&gaps, 1, 301, 600), 0);
+}
+
+/* Two threads read the number before either counts it up: it is written twice, the next one never.
+ */
+Test(gaps, a_number_written_twice_stands_for_the_next, .timeout = 10)
+{
+    static const uint64_t numbers[][6] = {
+        {5, 5, 7, 8, 9, 10}, {5, 5, 6, 8, 9, 10}, {5, 6, 5, 8, 9, 10}, {5, 5, 5, 8, 9, 10}};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct gaps gaps = {0};
+        uint64_t missing = see(&gaps, 1, 0, 5);
+
+        for (size_t j = 0; j < 6; j++)
+            missing += gaps_see(&gaps, 1, 0, numbers[i][j]);
+        cr_expect_eq(missing + see(&gaps, 1, 11, 400), 0, "case %zu", i);
+        cr_expect_eq(see(&gaps, 1, 401, 800), 1, "case %zu: a number that is really missing", i);
+    }
+}
+
+Test(gaps, a_line_too_many_is_forgotten, .timeout = 10)
+{
+    struct gaps gaps = {0};
+
+    cr_assert_eq(see(&gaps, 1, 0, 100), 0);
+    cr_assert_eq(gaps_see(&gaps, 1, 0, 99), 0);
+    cr_assert_eq(see(&gaps, 1, 100, 100 + GAPS_CREDIT_NUMBERS), 0);
+    cr_assert_eq(see(&gaps, 1, 101 + GAPS_CREDIT_NUMBERS, 1000), 1);
+    for (unsigned i = 0; i < 1000; i++)
+        cr_assert_eq(gaps_see(&gaps, 1, 0, 999), 0);
+    cr_assert_eq(see(&gaps, 1, 1100, 1300), 100 - GAPS_CREDIT_MAX);
+}
+
+/* A connection goes on where the one before it has ended, whichever reader has it. */
+Test(gaps, from_one_connection_to_the_next, .timeout = 10)
+{
+    struct gaps_past past;
+    struct gaps a = {.past = &past}, b = {.past = &past};
+    uint64_t missing = 0;
+
+    gaps_past_init(&past);
+    for (uint64_t i = 0; i < 100; i++)
+        missing += gaps_see(&a, 1, 7, i);
+    gaps_leave(&a, 7);
+    for (uint64_t i = 103; i < 300; i++) /* three went with the connection */
+        missing += gaps_see(&b, 1, 8, i);
+    cr_assert_eq(missing, 3);
+    gaps_leave(&b, 8);
+    for (uint64_t i = 300; i < 400; i++) /* what b has seen is not missing here */
+        missing += gaps_see(&a, 1, 9, i);
+    cr_assert_eq(missing, 3);
+    for (uint64_t i = 1000; i < 1100; i++) /* another one, while that is open */
+        missing += gaps_see(&b, 1, 10, i);
+    cr_assert_eq(missing, 3);
+    gaps_leave(&a, 9);
+    gaps_leave(&b, 10);
+    for (uint64_t key = 1; key < 10 * GAPS_SOURCES_MAX; key++) { /* bounded */
+        cr_assert_eq(gaps_see(&a, key + 1, 11, 0), 0);
+        gaps_leave(&a, 11);
+    }
+    gaps_past_fini(&past);
 }
 
 static uint64_t missing_of(const struct gaps *gaps, const char *name)

@@ -75,7 +75,7 @@ static void start(int64_t delay_ns)
     shared.n_workers = 1;
     cr_assert_eq(worker_init(&worker, &shared, 0), 0);
     worker.phase = WORKER_RUNNING;
-    cr_assert_eq(reader_init(&reader, &worker, false, on_drained, NULL), 0);
+    cr_assert_eq(reader_init(&reader, &worker, false, NULL, on_drained, NULL), 0);
     reader_start(&reader);
 }
 
