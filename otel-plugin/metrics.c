@@ -43,6 +43,14 @@ enum family {
     QUEUE_BYTES,
     QUEUE_BYTES_MAX,
     SECONDS,
+    LOGS_MADE, /* the four of a signal follow each other */
+    LOGS_EXPORTED,
+    LOGS_LOST,
+    LOGS_QUEUE,
+    POINTS_MADE,
+    POINTS_EXPORTED,
+    POINTS_LOST,
+    POINTS_QUEUE,
     N_FAMILIES,
     NOWHERE
 };
@@ -109,6 +117,26 @@ static const struct {
     [QUEUE_BYTES_MAX] = {SPOE_METRIC_GAUGE, "queue_max_bytes", "span-queue-bytes.", NULL},
     [SECONDS] = {SPOE_METRIC_HISTOGRAM, "export_seconds",
                  "How long export requests take, by outcome.", "outcome"},
+    [LOGS_MADE] = {SPOE_METRIC_COUNTER, "log_records_total",
+                   "Log records made to be exported over OTLP.", NULL},
+    [LOGS_EXPORTED] = {SPOE_METRIC_COUNTER, "log_records_exported_total",
+                       "Log records that the collector took.", NULL},
+    [LOGS_LOST] = {SPOE_METRIC_COUNTER, "log_records_lost_total", "Log records lost, by reason.",
+                   "reason"},
+    [LOGS_QUEUE] = {SPOE_METRIC_GAUGE, "queue_log_records",
+                    "Log records that wait, those in batches under way, and those in batches that "
+                    "wait for their retry.",
+                    "state"},
+    [POINTS_MADE] = {SPOE_METRIC_COUNTER, "metric_points_total",
+                     "Data points made to be exported over OTLP.", NULL},
+    [POINTS_EXPORTED] = {SPOE_METRIC_COUNTER, "metric_points_exported_total",
+                         "Data points that the collector took.", NULL},
+    [POINTS_LOST] = {SPOE_METRIC_COUNTER, "metric_points_lost_total",
+                     "Data points lost, by reason.", "reason"},
+    [POINTS_QUEUE] = {SPOE_METRIC_GAUGE, "queue_metric_points",
+                      "Data points that wait, those in batches under way, and those in batches "
+                      "that wait for their retry.",
+                      "state"},
 };
 
 /* Where the plugin's counters go; one that is not here is an event. */
@@ -189,6 +217,11 @@ static const char *const outcomes[] = {[TRANSPORT_OK] = "ok",
 static const double seconds_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
                                         0.25,  0.5,    1,     2.5,  5,     10};
 
+/* What is shown of a signal beside traces. */
+struct signal_metrics {
+    struct spoe_metric *made, *exported, *lost[N_LOSSES], *waiting, *in_flight, *parked;
+};
+
 struct otel_metrics {
     const struct spoe_metrics *api;
     struct otel_metrics_source from;
@@ -198,9 +231,18 @@ struct otel_metrics {
     struct spoe_metric *open, *open_max, *open_spans;
     struct spoe_metric *waiting, *in_flight, *parked, *queue_max, *queue_bytes, *queue_bytes_max;
     struct spoe_metric *open_bytes, *open_bytes_max, *remembered, *kept;
+    struct signal_metrics logs, points;
 };
 
 /* ---- reading ----------------------------------------------------------------------------- */
+
+static uint64_t loss(const struct export_losses *lost, size_t i)
+{
+    uint64_t n;
+
+    memcpy(&n, (const char *)lost + losses[i].offset, sizeof n);
+    return n;
+}
 
 static void collect_export(struct otel_metrics *m)
 {
@@ -226,12 +268,31 @@ static void collect_export(struct otel_metrics *m)
     m->api->counter_set(m->attributes_dropped, stats.attributes_dropped);
     m->api->counter_set(m->events_dropped, stats.events_dropped);
     exporter_get_losses(m->from.exporter, SIGNAL_TRACES, &lost);
-    for (size_t i = 0; i < N_LOSSES; i++) {
-        uint64_t n;
+    for (size_t i = 0; i < N_LOSSES; i++)
+        m->api->counter_set(m->lost[i], loss(&lost, i));
+}
 
-        memcpy(&n, (const char *)&lost + losses[i].offset, sizeof n);
-        m->api->counter_set(m->lost[i], n);
-    }
+static void collect_signal(struct otel_metrics *m, const struct signal_metrics *to,
+                           enum otlp_signal signal, struct span_queue *from)
+{
+    struct span_queue_stats queue;
+    struct exporter_stats stats;
+    struct export_losses lost;
+
+    if (from == NULL)
+        return; /* it is not exported */
+    exporter_get_stats(m->from.exporter, signal, &stats);
+    exporter_get_losses(m->from.exporter, signal, &lost);
+    span_queue_get_stats(from, &queue);
+    m->api->counter_set(to->made, queue.pushed + queue.dropped + queue.refused + queue.no_memory);
+    m->api->counter_set(to->exported, stats.exported);
+    for (size_t i = 0; i < N_LOSSES; i++)
+        m->api->counter_set(to->lost[i], loss(&lost, i));
+    m->api->gauge_set(to->waiting, (int64_t)queue.waiting);
+    m->api->gauge_set(
+        to->in_flight,
+        (int64_t)(queue.in_flight > stats.parked ? queue.in_flight - stats.parked : 0));
+    m->api->gauge_set(to->parked, (int64_t)stats.parked);
 }
 
 static void collect(void *arg)
@@ -251,6 +312,8 @@ static void collect(void *arg)
     m->api->gauge_set(m->remembered, (int64_t)store_remembered(m->from.store));
     m->api->gauge_set(m->kept, (int64_t)store_kept(m->from.store));
     collect_export(m);
+    collect_signal(m, &m->logs, SIGNAL_LOGS, m->from.log_queue);
+    collect_signal(m, &m->points, SIGNAL_METRICS, m->from.metric_queue);
 }
 
 /* ---- declaring --------------------------------------------------------------------------- */
@@ -296,6 +359,21 @@ static struct spoe_metric *counter_series(const struct spoe_metrics *api,
     return series(api, family[EVENTS], counters[counter].name);
 }
 
+/* @param family  the first of the signal's four */
+static struct signal_metrics signal_series(const struct spoe_metrics *api,
+                                           struct spoe_metric_family *const *family)
+{
+    struct signal_metrics m = {.made = series(api, family[0], NULL),
+                               .exported = series(api, family[1], NULL),
+                               .waiting = series(api, family[3], "waiting"),
+                               .in_flight = series(api, family[3], "in_flight"),
+                               .parked = series(api, family[3], "parked")};
+
+    for (size_t i = 0; i < N_LOSSES; i++)
+        m.lost[i] = series(api, family[2], losses[i].name);
+    return m;
+}
+
 struct otel_metrics *otel_metrics_create(const struct spoe_host *host, struct spoe_instance *self)
 {
     const struct spoe_metrics *api =
@@ -338,6 +416,8 @@ struct otel_metrics *otel_metrics_create(const struct spoe_host *host, struct sp
     m->queue_bytes = series(api, family[QUEUE_BYTES], NULL);
     m->queue_bytes_max = series(api, family[QUEUE_BYTES_MAX], NULL);
     m->queue_max = series(api, family[QUEUE_MAX], NULL);
+    m->logs = signal_series(api, &family[LOGS_MADE]);
+    m->points = signal_series(api, &family[POINTS_MADE]);
     (void)api->collect(self, collect, m);
     return m;
 }

@@ -20,6 +20,7 @@ struct otel_metrics_source {
     struct counters *counters;
     struct store *store;
     struct span_queue *queue;
+    struct span_queue *log_queue, *metric_queue; /* NULL: that is not exported */
     struct exporter *exporter;
     size_t store_max, store_bytes_max;
 };

@@ -31,6 +31,7 @@ struct otel {
     struct counters counters;
     struct store *store;
     struct span_queue *queue;
+    struct span_queue *log_queue; /* NULL: no log records are exported */
     struct exporter *exporter;
     bool abandoned; /* threads of the export still use all of this */
     struct sink sink;
@@ -79,6 +80,7 @@ static void destroy(void *inst)
     policies_destroy(otel->policies);
     store_destroy(otel->store);
     span_queue_destroy(otel->queue);
+    span_queue_destroy(otel->log_queue);
     counters_fini(&otel->counters);
     meter_destroy(otel->meter);
     otel_conf_fini(&otel->conf);
@@ -168,7 +170,9 @@ static spoe_status init_worker(struct otel *otel, struct handlers_worker *worker
 {
     worker->shared = &otel->handlers;
     worker->writer = otel->queue != NULL ? span_queue_writer(otel->queue) : NULL;
-    if (otel->queue != NULL && worker->writer == NULL)
+    worker->logs = otel->log_queue != NULL ? span_queue_writer(otel->log_queue) : NULL;
+    if ((otel->queue != NULL && worker->writer == NULL) ||
+        (otel->log_queue != NULL && worker->logs == NULL))
         return SPOE_E_NOMEM;
     worker->meter = otel->meter != NULL ? meter_writer(otel->meter) : NULL;
     if (otel->meter != NULL && worker->meter == NULL)
@@ -190,10 +194,28 @@ static int64_t unix_now(void)
 
 static int start_export(struct otel *otel)
 {
-    const struct exporter_part parts[] = {{.conf = &otel->conf.exporter, .queue = otel->queue}};
+    struct exporter_part parts[N_SIGNALS];
+    size_t n = 0;
 
-    return exporter_start(parts, sizeof parts / sizeof parts[0], otel->host, otel->self,
-                          &otel->exporter);
+    parts[n++] = (struct exporter_part){.conf = &otel->conf.exporter, .queue = otel->queue};
+    if (otel->log_queue != NULL)
+        parts[n++] = (struct exporter_part){.conf = &otel->conf.logs, .queue = otel->log_queue};
+    return exporter_start(parts, n, otel->host, otel->self, &otel->exporter);
+}
+
+/* @return 0; -1: out of memory */
+static int make_queues(struct otel *otel)
+{
+    const struct otel_conf *conf = &otel->conf;
+
+    otel->queue = span_queue_create(conf->span_queue_max, conf->span_queue_bytes,
+                                    conf->exporter.batch_max, conf->exporter.bytes_max);
+    if (conf->logs.kind == EXPORTER_OTLP)
+        otel->log_queue = span_queue_create(conf->logs_queue_max, conf->logs_queue_bytes,
+                                            conf->logs.batch_max, conf->logs.bytes_max);
+    return otel->queue != NULL && (conf->logs.kind != EXPORTER_OTLP || otel->log_queue != NULL)
+               ? 0
+               : -1;
 }
 
 static spoe_status start(void *inst)
@@ -208,12 +230,10 @@ static spoe_status start(void *inst)
     }
     span_set_limits(&conf->limits);
     otel->store = make_store(conf);
-    otel->queue = span_queue_create(conf->span_queue_max, conf->span_queue_bytes,
-                                    conf->exporter.batch_max, conf->exporter.bytes_max);
     otel->handlers.untraced = untraced_create();
     otel->meter = meter_create(conf->metric_series_max, unix_now());
     otel->policies = policies_create(otel->host, &otel->handlers, &otel->evictor);
-    if (otel->store == NULL || otel->queue == NULL || otel->handlers.untraced == NULL ||
+    if (otel->store == NULL || make_queues(otel) != 0 || otel->handlers.untraced == NULL ||
         otel->policies == NULL || otel->meter == NULL)
         return SPOE_E_NOMEM;
     otel->sink = (struct sink){.queue = otel->queue,
@@ -248,6 +268,7 @@ static spoe_status start(void *inst)
                        &(struct otel_metrics_source){.counters = &otel->counters,
                                                      .store = otel->store,
                                                      .queue = otel->queue,
+                                                     .log_queue = otel->log_queue,
                                                      .exporter = otel->exporter,
                                                      .store_max = conf->span_store_max,
                                                      .store_bytes_max = conf->span_store_bytes});

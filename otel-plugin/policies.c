@@ -151,6 +151,7 @@ static struct held *make(const struct otel_conf *fixed, const struct otel_conf *
                                    .rate_cap = &held->rate_cap,
                                    .keep_errors = rules->sampler.keep_errors,
                                    .bad_requests = rules->sampler.bad_requests,
+                                   .logs = fixed->logs.kind == EXPORTER_OTLP,
                                    .variables = fixed->variables,
                                    .exclude = held->exclude,
                                    .hold_ns = rules->span_hold_ns,

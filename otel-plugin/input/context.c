@@ -192,7 +192,7 @@ void context_begin(struct handlers_worker *worker, const struct policy *policy,
     else
         context->flags &= (uint8_t)~TRACE_FLAG_SAMPLED;
     ret->sampled = sampled;
-    ret->record = sampled || policy->keep_errors;
+    ret->record = sampled || policy->keep_errors || policy->logs;
     if (!sampled)
         count(&handlers->counters->unsampled, 1);
 }

@@ -52,7 +52,7 @@ struct new_context {
     struct trace_context parent;  /* the caller's, as it came; where has_parent */
     bool has_parent, w3c_parent;
     bool sampled; /* for HAProxy: whether spans of it are exported */
-    bool record;  /* make spans: sampled, or kept in case of an error */
+    bool record;  /* make spans: sampled, kept in case of an error, or logged */
     enum logged logged;
     size_t tracestate_len;
     char tracestate[TRACESTATE_MAX];

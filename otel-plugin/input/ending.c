@@ -8,6 +8,7 @@
 #include <spoe/util.h>
 
 #include "input/log_line.h"
+#include "input/logging.h"
 #include "input/message_fill.h"
 #include "input/metering.h"
 #include "input/messages.h"
@@ -90,7 +91,8 @@ static bool keep_unsampled(struct handlers *h, const struct store_request *reque
 {
     int64_t code;
 
-    if (!spoe_get_int(status, &code) || code < 500 || code > 599)
+    if (!handlers_policy(h)->keep_errors || !spoe_get_int(status, &code) || code < 500 ||
+        code > 599)
         return false;
     ending_mark_kept(request->server);
     if (request->client != NULL)
@@ -117,9 +119,9 @@ static void meter(struct handlers_worker *worker, const struct spoe_message *res
         metering_response(worker, request, response, end_unix_ns);
 }
 
-/* Complete a request's spans and hand them over. */
-static void export_spans(struct handlers_worker *worker, const struct spoe_message *msg,
-                         struct store_request *request)
+/* Complete a request's spans. @return them, linked */
+static struct span *complete(struct handlers_worker *worker, const struct spoe_message *msg,
+                             struct store_request *request)
 {
     struct handlers *h = worker->shared;
     const struct policy *policy = handlers_policy(h);
@@ -143,20 +145,26 @@ static void export_spans(struct handlers_worker *worker, const struct spoe_messa
     }
     span_end(server, end);
     meter(worker, msg, request, server->end_unix_ns);
-    ending_hand_over(worker, request, client != NULL ? client : server);
+    if (!request->logged) /* else the line tells more */
+        logging_request(worker, server, client, NULL, msg->recv_unix_ns);
+    return client != NULL ? client : server;
 }
 
 void ending_by_response(struct handlers_worker *worker, const struct spoe_message *response,
                         struct store_request *request)
 {
-    if (ending_is_sampled(request)) {
+    const bool sampled = ending_is_sampled(request);
+
+    if (sampled)
         COUNT_OWN(worker, ended);
-        export_spans(worker, response, request);
-    } else if (request->server != NULL &&
-               keep_unsampled(worker->shared, request, &response->slot[RESPONSE_STATUS])) {
-        export_spans(worker, response, request);
+    if (sampled || (request->server != NULL &&
+                    keep_unsampled(worker->shared, request, &response->slot[RESPONSE_STATUS]))) {
+        ending_hand_over(worker, request, complete(worker, response, request));
     } else {
-        meter(worker, response, request, received_unix_ns(request, response));
+        if (request->server != NULL && logging_is_on(worker))
+            (void)complete(worker, response, request);
+        else
+            meter(worker, response, request, received_unix_ns(request, response));
         ending_count_unsampled(worker->shared, request);
     }
     ending_free(worker, request);
@@ -208,7 +216,11 @@ void ending_without_response(struct handlers_worker *worker, struct store_reques
     if (at_stop && request->logged && ending_is_sampled(request)) {
         leave_to_line(h, request);
     } else if (ending_is_sampled(request)) { /* else whether it ended in an error is not known */
-        ending_hand_over(worker, request, end_incomplete(handlers_policy(h), request));
+        struct span *spans = end_incomplete(handlers_policy(h), request);
+
+        logging_request(worker, request->server, request->client, NULL,
+                        request->server->end_unix_ns);
+        ending_hand_over(worker, request, spans);
         count(at_stop ? &h->counters->ended_at_stop : &h->counters->evicted, 1);
         if (request->logged)
             count(&h->counters->without_line, 1);

@@ -69,6 +69,7 @@ struct handlers_worker {
     struct pool_cache spans;
     struct span_room server_room, client_room; /* of the request that ends */
     struct span_writer *writer;
+    struct span_writer *logs;   /* of the queue of logs; NULL: no log records are made */
     struct meter_writer *meter; /* NULL: requests are not counted */
     bool waits;                 /* what the queue has no room for is kept in `held`, and not lost */
     struct span *held;          /* [own] of the last request that was ended; NULL: none */

@@ -12,6 +12,7 @@
 #include "input/ending.h"
 #include "input/exclude.h"
 #include "input/log_read.h"
+#include "input/logging.h"
 #include "input/message_fill.h"
 #include "input/metering.h"
 #include "input/messages.h"
@@ -163,12 +164,16 @@ static bool make_spans(struct handlers_worker *worker, const struct policy *poli
     return request->client != NULL;
 }
 
-/* Complete a request's spans and hand them over. @param opened  messages opened them */
-static void export_spans(struct handlers_worker *worker, const struct policy *policy,
-                         const struct log_line *line, struct store_request *request, bool opened)
+/*
+ * Complete a request's spans, log the request and hand them over.
+ * @param opened    messages opened them
+ * @param exported  false: they are made for the log record alone
+ */
+static void finish_spans(struct handlers_worker *worker, const struct policy *policy,
+                         const struct log_line *line, struct store_request *request, bool opened,
+                         bool exported)
 {
     struct span *const server = request->server, *const client = request->client;
-    const bool kept = !ending_is_sampled(request);
 
     span_use_room(server, &worker->server_room);
     if (client != NULL)
@@ -181,26 +186,36 @@ static void export_spans(struct handlers_worker *worker, const struct policy *po
         client->next = server;
     }
     set_errors(policy, &line->record, server, client);
-    if (kept) {
+    span_end(server, line->record.end_unix_ns);
+    server->next = NULL;
+    logging_request(worker, server, client, &line->msg->slot[LOG_USER_LINE],
+                    line->msg->recv_unix_ns);
+    if (!exported)
+        return;
+    if (!ending_is_sampled(request)) {
         ending_mark_kept(server);
         if (client != NULL)
             ending_mark_kept(client);
         count(&worker->shared->counters->kept_errors, 1);
     }
-    span_end(server, line->record.end_unix_ns);
-    server->next = NULL;
     ending_hand_over(worker, request, client != NULL ? client : server);
 }
 
-/* The spans of a line that has its context. @param request  that has none; freed */
+/*
+ * The spans of a line that has its context; or its log record alone, where that is wanted.
+ * @param request  that has none; freed
+ */
 static void export_line(struct handlers_worker *worker, const struct policy *policy,
-                        const struct log_line *line, struct store_request *request)
+                        const struct log_line *line, struct store_request *request, bool exported)
 {
     struct counters *counters = worker->shared->counters;
 
+    if (!exported && !logging_is_on(worker))
+        return;
     if (make_spans(worker, policy, line, request)) {
-        count(&counters->logged, request->client != NULL ? 2 : 1);
-        export_spans(worker, policy, line, request, false);
+        if (exported)
+            count(&counters->logged, request->client != NULL ? 2 : 1);
+        finish_spans(worker, policy, line, request, false, exported);
     } else {
         count(&counters->no_memory, 1);
     }
@@ -254,12 +269,9 @@ void log_line_handle(struct handlers_worker *worker, const struct policy *policy
     metering_record(worker, policy, &line->record);
     if (!has_context)
         return;
-    if (!line->record.sampled) {
+    if (!line->record.sampled)
         count(&counters->unsampled, 1);
-        if (!is_kept(policy, line))
-            return;
-    }
-    export_line(worker, policy, line, &request);
+    export_line(worker, policy, line, &request, line->record.sampled || is_kept(policy, line));
 }
 
 /* ---- the line of an open request ---------------------------------------------------------------
@@ -269,11 +281,13 @@ void log_line_handle(struct handlers_worker *worker, const struct policy *policy
 static void end_without_spans(struct handlers_worker *worker, const struct policy *policy,
                               struct log_line *line, struct store_request *request)
 {
-    if (!context_is_sampled(&request->context) && !is_kept(policy, line))
+    const bool exported = context_is_sampled(&request->context) || is_kept(policy, line);
+
+    if (!exported && !logging_is_on(worker))
         return;
     if (!log_read_context(line, &worker->ids)) /* HAProxy had no answer */
         log_take_context(line, &request->context, &worker->ids);
-    export_line(worker, policy, line, request);
+    export_line(worker, policy, line, request, exported);
 }
 
 /* CLIENT is there where a server was asked, whatever the backend's message has opened. */
@@ -311,10 +325,11 @@ void log_line_end(struct handlers_worker *worker, const struct policy *policy,
                   struct log_line *line, struct store_request *request)
 {
     const bool sampled = ending_is_sampled(request);
+    const bool exported = sampled || is_kept(policy, line);
 
     if (request->server == NULL) {
         end_without_spans(worker, policy, line, request);
-    } else if (!sampled && !is_kept(policy, line)) {
+    } else if (!exported && !logging_is_on(worker)) {
         ending_count_unsampled(worker->shared, request);
     } else {
         if (sampled)
@@ -324,7 +339,9 @@ void log_line_end(struct handlers_worker *worker, const struct policy *policy,
         settle_client(worker, policy, line, request);
         if (request->answered) /* the line knows better */
             set_no_errors(policy, request->server, request->client);
-        export_spans(worker, policy, line, request, true);
+        finish_spans(worker, policy, line, request, true, exported);
+        if (!exported)
+            ending_count_unsampled(worker->shared, request);
     }
     metering_record(worker, policy, &line->record);
     ending_free(worker, request);

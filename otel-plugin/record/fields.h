@@ -285,7 +285,9 @@
     /* texts of any length come last in a line */ \
         LOG(READ, INBOUND, TEXT, "in", OTEL_QUOTED("var(txn.in)"), "traceparent of the caller") \
         LOG(READ, TRACESTATE, TEXT, "tracestate", OTEL_QUOTED("var(txn.tracestate)"), \
-            "tracestate of the caller")
+            "tracestate of the caller") \
+    /* no pair, but what stands behind them: the host has it of an RFC 5424 line */ \
+        LOG(READ, USER_LINE, TEXT, "syslog.message", "-", "the user's own log line")
 /* clang-format on */
 
 /* Parts of the table: each message's arguments, and the fields. */

@@ -4,7 +4,7 @@
 import grpc
 import pytest
 from lib import otlp
-from lib.collector import SERVICE, Collector
+from lib.collector import SERVICES, Collector
 
 
 def varint(value):
@@ -66,7 +66,7 @@ def test_rejects(data, reason):
 
 def test_collector_answers():
     with Collector() as collector, grpc.insecure_channel(collector.endpoint) as channel:
-        export = channel.unary_unary(f"/{SERVICE}/Export")
+        export = channel.unary_unary(f"/{SERVICES['traces']}/Export")
         export(request(), timeout=60)
         assert len(collector.wait_spans(1)) == 1
         collector.check()

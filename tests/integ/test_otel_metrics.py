@@ -307,6 +307,14 @@ WITHOUT_PANEL = {
     "spoe_otel_open_requests_bytes": "open requests are shown",
     "spoe_otel_max_open_requests_bytes": "open requests are shown",
     "spoe_otel_remembered_requests": "late responses are shown among the spans",
+    "spoe_otel_log_records_total": "not exported unless asked for",
+    "spoe_otel_log_records_exported_total": "not exported unless asked for",
+    "spoe_otel_log_records_lost_total": "not exported unless asked for",
+    "spoe_otel_queue_log_records": "not exported unless asked for",
+    "spoe_otel_metric_points_total": "not exported unless asked for",
+    "spoe_otel_metric_points_exported_total": "not exported unless asked for",
+    "spoe_otel_metric_points_lost_total": "not exported unless asked for",
+    "spoe_otel_queue_metric_points": "not exported unless asked for",
     "spoe_otel_early_messages": "what of them is lost is shown among the ignored messages",
 }
 

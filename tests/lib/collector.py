@@ -10,6 +10,9 @@ if there is any. The collector can start late (autostart=False, and start() when
 for TLS with or without client certificates, answer another status for a while (refuse()) or bytes of
 the test's (answer()), and let calls wait (hold(), release()). http_collector.py has the same over
 HTTP.
+
+Traces are the collector's own; `logs` and `metrics` are the same for the other signals, with items
+that are no spans. One that is not among its `signals` it does not know: UNIMPLEMENTED, or 404.
 """
 
 import threading
@@ -19,9 +22,14 @@ from concurrent import futures
 import grpc
 
 from . import procs
-from .otlp import OtlpError, decode_export
+from .otlp import OtlpError, decode_export, decode_logs, decode_metrics
 
-SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
+SERVICES = {
+    "traces": "opentelemetry.proto.collector.trace.v1.TraceService",
+    "logs": "opentelemetry.proto.collector.logs.v1.LogsService",
+    "metrics": "opentelemetry.proto.collector.metrics.v1.MetricsService",
+}
+DECODERS = {"traces": decode_export, "logs": decode_logs, "metrics": decode_metrics}
 
 
 class Received:
@@ -35,7 +43,9 @@ class Received:
     times     when each call came, in seconds of the monotonic clock
     """
 
-    def __init__(self):
+    def __init__(self, signal="traces"):
+        self.signal = signal
+        self._decode = DECODERS[signal]
         self.batches = []
         self.calls = 0
         self.held = 0
@@ -65,7 +75,7 @@ class Received:
     def _take(self, request):
         """Decode a request; the text of what is wrong with it, or None."""
         try:
-            batch = decode_export(request)
+            batch = self._decode(request)
         except OtlpError as error:
             with self._news:
                 self.errors.append(f"{error}; request {request.hex()}")
@@ -93,6 +103,8 @@ class Received:
         with self._news:
             return [span for batch in self.batches for span in batch]
 
+    items = spans  # of whatever signal
+
     def clear(self):
         with self._news:
             self.batches.clear()
@@ -118,7 +130,9 @@ class Received:
                     break
                 self._news.wait(left)
         got = "\n".join(map(str, spans)) or "none"
-        raise procs.Timeout(f"waited in vain for {what}; {self.calls} calls, spans:\n{got}")
+        raise procs.Timeout(
+            f"waited in vain for {what}; {self.calls} calls, {self.signal}:\n{got}"
+        )
 
     def wait_calls(self, count, limit=None):
         """Wait for `count` exports, refused ones included."""
@@ -135,73 +149,8 @@ class Received:
         )
 
 
-class Collector(Received):
-    """Receives spans over gRPC and lets tests wait for them.
-
-    port      of the kernel's choice, the same for every start(); refuses connections before it
-    tls       (key, certificate), both PEM bytes; None: plaintext
-    client_ca PEM bytes: a client needs a certificate of this CA
-    unix      the path of a socket where it is to be found as well
-    endpoint  "127.0.0.1:PORT"
-    """
-
-    def __init__(self, tls=None, client_ca=None, autostart=True, unix=None):
-        super().__init__()
-        self.unix = unix
-        self._reserved = procs.ReservedPort()
-        self.port = self._reserved.port
-        self.tls = tls
-        self.client_ca = client_ca
-        self._server = None
-        if autostart:
-            self.start()
-
-    @property
-    def endpoint(self):
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def user_agents(self):
-        """gRPC's user agents, one per call."""
-        return [headers.get("user-agent", "") for headers in self.headers]
-
-    def start(self):
-        handler = grpc.unary_unary_rpc_method_handler(self._export)  # bytes in, bytes out
-        server = grpc.server(
-            futures.ThreadPoolExecutor(max_workers=16), options=(("grpc.so_reuseport", 0),)
-        )
-        server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE, {"Export": handler}),)
-        )
-        if self.tls:
-            credentials = grpc.ssl_server_credentials(
-                [self.tls],
-                root_certificates=self.client_ca,
-                require_client_auth=self.client_ca is not None,
-            )
-            port = server.add_secure_port(self.endpoint, credentials)
-        else:
-            port = server.add_insecure_port(self.endpoint)
-        if self.unix:
-            server.add_insecure_port(f"unix:{self.unix}")
-        if not port:
-            raise OSError(f"cannot listen on {self.endpoint}")
-        server.start()
-        self._server = server
-        return self
-
-    def stop(self):
-        self.release()
-        if self._server:
-            self._server.stop(None).wait()
-            self._server = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-        self._reserved.close()
+class GrpcReceived(Received):
+    """One signal over gRPC."""
 
     def refuse(self, code, times=1, details="refused by the test", retry_seconds=None):
         """Answer the next `times` calls with this grpc.StatusCode, with RetryInfo if it is wanted."""
@@ -226,6 +175,84 @@ class Collector(Received):
         if error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, error)
         return answer or b""
+
+
+class Collector(GrpcReceived):
+    """Receives spans over gRPC and lets tests wait for them.
+
+    port      of the kernel's choice, the same for every start(); refuses connections before it
+    tls       (key, certificate), both PEM bytes; None: plaintext
+    client_ca PEM bytes: a client needs a certificate of this CA
+    unix      the path of a socket where it is to be found as well
+    endpoint  "127.0.0.1:PORT"
+    logs, metrics  what came of these
+    """
+
+    def __init__(self, tls=None, client_ca=None, autostart=True, unix=None, signals=SERVICES):
+        super().__init__()
+        self.logs, self.metrics = GrpcReceived("logs"), GrpcReceived("metrics")
+        self.signals = signals
+        self.unix = unix
+        self._reserved = procs.ReservedPort()
+        self.port = self._reserved.port
+        self.tls = tls
+        self.client_ca = client_ca
+        self._server = None
+        if autostart:
+            self.start()
+
+    @property
+    def endpoint(self):
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def user_agents(self):
+        """gRPC's user agents, one per call."""
+        return [headers.get("user-agent", "") for headers in self.headers]
+
+    def start(self):
+        server = grpc.server(
+            futures.ThreadPoolExecutor(max_workers=16), options=(("grpc.so_reuseport", 0),)
+        )
+        for received in (self, self.logs, self.metrics):
+            if received.signal not in self.signals:
+                continue
+            handler = grpc.unary_unary_rpc_method_handler(received._export)  # bytes in, bytes out
+            server.add_generic_rpc_handlers((
+                grpc.method_handlers_generic_handler(
+                    SERVICES[received.signal], {"Export": handler}
+                ),
+            ))
+        if self.tls:
+            credentials = grpc.ssl_server_credentials(
+                [self.tls],
+                root_certificates=self.client_ca,
+                require_client_auth=self.client_ca is not None,
+            )
+            port = server.add_secure_port(self.endpoint, credentials)
+        else:
+            port = server.add_insecure_port(self.endpoint)
+        if self.unix:
+            server.add_insecure_port(f"unix:{self.unix}")
+        if not port:
+            raise OSError(f"cannot listen on {self.endpoint}")
+        server.start()
+        self._server = server
+        return self
+
+    def stop(self):
+        for received in (self, self.logs, self.metrics):
+            received.release()
+        if self._server:
+            self._server.stop(None).wait()
+            self._server = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self._reserved.close()
 
 
 def _field(number, data):

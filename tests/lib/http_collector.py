@@ -18,7 +18,7 @@ import struct
 import tempfile
 import threading
 
-from .collector import Received
+from .collector import SERVICES, Received
 from .procs import ReservedPort
 
 RESET, CLOSE = "reset", "close"
@@ -42,7 +42,16 @@ class _Server(http.server.ThreadingHTTPServer):
         pass  # a client that leaves, or that does not like our certificate
 
 
-class HttpCollector(Received):
+class HttpReceived(Received):
+    """One signal over HTTP."""
+
+    def answer(self, status, headers=(), body=b"", times=1):
+        """Answer the next `times` calls so; `status` may be RESET or CLOSE."""
+        with self._news:
+            self._answers += [(status, dict(headers), body)] * times
+
+
+class HttpCollector(HttpReceived):
     """Receives spans over HTTP.
 
     port      of the kernel's choice, the same for every start()
@@ -50,10 +59,13 @@ class HttpCollector(Received):
     client_ca PEM bytes: a client needs a certificate of this CA
     url       "http[s]://127.0.0.1:PORT"
     paths     of the requests, one per call
+    logs, metrics  what came to /v1/logs and /v1/metrics; all else is traces
     """
 
-    def __init__(self, tls=None, client_ca=None):
+    def __init__(self, tls=None, client_ca=None, signals=SERVICES):
         super().__init__()
+        self.logs, self.metrics = HttpReceived("logs"), HttpReceived("metrics")
+        self.signals = signals
         self._reserved = ReservedPort()
         self.port = self._reserved.port
         self.tls = tls
@@ -93,7 +105,8 @@ class HttpCollector(Received):
         return context
 
     def stop(self):
-        self.release()
+        for received in (self, self.logs, self.metrics):
+            received.release()
         if self._server:
             self._server.shutdown()
             self._server.server_close()
@@ -106,16 +119,18 @@ class HttpCollector(Received):
         self.stop()
         self._reserved.close()
 
-    def answer(self, status, headers=(), body=b"", times=1):
-        """Answer the next `times` calls so; `status` may be RESET or CLOSE."""
-        with self._news:
-            self._answers += [(status, dict(headers), body)] * times
+    def _received(self, path):
+        of_path = {"/v1/logs": self.logs, "/v1/metrics": self.metrics}
+        return of_path.get(path, self)
 
     def serve(self, handler):
         headers = {key.lower(): value for key, value in handler.headers.items()}
         request = handler.rfile.read(int(headers["content-length"]))
         self.paths.append(handler.path)
-        status, more, body = self._begin(headers) or (200, {}, b"")
+        received = self._received(handler.path)
+        status, more, body = received._begin(headers) or (200, {}, b"")
+        if received.signal not in self.signals:
+            status = 404
         if status in (RESET, CLOSE):
             handler.close_connection = True
             if status == RESET:
@@ -126,7 +141,7 @@ class HttpCollector(Received):
         if status == 200:
             if headers.get("content-encoding") == "gzip":
                 request = gzip.decompress(request)
-            error = self._take(request)
+            error = received._take(request)
             if error:
                 status, body = 400, error.encode()
         handler.send_response(status)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OTLP traces from their bytes: a small, strict protobuf reader of our own.
+"""OTLP's traces, logs and metrics from their bytes: a small, strict protobuf reader of our own.
 
 It shares nothing with the exporter's encoder (protobuf-c on our .proto files) and is written from
 the protobuf encoding's description and OpenTelemetry's field numbers, so that a mistake in one is
@@ -263,48 +263,262 @@ def _scope(data):
     )
 
 
-def _scope_spans(data):
-    return message(
-        data,
-        "ScopeSpans",
-        {
-            1: (LEN, "scope", _scope, False),
-            2: (LEN, "spans", _span, True),
-            3: (LEN, "schema_url", _string, False),
-        },
-    )
-
-
 def _resource(data):
     raw = message(data, "Resource", {1: (LEN, "attributes", _key_value, True)})
     return _attributes(raw["attributes"], "resource")
 
 
-def _resource_spans(data):
-    return message(
-        data,
-        "ResourceSpans",
-        {
-            1: (LEN, "resource", _resource, False),
-            2: (LEN, "scope_spans", _scope_spans, True),
+def _decode(data, what, item):
+    """The items of any signal's request, in order, each with its resource and scope: the envelopes
+    have the same fields."""
+
+    def scope_items(inner):
+        return message(inner, f"Scope{what}", {
+            1: (LEN, "scope", _scope, False),
+            2: (LEN, "items", item, True),
             3: (LEN, "schema_url", _string, False),
-        },
-    )
+        })
+
+    def resource_items(inner):
+        return message(inner, f"Resource{what}", {
+            1: (LEN, "resource", _resource, False),
+            2: (LEN, "scopes", scope_items, True),
+            3: (LEN, "schema_url", _string, False),
+        })
+
+    items = []
+    for of_resource in message(data, "Request", {1: (LEN, "all", resource_items, True)})["all"]:
+        for of_scope in of_resource["scopes"]:
+            scope = of_scope.get("scope", {})
+            for one in of_scope["items"]:
+                one.resource = of_resource.get("resource", {})
+                one.scope = scope.get("name", "")
+                one.scope_version = scope.get("version", "")
+                items.append(one)
+    if not items:
+        raise OtlpError(f"request without {what}")
+    return items
 
 
 def decode_export(data):
-    """The spans of an ExportTraceServiceRequest, in order, each with its resource and scope."""
-    request = message(data, "Request", {1: (LEN, "resource_spans", _resource_spans, True)})
-    spans = []
-    for resource_spans in request["resource_spans"]:
-        resource = resource_spans.get("resource", {})
-        for scope_spans in resource_spans["scope_spans"]:
-            scope = scope_spans.get("scope", {})
-            for span in scope_spans["spans"]:
-                span.resource = resource
-                span.scope = scope.get("name", "")
-                span.scope_version = scope.get("version", "")
-                spans.append(span)
-    if not spans:
-        raise OtlpError("request without a span")
-    return spans
+    """The spans of an ExportTraceServiceRequest."""
+    return _decode(data, "Spans", _span)
+
+
+# -- logs
+
+
+@dataclass
+class LogRecord:
+    time: int
+    observed: int
+    severity: int
+    severity_text: str
+    body: object
+    attributes: dict
+    flags: int
+    trace_id: str
+    span_id: str
+    dropped_attributes: int = 0
+    resource: dict = field(default_factory=dict)
+    scope: str = ""
+    scope_version: str = ""
+
+
+def _log_record(data):
+    raw = message(data, "LogRecord", {
+        1: (I64, "time", int, False),
+        2: (VARINT, "severity", int, False),
+        3: (LEN, "severity_text", _string, False),
+        5: (LEN, "body", _any_value, False),
+        6: (LEN, "attributes", _key_value, True),
+        7: (VARINT, "dropped_attributes", int, False),
+        8: (I32, "flags", int, False),
+        9: (LEN, "trace_id", _id(16), False),
+        10: (LEN, "span_id", _id(8), False),
+        11: (I64, "observed", int, False),
+        12: (LEN, "event_name", _string, False),
+    })
+    for name in ("time", "observed", "severity", "severity_text", "body"):
+        if not raw.get(name):
+            raise OtlpError(f"log record without {name}: {raw}")
+    if not 1 <= raw["severity"] <= 24:
+        raise OtlpError(f"severity {raw['severity']}")
+    if raw.get("flags", 0) >> 8:
+        raise OtlpError(f"reserved flag bits: {raw['flags']:#x}")
+    if "span_id" in raw and "trace_id" not in raw:
+        raise OtlpError(f"a span's id without its trace's: {raw}")
+    return LogRecord(
+        time=raw["time"],
+        observed=raw["observed"],
+        severity=raw["severity"],
+        severity_text=raw["severity_text"],
+        body=raw["body"],
+        attributes=_attributes(raw["attributes"], "log record"),
+        flags=raw.get("flags", 0),
+        trace_id=raw.get("trace_id", ""),
+        span_id=raw.get("span_id", ""),
+        dropped_attributes=raw.get("dropped_attributes", 0),
+    )
+
+
+def decode_logs(data):
+    """The log records of an ExportLogsServiceRequest."""
+    return _decode(data, "Logs", _log_record)
+
+
+# -- metrics
+
+DELTA, CUMULATIVE = 1, 2
+
+
+@dataclass
+class Exemplar:
+    time: int
+    value: float
+    span_id: str
+    trace_id: str
+
+
+@dataclass
+class Point:
+    """One data point: of a sum it has `value`, of a histogram the rest."""
+
+    start: int
+    time: int
+    attributes: dict
+    value: object = None
+    count: int = 0
+    sum: float = 0.0
+    buckets: list = field(default_factory=list)
+    bounds: list = field(default_factory=list)
+    exemplars: list = field(default_factory=list)
+
+
+@dataclass
+class Metric:
+    name: str
+    description: str
+    unit: str
+    kind: str  # "sum" or "histogram"
+    temporality: int
+    points: list
+    resource: dict = field(default_factory=dict)
+    scope: str = ""
+    scope_version: str = ""
+
+
+def _double(bits):
+    return struct.unpack("<d", struct.pack("<Q", bits))[0]
+
+
+def _packed(convert):
+    def unpack(data):
+        if len(data) % 8:
+            raise OtlpError("packed field that is cut")
+        return [convert(n) for n in struct.unpack(f"<{len(data) // 8}Q", data)]
+
+    return unpack
+
+
+def _exemplar(data):
+    raw = message(data, "Exemplar", {
+        2: (I64, "time", int, False),
+        3: (I64, "value", _double, False),
+        4: (LEN, "span_id", _id(8), False),
+        5: (LEN, "trace_id", _id(16), False),
+        7: (LEN, "filtered", _key_value, True),
+    })
+    if not raw.get("time") or "value" not in raw or "span_id" not in raw or "trace_id" not in raw:
+        raise OtlpError(f"exemplar without time, value or ids: {raw}")
+    return Exemplar(raw["time"], raw["value"], raw["span_id"], raw["trace_id"])
+
+
+def _times(raw, what):
+    if not raw.get("start") or not raw.get("time") or raw["start"] > raw["time"]:
+        raise OtlpError(f"{what} without times, or with wrong ones: {raw}")
+
+
+def _number_point(data):
+    raw = message(data, "NumberDataPoint", {
+        2: (I64, "start", int, False),
+        3: (I64, "time", int, False),
+        4: (I64, "as_double", _double, False),
+        6: (I64, "as_int", _signed, False),
+        7: (LEN, "attributes", _key_value, True),
+    })
+    _times(raw, "NumberDataPoint")
+    if ("as_int" in raw) == ("as_double" in raw):
+        raise OtlpError(f"a number without a value, or with two: {raw}")
+    return Point(raw["start"], raw["time"], _attributes(raw["attributes"], "point"),
+                 value=raw.get("as_int", raw.get("as_double")))
+
+
+def _histogram_point(data):
+    raw = message(data, "HistogramDataPoint", {
+        2: (I64, "start", int, False),
+        3: (I64, "time", int, False),
+        4: (I64, "count", int, False),
+        5: (I64, "sum", _double, False),
+        6: (LEN, "buckets", _packed(int), False),
+        7: (LEN, "bounds", _packed(_double), False),
+        8: (LEN, "exemplars", _exemplar, True),
+        9: (LEN, "attributes", _key_value, True),
+    })
+    _times(raw, "HistogramDataPoint")
+    bounds, buckets = raw.get("bounds", []), raw.get("buckets", [])
+    if len(buckets) != len(bounds) + 1 or sum(buckets) != raw.get("count", 0):
+        raise OtlpError(f"buckets that do not add up: {raw}")
+    if bounds != sorted(set(bounds)):
+        raise OtlpError(f"bounds out of order: {bounds}")
+    for exemplar in raw["exemplars"]:
+        bucket = sum(exemplar.value > bound for bound in bounds)
+        if not buckets[bucket]:
+            raise OtlpError(f"exemplar of an empty bucket: {exemplar}, {raw}")
+    return Point(raw["start"], raw["time"], _attributes(raw["attributes"], "point"),
+                 count=raw.get("count", 0), sum=raw.get("sum", 0.0), buckets=buckets,
+                 bounds=bounds, exemplars=raw["exemplars"])
+
+
+def _sum(data):
+    raw = message(data, "Sum", {
+        1: (LEN, "points", _number_point, True),
+        2: (VARINT, "temporality", int, False),
+        3: (VARINT, "monotonic", bool, False),
+    })
+    if not raw.get("monotonic"):
+        raise OtlpError(f"a sum that is not monotonic: {raw}")
+    return raw
+
+
+def _histogram(data):
+    return message(data, "Histogram", {
+        1: (LEN, "points", _histogram_point, True),
+        2: (VARINT, "temporality", int, False),
+    })
+
+
+def _metric(data):
+    raw = message(data, "Metric", {
+        1: (LEN, "name", _string, False),
+        2: (LEN, "description", _string, False),
+        3: (LEN, "unit", _string, False),
+        7: (LEN, "sum", _sum, False),
+        9: (LEN, "histogram", _histogram, False),
+    })
+    if not raw.get("name") or ("sum" in raw) == ("histogram" in raw):
+        raise OtlpError(f"a metric without name or data: {raw}")
+    kind = "sum" if "sum" in raw else "histogram"
+    points = raw[kind]["points"]
+    if raw[kind].get("temporality") not in (DELTA, CUMULATIVE) or not points:
+        raise OtlpError(f"a metric without temporality or points: {raw}")
+    sets = [frozenset(point.attributes.items()) for point in points]
+    if len(set(sets)) != len(sets):
+        raise OtlpError(f"two points with the same attributes: {raw}")
+    return Metric(raw["name"], raw.get("description", ""), raw.get("unit", ""), kind,
+                  raw[kind]["temporality"], points)
+
+
+def decode_metrics(data):
+    """The metrics of an ExportMetricsServiceRequest."""
+    return _decode(data, "Metrics", _metric)
