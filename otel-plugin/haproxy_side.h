@@ -6,12 +6,25 @@
 #ifndef OTEL_HAPROXY_SIDE_H
 #define OTEL_HAPROXY_SIDE_H
 
+#include <stdbool.h>
+
 #include <spoe/ext/haproxy.h>
+
+#include "base/conf_types.h"
 
 /* [const] the facet; its functions take the plugin's instance. */
 extern const struct spoe_haproxy haproxy_side;
 
-/** Of an instance that is configured: the set of enum propagator. In plugin.c. */
-unsigned otel_propagators(const void *inst);
+/* What options ask of HAProxy. */
+struct haproxy_wishes {
+    unsigned propagators; /* a set of enum propagator */
+    enum sampler_kind sampler;
+    double ratio;
+    bool all_lines; /* not only those of requests that are sampled */
+    bool errors;    /* those of errors at least */
+};
+
+/** Of an instance that is configured. In plugin.c. */
+struct haproxy_wishes otel_haproxy_wishes(const void *inst);
 
 #endif

@@ -443,11 +443,18 @@ static void stop(void *inst, int64_t deadline_mono_ns)
     log_totals(otel, &stats[SIGNAL_TRACES]);
 }
 
-unsigned otel_propagators(const void *inst)
+struct haproxy_wishes otel_haproxy_wishes(const void *inst)
 {
-    const struct otel *otel = inst;
+    const struct otel_conf *conf = &((const struct otel *)inst)->conf;
 
-    return otel->conf.propagators.set;
+    return (struct haproxy_wishes){
+        .propagators = conf->propagators.set,
+        .sampler = conf->sampler.kind,
+        .ratio = conf->sampler.ratio,
+        .all_lines = conf->metrics_page || conf->metrics.kind != EXPORTER_NONE ||
+                     conf->logs.kind != EXPORTER_NONE,
+        .errors = conf->sampler.keep_errors,
+    };
 }
 
 static const void *get_extension(void *inst, const char *id)

@@ -55,20 +55,20 @@ def test_quick_start(binary, tmp, collector, origin):
     with open(spoe, "w", encoding="ascii") as file:
         file.write(re.sub(*PATIENT, hap.source_text("spoe-otel-both.cfg")))
     env = host_env(collector, BATCH_DELAY="20ms", SPOE_PROCESSING_TIMEOUT="10s")
+    found = {}
+
+    def all_there():
+        for span in collector.spans:
+            found[span.attributes["url.path"], span.kind] = span
+        return len(found) == 4
+
     with SpoeHost(["--log-listen", "udp:127.0.0.1:0"], env=env) as host:
         more = {"LINES": where(host, "udp"), "APP_ADDR": origin.address,
                 "AGENT": f"127.0.0.1:{host.port}"}
         with LogProxy(binary, tmp, configuration(spoe), more) as proxy:
             for path, status in (("/slow", 200), ("/deny", 403), ("/dead", 503)):
                 assert proxy.get(path).status == status
-        found = {}
-
-        def all_there():
-            for span in collector.spans:
-                found[span.attributes["url.path"], span.kind] = span
-            return len(found) == 4
-
-        wait_until(all_there, lambda: f"four spans{host.report()}")
+            wait_until(all_there, lambda: f"four spans, of {sorted(found)}{host.report()}")
         assert host.terminate() == 0
     for path, status in (("/slow", 200), ("/deny", 403), ("/dead", 503)):
         span = found[path, "SERVER"]

@@ -13,6 +13,7 @@ A row holds for every way in which spans are made; what a version of HAProxy tel
 the row as a function of the version.
 """
 
+import re
 from dataclasses import dataclass
 
 from . import procs

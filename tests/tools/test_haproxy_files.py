@@ -3,11 +3,13 @@
 in otel-plugin/haproxy_lines.inc and, explained, in the file; an argument in otel-plugin/record/fields.h and
 in the file. That HAProxy accepts it: tests/e2e/test_config.py."""
 
+import os
 import re
+from fractions import Fraction
 
 import pytest
-from lib.haproxy import source_text
-from lib.haproxy_config import printed, sections, spoe_file
+from lib.haproxy import SOURCE, source_text
+from lib.haproxy_config import printed, sections, spoe_file, statements
 from lib.recipes import recipes
 
 WRITTEN = [("spoe", "2.6", "otel-spoe.cfg", "spoe-otel.cfg"),
@@ -30,7 +32,7 @@ def differences(ours, theirs):
 @pytest.mark.parametrize("way, least, main, spoe", WRITTEN)
 def test_the_files_are_what_the_host_writes(way, least, main, spoe):
     """Comments apart, and attributes of the example's own."""
-    ours, section = printed(way, least)
+    ours, section = printed(way, least, env={"SAMPLER": "parentbased_always_on"})
     text = re.sub(r"^.*set-var\(txn\.otel_attrs\).*\n", "", source_text(main), flags=re.M)
     text = text.replace("spoe-otel-both.cfg", "spoe-otel.cfg")  # a file of its own there
     assert differences(sections(text), sections(ours)) == []
@@ -59,3 +61,62 @@ def test_the_recipe_beside_a_log_of_ones_own_has_all_pairs():
     (pairs,) = [re.search(r'log-format-sd "\[spoe (.*)\]"', r.site) for r in recipes() if "format-sd" in r.site]
     main, _ = printed("log")
     assert pairs.group(1) == re.search(r'log-format "(.*)"', main).group(1)
+
+
+THRESHOLD = re.compile(r"hex2i ge (\d+)")
+
+
+def rules(**env):
+    return sections(printed("log", env=env)[0])["defaults traced"]
+
+
+@pytest.mark.parametrize("ratio, th", [("0.1", "e6666666666666"), ("0.5", "8"), ("0.01", "fd70a3d70a3d7"),
+                                       ("0.25", "c")])
+def test_a_share_is_a_threshold(ratio, th):
+    """By the low 56 bits of the trace's id, told on in tracestate (issue 11, 2.2)."""
+    text = "\n".join(rules(SAMPLER="parentbased_traceidratio", SAMPLER_ARG=ratio))
+    threshold = int(THRESHOLD.search(text).group(1))
+    more = 2**56 - threshold - Fraction(ratio) * 2**56
+    assert 0 <= more < 2
+    digits = f"{threshold:014x}".rstrip("0")
+    assert digits.startswith(th) and f"str(ot=th:{digits})" in text
+
+
+def test_rules_follow_the_sampler():
+    """Whose decision counts, and what is decided for new traces."""
+    new, caller = "set-var(txn.f) int({})", "set-var(txn.f) var(txn.in),field(4,-),hex2i,and({}) if"
+    cases = {"always_on": (3, "2),or(1"), "always_off": (2, "2"), "parentbased_always_on": (3, "3"),
+             "parentbased_always_off": (2, "3"), "traceidratio": (3, "2),or(1")}
+    for sampler, (flags, kept) in cases.items():
+        text = "\n".join(rules(SAMPLER=sampler))
+        assert new.format(flags) in text and text.count("set-var(txn.f) int(") == 1, sampler
+        assert caller.format(kept) in text and text.count("field(4,-)") == 1, sampler
+        assert not THRESHOLD.search(text), sampler  # the ratio is 1
+    assert THRESHOLD.search("\n".join(rules(SAMPLER="traceidratio", SAMPLER_ARG="0.1")))
+    for sampler, flags in (("traceidratio", 2), ("parentbased_traceidratio", 2)):
+        text = "\n".join(rules(SAMPLER=sampler, SAMPLER_ARG="0"))
+        assert new.format(flags) in text and not THRESHOLD.search(text)
+
+
+def test_rules_for_every_trace_are_those_of_the_docs():
+    """docs/otel.md has them for one in ten."""
+    with open(os.path.join(SOURCE, "docs", "otel.md"), encoding="utf-8") as file:
+        blocks = re.findall(r"^```haproxy\n(.*?)^```", file.read(), re.S | re.M)
+    (block,) = [text for text in blocks if "rv:" in text]
+    written = rules(SAMPLER="traceidratio", SAMPLER_ARG="0.1")
+    first = written.index(statements(block)[0])
+    assert written[first:first + len(statements(block))] == statements(block)
+
+
+def test_which_lines_are_sent():
+    """All where something counts all; else sampled ones, and errors where they are kept."""
+
+    def level(**env):
+        text = "\n".join(rules(**env))
+        return re.search(r"format raw local0 (\w+)", text).group(1), "log-separate-errors" in text
+
+    assert level() == ("info", False)
+    assert level(METRICS_EXPORTER="none") == ("notice", False)
+    assert level(METRICS_EXPORTER="none", KEEP_ERRORS="on") == ("notice", True)
+    assert level(METRICS_EXPORTER="none", LOGS_EXPORTER="otlp") == ("info", False)
+    assert level(METRICS_EXPORTER="otlp") == ("info", False)
