@@ -9,9 +9,29 @@ from lib.haproxy import source_text
 from lib.kind_scene import Scene, ask_all, scene_text
 from lib.kinds import KINDS, check, wait_all
 from lib.lines import where
+from lib.log_proxy import FMT, RULES
 from lib.procs import SpoeHost
 
 from conftest import host_env
+
+
+# The configuration that was measured first: one id in `tp`, and all moments told in the frontend.
+ONE_ID = f"""defaults traced
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+    #option log-separate-errors
+{RULES}
+    http-request set-header traceparent %[var(txn.tp)]
+    log "${{AGENT_LOG_ADDR}}" len 8192 format raw local0 notice
+    log-format '{FMT}'
+
+defaults traced-backend
+    mode http
+    timeout connect 5s
+    timeout server 30s
+"""
 
 
 def settings(way, tmp, host):
@@ -19,6 +39,8 @@ def settings(way, tmp, host):
     env = {"AGENT_LOG_ADDR": where(host, "udp")}
     if way == "log":
         return source_text("otel-log.cfg"), env
+    if way == "one-id":
+        return ONE_ID, env
     spoe = os.path.join(tmp, "spoe.cfg")
     with open(spoe, "w", encoding="ascii") as file:
         file.write(source_text("spoe-otel-both.cfg").replace("processing 15ms", "processing 20s"))
@@ -26,7 +48,7 @@ def settings(way, tmp, host):
     return source_text("otel-both.cfg"), env
 
 
-@pytest.fixture(scope="module", params=["log", "both"])
+@pytest.fixture(scope="module", params=["log", "one-id", "both"])
 def outcome(request, binary, tmp_path_factory):
     """(the scene, what clients saw, spans by kind): of the log alone, and with SPOE beside it."""
     tmp = str(tmp_path_factory.mktemp("kinds"))

@@ -73,6 +73,8 @@ class Scene(LogProxy):
                          {**env, **addresses, "ORIGIN_ADDR": self.origin.address,
                           "REFUSING_ADDR": self._refusing.address, "FULL_ADDR": self._full.address})
         self.web = self.port
+        # It is bound by another name at first.
+        wait_until(lambda: os.path.exists(self._socket), "HAProxy's socket")
         self.ports = {"web": self.port, **{name: f.port for name, f in self._fronts.items()}}
 
     def stat(self, proxy, server, column):
