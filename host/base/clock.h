@@ -24,6 +24,20 @@ static inline int64_t clock_mono_ns(void)
     return clock_ns(CLOCK_MONOTONIC);
 }
 
+/** The same as of the kernel's last tick: a fifth of the cost, and up to clock_tick_ns() behind. */
+static inline int64_t clock_mono_coarse_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC_COARSE);
+}
+
+static inline int64_t clock_tick_ns(void)
+{
+    struct timespec ts;
+
+    (void)clock_getres(CLOCK_MONOTONIC_COARSE, &ts); /* cannot fail for it */
+    return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
 /** CLOCK_REALTIME: since 1970. */
 static inline int64_t clock_unix_ns(void)
 {

@@ -11,11 +11,36 @@
 #include "core/texts.h"
 #include "spop/wire.h"
 
+/* So many handlers at most between two looks at the clock. */
+#define UNTIMED_MAX 16u
+
+/* Frames were read: that is a look at the clock, too. */
+static void set_clock(struct spoe_worker *worker, const struct dispatch_input *input)
+{
+    if (input->mono_ns <= worker->clock_ns)
+        return;
+    worker->clock_ns = input->mono_ns;
+    worker->n_untimed = 0;
+}
+
+/*
+ * Whether a handler that returned may have been slow, so that the clock is to be looked at. A slow
+ * one is never missed: it lasts longer than a tick of the coarse clock, which stands at a time
+ * before the last look until it ticks.
+ */
+static bool may_be_slow(struct spoe_worker *worker, int64_t slow_ns)
+{
+    if (slow_ns <= 0)
+        return false;
+    return slow_ns < worker->tick_ns || clock_mono_coarse_ns() > worker->clock_ns ||
+           ++worker->n_untimed >= UNTIMED_MAX;
+}
+
 /*
  * handle(), timed now and then for the histogram: each message has a count of its own, so that
- * messages which take turns are all sampled alike. To find the slow ones each is timed, but
- * roughly: from when the frame was read, or the handler before returned, which is one look at the
- * clock.
+ * messages which take turns are all sampled alike. The slow ones are found roughly: from the last
+ * look at the clock, when the frame was read or after a handler before. There are fewer than
+ * UNTIMED_MAX between, all within one tick of the kernel's.
  */
 static spoe_status handle(struct spoe_worker *worker, struct request *request)
 {
@@ -33,8 +58,9 @@ static spoe_status handle(struct spoe_worker *worker, struct request *request)
     status = plugin->desc->handle(worker->wctx[plugin->index], request_handle(request),
                                   &request->message);
     thread_leave();
-    if (timed || slow_ns > 0) {
+    if (may_be_slow(worker, slow_ns) || timed) {
         worker->clock_ns = clock_mono_ns();
+        worker->n_untimed = 0;
         if (timed)
             metric_observe(seconds, (double)(worker->clock_ns - begin_ns) / 1e9);
         if (slow_ns > 0 && worker->clock_ns - begin_ns > slow_ns)
@@ -194,8 +220,7 @@ int dispatch_notify(struct spoe_worker *worker, const struct spop_frame *frame,
     int n_pending = 0;
 
     assert(IS(worker, WORKER_CORE_MAGIC) && IS(exchange, EXCHANGE_MAGIC));
-    if (input->mono_ns > worker->clock_ns)
-        worker->clock_ns = input->mono_ns;
+    set_clock(worker, input);
     while (cursor.p != cursor.end) {
         struct spoe_span name;
         uint32_t n_args;
@@ -232,8 +257,7 @@ int dispatch_texts(struct spoe_worker *worker, struct spoe_span name, const stru
     struct request *first;
 
     assert(IS(worker, WORKER_CORE_MAGIC) && IS(exchange, EXCHANGE_MAGIC));
-    if (input->mono_ns > worker->clock_ns)
-        worker->clock_ns = input->mono_ns;
+    set_clock(worker, input);
     exchange->silent = true;
     COUNT(&worker->counters, messages);
     if (is_closed(worker)) {

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/thread.h"
 
 #include "core/arguments.h"
@@ -33,6 +34,7 @@ int worker_core_init(struct spoe_worker *worker, struct host_shared *shared, uin
                                    .index = index,
                                    .shared = shared,
                                    .on_done = on_done,
+                                   .tick_ns = clock_tick_ns(),
                                    .mailbox = {.fd = -1}};
     if (mailbox_init(&worker->mailbox) != 0 ||
         request_pool_init(&worker->pool, requests_max(shared), routes->max_slots) != 0)

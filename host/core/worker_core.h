@@ -74,6 +74,8 @@ struct spoe_worker {
     size_t n_outstanding;                    /* messages that plugins have not completed */
     _Atomic uint64_t in_flight[PLUGINS_MAX]; /* the same by plugin; [any] reads */
     int64_t clock_ns;                        /* the last that is known of the monotonic clock */
+    int64_t tick_ns;                         /* of the coarse clock */
+    uint32_t n_untimed;                      /* handlers since clock_ns */
     uint32_t n_overdue[PLUGINS_MAX];         /* of in_flight, those whose time is over */
     size_t n_places;                         /* of host_shared.n_pending, this worker's */
     bool freed_places;        /* set when one of them came free; the layer above clears it */

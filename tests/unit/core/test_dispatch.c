@@ -524,6 +524,23 @@ CORE_TEST(a_slow_handler_is_counted_and_named)
     finish();
 }
 
+/* 2.9: where no tick is seen the clock is looked at after the 16th, and one that took so long is
+ * found then. */
+CORE_TEST(a_slow_handler_is_found_without_a_tick)
+{
+    const int64_t ahead = clock_mono_ns() + LONG_NS;
+
+    start(false);
+    conf.slow_handle_ns = LONG_NS;
+    worker.clock_ns = read_ns = ahead;
+    handle_messages(15);
+    cr_assert_eq(worker.clock_ns, ahead, "there was no look");
+    handle_messages(1);
+    cr_assert_lt(worker.clock_ns, ahead);
+    cr_assert_eq(counted()->slow, 0);
+    finish();
+}
+
 CORE_TEST(nobody_is_slow_where_nobody_asks)
 {
     start(false);
