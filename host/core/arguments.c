@@ -189,8 +189,9 @@ static inline bool is_free(uint64_t came, const struct layout_slot *slot)
 /* The slots for which nothing came, or nothing of an accepted type, are NULL. */
 static inline void clear_missing(struct request *request)
 {
-    uint64_t missing = request->target->slots & ~request->came;
+    uint64_t missing = request->target->slots & request->dirty & ~request->came;
 
+    request->dirty &= ~missing;
     for (; missing != 0; missing &= missing - 1)
         request->slot[__builtin_ctzll(missing)] = (struct spoe_value){.type = SPOE_T_NULL};
 }
@@ -220,10 +221,12 @@ static const uint8_t *decode_value(struct spoe_worker *worker, struct request *r
                                    const uint8_t *end)
 {
     struct spoe_value *value = &request->slot[slot->slot];
+    const uint64_t bit = UINT64_C(1) << slot->slot;
 
+    request->dirty |= bit;
     p = wire_read_value(p, end, value);
     if (p != NULL && accept(worker, slot, value->type))
-        request->came |= UINT64_C(1) << slot->slot;
+        request->came |= bit;
     return p;
 }
 

@@ -55,8 +55,10 @@ static spoe_status handle(struct spoe_worker *worker, struct request *request)
     spoe_status status;
 
     thread_enter(&plugin->callee, "handle()");
-    status = plugin->desc->handle(worker->wctx[plugin->index], request_handle(request),
+    request_in_hand = (struct request_in_hand){request_handle(request), request};
+    status = plugin->desc->handle(worker->wctx[plugin->index], request_in_hand.handle,
                                   &request->message);
+    request_in_hand.handle = NULL;
     thread_leave();
     if (may_be_slow(worker, slow_ns) || timed) {
         worker->clock_ns = clock_mono_ns();
@@ -125,6 +127,7 @@ static struct request *begin(struct spoe_worker *worker, struct exchange *exchan
     message->recv_unix_ns = input->unix_ns;
     message->recv_mono_ns = input->mono_ns;
     message->deadline_mono_ns = input->deadline_ns;
+    request->dirty |= request->came;
     request->came = 0;
     if (exchange->last != NULL)
         exchange->last->next = request;

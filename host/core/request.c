@@ -206,6 +206,8 @@ struct spoe_request *request_handle(const struct request *request)
     return (struct spoe_request *)(uintptr_t)handle; /* NOLINT(performance-no-int-to-ptr) */
 }
 
+_Thread_local struct request_in_hand request_in_hand;
+
 /* Find the request of a handle. @return NULL: no such place. The generation is not compared. */
 static struct request *find(struct spoe_request *handle, uint32_t *ret_generation)
 {
@@ -215,6 +217,9 @@ static struct request *find(struct spoe_request *handle, uint32_t *ret_generatio
     struct request_pool *pool;
     uint8_t *chunk;
 
+    *ret_generation = (uint32_t)(bits >> (INDEX_BITS + WORKER_BITS + PLUGIN_BITS));
+    if (handle != NULL && handle == request_in_hand.handle)
+        return request_in_hand.request;
     if (worker >= HOST_WORKERS_MAX || workers[worker] == NULL)
         return NULL;
     pool = &workers[worker]->pool;
@@ -223,7 +228,6 @@ static struct request *find(struct spoe_request *handle, uint32_t *ret_generatio
     chunk = atomic_load_explicit(&pool->chunks[index / REQUEST_CHUNK], memory_order_acquire);
     if (chunk == NULL)
         return NULL;
-    *ret_generation = (uint32_t)(bits >> (INDEX_BITS + WORKER_BITS + PLUGIN_BITS));
     return chunk_request(pool, chunk, index % REQUEST_CHUNK);
 }
 
@@ -233,19 +237,28 @@ static const bool in_variable_name[256] = {UP_TO('a', 'z'), UP_TO('A', 'Z'),
                                            UP_TO('0', '9'), ['_'] = true, ['.'] = true};
 #undef UP_TO
 
+/* Four at once. */
+static inline bool are_of_name(const char *p)
+{
+    return (in_variable_name[(uint8_t)p[0]] & in_variable_name[(uint8_t)p[1]] &
+            in_variable_name[(uint8_t)p[2]] & in_variable_name[(uint8_t)p[3]]) != 0;
+}
+
 static bool is_variable_name(struct spoe_span name)
 {
+    size_t i = 0;
+
     if (name.n == 0 || name.n > VARIABLE_NAME_MAX || name.p == NULL)
         return false;
-    for (; name.n >= 4; name.p += 4, name.n -= 4) {
-        if (!(in_variable_name[(uint8_t)name.p[0]] & in_variable_name[(uint8_t)name.p[1]] &
-              in_variable_name[(uint8_t)name.p[2]] & in_variable_name[(uint8_t)name.p[3]]))
-            return false;
+    if (name.n >= 4) {
+        for (; name.n - i >= 4; i += 4)
+            if (!are_of_name(name.p + i))
+                return false;
+        return are_of_name(name.p + name.n - 4); /* some of them again */
     }
-    for (size_t i = 0; i < name.n; i++) {
+    for (; i < name.n; i++)
         if (!in_variable_name[(uint8_t)name.p[i]])
             return false;
-    }
     return true;
 }
 

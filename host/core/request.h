@@ -57,7 +57,8 @@ struct request {
     size_t actions_len, actions_size;
     struct spoe_arg *args; /* undeclared arguments; likewise */
     size_t args_size;
-    uint64_t came; /* a bit per slot that has a value */
+    uint64_t came;  /* a bit per slot that has a value */
+    uint64_t dirty; /* and per slot that may hold one of an earlier message */
     struct spoe_message message;
     struct spoe_value slot[]; /* as many as the widest message of any plugin has */
 };
@@ -96,6 +97,13 @@ bool request_finish(struct request *request);
 bool request_append_actions(struct request *request, const struct request *from);
 
 struct spoe_request *request_handle(const struct request *request);
+
+/* What the calling thread's plugin is being handed, so that its handle need not be looked up. */
+struct request_in_hand {
+    struct spoe_request *handle; /* NULL: nothing */
+    struct request *request;
+};
+extern _Thread_local struct request_in_hand request_in_hand;
 
 /* What struct spoe_host offers on requests; see there. */
 spoe_status request_set_var(struct spoe_request *handle, uint32_t scope, struct spoe_span name,

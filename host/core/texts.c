@@ -224,6 +224,7 @@ static bool place_text(struct spoe_worker *worker, struct request *request, int1
     bit = UINT64_C(1) << slot;
     if ((request->came & bit) != 0)
         return arguments_add(request, &arg);
+    request->dirty |= bit;
     if (texts_value(text->value, request->target->decl->args[slot]->types, &request->slot[slot]))
         request->came |= bit;
     else if (text->value.n != 0) /* "" is how an absent value looks in quotes */

@@ -11,8 +11,39 @@ static const uint8_t digits[256] = {
     ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
 };
 
+#define ONES UINT64_C(0x0101010101010101)
+
+/* The digits of eight numbers below 16, one in each byte. */
+static inline uint64_t to_digits(uint64_t v)
+{
+    const uint64_t letters = (v + 6 * ONES) >> 4 & ONES; /* 1 for each from 10 on */
+
+    return v + '0' * ONES + letters * ('a' - '0' - 10);
+}
+
+/* Eight digits at once; in each byte of the words below is one of them. */
+static inline bool read_four(const char *p, uint8_t *ret)
+{
+    uint64_t text, v;
+    uint32_t bytes;
+
+    memcpy(&text, p, sizeof text);
+    text = le64toh(text);
+    v = (text & 0xf * ONES) + 9 * (text >> 6 & ONES); /* of letters bit 6 is set, 'a' is ...0001 */
+    if ((v & 0xf0 * ONES) != 0 || to_digits(v) != text)
+        return false;
+    v = (v << 4 | v >> 8) & UINT64_C(0x00ff00ff00ff00ff);
+    v = (v | v >> 8) & UINT64_C(0x0000ffff0000ffff);
+    bytes = htole32((uint32_t)(v | v >> 16));
+    memcpy(ret, &bytes, sizeof bytes);
+    return true;
+}
+
 bool hex_read(const char *p, uint8_t *ret, size_t n)
 {
+    for (; n >= 4; p += 8, ret += 4, n -= 4)
+        if (!read_four(p, ret))
+            return false;
     for (size_t i = 0; i < n; i++) {
         const unsigned high = digits[(unsigned char)p[2 * i]];
         const unsigned low = digits[(unsigned char)p[2 * i + 1]];
@@ -24,20 +55,17 @@ bool hex_read(const char *p, uint8_t *ret, size_t n)
     return true;
 }
 
-/* Eight digits at once; in each byte of the words below is one of them. */
 static void write_four(const uint8_t *p, char *ret)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
     uint32_t bytes;
-    uint64_t v, letters;
+    uint64_t v;
 
     memcpy(&bytes, p, sizeof bytes);
     v = le32toh(bytes);
     v = (v | v << 16) & UINT64_C(0x0000ffff0000ffff);
     v = (v | v << 8) & UINT64_C(0x00ff00ff00ff00ff);
     v = (v >> 4 & UINT64_C(0x000f000f000f000f)) | (v & UINT64_C(0x000f000f000f000f)) << 8;
-    letters = (v + 6 * ones) >> 4 & ones; /* 1 for each digit from 10 on */
-    v = htole64(v + '0' * ones + letters * ('a' - '0' - 10));
+    v = htole64(to_digits(v));
     memcpy(ret, &v, sizeof v);
 }
 

@@ -173,3 +173,24 @@ Test(hex, reads_nothing_but_lower_case_digits, .timeout = 10)
         cr_expect_eq(hex_read(low, &byte, 1), is_digit, "%d", c);
     }
 }
+
+/* Eight digits are read at once: what is none is seen at each place, whatever is beside it. */
+Test(hex, reads_nothing_but_lower_case_digits_at_once, .timeout = 20)
+{
+    static const char others[] = "0189afgo@`\x00\xff";
+    uint8_t bytes[4];
+
+    for (size_t at = 0; at < 8; at++) {
+        for (int c = 0; c < 256; c++) {
+            for (size_t other = 0; other < sizeof others - 1; other++) {
+                char text[8] = {'0', '9', 'a', 'f', '5', 'c', '1', 'e'};
+                bool is_digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+
+                is_digit = is_digit && other < 6;
+                text[at] = (char)c;
+                text[(at + 1) % 8] = others[other];
+                cr_assert_eq(hex_read(text, bytes, 4), is_digit, "%d at %zu", c, at);
+            }
+        }
+    }
+}
