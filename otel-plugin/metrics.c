@@ -82,7 +82,7 @@ static const struct {
                   NULL},
     [LOST] = {SPOE_METRIC_COUNTER, "spans_lost_total", "Spans lost, by reason.", "reason"},
     [UNSAMPLED] = {SPOE_METRIC_COUNTER, "spans_unsampled_total",
-                   "Spans made for keep-errors whose request did not end in 5xx.", NULL},
+                   "Spans made for keep-errors or keep-slower that were not kept.", NULL},
     [DISCARDED] = {SPOE_METRIC_COUNTER, "spans_discarded_total",
                    "Ended spans that nobody exports, as traces-exporter is none.", NULL},
     [SUPERSEDED] = {SPOE_METRIC_COUNTER, "spans_superseded_total",

@@ -150,6 +150,7 @@ static struct held *make(const struct otel_conf *fixed, const struct otel_conf *
                                                .bound = sampler_ratio_bound(rules->sampler.ratio)},
                                    .rate_cap = &held->rate_cap,
                                    .keep_errors = rules->sampler.keep_errors,
+                                   .keep_slower_ns = rules->sampler.keep_slower_ns,
                                    .bad_requests = rules->sampler.bad_requests,
                                    .logs = fixed->logs.kind == EXPORTER_OTLP,
                                    .variables = fixed->variables,

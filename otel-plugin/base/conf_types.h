@@ -26,6 +26,7 @@ struct sampler_conf {
     double ratio;            /* 0 to 1; 1 unless set */
     uint32_t max_per_second; /* 0: no cap */
     bool keep_errors;        /* a request that was passed over is exported if it ends in 5xx */
+    int64_t keep_slower_ns;  /* and if it takes longer; 0: off */
     bool bad_requests;       /* so is what never became a request, a log line without a context */
 };
 

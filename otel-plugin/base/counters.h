@@ -33,6 +33,7 @@
     X(unsampled)             /* requests that were not sampled; in none of the four */             \
     X(capped)                /* of these, over sample-max-per-second */                            \
     X(kept_errors)           /* of these, exported for a 5xx: keep-errors */                       \
+    X(kept_slow)             /* of these, exported for their time: keep-slower */                  \
     X(attached)              /* CLIENT spans opened, by a backend message */                       \
     X(missing_id)            /* messages with no or an empty unique-id */                          \
     X(long_id)               /* messages with an id above STORE_KEY_MAX */                         \
@@ -54,11 +55,11 @@
     X(unanswered)            /* answers that did not fit or came too late */                       \
     X(dropped)               /* spans over span-queue-max or span-queue-bytes */                   \
     X(queue_no_memory)       /* ended spans that found no memory on their way into the queue */    \
-    X(passed_over)     /* SERVER spans of requests that were not sampled, made for keep-errors */  \
-    X(unsampled_spans) /* spans of such requests that ended otherwise than in 5xx */               \
-    X(still_open)      /* spans of requests in lost_open */                                        \
-    X(superseded)      /* spans that a line takes the place of: of left_to_line, CLIENT untried */ \
-    X(discarded)       /* ended spans that nobody exports: traces-exporter none */
+    X(passed_over)           /* SERVER spans of requests that were not sampled, made to be kept */ \
+    X(unsampled_spans)       /* spans of such requests that were not kept after all */             \
+    X(still_open)            /* spans of requests in lost_open */                                  \
+    X(superseded) /* spans that a line takes the place of: of left_to_line, CLIENT untried */      \
+    X(discarded)  /* ended spans that nobody exports: traces-exporter none */
 
 struct counters {
 #define X(name) _Atomic uint64_t name;

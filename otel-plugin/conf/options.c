@@ -238,6 +238,10 @@ const struct spoe_option *const otel_options[] = {
         OPTION(.type = SPOE_OPT_BOOL, .flags = SPOE_OPTION_RELOADABLE, .key = "trace-bad-requests",
                .default_text = "off", .env = ENV("TRACE_BAD_REQUESTS"),
                .help = "spans of log lines of what never became a request: 400, 408"),
+    [OPT_KEEP_SLOWER] =
+        OPTION(.type = SPOE_OPT_DURATION, .flags = SPOE_OPTION_RELOADABLE, .key = "keep-slower",
+               .default_text = "0", .env = ENV("KEEP_SLOWER_THAN"), .max = 24 * HOURS,
+               .help = "export what the sampler passed over when it takes longer, marked; 0: off"),
     [OPT_TRUST_INBOUND] =
         OPTION(.type = SPOE_OPT_ENUM, .key = "trust-inbound", .default_text = "accept",
                .env = ENV("TRUST_INBOUND"), .choices = trust_choices,

@@ -101,6 +101,7 @@ static void read_sampler(struct reader *r)
     sampler->ratio = 1;
     sampler->max_per_second = (uint32_t)number(r, OPT_SAMPLE_MAX_PER_SECOND);
     sampler->keep_errors = number(r, OPT_KEEP_ERRORS) != 0;
+    sampler->keep_slower_ns = number(r, OPT_KEEP_SLOWER);
     sampler->bad_requests = number(r, OPT_TRACE_BAD_REQUESTS) != 0;
     if (!has_ratio(sampler->kind))
         return; /* nobody looks at the argument */

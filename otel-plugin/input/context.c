@@ -13,6 +13,7 @@
 #include <spoe/util.h>
 
 #include "context/propagator.h"
+#include "input/ending.h"
 #include "input/handlers.h"
 #include "input/mark.h"
 #include "input/messages.h"
@@ -192,7 +193,7 @@ void context_begin(struct handlers_worker *worker, const struct policy *policy,
     else
         context->flags &= (uint8_t)~TRACE_FLAG_SAMPLED;
     ret->sampled = sampled;
-    ret->record = sampled || policy->keep_errors || policy->logs;
+    ret->record = sampled || ending_may_keep(policy) || policy->logs;
     if (!sampled)
         count(&handlers->counters->unsampled, 1);
 }

@@ -13,9 +13,10 @@
 #include "input/metering.h"
 #include "input/messages.h"
 
-/* What marks spans that the sampler passed over and that were exported for a 5xx; its value. */
+/* What marks spans that the sampler passed over and that were exported all the same; its values. */
 #define ATTR_KEPT "haproxy.sampling.kept"
 #define KEPT_ERROR "error"
+#define KEPT_SLOW "slow"
 
 void ending_free(struct handlers_worker *worker, struct store_request *request)
 {
@@ -68,7 +69,7 @@ void ending_give_up(struct handlers_worker *worker)
     free_held(worker);
 }
 
-/* Spans of a request that was passed over, made for keep-errors. */
+/* Spans of a request that was passed over, made to be kept. */
 void ending_count_unsampled(struct handlers *h, const struct store_request *request)
 {
     if (request->server != NULL)
@@ -77,28 +78,29 @@ void ending_count_unsampled(struct handlers *h, const struct store_request *requ
 
 /* ---- by its response ---------------------------------------------------------------------- */
 
-void ending_mark_kept(struct span *span)
+bool ending_may_keep(const struct policy *policy)
 {
-    span_set_str(span, ATTR_KEPT, sizeof ATTR_KEPT - 1, KEPT_ERROR, sizeof KEPT_ERROR - 1);
+    return policy->keep_errors || policy->keep_slower_ns > 0;
 }
 
-/*
- * A request that the sampler passed over is exported after all if it ended in 5xx, and says so.
- * @return false: it is not
- */
-static bool keep_unsampled(struct handlers *h, const struct store_request *request,
-                           const struct spoe_value *status)
+enum kept_for ending_kept_for(const struct policy *policy, bool is_error, int64_t duration_ns)
 {
-    int64_t code;
+    if (policy->keep_errors && is_error)
+        return KEPT_FOR_ERROR;
+    if (policy->keep_slower_ns > 0 && duration_ns > policy->keep_slower_ns)
+        return KEPT_FOR_TIME;
+    return KEPT_FOR_NOTHING;
+}
 
-    if (!handlers_policy(h)->keep_errors || !spoe_get_int(status, &code) || code < 500 ||
-        code > 599)
-        return false;
-    ending_mark_kept(request->server);
-    if (request->client != NULL)
-        ending_mark_kept(request->client);
-    count(&h->counters->kept_errors, 1);
-    return true;
+void ending_mark_kept(struct handlers *h, enum kept_for why, struct span *server,
+                      struct span *client)
+{
+    const char *value = why == KEPT_FOR_ERROR ? KEPT_ERROR : KEPT_SLOW;
+
+    span_set_str(server, ATTR_KEPT, sizeof ATTR_KEPT - 1, value, strlen(value));
+    if (client != NULL)
+        span_set_str(client, ATTR_KEPT, sizeof ATTR_KEPT - 1, value, strlen(value));
+    count(why == KEPT_FOR_ERROR ? &h->counters->kept_errors : &h->counters->kept_slow, 1);
 }
 
 /* Where HAProxy does not say when the response was there. */
@@ -120,11 +122,9 @@ static void meter(struct handlers_worker *worker, const struct spoe_message *res
 }
 
 /* Complete a request's spans. @return them, linked */
-static struct span *complete(struct handlers_worker *worker, const struct spoe_message *msg,
-                             struct store_request *request)
+static struct span *complete(struct handlers_worker *worker, const struct policy *policy,
+                             const struct spoe_message *msg, const struct store_request *request)
 {
-    struct handlers *h = worker->shared;
-    const struct policy *policy = handlers_policy(h);
     struct span *const server = request->server, *const client = request->client;
     int64_t end;
 
@@ -150,22 +150,46 @@ static struct span *complete(struct handlers_worker *worker, const struct spoe_m
     return client != NULL ? client : server;
 }
 
+/* A request that the sampler passed over: its spans go nowhere, unless they are kept. */
+static void end_unsampled(struct handlers_worker *worker, const struct policy *policy,
+                          const struct spoe_message *response, struct store_request *request)
+{
+    const struct span *const server = request->server;
+    const int64_t received = received_unix_ns(request, response);
+    enum kept_for why = KEPT_FOR_NOTHING;
+    struct span *spans;
+    bool is_error;
+    int64_t code;
+
+    is_error = spoe_get_int(&response->slot[RESPONSE_STATUS], &code) && code >= 500 && code <= 599;
+    if (server !=
+        NULL) /* what HAProxy says of the end is never later; it costs filling the spans */
+        why = ending_kept_for(policy, is_error, received - server->start_unix_ns);
+    if (server == NULL || (why == KEPT_FOR_NOTHING && !logging_is_on(worker))) {
+        meter(worker, response, request, received);
+        ending_count_unsampled(worker->shared, request);
+        return;
+    }
+    spans = complete(worker, policy, response, request);
+    why = ending_kept_for(policy, is_error, server->end_unix_ns - server->start_unix_ns);
+    if (why == KEPT_FOR_NOTHING) {
+        ending_count_unsampled(worker->shared, request);
+        return;
+    }
+    ending_mark_kept(worker->shared, why, request->server, request->client);
+    ending_hand_over(worker, request, spans);
+}
+
 void ending_by_response(struct handlers_worker *worker, const struct spoe_message *response,
                         struct store_request *request)
 {
-    const bool sampled = ending_is_sampled(request);
+    const struct policy *policy = handlers_policy(worker->shared);
 
-    if (sampled)
+    if (ending_is_sampled(request)) {
         COUNT_OWN(worker, ended);
-    if (sampled || (request->server != NULL &&
-                    keep_unsampled(worker->shared, request, &response->slot[RESPONSE_STATUS]))) {
-        ending_hand_over(worker, request, complete(worker, response, request));
+        ending_hand_over(worker, request, complete(worker, policy, response, request));
     } else {
-        if (request->server != NULL && logging_is_on(worker))
-            (void)complete(worker, response, request);
-        else
-            meter(worker, response, request, received_unix_ns(request, response));
-        ending_count_unsampled(worker->shared, request);
+        end_unsampled(worker, policy, response, request);
     }
     ending_free(worker, request);
 }

@@ -30,8 +30,16 @@ bool ending_held(struct handlers_worker *worker);
 /** It does not wait any more: what it holds is lost, and counts as still_open. */
 void ending_give_up(struct handlers_worker *worker);
 
-/** Mark a span that the sampler passed over and that is exported for a 5xx. */
-void ending_mark_kept(struct span *span);
+/* Why a request that the sampler passed over is exported after all. */
+enum kept_for { KEPT_FOR_NOTHING, KEPT_FOR_ERROR, KEPT_FOR_TIME };
+
+/** Whether any can be. */
+bool ending_may_keep(const struct policy *policy);
+/** Whether one is. */
+enum kept_for ending_kept_for(const struct policy *policy, bool is_error, int64_t duration_ns);
+/** Its spans say so, and it is counted. @param client  NULL: there is none */
+void ending_mark_kept(struct handlers *h, enum kept_for why, struct span *server,
+                      struct span *client);
 
 /* An INTERNAL span, child of SERVER, from the eviction to the response, or to the line. */
 void ending_late(struct handlers_worker *worker, const struct spoe_message *msg,

@@ -164,6 +164,18 @@ static bool make_spans(struct handlers_worker *worker, const struct policy *poli
     return request->client != NULL;
 }
 
+/* Whether a request that was not sampled has spans all the same. */
+static enum kept_for kept_for(const struct policy *policy, const struct log_line *line)
+{
+    return ending_kept_for(policy, record_is_error(&line->record),
+                           record_duration_ns(&line->record));
+}
+
+static bool is_kept(const struct policy *policy, const struct log_line *line)
+{
+    return kept_for(policy, line) != KEPT_FOR_NOTHING;
+}
+
 /*
  * Complete a request's spans, log the request and hand them over.
  * @param opened    messages opened them
@@ -192,12 +204,8 @@ static void finish_spans(struct handlers_worker *worker, const struct policy *po
                     line->msg->recv_unix_ns);
     if (!exported)
         return;
-    if (!ending_is_sampled(request)) {
-        ending_mark_kept(server);
-        if (client != NULL)
-            ending_mark_kept(client);
-        count(&worker->shared->counters->kept_errors, 1);
-    }
+    if (!ending_is_sampled(request))
+        ending_mark_kept(worker->shared, kept_for(policy, line), server, client);
     ending_hand_over(worker, request, client != NULL ? client : server);
 }
 
@@ -220,12 +228,6 @@ static void export_line(struct handlers_worker *worker, const struct policy *pol
         count(&counters->no_memory, 1);
     }
     ending_free(worker, request);
-}
-
-/* Whether a request that was not sampled has spans all the same. */
-static bool is_kept(const struct policy *policy, const struct log_line *line)
-{
-    return policy->keep_errors && record_is_error(&line->record);
 }
 
 /* ---- a line that comes alone -------------------------------------------------------------------
@@ -325,8 +327,11 @@ void log_line_end(struct handlers_worker *worker, const struct policy *policy,
                   struct log_line *line, struct store_request *request)
 {
     const bool sampled = ending_is_sampled(request);
-    const bool exported = sampled || is_kept(policy, line);
+    bool exported;
 
+    if (request->server != NULL)
+        take_times(line, request);
+    exported = sampled || is_kept(policy, line);
     if (request->server == NULL) {
         end_without_spans(worker, policy, line, request);
     } else if (!exported && !logging_is_on(worker)) {
@@ -335,7 +340,6 @@ void log_line_end(struct handlers_worker *worker, const struct policy *policy,
         if (sampled)
             COUNT_OWN(worker, ended);
         log_take_context(line, &request->server->context, &worker->ids);
-        take_times(line, request);
         settle_client(worker, policy, line, request);
         if (request->answered) /* the line knows better */
             set_no_errors(policy, request->server, request->client);

@@ -24,6 +24,7 @@ struct policy {
     struct sampler sampler;
     struct rate_cap *rate_cap; /* shared by all workers */
     bool keep_errors;          /* requests that are passed over get spans all the same, for a 5xx */
+    int64_t keep_slower_ns;    /* and when they take longer; 0: off */
     bool logs;                 /* or for their log records */
     bool bad_requests;         /* what never became a request gets a span, a log line's */
     unsigned variables;        /* CONTEXT_BIT() of each that may be set */

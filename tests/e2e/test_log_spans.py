@@ -224,6 +224,49 @@ def test_sampling_is_haproxys(binary, tmp, collector, agent, origin, refusing):
         assert span.attributes["haproxy.sampling.kept"] == "error"
 
 
+def test_errors_and_slow_ones_are_kept(binary, tmp, collector, origin):
+    """2.4: 503 and 504 that HAProxy makes itself, and what took longer, whoever answered."""
+    env = host_env(collector, KEEP_ERRORS="on", KEEP_SLOWER_THAN="300ms", BATCH_DELAY="20ms")
+    kinds = ("    default_backend web-app", """    timeout tarpit 400ms
+    http-request tarpit if { path /tarpit }
+    use_backend nobody if { path /nobody }
+    default_backend web-app
+backend nobody from traced-backend
+""")
+    edits = [NEW_ONES_ARE_NOT, kinds,
+             ("    timeout server 30s\n    timeout queue", "    timeout server 200ms\n    timeout queue")]
+    with SpoeHost(["--log-listen", "udp:127.0.0.1:0"], env=env) as agent:
+        with Proxy(binary, tmp, origin.address, agent, edits) as proxy:
+            origin.hold()
+            assert proxy.get("/hold").status == 504
+            origin.release()
+            assert proxy.get("/nobody").status == 503
+            assert proxy.get("/tarpit").status == 500
+            for i in range(3):
+                proxy.get(f"/{i}")
+            seen = spans(collector, agent, 3)
+        assert agent.terminate() == 0
+        assert set(seen) == {"/hold", "/nobody", "/tarpit"}
+        for pair in seen.values():
+            for span in filter(None, pair):
+                assert span.attributes["haproxy.sampling.kept"] == "error"
+                assert span.flags & 1 == 0
+
+
+def test_slow_ones_are_kept(binary, tmp, collector, origin):
+    env = host_env(collector, KEEP_SLOWER_THAN="300ms", BATCH_DELAY="20ms")
+    slow = ("    default_backend web-app",
+            "    timeout tarpit 400ms\n    http-request tarpit deny_status 429 if { path /tarpit }\n"
+            "    default_backend web-app")
+    with SpoeHost(["--log-listen", "udp:127.0.0.1:0"], env=env) as agent:
+        with Proxy(binary, tmp, origin.address, agent,
+                   [NEW_ONES_ARE_NOT, slow]) as proxy:
+            assert proxy.get("/tarpit").status == 429
+            server, client = spans(collector, agent, 1)["/tarpit"]
+    assert client is None and server.end - server.start > 300_000_000
+    assert server.attributes["haproxy.sampling.kept"] == "slow"
+
+
 NINE_TENTHS = 64851834634135142  # of 2^56
 
 

@@ -138,7 +138,8 @@ def test_an_absent_collector_is_seen():
 
 
 @pytest.mark.parametrize("env", [
-    {"SAMPLER": "always_off", "KEEP_ERRORS": "on"}, {"SPAN_TTL": "1s"}, {"TRACES_EXPORTER": "none"},
+    {"SAMPLER": "always_off", "KEEP_ERRORS": "on"},
+    {"SAMPLER": "always_off", "KEEP_SLOWER_THAN": "1h"}, {"SPAN_TTL": "1s"}, {"TRACES_EXPORTER": "none"},
     {"SPAN_QUEUE_MAX": "2"}, {"SPAN_STORE_MAX": "1"},
 ])
 def test_spans_add_up(env):

@@ -92,6 +92,18 @@ def test_keep_errors(begin):
     assert it.of("spans_queued_total") == 1
 
 
+def test_keep_slower(begin):
+    """Issue 11, 2.4."""
+    it = begin("sampler = always_off\n")
+    it.request("/a")
+    it.reload("sampler = always_off\nkeep-slower = 1us\n")
+    it.request("/b")
+    assert it.of("spans_queued_total") == 1
+    it.reload("sampler = always_off\nkeep-slower = 1h\n")
+    it.request("/c", status=503)
+    assert it.of("spans_queued_total") == 1
+
+
 def test_exclusions_and_redaction(begin):
     it = begin("exclude-paths = /health\nbatch-delay = 10ms\n")
     assert it.request("/health") == {}

@@ -77,6 +77,7 @@ VARIABLES = {
     "SAMPLER_ARG": ("0.5", "1.5", {"SAMPLER": "traceidratio"}),
     "SAMPLE_MAX_PER_SECOND": ("100", "-1", {}),
     "KEEP_ERRORS": ("on", "maybe", {}),
+    "KEEP_SLOWER_THAN": ("2s", "soon", {}),
     "TRACE_BAD_REQUESTS": ("on", "maybe", {}),
     "TRUST_INBOUND": ("ignore", "maybe", {}),
     "PROPAGATORS": ("b3,tracecontext", "jaeger", {}),

@@ -365,6 +365,39 @@ Test(log_line, a_server_that_was_not_asked_has_no_span)
     cr_expect_null(ended_client);
 }
 
+/* 2.4: the line knows how long it took, whoever answered, and that a client left */
+Test(log_line, what_took_longer_is_kept)
+{
+    const char *const unsampled = "00-" TRACE "-b7ad6b7169203331-00";
+
+    policy.keep_slower_ns = NS(51999);
+    fresh(); /* 52 ms from its first byte */
+    line.slot[LOG_TRACEPARENT] = text(unsampled);
+    run();
+    cr_assert(ended_server != NULL && ended_client != NULL);
+    expect_str(ended_server, "haproxy.sampling.kept", "slow");
+    expect_str(ended_client, "haproxy.sampling.kept", "slow");
+    policy.keep_slower_ns = NS(52000);
+    run();
+    cr_expect_null(ended_server);
+    cr_expect_eq(counters.kept_slow, 1);
+    policy.keep_slower_ns = NS(20000);
+    line.slot[LOG_SERVER_NAME] = text("<NOSRV>");
+    line.slot[LOG_TERMINATION_STATE] = text("CH--");
+    run();
+    cr_assert(ended_server != NULL && ended_client == NULL);
+    expect_str(ended_server, "haproxy.sampling.kept", "slow");
+    policy.keep_errors = true;
+    line.slot[LOG_TERMINATION_STATE] = text("sQ--");
+    line.slot[LOG_STATUS] = spoe_value_int(503);
+    run();
+    expect_str(ended_server, "haproxy.sampling.kept", "error");
+    cr_expect_eq(counters.kept_errors, 1);
+    line.slot[LOG_TRACEPARENT] = text(OWN);
+    run();
+    expect_none(ended_server, "haproxy.sampling.kept");
+}
+
 Test(log_line, what_makes_no_span_is_counted)
 {
     fresh();

@@ -208,6 +208,80 @@ Test(sampling, what_is_sampled_is_not_marked)
     cr_expect_eq(counted(&counters.kept_errors), 0);
 }
 
+/* ---- keep-slower (issue 11, 2.4) --------------------------------------------------------------
+ */
+
+#define MS INT64_C(1000000)
+
+static void expect_kept(const struct span *span, const char *value)
+{
+    struct span_attr attr;
+
+    cr_assert_not_null(span);
+    cr_assert(span_find(span, "haproxy.sampling.kept", 21, &attr), "it is not marked");
+    cr_expect(attr.str_len == strlen(value) && memcmp(attr.str, value, attr.str_len) == 0);
+}
+
+/* An exchange of so many ms. */
+static void exchange_of(int64_t ms, int64_t status, bool with_backend)
+{
+    send_request("u1", NULL, absent);
+    cr_expect_str_eq(answered_flags(), "00");
+    if (with_backend)
+        send_backend("u1");
+    fake.now_ns += ms * MS;
+    send_response("u1", status);
+}
+
+Test(sampling, what_took_longer_is_kept_and_marked)
+{
+    struct pair pair;
+
+    policy.sampler.kind = SAMPLER_ALWAYS_OFF;
+    policy.keep_slower_ns = 100 * MS;
+    for (int i = 0; i < 2; i++) {
+        exchange_of(101, i == 0 ? 200 : 503,
+                    i == 0); /* errors are nothing else: keep-errors is off */
+        pair = ended();
+        expect_kept(pair.server, "slow");
+        if (i == 0)
+            expect_kept(pair.client, "slow");
+        cr_expect_eq(pair.server->context.flags, 0);
+        free_pair(&pair);
+    }
+    cr_expect_eq(counted(&counters.kept_slow), 2);
+    cr_expect_eq(counted(&counters.kept_errors), 0);
+    cr_expect_eq(counted(&counters.unsampled_spans), 0);
+}
+
+Test(sampling, what_took_no_longer_is_not_kept)
+{
+    policy.sampler.kind = SAMPLER_ALWAYS_OFF;
+    policy.keep_slower_ns = 100 * MS;
+    exchange_of(100, 200, true);
+    expect_no_spans();
+    exchange_of(99, 503, false);
+    expect_no_spans();
+    cr_expect_eq(counted(&counters.kept_slow), 0);
+    cr_expect_eq(counted(&counters.unsampled_spans), 3);
+    cr_expect_eq(store_count(handlers.store), 0);
+}
+
+Test(sampling, a_slow_error_is_an_error)
+{
+    struct pair pair;
+
+    policy.sampler.kind = SAMPLER_ALWAYS_OFF;
+    policy.keep_errors = true;
+    policy.keep_slower_ns = 100 * MS;
+    exchange_of(500, 500, false);
+    pair = ended();
+    expect_kept(pair.server, "error");
+    free_pair(&pair);
+    cr_expect_eq(counted(&counters.kept_errors), 1);
+    cr_expect_eq(counted(&counters.kept_slow), 0);
+}
+
 /* ---- HAProxy decides, and the cap ----------------------------------------------------------- */
 
 Test(sampling, haproxy_decides_by_the_argument)

@@ -131,3 +131,23 @@ Test(times, timers_become_attributes_in_milliseconds)
     expect_int(ended_client, "haproxy.time.response", 37);
     expect_none(ended_server, "haproxy.time.queue");
 }
+
+/* Issue 11, 2.4: by HAProxy's own times, where it tells them. */
+Test(times, what_took_longer_is_known_by_haproxys_clock)
+{
+    x = exchange_of("u1");
+
+    policy.sampler.kind = SAMPLER_ALWAYS_OFF;
+    policy.keep_slower_ns = 49 * MS; /* the messages are 50 ms apart */
+    exchange_run(&x);
+    expect_str(ended_server, "haproxy.sampling.kept", "slow");
+    expect_str(ended_client, "haproxy.sampling.kept", "slow");
+    add(&x.response, "end", us(RESPONSE_AT - 2 * MS));
+    send_request(&x);
+    send_backend(&x);
+    send_response(&x);
+    take_ended();
+    cr_expect(ended_server == NULL && ended_client == NULL);
+    cr_expect_eq(counters.kept_slow, 1);
+    cr_expect_eq(counters.unsampled_spans, 2);
+}
