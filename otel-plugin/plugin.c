@@ -20,6 +20,8 @@
 #include "input/messages.h"
 #include "input/evict.h"
 #include "metrics.h"
+#include "otlp/metric_wire.h"
+#include "otlp/signals.h"
 #include "policies.h"
 #include "request_metrics.h"
 #include "test_span.h"
@@ -31,7 +33,9 @@ struct otel {
     struct counters counters;
     struct store *store;
     struct span_queue *queue;
-    struct span_queue *log_queue; /* NULL: no log records are exported */
+    struct span_queue *log_queue;    /* NULL: no log records are exported */
+    struct span_queue *metric_queue; /* NULL: no metrics are */
+    struct metric_encoder *metric_encoder;
     struct exporter *exporter;
     bool abandoned; /* threads of the export still use all of this */
     struct sink sink;
@@ -81,6 +85,8 @@ static void destroy(void *inst)
     store_destroy(otel->store);
     span_queue_destroy(otel->queue);
     span_queue_destroy(otel->log_queue);
+    metric_encoder_destroy(otel->metric_encoder);
+    span_queue_destroy(otel->metric_queue);
     counters_fini(&otel->counters);
     meter_destroy(otel->meter);
     otel_conf_fini(&otel->conf);
@@ -105,7 +111,8 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     }
     otel->conf.exporter.counters = &otel->counters;
     otel->metrics = otel_metrics_create(host, self);
-    request_metrics_init(host, self, &otel->request_metrics);
+    if (otel->conf.metrics_page)
+        request_metrics_init(host, self, &otel->request_metrics);
     otel->conf.exporter.on_attempt = otel_metrics_attempt;
     otel->conf.exporter.on_attempt_arg = otel->metrics;
     otel->conf.exporter.on_end = count_open;
@@ -200,7 +207,40 @@ static int start_export(struct otel *otel)
     parts[n++] = (struct exporter_part){.conf = &otel->conf.exporter, .queue = otel->queue};
     if (otel->log_queue != NULL)
         parts[n++] = (struct exporter_part){.conf = &otel->conf.logs, .queue = otel->log_queue};
+    if (otel->metric_queue != NULL)
+        parts[n++] =
+            (struct exporter_part){.conf = &otel->conf.metrics, .queue = otel->metric_queue};
     return exporter_start(parts, n, otel->host, otel->self, &otel->exporter);
+}
+
+/* As exporter_produce_fn. */
+static void put_metrics(void *arg)
+{
+    struct otel *otel = arg;
+
+    if (metric_encoder_put(otel->metric_encoder, unix_now()) != 0)
+        spoe_logf(otel->host, otel->self, SPOE_LOG_WARNING,
+                  "out of memory: some metrics are not exported this time");
+}
+
+/* A queue of metrics, and what fills it. @return 0; -1: out of memory */
+static int make_metric_queue(struct otel *otel)
+{
+    struct exporter_conf *conf = &otel->conf.metrics;
+    struct span_writer *writer;
+
+    otel->metric_queue = span_queue_create(METRIC_POINTS_MAX, SPAN_QUEUE_BYTES_MAX, conf->batch_max,
+                                           conf->bytes_max);
+    if (otel->metric_queue == NULL)
+        return -1;
+    writer = span_queue_writer(otel->metric_queue);
+    if (writer == NULL)
+        return -1;
+    otel->metric_encoder = metric_encoder_create(
+        otel->meter, writer, otel->conf.temporality != TEMPORALITY_CUMULATIVE, conf->bytes_max / 4);
+    conf->produce = put_metrics;
+    conf->produce_arg = otel;
+    return otel->metric_encoder != NULL ? 0 : -1;
 }
 
 /* @return 0; -1: out of memory */
@@ -213,9 +253,9 @@ static int make_queues(struct otel *otel)
     if (conf->logs.kind == EXPORTER_OTLP)
         otel->log_queue = span_queue_create(conf->logs_queue_max, conf->logs_queue_bytes,
                                             conf->logs.batch_max, conf->logs.bytes_max);
-    return otel->queue != NULL && (conf->logs.kind != EXPORTER_OTLP || otel->log_queue != NULL)
-               ? 0
-               : -1;
+    if (otel->queue == NULL || (conf->logs.kind == EXPORTER_OTLP && otel->log_queue == NULL))
+        return -1;
+    return conf->metrics.kind == EXPORTER_OTLP ? make_metric_queue(otel) : 0;
 }
 
 static spoe_status start(void *inst)
@@ -231,10 +271,14 @@ static spoe_status start(void *inst)
     span_set_limits(&conf->limits);
     otel->store = make_store(conf);
     otel->handlers.untraced = untraced_create();
-    otel->meter = meter_create(conf->metric_series_max, unix_now());
+    if (conf->metrics_page || conf->metrics.kind == EXPORTER_OTLP) {
+        otel->meter = meter_create(conf->metric_series_max, unix_now());
+        if (otel->meter == NULL)
+            return SPOE_E_NOMEM;
+    }
     otel->policies = policies_create(otel->host, &otel->handlers, &otel->evictor);
     if (otel->store == NULL || make_queues(otel) != 0 || otel->handlers.untraced == NULL ||
-        otel->policies == NULL || otel->meter == NULL)
+        otel->policies == NULL)
         return SPOE_E_NOMEM;
     otel->sink = (struct sink){.queue = otel->queue,
                                .counters = &otel->counters,
@@ -263,16 +307,22 @@ static spoe_status start(void *inst)
         otel->exporter = NULL;
         return SPOE_E_INTERNAL;
     }
-    otel->request_metrics.meter = otel->meter;
+    otel->request_metrics.meter = conf->metrics_page ? otel->meter : NULL;
     otel_metrics_start(otel->metrics,
                        &(struct otel_metrics_source){.counters = &otel->counters,
                                                      .store = otel->store,
                                                      .queue = otel->queue,
                                                      .log_queue = otel->log_queue,
+                                                     .metric_queue = otel->metric_queue,
                                                      .exporter = otel->exporter,
                                                      .store_max = conf->span_store_max,
                                                      .store_bytes_max = conf->span_store_bytes});
     warn_of_default(otel, exporter_target(otel->exporter, SIGNAL_TRACES));
+    for (size_t i = SIGNAL_LOGS; i < N_SIGNALS; i++)
+        if (exporter_target(otel->exporter, (enum otlp_signal)i)[0] != '\0')
+            spoe_logf(otel->host, otel->self, SPOE_LOG_INFO, "exporting %s to %s",
+                      signal_names((enum otlp_signal)i)->name,
+                      exporter_target(otel->exporter, (enum otlp_signal)i));
     spoe_logf(otel->host, otel->self, SPOE_LOG_INFO,
               "exporting to %s, service.name %s, tls %s, span-ttl %" PRId64
               " ms, span-store-max %zu, span-queue-max %zu",

@@ -449,7 +449,8 @@ static void read_metrics(struct reader *r)
     if (!begin_signal(r, SIGNAL_METRICS))
         return;
     exporter->concurrency = 1;
-    exporter->batch_max = UINT32_MAX; /* what is read at one moment goes as one */
+    exporter->batch_max = METRIC_POINTS_MAX; /* what is read at one moment goes as one */
+    exporter->interval_ns = conf->metrics_interval_ns;
     exporter->retry_give_up_ns = duration(r, OPT_METRICS_RETRY_TIMEOUT);
     exporter->unsupported_pause_ns = UNSUPPORTED_PAUSE_NS;
     read_collector(r);

@@ -11,6 +11,9 @@
 #include "conf/resource.h"
 #include "signal/span.h"
 
+/* Data points that wait for the collector at most. */
+#define METRIC_POINTS_MAX 1000000u
+
 /* The strings of a signal's exporter_conf. */
 struct collector_conf {
     char *endpoint, *url, *tls_ca, *tls_cert, *tls_key, *headers, *headers_file;

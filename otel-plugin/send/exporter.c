@@ -175,6 +175,7 @@ static int signal_init(struct exporter *ex, struct signal *signal, const struct 
                                                    .give_up_ns = conf->retry_give_up_ns};
     set_target(conf, signal->target);
     signal->first_ns = exporter_now(ex);
+    signal->produce_ns = signal->first_ns + conf->interval_ns;
     export_log_init(&signal->log);
     signal->encoder = batch_encoder_create(&resource);
     return signal->encoder != NULL ? 0 : -1;

@@ -45,6 +45,12 @@ typedef void exporter_attempt_fn(void *arg, int outcome, int64_t ns);
  */
 typedef void exporter_end_fn(void *arg);
 
+/**
+ * What is read at its times, and not pushed as it comes: put it into the signal's queue now.
+ * Threads: one of the export's at a time
+ */
+typedef void exporter_produce_fn(void *arg);
+
 #define EXPORTER_CONCURRENCY_MAX 8u
 #define EXPORTER_TARGET_MAX 200u /* its text, NUL included */
 
@@ -80,6 +86,9 @@ struct exporter_conf {
      * next batch may find another collector. */
     int64_t unsupported_pause_ns;
     int64_t retry_initial_ns, retry_max_ns, retry_give_up_ns; /* 5 s, 30 s, 5 min: schedule.h */
+    exporter_produce_fn *produce; /* every interval_ns, at a flush and at the end; NULL: never */
+    void *produce_arg;
+    int64_t interval_ns;
     /* What the handlers lost goes into the same line of the log; NULL in tests. */
     struct counters *counters;
     exporter_attempt_fn *on_attempt; /* may be NULL */

@@ -362,6 +362,8 @@ static struct span_queue_want want_of(struct exporter *ex, const struct signal *
         *until = min64(*until, sig->paused_until_ns);
         return (struct span_queue_want){sig->queue, SIZE_MAX};
     }
+    if (sig->conf.produce != NULL)
+        *until = min64(*until, sig->produce_ns);
     *until = min64(*until, schedule_next_ns(&sig->schedule, at, new_ns));
     return (struct span_queue_want){sig->queue, want};
 }
@@ -475,6 +477,21 @@ static bool any_in_flight(const struct exporter *ex)
     return false;
 }
 
+/* Have a signal's queue filled, when it is time and once before what is asked for. */
+static void produce(struct exporter *ex, struct signal *sig, const struct demand *demand)
+{
+    const uint64_t asked = 2 * demand->flush + (demand->mode == MODE_STOP);
+    const int64_t at = exporter_now(ex);
+
+    if (sig->conf.produce == NULL || (at < sig->produce_ns && asked == sig->produced))
+        return;
+    if (at >= sig->produce_ns) /* what was missed is not made up for */
+        sig->produce_ns +=
+            (1 + (at - sig->produce_ns) / sig->conf.interval_ns) * sig->conf.interval_ns;
+    sig->produced = asked;
+    sig->conf.produce(sig->conf.produce_arg);
+}
+
 /* One signal's turn. @return whether it has nothing more to do by what is asked for */
 static bool turn(struct exporter *ex, struct signal *sig, const struct demand *demand)
 {
@@ -490,6 +507,7 @@ static bool turn(struct exporter *ex, struct signal *sig, const struct demand *d
     }
     if (span_queue_is_shut(sig->queue))
         span_queue_shut(sig->queue, false);
+    produce(ex, sig, demand);
     while (send_next(ex, sig, demand, NULL))
         continue;
     vain = demand->mode != MODE_RUN && is_vain(sig, demand);

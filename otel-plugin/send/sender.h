@@ -66,6 +66,8 @@ struct signal {
     int64_t first_ns;        /* no span that waits came before */
     int64_t paused_until_ns; /* the collector takes nothing of this; in the past: or it does */
     bool hurried;
+    int64_t produce_ns; /* when produce() is due; and for which flush it was called last */
+    uint64_t produced;
     size_t wanted; /* spans that the sender waits for */
 
     struct exporter_stats stats; /* under the exporter's lock */

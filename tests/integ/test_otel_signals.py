@@ -12,6 +12,7 @@ from lib import admin
 from lib.collector import Collector
 from lib.http_collector import HttpCollector
 from lib.lines import Sender, where
+from lib.otlp import CUMULATIVE, DELTA
 from lib.procs import SpoeHost, wait_until
 from lib.spop import Client
 
@@ -206,3 +207,157 @@ def test_limits_of_logs_are_their_own():
             assert total(host, "spans_lost_total") == 0
             assert host.count("export of logs to .* failed: UNAVAILABLE.* log records wait") == 1
             assert host.terminate() == 0
+
+
+# -- metrics
+
+
+METRICS = {"OTEL_METRICS_EXPORTER": "otlp,prometheus", "OTEL_METRIC_EXPORT_INTERVAL": "100"}
+
+
+def points(collector, name):
+    """All data points of a metric that have come, in order."""
+    return [(metric, point) for metric in collector.metrics.items if metric.name == name
+            for point in metric.points]
+
+
+def wait_points(collector, name, condition, what):
+    return collector.metrics.wait(
+        lambda metrics: condition([point for metric in metrics if metric.name == name
+                                   for point in metric.points]), what)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_metrics(protocol):
+    """3.2: cumulative histograms with exemplars, and a monotonic sum; the same numbers as on /metrics."""
+    with make_collector(protocol) as collector, begin(protocol, collector, **METRICS) as host:
+        sender = Sender("udp", where(host, "udp"))
+        for _ in range(3):
+            sender.send(line())
+        sender.send(line(503))
+        name = "http.server.request.duration"
+        wait_points(collector, name, lambda all: sum(p.count for p in all[-2:]) == 4, "four requests")
+        metric, point = next((m, p) for m, p in reversed(points(collector, name))
+                             if p.attributes["http.response.status_code"] == 200)
+        assert (metric.kind, metric.unit, metric.temporality) == ("histogram", "s", CUMULATIVE)
+        assert point.count == 3 and point.sum == pytest.approx(3.0) and point.bounds[0] == 0.005
+        assert point.attributes["haproxy.frontend.name"] == "front"
+        assert point.attributes["http.request.method"] == "GET"
+        assert [(e.trace_id, e.span_id) for e in point.exemplars] == [(TRACE, SERVER_ID)]
+        metric, point = points(collector, "haproxy.request.terminations")[-1]
+        assert metric.kind == "sum" and point.value == 4 and metric.temporality == CUMULATIVE
+        assert points(collector, "http.client.request.duration")
+        spans = collector.wait_spans(8)
+        assert metric.resource == spans[0].resource and metric.scope == spans[0].scope
+        page = admin.metrics(host)["http_server_request_duration_seconds"]
+        assert page.value("http_server_request_duration_seconds_count",
+                          http_response_status_code="200") == 3
+        assert host.terminate() == 0
+        starts = {p.start for m in collector.metrics.items for p in m.points}
+        assert len(starts) == 1, "of the meter"
+        collector.metrics.check()
+
+
+def test_metrics_by_delta():
+    """3.2: each request once, in intervals that follow each other; what did not change is not sent."""
+    with Collector() as collector, begin("grpc", collector, **METRICS,
+                                         OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE="delta") as host:
+        sender = Sender("udp", where(host, "udp"))
+        name = "http.server.request.duration"
+        for i in range(5):
+            sender.send(line())
+            wait_points(collector, name, lambda all: sum(p.count for p in all) == i + 1, f"{i + 1}")
+        assert host.terminate() == 0
+        got = points(collector, name)
+        assert len(got) == 5 and all(metric.temporality == DELTA for metric, _ in got)
+        for (_, one), (_, two) in zip(got, got[1:]):
+            assert one.time <= two.start < two.time
+        collector.metrics.check()
+
+
+def test_the_last_metrics_are_those_of_the_end():
+    """An hour between two exports, and nothing is lost at SIGTERM."""
+    with Collector() as collector, begin("grpc", collector, OTEL_METRICS_EXPORTER="otlp",
+                                         OTEL_METRIC_EXPORT_INTERVAL="3600000") as host:
+        with Client(host.port) as client:
+            client.hello()
+            for i in range(7):
+                request(client, f"{i}")
+        assert host.terminate() == 0
+        _, point = points(collector, "http.server.request.duration")[-1]
+        assert point.count == 7
+
+
+def test_no_metrics_unless_asked_for():
+    """3.2: none over OTLP by default; none at all with none."""
+    with Collector() as collector, begin("grpc", collector, OTEL_METRICS_EXPORTER="none") as host:
+        with Client(host.port) as client:
+            client.hello()
+            request(client, "one")
+            collector.wait_spans(1)
+        families = admin.metrics(host)
+        assert "http_server_request_duration_seconds" not in families
+        assert families["spoe_otel_metric_points_total"].total() == 0
+        assert host.terminate() == 0
+        assert not collector.metrics.calls
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_collector_without_metrics(protocol):
+    """3.4: said once, and the two others flow."""
+    with make_collector(protocol, signals=("traces", "logs")) as collector, \
+            begin(protocol, collector, **METRICS) as host:
+        with Client(host.port) as client:
+            client.hello()
+            request(client, "one")
+            host.wait_line("takes no metrics .*set OTEL_METRICS_EXPORTER=prometheus")
+            for i in range(20):
+                request(client, f"{i}")
+            collector.wait_spans(21)
+            collector.logs.wait_spans(21)
+        assert total(host, "metric_points_lost_total", reason="unsupported") > 0
+        assert host.terminate() == 0
+        assert host.count("takes no metrics") == 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_all_at_once_and_one_stalls(protocol):
+    """3.4: metrics and logs of a collector hang; spans flow, and the end is in time."""
+    with make_collector(protocol) as collector:
+        collector.metrics.hold()
+        collector.logs.hold()
+        with begin(protocol, collector, SPOE_SHUTDOWN_TIMEOUT="2s", **METRICS) as host:
+            with Client(host.port) as client:
+                client.hello()
+                request(client, "first")
+                collector.metrics.wait_held(1)
+                collector.logs.wait_held(1)
+                for i in range(30):
+                    request(client, f"{i}")
+                collector.wait_spans(31)
+            assert host.terminate() == 0
+            assert host.count("data points lost: .*shutdown") == 1
+            assert host.count("spans lost") == 0
+
+
+def test_each_signal_has_its_collector():
+    """3.2: endpoint, protocol, headers and compression of each."""
+    with Collector() as traces, HttpCollector() as logs, Collector() as metrics, \
+            begin("grpc", traces, OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=f"{logs.url}/v1/logs",
+                  OTEL_EXPORTER_OTLP_LOGS_PROTOCOL="http/protobuf",
+                  OTEL_EXPORTER_OTLP_LOGS_COMPRESSION="gzip",
+                  OTEL_EXPORTER_OTLP_LOGS_HEADERS="who=logs",
+                  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=f"http://{metrics.endpoint}",
+                  OTEL_EXPORTER_OTLP_HEADERS="who=all", **METRICS) as host:
+        with Client(host.port) as client:
+            client.hello()
+            request(client, "one")
+            traces.wait_spans(1)
+            logs.logs.wait_spans(1)
+            metrics.metrics.wait_calls(1)
+        assert host.terminate() == 0
+        assert logs.paths[0] == "/v1/logs"
+        assert logs.logs.headers[0]["content-encoding"] == "gzip"
+        assert logs.logs.headers[0]["who"] == "logs"
+        assert traces.headers[0]["who"] == metrics.metrics.headers[0]["who"] == "all"
+        assert not (traces.logs.calls or traces.metrics.calls or metrics.calls or logs.calls)
