@@ -92,6 +92,40 @@ static bool take_version(struct line *line, uint32_t first)
     return true;
 }
 
+/* Pass over [ID ...], whatever it holds (RFC 5424 6.3). @return false: it has no end */
+static bool pass_element(const char *p, size_t n, size_t *pos)
+{
+    bool quoted = false;
+
+    for (size_t i = *pos; i < n; i++) {
+        if (quoted && p[i] == '\\')
+            i++;
+        else if (p[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && p[i] == ']') {
+            *pos = i + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where the pairs begin in the element at pos: behind its name, with v=. @return false: it is
+ * somebody else's */
+static bool begins_pairs(const char *p, size_t n, size_t *pos)
+{
+    size_t i = *pos + 1;
+
+    while (i < n && p[i] != ' ' && p[i] != ']')
+        i++;
+    while (i < n && p[i] == ' ')
+        i++;
+    if (!begins(p, n, i, "v="))
+        return false;
+    *pos = i;
+    return true;
+}
+
 /*
  * The structured data: the pairs as they are, or the first element that holds them. Elements of
  * others are passed over. @return LINE_OTHER: there is none of ours
@@ -109,19 +143,19 @@ static enum line_fault read_data(struct line *line, char *p, size_t n, size_t *p
         return take_version(line, first) ? LINE_OK : LINE_OTHER;
     }
     while (*pos < n && p[*pos] == '[') {
-        const uint32_t before = line->pairs.n;
-        struct spoe_span id;
-
-        (*pos)++;
-        if (!next_word(p, n, pos, &id))
-            return LINE_SYSLOG;
+        if (found || !begins_pairs(p, n, pos)) {
+            if (pass_element(p, n, pos))
+                continue;
+            line->pairs.cut = true;
+            *pos = n;
+            break;
+        }
         fault = pairs_read(&line->pairs, p, n, pos, PAIRS_BRACKET);
         if (fault != LINE_OK)
             return fault;
-        if (!found && take_version(line, before))
-            found = true;
-        else
-            line->pairs.n = before;
+        found = take_version(line, first);
+        if (!found)
+            line->pairs.n = first;
     }
     return found ? LINE_OK : LINE_OTHER;
 }

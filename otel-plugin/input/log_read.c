@@ -38,13 +38,13 @@ static int64_t timer_ns(const struct log_line *line, unsigned number)
     return http_get_size(slot(line, number), &ms) && ms < INT64_C(1) << 40 ? ms * NS_PER_MS : -1;
 }
 
-/* A moment in us since 1970. @return 0: not told */
+/* A moment in us since 1970. With a limit as timers have one, so that no sum of them overflows.
+ * @return 0: not told, or of the next century */
 static int64_t moment_ns(const struct log_line *line, unsigned number)
 {
     int64_t us;
 
-    return http_get_size(slot(line, number), &us) && us < INT64_MAX / NS_PER_US ? us * NS_PER_US
-                                                                                : 0;
+    return http_get_size(slot(line, number), &us) && us < INT64_C(1) << 52 ? us * NS_PER_US : 0;
 }
 
 static int64_t size(const struct log_line *line, unsigned number)

@@ -168,6 +168,45 @@ def test_a_ring_keeps_the_lines_while_nobody_takes_them(
     assert host.terminate() == 0
 
 
+@pytest.mark.parametrize("kind, more", [("tcp", ""), ("tcp+octet", "log-proto octet-count")])
+def test_what_a_ring_drops_is_told_by_haproxy(binary, tmp, origin, taking, kind, more):  # 1.3
+    """The host is there and does not read, until the ring is full: every line comes or is told of
+    by HAProxy's own "N events dropped"."""
+    kernel = sum(int(open(f"/proc/sys/net/ipv4/tcp_{name}").read().split()[2])
+                 for name in ("rmem", "wmem"))  # what it keeps at most before the ring is full
+    n = kernel // 7000 + 50
+    host, told = taking(f"{kind}:127.0.0.1:0")
+    section = ring(where(host, "tcp"), more, 1 << 16)
+    with Proxy(binary, tmp, origin.address, RING_LOG, section) as proxy, Client(proxy.port) as client:
+        client.request("GET", "/return/first")
+        told.wait(1)
+        host.pause()
+        for i in range(n):
+            client.request("GET", f"/return/{i}", {"X-Attrs": "x" * 7000})
+        host.resume()
+        asked = n + 1
+
+        def all_told():
+            client.request("GET", "/return/again")  # drops are told before the next line
+            nonlocal asked
+            asked += 1
+            return admin.metrics(host)["spoe_host_log_haproxy_drops_total"].total() > 0
+
+        wait_until(all_told, "HAProxy to tell of its drops")
+
+        def drops():
+            return admin.metrics(host)["spoe_host_log_haproxy_drops_total"].total()
+
+        wait_until(lambda: len(told.lines()) + drops() >= asked,
+                   lambda: f"{asked} lines: {len(told.lines())} and {drops()} dropped")
+        assert len(told.lines()) + drops() == asked
+        families = admin.metrics(host)
+        broken = families["spoe_host_log_broken_lines_total"]
+        assert broken.total() == broken.value(reason="other")
+        assert families["spoe_host_log_lost_framing_total"].total() == 0
+    assert host.terminate() == 0
+
+
 def test_a_log_profile(binary, version, tmp, origin, taking):  # 1.4
     """From 3.1 on: another format for one `log` line; before it the key word is unknown."""
     host, told = taking("udp:127.0.0.1:0")

@@ -295,19 +295,17 @@ def test_numbers_go_on_over_the_next_connection(lines):  # 1.6
     """Whichever worker has it: what came over another connection is not missing, and what was
     lost with one is."""
     host, told, sender = lines("tcp", "--workers", "2")
-    other = sender()  # so that the connections take turns on the workers
     n = 0
     for turn in range(4):
+        other = sender() if turn % 2 else None  # a place is taken: the next one goes to the other
+        wait_until(lambda: count(host, "log_connections") == turn % 2, "it")
         s = sender()
         s.send(*[f"v=1 n=1 pid=5 fe=web lc={i}" for i in range(n, n + 200)])
         told.wait((turn + 1) * 200)
         s.close()
-        wait_until(lambda: count(host, "log_connections") == 1, "its end")
-        if turn % 2:
+        if other:
             other.close()
-            wait_until(lambda: count(host, "log_connections") == 0, "its end")
-            other = sender()
-            wait_until(lambda: count(host, "log_connections") == 1, "another")
+        wait_until(lambda: count(host, "log_connections") == 0, "their end")
         n += 200 + 3  # lost
     assert count(host, "log_missing_lines_total", frontend="web") == 9
 

@@ -97,6 +97,11 @@ Test(line, rfc5424, .timeout = 10)
     check(line, expected);
     (void)snprintf(line, sizeof line, "%s[other@1 a=\"b]\" c=d][spans %s][more x=\"y\"]%s", head,
                    pairs, text);
+    check(line, expected);
+    /* 1.4: others may have no pairs, names that are none here, and more than a line may have */
+    (void)snprintf(line, sizeof line, "%s[o][o@1 x:y=\"[v=1\" z=\"\\\"]\"][spans  %s][o]%s", head,
+                   pairs, text);
+    check(line, expected);
     (void)snprintf(line, sizeof line, "%s[other@1 a=\"b\\]\" c=d][spans %s][more x=\"y\"]%s", head,
                    pairs, text);
     check(line, expected);

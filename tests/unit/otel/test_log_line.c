@@ -208,6 +208,37 @@ Test(log_line, spans_are_as_long_as_the_request)
     cr_expect_eq(ended_client->end_unix_ns, NS(US - 5000));
 }
 
+/* Whatever a line says, no sum overflows (UBSan) and no span ends before it begins. */
+Test(log_line, hostile_times)
+{
+    static const int64_t moments[] = {1, US, (INT64_C(1) << 52) - 1, INT64_MAX / 1000 - 1,
+                                      INT64_MAX};
+    static const int64_t timers[] = {0, (INT64_C(1) << 40) - 1, INT64_MAX};
+    static const unsigned at[] = {LOG_START, LOG_REQUEST_AT, LOG_RESPONSE_AT, LOG_BACKEND_AT};
+    static const unsigned during[] = {LOG_HEADERS_MS, LOG_ACTIVE_MS, LOG_QUEUE_MS, LOG_CONNECT_MS};
+    const unsigned n_at = sizeof at / sizeof at[0], n_during = sizeof during / sizeof during[0];
+
+    for (unsigned i = 0; i < 5 * 5 * 16; i++) {
+        for (unsigned j = 0; j < 3 * 16; j++) {
+            fresh();
+            line.slot[LOG_END_AT] = spoe_value_int(moments[i % 5]);
+            for (unsigned k = 0; k < n_at; k++) {
+                if ((i / 25 >> k & 1) != 0)
+                    line.slot[at[k]] = spoe_value_int(moments[i / 5 % 5]);
+                else if (at[k] != LOG_REQUEST_AT || j % 2 == 0)
+                    line.slot[at[k]] = (struct spoe_value){.type = SPOE_T_NULL};
+            }
+            for (unsigned k = 0; k < n_during; k++) {
+                if ((j / 3 >> k & 1) != 0)
+                    line.slot[during[k]] = spoe_value_int(timers[j % 3]);
+            }
+            run();
+            cr_assert_not_null(ended_server);
+            cr_assert_leq(ended_server->start_unix_ns, ended_server->end_unix_ns);
+        }
+    }
+}
+
 Test(log_line, a_target_is_path_and_query)
 {
     static const struct {
