@@ -341,6 +341,9 @@ void log_line_end(struct handlers_worker *worker, const struct policy *policy,
             COUNT_OWN(worker, ended);
         log_take_context(line, &request->server->context, &worker->ids);
         settle_client(worker, policy, line, request);
+        if (request->client != NULL) /* a backend message may have given it an id of its own */
+            memcpy(line->record.client_id, request->client->context.span_id,
+                   sizeof line->record.client_id);
         if (request->answered) /* the line knows better */
             set_no_errors(policy, request->server, request->client);
         finish_spans(worker, policy, line, request, true, exported);

@@ -237,6 +237,22 @@ static unsigned newly_counted(void)
     return (unsigned)(n - last);
 }
 
+/* Whether a metric has a span for an example. */
+static bool has_exemplar(enum meter_instrument_id id, const struct span *span)
+{
+    struct meter_reader reader;
+    struct meter_series series;
+    bool found = false;
+
+    meter_begin_one(meter, id, &reader);
+    while (meter_next(&reader, &series)) {
+        for (size_t i = 0; i < METER_BUCKETS_MAX; i++)
+            found |= memcmp(series.exemplars[i].span_id, span->context.span_id, 8) == 0 &&
+                     memcmp(series.exemplars[i].trace_id, span->context.trace_id, 16) == 0;
+    }
+    return found;
+}
+
 /* All is over: what still waits is due. @return what was exported by then, SERVER and CLIENT */
 static void expect_one_pair(const char *what, unsigned round)
 {
@@ -334,6 +350,27 @@ Test(both, in_each_order_over_each_worker)
     cr_expect_eq(counted(&counters.lines_late), 0);
     cr_expect_eq(counted(&counters.lines_without_context), 0);
     expect_accounts(out);
+}
+
+/* Issue 11, 3.1: an exemplar is a span that is exported. */
+Test(both, exemplars_are_the_spans_in_each_order)
+{
+    for (unsigned round = 0; round < 24; round++) {
+        uint32_t order[N_KINDS];
+
+        tear_down();
+        set_up(); /* with a meter that knows no other request */
+        order_of(round, order);
+        fresh(spoe_value_bool(1));
+        for (unsigned i = 0; i < N_KINDS; i++)
+            send_to(&first.worker[i & 1], order[i], (100 + i) * S / 100);
+        (void)newly_counted();
+        expire(&first, 500 * S);
+        count_exported();
+        cr_assert(exported.servers == 1 && exported.clients == 1);
+        cr_expect(has_exemplar(METER_SERVER_DURATION, ended_server), "%u", round);
+        cr_expect(has_exemplar(METER_CLIENT_DURATION, ended_client), "%u", round);
+    }
 }
 
 /* The agent is restarted before, between or after them; the line makes what nobody has any more. */
