@@ -4,8 +4,9 @@
  * can send, and each span that was made is in the queue, lost for a reason, or nowhere.
  *
  * Input: two bytes for the policy, then messages: a byte for the kind, the worker and the time that
- * has passed, one for the id, one for the number of values, and per value a byte for its slot (or,
- * beyond those, its name), a byte for its type, the length, and the bytes.
+ * has passed (and whether a line of the log is to come), one for the id, one for the number of
+ * values, and per value a byte for its slot (or, beyond those, its name), a byte for its type, the
+ * length, and the bytes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -93,15 +94,32 @@ static struct spoe_value read_value(void)
     return value;
 }
 
+/* What no fuzzer guesses: a line of a request, its mark (this process's or another's), its context.
+ */
+static void finish_line(struct spoe_value slots[LOG_SLOTS], uint8_t how, uint8_t id)
+{
+    slots[LOG_METHOD] = spoe_value_str(spoe_str("GET"));
+    if ((how & 8) != 0)
+        slots[LOG_MARK] =
+            spoe_value_str(spoe_str((id & 4) != 0 ? "0100000000000000-0000000000000002"
+                                                  : "0300000000000000-0000000000000002"));
+    if ((id & 8) != 0)
+        slots[LOG_TRACEPARENT] =
+            spoe_value_str(spoe_str("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+}
+
 static void send_one(struct handlers_worker *workers)
 {
     static const char *const ids[] = {"a", "b", "c", "d"};
     static const char *const names[] = {"http.route", "start", "end", "x", "url.query"};
-    static const uint32_t n_slots[] = {REQUEST_SLOTS, BACKEND_SLOTS, RESPONSE_SLOTS};
-    struct spoe_value slots[REQUEST_SLOTS] = {{.type = SPOE_T_NULL}};
+    static const uint32_t n_slots[] = {REQUEST_SLOTS, BACKEND_SLOTS, RESPONSE_SLOTS, LOG_SLOTS};
+    struct spoe_value slots[LOG_SLOTS] = {{.type = SPOE_T_NULL}};
     struct spoe_arg args[ARGS_MAX];
     const uint8_t how = next_byte(), id = next_byte();
-    struct spoe_message msg = {.size = sizeof msg, .index = how % 3, .slot = slots, .args = args};
+    struct spoe_message msg = {.size = sizeof msg,
+                               .index = (how & 7) == 7 ? MESSAGE_LOG : how % 3,
+                               .slot = slots,
+                               .args = args};
 
     now_ns += (how & 0x30) == 0x30 ? S / 2 : 1000; /* now and then a time-out is over */
     msg.n_slots = n_slots[msg.index];
@@ -118,7 +136,11 @@ static void send_one(struct handlers_worker *workers)
                                   .value = read_value()};
     }
     if (id < 250)
-        slots[0] = spoe_value_str(spoe_str(ids[id % 4]));
+        slots[msg.index == MESSAGE_LOG ? LOG_UNIQUE_ID : 0] = spoe_value_str(spoe_str(ids[id % 4]));
+    if (msg.index == MESSAGE_REQUEST && (how & 8) != 0)
+        slots[REQUEST_LOG_LINE] = spoe_value_bool(1);
+    if (msg.index == MESSAGE_LOG)
+        finish_line(slots, how, id);
     if (handlers_handle(&workers[how >> 6 & 1], NULL, &msg) != SPOE_OK)
         abort();
     while ((how & 0x80) != 0 && handlers_expire(&workers[2], now_ns))
@@ -152,9 +174,10 @@ static struct policy read_policy(struct rate_cap *rate_cap)
 static void check_places(struct store *store, const struct counters *c,
                          const struct span_queue_stats *queue)
 {
-    const uint64_t made = c->opened + c->passed_over + c->attached + c->late;
+    const uint64_t made = c->opened + c->passed_over + c->attached + c->late + c->logged;
 
-    if (made != queue->waiting + queue->dropped + c->unsampled_spans + store_span_count(store))
+    if (made != queue->waiting + queue->dropped + c->unsampled_spans + c->superseded +
+                    store_span_count(store))
         abort();
 }
 
@@ -185,6 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                 .counters = &counters,
                                 .untraced = untraced_create(),
                                 .policy = &policy,
+                                .process = {1},
                                 .reorder = true};
     struct span_queue_stats queue;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tests/race/race_store.c - four threads open, attach, take and expire the same few requests, for
- * ThreadSanitizer to watch. In the end every span that was opened has left exactly once.
+ * tests/race/race_store.c - four threads open, attach, update, take and expire the same few
+ * requests, for ThreadSanitizer to watch. In the end every span that was opened has left exactly
+ * once.
  */
 #include <assert.h>
 #include <pthread.h>
@@ -34,7 +35,7 @@ static void give_back(struct store_request *request)
     span_destroy(request->client);
 }
 
-static void begin(struct id_source *ids, const char *key, size_t n, int64_t now)
+static void begin(struct id_source *ids, const char *key, size_t n, int64_t now, bool logged)
 {
     struct trace_context context = {.flags = 1};
     struct kept *kept;
@@ -46,9 +47,10 @@ static void begin(struct id_source *ids, const char *key, size_t n, int64_t now)
     span = span_create(SPAN_SERVER, &context, NULL, false, now, "GET", 3);
     assert(span != NULL);
     span_set_str(span, "url.path", 8, key, n);
-    result =
-        store_open(store, key, n,
-                   &(struct store_opening){.server = span, .mono_ns = now, .unix_ns = now}, &kept);
+    result = store_open(
+        store, key, n,
+        &(struct store_opening){.server = span, .mono_ns = now, .unix_ns = now, .logged = logged},
+        &kept);
     kept_free(kept);
     if (result == STORE_OK) {
         atomic_fetch_add(&opened, 1);
@@ -87,6 +89,31 @@ static void keep(const char *key, size_t n, int64_t now)
         kept_free(kept);
 }
 
+static void update(void *arg, struct span *server, struct span *client)
+{
+    (void)arg;
+    span_set_int(server, "http.response.status_code", 25, 200);
+    if (client != NULL)
+        span_set_int(client, "http.response.status_code", 25, 200);
+}
+
+/* A response or a line; of a request that is a line's the response only tells what it knows. */
+static void end(const char *key, size_t n, int64_t now, const uint8_t *random)
+{
+    struct store_request request;
+    const bool wait = random[0] % 2 == 0;
+    const enum store_result result = random[2] % 2 == 0
+                                         ? store_take(store, key, n, wait, &request)
+                                         : store_take_by_line(store, key, n, wait, &request);
+
+    if (result == STORE_OK)
+        give_back(&request);
+    else if (result == STORE_LOGGED)
+        (void)store_update(store, key, n, now, update, NULL);
+    else if (random[1] % 2 == 0)
+        keep(key, n, now);
+}
+
 static void expire(int64_t now, size_t max)
 {
     struct store_request request;
@@ -102,7 +129,6 @@ static void expire(int64_t now, size_t max)
 static void *run(void *arg)
 {
     struct id_source ids;
-    struct store_request request;
     uint8_t random[8];
     char key[16];
 
@@ -119,7 +145,7 @@ static void *run(void *arg)
         case 0:
         case 1:
         case 2:
-            begin(&ids, key, n, now);
+            begin(&ids, key, n, now, random[3] % 3 == 0);
             break;
         case 3:
         case 4:
@@ -127,10 +153,7 @@ static void *run(void *arg)
             break;
         case 5:
         case 6:
-            if (store_take(store, key, n, random[3] % 2 == 0, &request) == STORE_OK)
-                give_back(&request);
-            else if (random[4] % 2 == 0)
-                keep(key, n, now);
+            end(key, n, now, random + 3);
             break;
         default:
             if (random[3] % 16 == 0)
