@@ -65,7 +65,7 @@ struct turn {
 };
 
 static void handle(struct turn *turn);
-static void handle_kept(struct turn *turn);
+static void handle_kept(const struct turn *turn);
 
 /* ---- messages that do not find their request ---------------------------------------------- */
 
@@ -88,16 +88,41 @@ static void apply_kept(const struct turn *turn, struct kept *list)
     kept_free(list);
 }
 
+static bool is_excluded(const struct policy *policy, struct spoe_span path)
+{
+    return policy->exclude != NULL && path.n > 0 && exclude_path(policy->exclude, path);
+}
+
+/* A line that ends no request counts one all the same. */
+static void meter_line(struct handlers_worker *worker, const struct policy *policy,
+                       const struct log_line *line)
+{
+    if (!is_excluded(policy, line->record.path))
+        metering_record(worker, policy, &line->record);
+}
+
 static void count_untraced(struct handlers *h, enum untraced why, uint64_t n)
 {
     count(why == UNTRACED_EXCLUDED ? &h->counters->excluded_later : &h->counters->refused_later, n);
 }
 
+/* A message of a request that opens nothing. */
+static void on_untraced(const struct turn *turn, enum untraced why, const struct spoe_message *msg)
+{
+    struct log_line line;
+
+    count_untraced(turn->worker->shared, why, 1);
+    if (msg->index != MESSAGE_LOG || why == UNTRACED_EXCLUDED)
+        return;
+    log_read(msg, &line);
+    meter_line(turn->worker, turn->policy, &line);
+}
+
 /* Messages of a request that opens nothing, which came before it. @param kept  [own] */
-static void drop_kept(struct handlers *h, enum untraced why, struct kept *kept)
+static void drop_kept(const struct turn *turn, enum untraced why, struct kept *kept)
 {
     for (const struct kept *one = kept; one != NULL; one = one->next)
-        count_untraced(h, why, 1);
+        on_untraced(turn, why, &one->msg);
     kept_free(kept);
 }
 
@@ -110,7 +135,7 @@ static void leave_untraced(const struct turn *turn, enum untraced why)
     if (h->untraced == NULL)
         return;
     untraced_remember(h->untraced, turn->id, why);
-    drop_kept(h, why, store_take_kept(h->store, turn->id.p, turn->id.n));
+    drop_kept(turn, why, store_take_kept(h->store, turn->id.p, turn->id.n));
 }
 
 /* Keep a message for its request. @return whether it is somebody's now, or counted */
@@ -142,15 +167,6 @@ static bool keep(struct turn *turn)
     return true;
 }
 
-/* A line that ends no request counts one all the same. */
-static void meter_line(struct handlers_worker *worker, const struct policy *policy,
-                       const struct log_line *line)
-{
-    if (policy->exclude == NULL || line->record.path.n == 0 ||
-        !exclude_path(policy->exclude, line->record.path))
-        metering_record(worker, policy, &line->record);
-}
-
 /* A message that is nobody's. */
 static void count_stray(struct handlers_worker *worker, const struct policy *policy,
                         const struct spoe_message *msg)
@@ -171,15 +187,17 @@ static void count_stray(struct handlers_worker *worker, const struct policy *pol
 static void on_unknown_id(struct turn *turn, bool last)
 {
     struct handlers *h = turn->worker->shared;
-    const enum untraced why =
+    enum untraced why =
         h->untraced != NULL ? untraced_find(h->untraced, turn->id, last) : UNTRACED_NOT;
 
+    /* A line tells its path, and an id may be forgotten: by a restart, for one. */
+    if (why == UNTRACED_NOT && turn->line != NULL &&
+        is_excluded(turn->policy, turn->line->record.path))
+        why = UNTRACED_EXCLUDED;
     if (why != UNTRACED_NOT)
-        count_untraced(h, why, 1);
+        on_untraced(turn, why, turn->msg);
     else if (!keep(turn))
         count_stray(turn->worker, turn->policy, turn->msg);
-    if (why == UNTRACED_REFUSED && turn->msg->index == MESSAGE_LOG)
-        meter_line(turn->worker, turn->policy, turn->line);
 }
 
 /* ---- request ----------------------------------------------------------------------------- */
@@ -253,7 +271,7 @@ static void open_request(const struct turn *turn, struct new_context *begun, str
         return;
     }
     span_recycle(&turn->worker->spans, server);
-    drop_kept(h, UNTRACED_REFUSED, kept);
+    drop_kept(turn, UNTRACED_REFUSED, kept);
     if (result == STORE_DUPLICATE) {
         count(&h->counters->duplicate_id, 1);
         return;
@@ -272,8 +290,7 @@ static void on_request(struct turn *turn)
     struct new_context begun;
     struct span *server;
 
-    if (turn->policy->exclude != NULL && http_is_text(path) &&
-        exclude_path(turn->policy->exclude, path->u.s)) {
+    if (http_is_text(path) && is_excluded(turn->policy, path->u.s)) {
         count(&h->counters->excluded, 1);
         leave_untraced(turn, UNTRACED_EXCLUDED);
         return;
@@ -524,15 +541,17 @@ static void handle(struct turn *turn)
     }
 }
 
-static void handle_kept(struct turn *turn)
+/* One that waited. */
+static void handle_kept(const struct turn *turn)
 {
+    struct turn its = *turn;
     struct log_line line;
 
-    if (turn->msg->index == MESSAGE_LOG) {
-        log_read(turn->msg, &line);
-        turn->line = &line;
+    if (its.msg->index == MESSAGE_LOG) {
+        log_read(its.msg, &line);
+        its.line = &line;
     }
-    handle(turn);
+    handle(&its);
 }
 
 spoe_status handlers_handle(struct handlers_worker *worker, struct spoe_request *req,

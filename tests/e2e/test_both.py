@@ -3,6 +3,7 @@
 ends the spans, each is exported once. haproxy/otel-both.cfg, but where a test says so. All orders of
 messages and line: tests/unit/otel/test_both.c."""
 
+import signal
 import socket
 
 import pytest
@@ -189,6 +190,24 @@ def test_the_agent_is_restarted_in_between(binary, tmp, origin, collector):
     assert (got["left_to_line"], got["superseded"], got["ended_at_stop"]) == (2, 4, 0)
     got = totals(second)
     assert (got["logged"], got["unsampled"], got["ended"]) == (4, 1, 1)
+
+
+def test_the_end_waits_for_lines(binary, tmp, origin, collector):
+    """The host reads lines while it waits for open requests: `drain-time`."""
+    env = {"SPOE_DRAIN_TIME": "30s", "SPOE_SHUTDOWN_TIMEOUT": "90s"}
+    with begin(collector, **env) as agent:
+        with OtelBothProxy(binary, tmp, origin.address, agent) as proxy:
+            origin.hold()
+            client = ask_and_wait(proxy, "/hold/last", origin)
+            agent.signal(signal.SIGTERM)
+            origin.release()
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+            client.close()
+            assert agent.wait() == 0, agent.report()
+    server, client = spans(collector, agent, 1)["/hold/last"]
+    assert server.attributes["http.response.status_code"] == 200 and client is not None
+    got = totals(agent)
+    assert (got["ended"], got["left_to_line"], got["ended_at_stop"]) == (1, 0, 0)
 
 
 def test_two_agents_that_are_asked_in_turn(binary, tmp, origin, agent, collector):

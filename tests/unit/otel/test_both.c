@@ -542,7 +542,11 @@ Test(both, what_is_excluded_or_refused_stays_so)
     expect_nothing();
     cr_expect_str_eq(told.mark, "", "nothing was opened");
     cr_expect_eq(counted(&counters.excluded), 1);
-    cr_expect_geq(counted(&counters.excluded_later), 2);
+    cr_expect_eq(counted(&counters.excluded_later), 3);
+    restart(&first, 9); /* which forgets the id */
+    send_to(&first.worker[0], MESSAGE_LOG, 1 * S);
+    cr_expect_eq(counted(&counters.excluded_later), 4);
+    cr_expect_eq(counted(&counters.lines_without_context), 0);
     cr_expect_eq(newly_counted(), 0);
     policy.exclude = NULL;
 
@@ -561,6 +565,13 @@ Test(both, what_is_excluded_or_refused_stays_so)
     cr_expect_eq(counted(&counters.refused), 1);
     cr_expect_eq(counted(&counters.refused_later), 1);
     cr_expect_eq(newly_counted(), 1); /* there was no room for spans alone */
+    memset(&told, 0, sizeof told);
+    x.request.slot[REQUEST_UNIQUE_ID] = line.slot[LOG_UNIQUE_ID] = text("u2"); /* the line first */
+    line.slot[LOG_TRACEPARENT] = (struct spoe_value){.type = SPOE_T_NULL};
+    send_to(&first.worker[0], MESSAGE_LOG, 1 * S);
+    send_to(&first.worker[0], MESSAGE_REQUEST, 1 * S);
+    cr_expect_eq(counted(&counters.refused_later), 2);
+    cr_expect_eq(newly_counted(), 1);
 }
 
 /* ---- 2.3: no open request ------------------------------------------------------------------- */
