@@ -36,7 +36,9 @@ static struct spoe_metric_family *declare(uint32_t type, const char *name,
                                     .name = name,
                                     .help = "h",
                                     .labels = labels,
-                                    .bounds = bounds};
+                                    .bounds = bounds,
+                                    .flags =
+                                        type == SPOE_METRIC_HISTOGRAM ? SPOE_METRIC_EXEMPLARS : 0};
     struct spoe_metric_family *family;
     struct error wrong;
     spoe_status status = metrics_declare(metrics, "spoe_race_", &decl, &family, &wrong);
@@ -48,6 +50,7 @@ static struct spoe_metric_family *declare(uint32_t type, const char *name,
 static void *update(void *arg)
 {
     char text[16];
+    struct spoe_exemplar exemplar;
 
     (void)arg;
     for (int i = 0; i < ROUNDS; i++) {
@@ -56,7 +59,11 @@ static void *update(void *arg)
         value.n = (size_t)snprintf(text, sizeof text, "%d", i % LABELS);
         metric_counter_add(counter, 1);
         metric_gauge_add(gauge, i % 2 == 0 ? 1 : -1);
-        metric_observe(histogram, i % 200);
+        /* Torn, their bytes would differ. */
+        memset(exemplar.trace_id, i % 250 + 1, sizeof exemplar.trace_id);
+        memset(exemplar.span_id, i % 250 + 1, sizeof exemplar.span_id);
+        exemplar.unix_ns = i + 1;
+        metric_observe_exemplar(histogram, i % 200, &exemplar);
         metric_counter_add(metric_series(by_label, &value), 1);
     }
     (void)atomic_fetch_sub(&running, 1);
@@ -102,17 +109,38 @@ static uint64_t sum_of(const char *page, const char *head)
     return sum;
 }
 
-static char *scrape(void)
+/* Each exemplar is whole. @return how many there are */
+static unsigned check_exemplars(const char *page)
+{
+    static const char trace[] = "trace_id=\"", span[] = "span_id=\"";
+    unsigned n = 0;
+
+    for (const char *p = strstr(page, trace); p != NULL; p = strstr(p, trace), n++) {
+        const char *its = (p += sizeof trace - 1), *other = strstr(p, span) + sizeof span - 1;
+
+        for (int i = 2; i < 32; i += 2)
+            assert(memcmp(its, its + i, 2) == 0);
+        assert(memcmp(its, other + 14, 2) == 0);
+    }
+    return n;
+}
+
+static char *scrape_as(enum metrics_format format)
 {
     char *page = NULL;
     size_t n;
     FILE *out = open_memstream(&page, &n);
 
     assert(out != NULL);
-    metrics_write(metrics, METRICS_PROMETHEUS, NULL, out);
+    metrics_write(metrics, format, NULL, out);
     (void)fclose(out);
     assert(page != NULL);
     return page;
+}
+
+static char *scrape(void)
+{
+    return scrape_as(METRICS_PROMETHEUS);
 }
 
 int main(void)
@@ -141,11 +169,19 @@ int main(void)
         assert(now >= last); /* a counter never falls */
         last = now;
         free(page);
+        page = scrape_as(METRICS_OPENMETRICS);
+        (void)check_exemplars(page);
+        free(page);
     }
     for (int i = 0; i <= THREADS; i++)
         assert(pthread_join(threads[i], NULL) == 0);
     page = scrape();
     assert(number_after(page, "\nspoe_race_plain_total") == THREADS * ROUNDS);
+    free(page);
+    page = scrape_as(METRICS_OPENMETRICS);
+    assert(check_exemplars(page) == 4); /* one for each bucket */
+    free(page);
+    page = scrape();
     assert(number_after(page, "\nspoe_race_gauge") == 0);
     assert(number_after(page, "\nspoe_race_size_bytes_count") == THREADS * ROUNDS);
     assert(sum_of(page, "\nspoe_race_labelled_total{") == THREADS * ROUNDS);

@@ -73,6 +73,17 @@ WELL = {
     "spoe_otel_requests_opened_total": STEADY,
     'spoe_otel_requests_ended_total{reason="ttl"}': NEVER,
     'spoe_otel_ignored_messages_total{reason="unknown_id"}': NEVER,
+    # issue 11, 3.5
+    'http_server_request_duration_seconds_count{haproxy_frontend_name="web",error_type="503"}': NEVER,
+    'http_server_request_duration_seconds_count{haproxy_frontend_name="web"}': STEADY,
+    'http_server_request_duration_seconds_bucket{haproxy_frontend_name="web",le="0.1"}': STEADY,
+    'http_server_request_duration_seconds_bucket{haproxy_frontend_name="web",le="5"}': STEADY,
+    'http_server_request_duration_seconds_bucket{haproxy_frontend_name="web",le="+Inf"}': STEADY,
+    # An upgraded connection lasts, and is nobody's delay.
+    'http_server_request_duration_seconds_bucket{haproxy_frontend_name="web",le="0.1",'
+    'http_response_status_code="101"}': NEVER,
+    'http_server_request_duration_seconds_bucket{haproxy_frontend_name="web",le="+Inf",'
+    'http_response_status_code="101"}': STEADY,
 }
 
 GONE = {name: "1x40 _x30" if value == ALWAYS else re.sub(r"x70$", "x40 _x30", value)
@@ -118,6 +129,10 @@ WRONG = {
     "SpoeHelloFailures": {'spoe_host_hello_failures_total{code="2"}': BEGINS},
     "SpoeProtocolErrors": {'spoe_host_protocol_errors_total{code="4"}': BEGINS},
     "SpoeAnswersTruncated": {"spoe_host_truncated_actions_total": BEGINS},
+    "HttpErrorRatio": {'http_server_request_duration_seconds_count{haproxy_frontend_name="web",'
+                       'error_type="503"}': "0x40 0+60x30"},
+    "HttpSlow": {'http_server_request_duration_seconds_bucket{haproxy_frontend_name="web",'
+                 'le="0.1"}': STOPS},
     "SpoePluginMisbehaves": {"spoe_host_misbehaviour_total": "0x60 1x10"},
 }
 
