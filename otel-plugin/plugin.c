@@ -297,6 +297,7 @@ static spoe_status start(void *inst)
     if (init_worker(otel, &otel->evictor_worker) != SPOE_OK)
         return SPOE_E_INTERNAL;
     id_span(&otel->evictor_worker.ids, otel->handlers.process);
+    otel->handlers.started_unix_ns = unix_now();
     if (start_export(otel) != 0)
         return SPOE_E_INTERNAL;
     if (evictor_start(&otel->evictor) != 0) {

@@ -171,6 +171,7 @@ void context_begin(struct handlers_worker *worker, const struct policy *policy,
     ret->parent = inbound.parent;
     ret->parent.debug = inbound.debug;
     ret->tracestate_len = 0;
+    ret->due_s = 0;
     ret->logged = read_logged(&msg->slot[REQUEST_LOG_LINE]);
     if (inbound.has_parent) {
         *context = inbound.parent;
@@ -246,7 +247,7 @@ static void set_text(struct answer *answer, enum context_variable variable, cons
 /* What the request's line is to bring back. */
 static void set_mark(struct answer *answer, const struct new_context *request)
 {
-    struct mark mark = {.has_parent = request->has_parent};
+    struct mark mark = {.due_s = request->due_s, .has_parent = request->has_parent};
     char text[MARK_LEN_MAX];
     struct spoe_value value;
 

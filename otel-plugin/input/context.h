@@ -54,6 +54,7 @@ struct new_context {
     bool sampled; /* for HAProxy: whether spans of it are exported */
     bool record;  /* make spans: sampled, kept in case of an error, or logged */
     enum logged logged;
+    uint32_t due_s; /* of LOGGED_HERE: when it ends without its line, since 1970 */
     size_t tracestate_len;
     char tracestate[TRACESTATE_MAX];
 };

@@ -17,6 +17,10 @@
 #include "input/messages.h"
 #include "record/http_parts.h"
 
+#define NS_PER_S INT64_C(1000000000)
+/* What is due is ended within this time; and a DUE is cut to seconds. */
+#define DUE_MARGIN_NS (2 * NS_PER_S)
+
 /*
  * Most often HAProxy's configuration lacks a line, and nothing else would say what to do. Once: how
  * many there are is said by the exporter's line about losses.
@@ -223,7 +227,7 @@ static int64_t read_hold(const struct spoe_value *value)
 
     if (!http_get_size(value, &seconds) || seconds > HANDLERS_HOLD_MAX_S)
         return 0;
-    return seconds * INT64_C(1000000000);
+    return seconds * NS_PER_S;
 }
 
 /* The SERVER span of a request. @return NULL: out of memory */
@@ -240,6 +244,17 @@ static struct span *make_server(const struct turn *turn, const struct new_contex
     span_set_trace_state(span, begun->tracestate, begun->tracestate_len);
     (void)message_fill(turn->policy, turn->msg, span, NULL);
     return span;
+}
+
+/* When a request ends without its line: not before that. */
+static uint32_t due_s(const struct turn *turn, const struct store_opening *opening)
+{
+    const int64_t hold_ns =
+        opening->hold_ns > turn->policy->hold_ns ? opening->hold_ns : turn->policy->hold_ns;
+    const int64_t due_ns =
+        opening->unix_ns + store_lifetime_ns(turn->worker->shared->store, hold_ns);
+
+    return (uint32_t)(due_ns / NS_PER_S);
 }
 
 /*
@@ -261,6 +276,7 @@ static void open_request(const struct turn *turn, struct new_context *begun, str
     struct kept *kept;
     const enum store_result result = store_open(h->store, turn->id.p, turn->id.n, &opening, &kept);
 
+    begun->due_s = due_s(turn, &opening);
     if (result == STORE_OK) { /* the span is the store's now */
         if (sampled)
             COUNT_OWN(turn->worker, opened);
@@ -403,6 +419,28 @@ static void on_late_line(struct turn *turn, struct store_request *request)
 }
 
 /*
+ * The line of a request that another process opened makes its spans; but for one that lasted longer
+ * than that process waited, and was ended there before this one began: its spans are exported.
+ */
+static void on_line_of_another(struct turn *turn, const struct mark *mark)
+{
+    const int64_t due_ns = mark->due_s * NS_PER_S,
+                  began_ns = turn->msg->recv_mono_ns - (turn->msg->recv_unix_ns - due_ns);
+    struct log_line *line = turn->line;
+    struct store_request request = {
+        .opened_unix_ns = due_ns, .opened_mono_ns = began_ns, .evicted_mono_ns = began_ns};
+
+    if (!mark_has_process(mark) || line->record.end_unix_ns <= due_ns + DUE_MARGIN_NS ||
+        turn->worker->shared->started_unix_ns <= due_ns + DUE_MARGIN_NS ||
+        !log_read_context(line, &turn->worker->ids) || !line->record.sampled) {
+        log_line_handle(turn->worker, turn->policy, line);
+        return;
+    }
+    request.context = line->server;
+    on_late_line(turn, &request);
+}
+
+/*
  * A line ends its request. One whose request is not open was here before it, or was ended without
  * it, or belongs to a request that another process opened: then its spans are made of it.
  */
@@ -422,7 +460,7 @@ static void on_line(struct turn *turn)
     if (result == STORE_OK)
         log_line_end(turn->worker, turn->policy, turn->line, &request);
     else if (marked && !ours)
-        log_line_handle(turn->worker, turn->policy, turn->line);
+        on_line_of_another(turn, &mark);
     else if (result != STORE_LATE && !ours)
         on_unknown_id(turn, true);
     else

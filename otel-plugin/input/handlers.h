@@ -52,7 +52,8 @@ struct handlers {
     struct sink *sink;
     struct counters *counters;
     struct untraced_ids *untraced;
-    uint8_t process[MARK_PROCESS];         /* whose the requests are that it opens */
+    uint8_t process[MARK_PROCESS]; /* whose the requests are that it opens */
+    int64_t started_unix_ns;
     _Atomic(const struct policy *) policy; /* NULL: policy_default */
     bool reorder;                          /* the store keeps messages for their request */
     _Atomic bool quiet;                    /* open nothing new: the host is about to leave */

@@ -830,6 +830,14 @@ bool store_expire(struct store *store, int64_t now_mono_ns, struct store_request
     return false;
 }
 
+/* It is looked at after each TTL. */
+int64_t store_lifetime_ns(const struct store *store, int64_t hold_ns)
+{
+    const int64_t ttl = store->conf.ttl_ns;
+
+    return ttl == 0 || hold_ns <= ttl ? ttl : (hold_ns + ttl - 1) / ttl * ttl;
+}
+
 int64_t store_next_expiry(struct store *store)
 {
     int64_t next = INT64_MAX;

@@ -189,6 +189,9 @@ size_t store_bytes(struct store *store);      /* of open requests with their spa
 size_t store_kept(struct store *store);       /* messages */
 size_t store_remembered(struct store *store); /* requests that were evicted */
 
+/** How long after its opening an open request ends, if nothing else ends it. Threads: [any] */
+int64_t store_lifetime_ns(const struct store *store, int64_t hold_ns);
+
 /** A moment of a request's life by the wall clock. */
 static inline int64_t store_unix_ns(const struct store_request *request, int64_t mono_ns)
 {

@@ -101,8 +101,8 @@ static void finish_line(struct spoe_value slots[LOG_SLOTS], uint8_t how, uint8_t
     slots[LOG_METHOD] = spoe_value_str(spoe_str("GET"));
     if ((how & 8) != 0)
         slots[LOG_MARK] =
-            spoe_value_str(spoe_str((id & 4) != 0 ? "0100000000000000-0000000000000002"
-                                                  : "0300000000000000-0000000000000002"));
+            spoe_value_str(spoe_str((id & 4) != 0 ? "0100000000000000-0000000000000002-00000000"
+                                                  : "0300000000000000-0000000000000002-00000000"));
     if ((id & 8) != 0)
         slots[LOG_TRACEPARENT] =
             spoe_value_str(spoe_str("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));

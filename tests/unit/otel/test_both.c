@@ -716,6 +716,41 @@ Test(both, any_agents_line_may_come_at_any_time)
     expect_one_pair("unanswered", 0);
 }
 
+/* A request of a minute: who opened it waited for span-ttl, and there was a restart since. */
+Test(both, what_was_ended_before_a_restart_is_not_made_again)
+{
+    static const struct {
+        int64_t end_s, began_s, hold_s; /* of the line, of the second process, asked for */
+        bool sampled, again;
+    } cases[] = {{50, 40, 0, true, false}, /* due at 31 s: it was ended */
+                 {50, 20, 0, true, true},  /* who opened it was gone by then */
+                 {20, 40, 0, true, true},  /* it ended before */
+                 {50, 40, 35, true, true}, /* it was to be held for 60 s */
+                 {70, 65, 35, true, false}, {50, 40, 0, false, true}};
+
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        restart(&first, 1);
+        fresh(spoe_value_bool(1));
+        policy.sampler.kind = cases[i].sampled ? SAMPLER_ALWAYS_ON : SAMPLER_ALWAYS_OFF;
+        policy.keep_errors = !cases[i].sampled;
+        line.slot[LOG_STATUS] = spoe_value_int(cases[i].sampled ? 200 : 503);
+        x.request.slot[REQUEST_HOLD] = spoe_value_int(cases[i].hold_s);
+        send_to(&first.worker[0], MESSAGE_REQUEST, 1 * S);
+        send_to(&first.worker[0], MESSAGE_BACKEND, 1 * S);
+        restart(&first, 2);
+        first.handlers.started_unix_ns = EXCHANGE_NOW + cases[i].began_s * S;
+        line.slot[LOG_END_AT] = spoe_value_int((EXCHANGE_NOW + cases[i].end_s * S) / US);
+        send_to(&first.worker[0], MESSAGE_LOG, 80 * S);
+        count_exported();
+        cr_expect(exported.servers == cases[i].again && exported.clients == cases[i].again &&
+                      exported.others == !cases[i].again,
+                  "%u: %u SERVER, %u CLIENT, %u others", i, exported.servers, exported.clients,
+                  exported.others);
+        cr_expect_eq(newly_counted(), 1);
+    }
+    cr_expect_eq(counted(&counters.late), 2);
+}
+
 /* A line without times ends the request when it comes. */
 Test(both, a_line_without_times)
 {
@@ -752,7 +787,8 @@ Test(both, without_log_line_nothing_changes)
 
 Test(both, a_mark_is_read_as_it_was_written)
 {
-    struct mark mark = {.process = {1, 2}, .server_id = {3}, .parent_id = {4}}, got;
+    struct mark mark = {.process = {1, 2}, .server_id = {3}, .parent_id = {4}, .due_s = 0x81020304};
+    struct mark got;
     char written[MARK_LEN_MAX];
 
     for (unsigned parent = 0; parent < 2; parent++) {
@@ -761,12 +797,13 @@ Test(both, a_mark_is_read_as_it_was_written)
 
         mark.has_parent = parent != 0;
         n = mark_write(&mark, written);
-        cr_expect_eq(n, parent != 0 ? 50 : 33);
+        cr_expect_eq(n, parent != 0 ? 59 : 42);
         value = spoe_value_str((struct spoe_span){written, n});
         cr_assert(mark_read(&value, &got));
         cr_expect_arr_eq(got.process, mark.process, 8);
         cr_expect_arr_eq(got.server_id, mark.server_id, 8);
         cr_expect_eq(got.has_parent, mark.has_parent);
+        cr_expect_eq(got.due_s, mark.due_s);
         if (parent != 0)
             cr_expect_arr_eq(got.parent_id, mark.parent_id, 8);
         for (size_t i = 0; i < n; i++) { /* a letter that is none, at each place, and each length */
@@ -776,12 +813,12 @@ Test(both, a_mark_is_read_as_it_was_written)
             cr_expect_not(mark_read(&value, &got), "at %zu", i);
             written[i] = kept;
             value.u.s.n = i;
-            cr_expect(!mark_read(&value, &got) || i == 33, "of %zu", i);
+            cr_expect(!mark_read(&value, &got) || i == 42, "of %zu", i);
             value.u.s.n = n;
         }
     }
     memset(written, '0', 16);
     memset(written + 17, '0', 16);
-    cr_expect_not(mark_read(&(struct spoe_value){.type = SPOE_T_STR, .u.s = {written, 33}}, &got));
+    cr_expect_not(mark_read(&(struct spoe_value){.type = SPOE_T_STR, .u.s = {written, 42}}, &got));
     cr_expect_not(mark_read(&(struct spoe_value){.type = SPOE_T_NULL}, &got));
 }
