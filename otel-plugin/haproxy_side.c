@@ -118,16 +118,17 @@ static void set_threshold(double ratio, struct replacement *number, struct repla
     digits->text[n] = '\0';
 }
 
-/* The first that stands in the text. @return NULL: none */
+/* The first that stands in the text. @param ret_at  where; the text's end: none does */
 static const struct replacement *find_first(const struct replacement all[N_REPLACEMENTS],
                                             const char *text, const char **ret_at)
 {
     const struct replacement *found = NULL;
 
+    *ret_at = text + strlen(text);
     for (size_t i = 0; i < N_REPLACEMENTS; i++) {
         const char *at = strstr(text, all[i].name);
 
-        if (at != NULL && (found == NULL || at < *ret_at)) {
+        if (at != NULL && at < *ret_at) {
             found = &all[i];
             *ret_at = at;
         }

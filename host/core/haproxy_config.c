@@ -503,6 +503,9 @@ static void print_defaults(const struct writer *w)
                 w->out);
     if ((w->ways & SPOE_HAPROXY_BY_LOG) != 0)
         (void)fputs("    option dontlognull\n", w->out); /* no line without a request */
+    /* Without a format of the frontend's own a profile's line is written at accept(). */
+    if ((w->ways & SPOE_HAPROXY_BY_LOG) != 0 && w->version >= HAPROXY_3_1)
+        (void)fputs("    option httplog\n", w->out);
     print_lines(w, SPOE_HAPROXY_FRONTEND);
     if ((w->ways & SPOE_HAPROXY_BY_LOG) != 0)
         print_log_lines(w);
