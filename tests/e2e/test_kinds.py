@@ -34,7 +34,7 @@ defaults traced-backend
 """
 
 
-def settings(way, tmp, host):
+def settings(way, version, tmp, host):
     """(HAProxy's configuration, its environment)"""
     env = {"AGENT_LOG_ADDR": where(host, "udp")}
     if way == "log":
@@ -45,17 +45,20 @@ def settings(way, tmp, host):
     with open(spoe, "w", encoding="ascii") as file:
         file.write(source_text("spoe-otel-both.cfg").replace("processing 15ms", "processing 20s"))
     env.update(SPOE_CFG=spoe, AGENT1_ADDR=f"127.0.0.1:{host.port}")
-    return source_text("otel-both.cfg"), env
+    text = source_text("otel-both.cfg")
+    if version >= (2, 9):  # to the microsecond
+        text = text.replace(" te=%", " start=%[request_date(us)] te=%")
+    return text, env
 
 
 @pytest.fixture(scope="module", params=["log", "one-id", "both"])
-def outcome(request, binary, tmp_path_factory):
+def outcome(request, binary, version, tmp_path_factory):
     """(the scene, what clients saw, spans by kind): of the log alone, and with SPOE beside it."""
     tmp = str(tmp_path_factory.mktemp("kinds"))
     with Collector() as collector, SpoeHost(
             ["--log-listen", "udp:127.0.0.1:0"],
             env=host_env(collector, BATCH_DELAY="20ms", TRACE_BAD_REQUESTS="on")) as host:
-        text, env = settings(request.param, tmp, host)
+        text, env = settings(request.param, version, tmp, host)
         with Scene(binary, tmp, scene_text(text, KINDS, tmp), env) as scene:
             asked = ask_all(scene, KINDS)
             yield scene, asked, wait_all(KINDS, asked, collector)

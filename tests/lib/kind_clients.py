@@ -154,6 +154,15 @@ def no_upload(scene, path):
         return Asked(talk.head(), talk.port)
 
 
+def leave_before_body(scene, path):
+    """While HAProxy waits for it, before it asks a server."""
+    with Talk(scene.ports["waiting"]) as talk:
+        talk.send(path, "POST", "Content-Length: 8\r\n", b"half")
+        scene.wait_stat("waiting", "FRONTEND", "req_tot", 1)
+        talk.leave()
+        return Asked(None, talk.port)
+
+
 def leave_upload(scene, path):
     with Talk(scene.web) as talk:
         talk.send(path, "POST", "Content-Length: 8\r\n", b"half")
@@ -305,6 +314,13 @@ def read_to_end(scene, path):
         status = talk.head()
         assert len(talk.rest()) < BIG
         return Asked(status, talk.port)
+
+
+def nowhere(scene, path):
+    """Over a frontend without backends."""
+    with Talk(scene.ports["nowhere"]) as talk:
+        talk.send(path, more="Connection: close\r\n")
+        return Asked(talk.head(), talk.port)
 
 
 def wait_for_none(scene, path):

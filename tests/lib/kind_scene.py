@@ -21,7 +21,9 @@ end)
 
 # Frontends of their own, for what would not be right for a slow test on a loaded machine.
 FRONTS = {"web": "timeout tarpit 500ms", "impatient": "timeout http-request 500ms",
-          "listless": "timeout client 1s", "silent": ""}
+          "listless": "timeout client 1s", "silent": "", "waiting": "",
+          "nowhere": ""}
+BACKENDS = "    use_backend %[path,field(2,/)]\n    default_backend app\n"
 
 
 def scene_text(text, kinds, tmp):
@@ -44,7 +46,7 @@ def scene_text(text, kinds, tmp):
     for front, own in FRONTS.items():
         text += (f"frontend {front} from traced\n    bind \"${{{front.upper()}_ADDR}}\"\n"
                  f"{filters}{indented(own)}{rules}"
-                 f"    use_backend %[path,field(2,/)]\n    default_backend app\n")
+                 + (BACKENDS if front != "nowhere" else ""))
     text += "backend app from traced-backend\n    server one {origin}\n"
     for kind in kinds:
         if kind.backend:

@@ -26,12 +26,14 @@ from .kind_clients import (
     head,
     held,
     keep_alive,
+    leave_before_body,
     leave_body,
     leave_connect,
     leave_queue,
     leave_upload,
     leave_waiting,
     no_upload,
+    nowhere,
     options_all,
     queued,
     queued_too_long,
@@ -97,6 +99,7 @@ class Kind:
 OK = Span()
 # Of a client that left: 2.6 tells no status code, later ones 400, most of the time.
 LEFT = Span((None, 400))
+GONE = ("CH", "CD", "CL")  # within which phase is chance
 BROKEN = Span(200, ("response_invalid", "response_truncated"))  # 2.6: as if it ended there
 
 
@@ -163,6 +166,7 @@ KINDS = [
     Kind("deny-503", rule="http-request deny deny_status 503 if {me}", server=Span(503, "503"),
          state=("PR",)),
     Kind("no-server", backend="timeout queue 1ms", server=Span(503, "503"), state=("SC",)),
+    Kind("no-backend", ask=nowhere, server=Span(503, "503"), state=("SC",)),
     Kind("disabled-server", backend=ORIGIN + " disabled", server=Span(503, "503"), state=("SC",)),
     Kind("no-body", rule="http-request wait-for-body time 500ms if {me}", ask=no_upload,
          server=Span(408, lasts=0.5), state=("cR",)),
@@ -190,12 +194,14 @@ KINDS = [
          state=("PD", "SD")),
     # The client leaves, or sends what is nothing.
     Kind("broken-upload", "wait", broken_chunks, server=Span(400), client=Span(None), state=("PH",)),
+    Kind("left-before-body", ask=leave_before_body, rule="http-request wait-for-body time 30s if {me}",
+         server=LEFT, state=("CR",)),
     Kind("left-queue", ask=leave_queue, backend=ORIGIN + " maxconn 1", server=Span(None), state=("CQ",)),
     Kind("left-connect", ask=leave_connect, backend="server one {full}",
          server=Span(None), client=Span(None), state=("CC",)),
-    Kind("left-waiting", "hang", leave_waiting, server=LEFT, client=Span(None), state=("CH", "CD")),
-    Kind("left-upload", ask=leave_upload, server=LEFT, client=Span(None), state=("CH", "CD")),
-    Kind("left-body", "big", leave_body, client=OK, state=("CD",)),
+    Kind("left-waiting", "hang", leave_waiting, server=LEFT, client=Span(None), state=GONE),
+    Kind("left-upload", ask=leave_upload, server=LEFT, client=Span(None), state=GONE),
+    Kind("left-body", "big", leave_body, client=OK, state=GONE),
     Kind("takes-no-more", "big", read_no_more, client=OK, state=("cD",)),
     # What never became a request.
     Kind("garbage", ask=raw(b"\x01\x02 no request\r\n\r\n"), **no_request(400, ("PR",))),
@@ -270,7 +276,7 @@ def check(kind, scene, asked, spans, version):
     assert spans, f"no spans, or not all{scene.report()}"
     server, client = spans
     told = server.attributes
-    assert told["haproxy.termination_state"] in _by_version(kind.state, version)
+    assert told["haproxy.termination_state"] in _by_version(kind.state, version), told
     if asked.status is not None:
         assert told["http.response.status_code"] == asked.status
     _check_span(server, kind.server, version, asked.held, asked.sent)
