@@ -3,6 +3,7 @@
 waiting, parked or in flight, not sampled, left to a line of the log, or discarded where nobody exports. SpoeHost
 checks it for every host with the plugin: on /metrics, where the admin endpoint is on, at the end of
 its block and before SIGTERM, and in the log's line of totals after it. Requests and messages are never added up with spans.
+Log records and data points of metrics, each for itself, are exported, lost or in their queue.
 """
 
 import re
@@ -37,6 +38,16 @@ def spans_placed(families):
     }
 
 
+def signal_places(families, items):
+    """Of log_records or metric_points: how many were made, and where they are."""
+    return families[f"spoe_otel_{items}_total"].total(), {
+        "exported": families[f"spoe_otel_{items}_exported_total"].total(),
+        "lost": families[f"spoe_otel_{items}_lost_total"].total(),
+        **{state: families[f"spoe_otel_queue_{items}"].total(state=state)
+           for state in ("waiting", "in_flight", "parked")},
+    }
+
+
 def check_metrics(host):
     """Wait until /metrics adds up: a scrape may see a span on its way from one place to another."""
     seen = {}
@@ -45,10 +56,13 @@ def check_metrics(host):
         families = admin.metrics(host)
         if "spoe_otel_spans_opened_total" not in families:
             return True
-        seen["made"], seen["in"] = spans_made(families), spans_placed(families)
-        return seen["made"] == sum(seen["in"].values())
+        seen["spans"] = spans_made(families), spans_placed(families)
+        for items in ("log_records", "metric_points"):
+            if f"spoe_otel_{items}_total" in families:
+                seen[items] = signal_places(families, items)
+        return all(made == sum(places.values()) for made, places in seen.values())
 
-    wait_until(adds_up, lambda: f"spans to add up: {seen}")
+    wait_until(adds_up, lambda: f"each to be in one place: {seen}")
 
 
 def check_totals(host):
