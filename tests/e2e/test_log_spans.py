@@ -391,3 +391,29 @@ def test_with_one_id(binary, tmp, collector, agent, origin):
     assert origin.requests[-1].header("traceparent") == f"00-{client.trace_id}-{client.span_id}-01"
     assert client.parent_id == server.span_id and server.parent_id == CONTEXT[36:52]
     assert seen["/deny"][1] is None
+
+
+def test_log_records(binary, tmp, collector, origin):
+    """3.3: one's own log line is the body of the request's log record, its ids those of SERVER; the
+    request that is denied is a warning."""
+    with SpoeHost(["--log-listen", "udp:127.0.0.1:0"],
+                  env=host_env(collector, OTEL_LOGS_EXPORTER="otlp", LOGS_BATCH_DELAY="20ms",
+                               BATCH_DELAY="20ms")) as agent:
+        own = "mine %ci %{+Q}r %ST"
+        log = (f"    log {where(agent, 'udp')} len 8192 format rfc5424 local0\n"
+               f"    log-format-sd '[spoe {FMT}]'\n    log-format '{own}'")
+        with FactsProxy(binary, tmp, origin.address, log) as proxy:
+            proxy.get("/a?b=c", traceparent=CONTEXT)
+            proxy.get("/deny")
+            seen = spans(collector, agent, 2)
+            logs = {log.span_id: log for log in collector.logs.wait_spans(2)}
+        for path, status, severity in (("/a", 200, "INFO"), ("/deny", 403, "WARN")):
+            server, _ = seen[path]
+            record = logs[server.span_id]
+            target = "/a?b=c" if path == "/a" else path
+            assert record.body == f'mine 127.0.0.1 "GET {target} HTTP/1.1" {status}'
+            assert (record.trace_id, record.severity_text) == (server.trace_id, severity)
+            assert record.attributes["http.response.status_code"] == status
+            assert record.time == server.end
+        collector.logs.check()
+        assert agent.terminate() == 0, agent.report()
