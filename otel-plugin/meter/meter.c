@@ -51,30 +51,6 @@ static struct known_set *add_set(struct meter *meter, const union meter_set *set
     return known;
 }
 
-/* The number of a set; that of its kind's overflow where there is no room. */
-static uint32_t number_of(struct meter *meter, const union meter_set *set)
-{
-    const enum meter_kind kind = set_kind(set);
-    _Atomic(struct known_set *) *slot = find(meter, set);
-    struct known_set *known = atomic_load_explicit(slot, memory_order_acquire);
-
-    if (known != NULL)
-        return known->number;
-    if (atomic_load_explicit(&meter->is_full, memory_order_relaxed))
-        return kind;
-    (void)pthread_mutex_lock(&meter->lock);
-    slot = find(meter, set); /* somebody else may have added it */
-    known = atomic_load_explicit(slot, memory_order_relaxed);
-    if (known == NULL) {
-        if (meter->n_series + meter_kinds[kind].n > meter->series_max)
-            atomic_store_explicit(&meter->is_full, true, memory_order_relaxed);
-        else if ((known = add_set(meter, set)) != NULL)
-            atomic_store_explicit(slot, known, memory_order_release);
-    }
-    (void)pthread_mutex_unlock(&meter->lock);
-    return known != NULL ? known->number : kind;
-}
-
 static bool has_overflow(const union meter_set *set)
 {
     static const bool is_number[METER_N_ATTRIBUTES] = {
@@ -87,6 +63,33 @@ static bool has_overflow(const union meter_set *set)
     for (size_t i = 0; i < METER_N_ATTRIBUTES; i++)
         found |= set->value[i] == NAME_OVERFLOW && !is_number[i];
     return found;
+}
+
+/*
+ * The number of a set; that of its kind's overflow where there is no room, or where one of its
+ * names is the overflow's: such a set is never added.
+ */
+static uint32_t number_of(struct meter *meter, const union meter_set *set)
+{
+    const enum meter_kind kind = set_kind(set);
+    _Atomic(struct known_set *) *slot = find(meter, set);
+    struct known_set *known = atomic_load_explicit(slot, memory_order_acquire);
+
+    if (known != NULL)
+        return known->number;
+    if (atomic_load_explicit(&meter->is_full, memory_order_relaxed) || has_overflow(set))
+        return kind;
+    (void)pthread_mutex_lock(&meter->lock);
+    slot = find(meter, set); /* somebody else may have added it */
+    known = atomic_load_explicit(slot, memory_order_relaxed);
+    if (known == NULL) {
+        if (meter->n_series + meter_kinds[kind].n > meter->series_max)
+            atomic_store_explicit(&meter->is_full, true, memory_order_relaxed);
+        else if ((known = add_set(meter, set)) != NULL)
+            atomic_store_explicit(slot, known, memory_order_release);
+    }
+    (void)pthread_mutex_unlock(&meter->lock);
+    return known != NULL ? known->number : kind;
 }
 
 /* ---- cells -------------------------------------------------------------------------------- */
@@ -105,7 +108,7 @@ static struct cells *my_cells(struct meter_writer *writer, union meter_set *set,
     struct cells *cells;
 
     set_kind_of(set, kind);
-    number = has_overflow(set) ? kind : number_of(writer->meter, set);
+    number = number_of(writer->meter, set);
     cells = atomic_load_explicit(&writer->cells[number], memory_order_relaxed);
     if (cells != NULL)
         return cells;

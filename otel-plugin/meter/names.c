@@ -111,24 +111,31 @@ static uint16_t number_of(const struct name *name)
     return name != NULL ? name->number : NAME_OVERFLOW;
 }
 
-uint16_t names_number(struct names *names, const char *p, size_t n)
+/* A text that is met for the first time, or is not shown as it came. Apart, for its buffer. */
+__attribute__((noinline)) static uint16_t learn(struct names *names, uint64_t hash, const char *p,
+                                                size_t n)
 {
     char text[NAMES_TEXT_MAX];
-    const struct name *name = NULL;
-    uint64_t hash = mix_bytes(p, n);
 
-    if (n == 0)
-        return NAME_NONE;
-    if (n <= NAMES_TEXT_MAX)
-        name = atomic_load_explicit(find(names, hash, p, n), memory_order_acquire);
-    if (name != NULL)
-        return name->number; /* so it is plain */
     if (is_plain(p, n))
         return number_of(add(names, hash, p, n));
     n = utf8_repair(p, n, text, sizeof text);
     for (size_t i = 0; i < n; i++)
         text[i] = is_control(text[i]) ? '_' : text[i];
     return number_of(add(names, mix_bytes(text, n), text, n));
+}
+
+uint16_t names_number(struct names *names, const char *p, size_t n)
+{
+    const struct name *name = NULL;
+    uint64_t hash;
+
+    if (n == 0)
+        return NAME_NONE;
+    hash = mix_bytes(p, n);
+    if (n <= NAMES_TEXT_MAX)
+        name = atomic_load_explicit(find(names, hash, p, n), memory_order_acquire);
+    return name != NULL ? name->number /* so it is plain */ : learn(names, hash, p, n);
 }
 
 struct spoe_span names_text(const struct names *names, uint16_t number)
