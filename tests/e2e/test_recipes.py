@@ -2,6 +2,7 @@
 """What the host writes, and the recipes of docs/recipes.md, at work: who is sampled, what is counted, what
 one's own log looks like (issue 11, 1.8 and 5.2). That HAProxy accepts them all: test_config.py."""
 
+import os
 import re
 import socket
 
@@ -97,6 +98,26 @@ def test_a_share_of_the_traces(binary, version, tmp, collector, origin):
             assert request.header("tracestate") == ("ot=th:8" if sampled else None)
             assert (trace in exported) == sampled
     assert {s.attributes["url.path"] for s in collector.spans if s.trace_id == PARENT[3:35]} == {"/yes"}
+
+
+def test_messages_and_lines(binary, version, tmp, collector, origin):
+    """`both` as it is written for this HAProxy."""
+    path = os.path.join(tmp, "spoe.cfg")
+    main, spoe = printed("both", "3.1" if version >= (3, 1) else "2.6")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(re.sub(r"timeout processing .*", "timeout processing 20s", spoe))
+    with begin(collector) as host:
+        env = {"AGENT_LOG_ADDR": where(host, "udp"), "APP_ADDR": origin.address, "SPOE_CFG": path,
+               "AGENT1_ADDR": f"127.0.0.1:{host.port}", "DEAD_ADDR": ":1"}
+        main = main.replace("    default_backend web-app\n", SITE)
+        with LogProxy(binary, tmp, main, env) as proxy:
+            assert proxy.get("/x").status == 200 and proxy.get("/deny").status == 403
+            wait_until(lambda: len(collector.spans) == 3, lambda: f"three spans{host.report()}")
+        assert host.terminate() == 0
+    statuses = {(span.attributes["url.path"], span.kind): span.attributes["http.response.status_code"]
+                for span in collector.spans}
+    assert statuses == {("/x", "SERVER"): 200, ("/x", "CLIENT"): 200, ("/deny", "SERVER"): 403}
+    assert not any("haproxy.incomplete" in span.attributes for span in collector.spans)
 
 
 @pytest.mark.parametrize("least", ["2.6", "3.1"])
