@@ -303,17 +303,23 @@ def test_a_share_of_traces(binary, tmp, collector, agent, origin):
 
 
 def test_rules_decide(binary, tmp, collector, agent, origin):
-    """2.2: by any condition, whatever the caller said."""
-    rules = [(f"    #http-request set-var(txn.f) var(txn.f),{rule}",
-              f"    http-request set-var(txn.f) var(txn.f),{rule}") for rule in ("or(1)", "and(2)")]
-    with Proxy(binary, tmp, origin.address, agent, [NEW_ONES_ARE_NOT, *rules]) as proxy:
+    """2.2: by any condition, whatever the caller said; by a variable that a site sets."""
+    rules = [(f"    #http-request set-var(txn.f) var(txn.f),{rule} if {{ {what}",
+              f"    http-request set-var(txn.f) var(txn.f),{rule} if {{ {what}")
+             for rule, what in (("or(1)", "path"), ("and(2)", "path"), ("or(1)", "var"))]
+    site = ("frontend web from traced\n", "frontend web from traced\n    tcp-request inspect-delay 10s\n"
+            "    tcp-request content set-var(txn.otel_sample) bool(true) if { path_beg /cart }\n"
+            "    tcp-request content set-var(txn.otel_sample) bool(false) if { path_beg /static }\n")
+    with Proxy(binary, tmp, origin.address, agent, [NEW_ONES_ARE_NOT, site, *rules]) as proxy:
         proxy.get("/else")
+        proxy.get("/cart")
         proxy.get("/checkout")
         proxy.get("/checkout/2", traceparent=CONTEXT[:-2] + "00")
         proxy.get("/static", traceparent=CONTEXT)
         flags = {one.path: one.header("traceparent")[-2:] for one in origin.requests}
-        assert set(spans(collector, agent, 2)) == {"/checkout", "/checkout/2"}
-    assert flags == {"/else": "02", "/checkout": "03", "/checkout/2": "01", "/static": "00"}
+        assert set(spans(collector, agent, 3)) == {"/cart", "/checkout", "/checkout/2"}
+    assert flags == {
+        "/else": "02", "/cart": "03", "/checkout": "03", "/checkout/2": "01", "/static": "00"}
 
 
 def test_sampling_whoever_calls(binary, tmp, collector, agent, origin):

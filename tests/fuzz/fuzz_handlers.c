@@ -158,6 +158,7 @@ static struct policy read_policy(struct rate_cap *rate_cap)
     policy.sampler.bound = sampler_ratio_bound(0.5);
     policy.keep_errors = (sampling & 0x40) != 0;
     policy.bad_requests = policy.keep_errors;
+    policy.keep_slower_ns = (formats & 4) != 0 ? 2000 : 0; /* a message takes 1 000 */
     rate_cap_init(rate_cap, (sampling & 0x80) != 0 ? 10 : 0);
     policy.rate_cap = rate_cap;
     policy.propagators = (struct propagator_conf){.set = PROPAGATOR_TRACECONTEXT | PROPAGATOR_B3,
