@@ -55,27 +55,23 @@ static uint16_t address(struct meter_writer *writer, const struct spoe_value *va
     return http_get_address(value, buf, &text) ? name(writer, text) : 0;
 }
 
-/* ---- into the meter ---- */
+/* ---- where it belongs ---- */
 
-static void count_server(const struct metering *m, union meter_set *set)
+static struct meter_point *server_point(const struct metering *m, union meter_set *set)
 {
-    const struct record *record = m->record;
-    const struct meter_trace trace = {record->trace_id, record->server_id, record->end_unix_ns};
     char code[RECORD_ERROR_MAX];
 
     set->value[METER_FRONTEND] = m->begun->frontend;
     set->value[METER_SCHEME] = m->begun->scheme;
     set->value[METER_VERSION] = m->begun->version;
-    set->value[METER_STATUS] = (uint16_t)record->status;
-    set->value[METER_ERROR] = name(m->writer, record_error_type(record, code));
-    meter_server(m->writer, set, record_duration_ns(record), record->bytes_in, record->bytes_out,
-                 record->sampled ? &trace : NULL);
+    set->value[METER_STATUS] = (uint16_t)m->record->status;
+    set->value[METER_ERROR] = name(m->writer, record_error_type(m->record, code));
+    return meter_point(m->writer, set, METER_SERVER_SIDE);
 }
 
-static void count_client(const struct metering *m, union meter_set *set)
+static struct meter_point *client_point(const struct metering *m, union meter_set *set)
 {
     const struct record *record = m->record;
-    const struct meter_trace trace = {record->trace_id, record->client_id, record->end_unix_ns};
     char code[RECORD_ERROR_MAX];
 
     set->value[METER_SERVER] = name(m->writer, record->server);
@@ -83,13 +79,10 @@ static void count_client(const struct metering *m, union meter_set *set)
     set->value[METER_PORT] = (uint16_t)record->server_port;
     set->value[METER_STATUS] = (uint16_t)record->server_status;
     set->value[METER_ERROR] = name(m->writer, record_server_error_type(record, code));
-    meter_client(m->writer, set, record->end_unix_ns - record->client_start_unix_ns,
-                 record->sampled && !hex_is_zero(record->client_id, sizeof record->client_id)
-                     ? &trace
-                     : NULL);
+    return meter_point(m->writer, set, METER_CLIENT_SIDE);
 }
 
-static void count_end(const struct metering *m, uint16_t backend)
+static struct meter_point *end_point(const struct metering *m, uint16_t backend)
 {
     const char letters[] = {m->record->termination.why, m->record->termination.when};
     union meter_set set = {.words = {0}};
@@ -97,10 +90,10 @@ static void count_end(const struct metering *m, uint16_t backend)
     set.value[METER_FRONTEND] = m->begun->frontend;
     set.value[METER_BACKEND] = backend;
     set.value[METER_STATE] = name(m->writer, (struct spoe_span){letters, sizeof letters});
-    meter_end(m->writer, &set);
+    return meter_point(m->writer, &set, METER_END);
 }
 
-static void count_all(const struct metering *m, bool told_end)
+static void find_points(const struct metering *m, bool told_end, struct meter_points *ret)
 {
     /* What both sides of HAProxy have. */
     const union meter_set common = {.value = {[METER_BACKEND] = name(m->writer, m->record->backend),
@@ -109,29 +102,127 @@ static void count_all(const struct metering *m, bool told_end)
     union meter_set set = common;
 
     if (m->record->tried)
-        count_client(m, &set);
+        ret->kind[METER_CLIENT_SIDE] = client_point(m, &set);
     set = common;
-    count_server(m, &set);
+    ret->kind[METER_SERVER_SIDE] = server_point(m, &set);
     if (told_end)
-        count_end(m, common.value[METER_BACKEND]);
+        ret->kind[METER_END] = end_point(m, common.value[METER_BACKEND]);
+}
+
+/* ---- the memo's key: all that decides where a request belongs ---- */
+
+struct key {
+    size_t n; /* above METER_MEMO_KEY_MAX: it is none */
+    uint8_t bytes[METER_MEMO_KEY_MAX];
+};
+
+static void put(struct key *key, const void *from, size_t n)
+{
+    if (n <= METER_MEMO_KEY_MAX && key->n <= METER_MEMO_KEY_MAX - n) {
+        if (n > 0)
+            memcpy(key->bytes + key->n, from, n);
+        key->n += n;
+    } else {
+        key->n = METER_MEMO_KEY_MAX + 1;
+    }
+}
+
+static void put_text(struct key *key, struct spoe_span text)
+{
+    const uint8_t n = (uint8_t)text.n; /* a longer one is no key: there is no room */
+
+    put(key, &n, 1);
+    put(key, text.p, text.n);
+}
+
+static void put_address(struct key *key, const struct spoe_value *value)
+{
+    const uint8_t type = (uint8_t)value->type;
+
+    put(key, &type, 1);
+    if (value->type == SPOE_T_IPV4)
+        put(key, value->u.ip4, sizeof value->u.ip4);
+    else if (value->type == SPOE_T_IPV6)
+        put(key, value->u.ip6, sizeof value->u.ip6);
+    else if (http_is_text(value))
+        put_text(key, value->u.s);
+}
+
+/* What a response and a line have alike. */
+static void put_record(struct key *key, const struct record *record, bool told_end)
+{
+    const uint16_t numbers[] = {(uint16_t)record->status, (uint16_t)record->server_status,
+                                (uint16_t)record->server_port,
+                                (uint16_t)(record->tried | record->by_client << 1 | told_end << 2)};
+    const char letters[] = {record->termination.why, record->termination.when};
+    const char *const errors[] = {record->error, record->server_error}; /* which are constants */
+
+    put(key, numbers, sizeof numbers);
+    put(key, letters, sizeof letters);
+    put(key, errors, sizeof errors);
+    put_text(key, record->backend);
+    put_text(key, record->server);
+    put_address(key, &record->server_address);
+}
+
+/* ---- into the meter ---- */
+
+static void count_at(const struct meter_points *points, const struct record *record)
+{
+    const struct meter_trace server = {record->trace_id, record->server_id, record->end_unix_ns};
+    const struct meter_trace client = {record->trace_id, record->client_id, record->end_unix_ns};
+    const bool has_client =
+        record->sampled && !hex_is_zero(record->client_id, sizeof record->client_id);
+
+    meter_record_server(points->kind[METER_SERVER_SIDE], record_duration_ns(record),
+                        record->bytes_in, record->bytes_out, record->sampled ? &server : NULL);
+    if (points->kind[METER_CLIENT_SIDE] != NULL)
+        meter_record_client(points->kind[METER_CLIENT_SIDE],
+                            record->end_unix_ns - record->client_start_unix_ns,
+                            has_client ? &client : NULL);
+    if (points->kind[METER_END] != NULL)
+        meter_record_end(points->kind[METER_END]);
 }
 
 /* ---- a record ---- */
+
+static struct store_begun begin_record(struct meter_writer *writer, const struct policy *policy,
+                                       const struct record *record)
+{
+    return (struct store_begun){.frontend = name(writer, record->frontend),
+                                .route = name(writer, record->route),
+                                .method = method(writer, policy, record->method),
+                                .scheme = name(writer, record->scheme),
+                                .version = version(writer, record->version)};
+}
 
 void metering_record(struct handlers_worker *worker, const struct policy *policy,
                      const struct record *record)
 {
     struct meter_writer *writer = worker->meter;
-    struct store_begun begun;
+    struct meter_points *points;
+    struct key key;
 
     if (writer == NULL)
         return;
-    begun = (struct store_begun){.frontend = name(writer, record->frontend),
-                                 .route = name(writer, record->route),
-                                 .method = method(writer, policy, record->method),
-                                 .scheme = name(writer, record->scheme),
-                                 .version = version(writer, record->version)};
-    count_all(&(struct metering){writer, &begun, record}, true);
+    key.n = 0;
+    put(&key, "l", 1);
+    put_text(&key, record->frontend);
+    put_text(&key, record->route);
+    /* One that is not known would make a key of its own for each that a client thinks of. */
+    put_text(&key, http_method_known(policy->conventions.known_methods, record->method)
+                       ? record->method
+                       : spoe_str(METHOD_OTHER));
+    put_text(&key, record->scheme);
+    put_text(&key, record->version);
+    put_record(&key, record, true);
+    points = meter_recall(writer, key.bytes, key.n);
+    if (points->kind[METER_SERVER_SIDE] == NULL) {
+        const struct store_begun begun = begin_record(writer, policy, record);
+
+        find_points(&(struct metering){writer, &begun, record}, true, points);
+    }
+    count_at(points, record);
 }
 
 /* ---- messages ---- */
@@ -238,6 +329,8 @@ void metering_response(struct handlers_worker *worker, const struct store_reques
     const struct spoe_value *state = argument(response, "term_state");
     struct store_begun begun = request->begun;
     struct record record = {.status = 0};
+    struct meter_points *points;
+    struct key key;
     struct spoe_span route;
 
     if (worker->meter == NULL)
@@ -252,5 +345,12 @@ void metering_response(struct handlers_worker *worker, const struct store_reques
         record.termination = termination_read(state);
         record.by_client = termination_by_client(record.termination);
     }
-    count_all(&(struct metering){worker->meter, &begun, &record}, state != NULL);
+    key.n = 0;
+    put(&key, "m", 1);
+    put(&key, &begun, offsetof(struct store_begun, reserved));
+    put_record(&key, &record, state != NULL);
+    points = meter_recall(worker->meter, key.bytes, key.n);
+    if (points->kind[METER_SERVER_SIDE] == NULL)
+        find_points(&(struct metering){worker->meter, &begun, &record}, state != NULL, points);
+    count_at(points, &record);
 }

@@ -189,10 +189,21 @@ static _Atomic uint64_t *observe(_Atomic uint64_t *cell, enum meter_instrument_i
     return cell + meter_cells(instrument);
 }
 
-void meter_server(struct meter_writer *writer, union meter_set *set, int64_t duration_ns,
-                  int64_t request_bytes, int64_t response_bytes, const struct meter_trace *trace)
+struct meter_point *meter_point(struct meter_writer *writer, union meter_set *set,
+                                enum meter_kind kind)
 {
-    struct cells *cells = my_cells(writer, set, METER_SERVER_SIDE);
+    return (struct meter_point *)my_cells(writer, set, kind);
+}
+
+static struct cells *cells_of(struct meter_point *point)
+{
+    return (struct cells *)point;
+}
+
+void meter_record_server(struct meter_point *point, int64_t duration_ns, int64_t request_bytes,
+                         int64_t response_bytes, const struct meter_trace *trace)
+{
+    struct cells *cells = cells_of(point);
     _Atomic uint64_t *cell = cells->cell;
 
     begin(cells);
@@ -202,23 +213,69 @@ void meter_server(struct meter_writer *writer, union meter_set *set, int64_t dur
     end(cells);
 }
 
-void meter_client(struct meter_writer *writer, union meter_set *set, int64_t duration_ns,
-                  const struct meter_trace *trace)
+void meter_record_client(struct meter_point *point, int64_t duration_ns,
+                         const struct meter_trace *trace)
 {
-    struct cells *cells = my_cells(writer, set, METER_CLIENT_SIDE);
+    struct cells *cells = cells_of(point);
 
     begin(cells);
     (void)observe(cells->cell, METER_CLIENT_DURATION, duration_ns > 0 ? duration_ns : 0, trace);
     end(cells);
 }
 
-void meter_end(struct meter_writer *writer, union meter_set *set)
+void meter_record_end(struct meter_point *point)
 {
-    struct cells *cells = my_cells(writer, set, METER_END);
+    struct cells *cells = cells_of(point);
 
     begin(cells);
     add(cells->cell, 1);
     end(cells);
+}
+
+void meter_server(struct meter_writer *writer, union meter_set *set, int64_t duration_ns,
+                  int64_t request_bytes, int64_t response_bytes, const struct meter_trace *trace)
+{
+    meter_record_server(meter_point(writer, set, METER_SERVER_SIDE), duration_ns, request_bytes,
+                        response_bytes, trace);
+}
+
+void meter_client(struct meter_writer *writer, union meter_set *set, int64_t duration_ns,
+                  const struct meter_trace *trace)
+{
+    meter_record_client(meter_point(writer, set, METER_CLIENT_SIDE), duration_ns, trace);
+}
+
+void meter_end(struct meter_writer *writer, union meter_set *set)
+{
+    meter_record_end(meter_point(writer, set, METER_END));
+}
+
+/* ---- what was found before ---------------------------------------------------------------- */
+
+static bool is_remembered(const struct remembered *one, uint64_t hash, const void *key, size_t n)
+{
+    return one->hash == hash && one->n == n && memcmp(one->key, key, n) == 0;
+}
+
+struct meter_points *meter_recall(struct meter_writer *writer, const void *key, size_t n)
+{
+    const uint64_t hash = mix_bytes(key, n);
+    struct remembered *pair = &writer->memo[hash % MEMO_PAIRS * 2], *one;
+
+    if (n == 0 || n > METER_MEMO_KEY_MAX) {
+        writer->unremembered = (struct meter_points){.kind = {NULL}};
+        return &writer->unremembered;
+    }
+    if (is_remembered(&pair[0], hash, key, n))
+        return &pair[0].points;
+    if (is_remembered(&pair[1], hash, key, n))
+        return &pair[1].points;
+    one = &pair[writer->next_victim++ % 2];
+    one->hash = hash;
+    one->n = (uint32_t)n;
+    one->points = (struct meter_points){.kind = {NULL}};
+    memcpy(one->key, key, n);
+    return &one->points;
 }
 
 uint16_t meter_name(struct meter_writer *writer, struct spoe_span text)

@@ -9,7 +9,8 @@
  *
  * Attributes are numbers (names.h) in a set of fixed size, each set is known to all in one table
  * that only grows, and each writer has cells of its own for each set that it has met. A writer is
- * one thread's: recording takes no lock and allocates nothing but for a set that is new to it.
+ * one thread's: recording takes no lock and allocates nothing but for a set that is new to it, and
+ * whose requests are much alike finds their points by one look (meter_recall()).
  * Whoever reads (snapshot.h) adds the writers' cells up, and never makes a writer wait.
  *
  * At most so many series are made as meter_create() is told; what comes beyond them goes into one
@@ -83,11 +84,41 @@ struct meter_trace {
     int64_t unix_ns;                   /* when the request ended */
 };
 
+/* Where a set of attributes is recorded by one writer. Valid as long as the meter. */
+struct meter_point;
+
+/** Find it, or make it: a search. The set's kind is set here. Threads: the writer's */
+struct meter_point *meter_point(struct meter_writer *writer, union meter_set *set,
+                                enum meter_kind kind);
+
+/* Points of one request, by kind. */
+struct meter_points {
+    struct meter_point *kind[METER_N_KINDS]; /* NULL: it has none of this kind */
+};
+
+#define METER_MEMO_KEY_MAX 192u /* bytes; what is longer is not remembered */
+
+/**
+ * Points that were found before for the same request but for its numbers, so that nobody need look
+ * for each: requests are much alike.
+ * @param key  [borrow] whatever decides about the points
+ * @return [borrow until the next call] all NULL: they are to be filled in, and are remembered then
+ * Threads: the writer's
+ */
+struct meter_points *meter_recall(struct meter_writer *writer, const void *key, size_t n);
+
 /*
- * Record. A size below 0 is not known. The set's kind is set here.
+ * Record at a point of that kind. A size below 0 is not known.
  * @param trace  NULL: it is not sampled
  * Threads: the writer's
  */
+void meter_record_server(struct meter_point *point, int64_t duration_ns, int64_t request_bytes,
+                         int64_t response_bytes, const struct meter_trace *trace);
+void meter_record_client(struct meter_point *point, int64_t duration_ns,
+                         const struct meter_trace *trace);
+void meter_record_end(struct meter_point *point);
+
+/* The same for a set. */
 void meter_server(struct meter_writer *writer, union meter_set *set, int64_t duration_ns,
                   int64_t request_bytes, int64_t response_bytes, const struct meter_trace *trace);
 void meter_client(struct meter_writer *writer, union meter_set *set, int64_t duration_ns,

@@ -28,8 +28,20 @@ struct cells {
     _Atomic uint64_t cell[];
 };
 
+/* The writer's alone. */
+#define MEMO_PAIRS 128u
+struct remembered {
+    uint64_t hash;
+    uint32_t n; /* 0: nothing */
+    struct meter_points points;
+    uint8_t key[METER_MEMO_KEY_MAX];
+};
+
 struct meter_writer {
     struct meter *meter;
+    uint32_t next_victim;
+    struct meter_points unremembered;
+    struct remembered memo[MEMO_PAIRS * 2];
     _Atomic(struct meter_writer *) next;
     _Atomic(struct cells *) cells[]; /* by the numbers of sets; NULL: it has not met it */
 };

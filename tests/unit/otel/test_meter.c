@@ -334,6 +334,34 @@ Test(meter, names_are_utf8_and_of_bounded_length)
     cr_expect(spoe_span_is(seen[2].values[0].text, "a_"));
 }
 
+/* ---- what was found before ---- */
+
+Test(meter, points_are_remembered_by_the_whole_key)
+{
+    char key[METER_MEMO_KEY_MAX + 1] = {0};
+    struct meter_points *points;
+    int mark, known = 0;
+
+    for (int round = 0; round < 2; round++) {
+        for (size_t n = 1; n <= METER_MEMO_KEY_MAX; n++) { /* keys that begin alike */
+            points = meter_recall(writer, key, n);
+            if (points->kind[0] != NULL) {
+                cr_expect_eq(points->kind[0], (struct meter_point *)(void *)&key[n]);
+                known++;
+            }
+            points->kind[0] = (struct meter_point *)(void *)&key[n];
+        }
+    }
+    cr_expect_gt(known, 50); /* of 192 keys in 256 places */
+    key[3] = 1;
+    cr_expect_null(meter_recall(writer, key, 10)->kind[0]);
+    points = meter_recall(writer, key, sizeof key); /* too long */
+    cr_expect_null(points->kind[0]);
+    points->kind[0] = (struct meter_point *)(void *)&mark;
+    cr_expect_null(meter_recall(writer, key, sizeof key)->kind[0]);
+    cr_expect_null(meter_recall(writer, key, 0)->kind[0]);
+}
+
 /* ---- memory ---- */
 
 Test(meter, what_is_known_allocates_nothing)

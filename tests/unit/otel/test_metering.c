@@ -225,6 +225,65 @@ Test(metering, what_a_client_chooses_makes_no_series)
            "http.response.status_code=200,url.scheme=http");
 }
 
+static void fresh_meter(void)
+{
+    meter_destroy(meter);
+    meter = meter_create(1000, EXCHANGE_NOW);
+    worker.meter = meter_writer(meter);
+}
+
+static size_t count_series(enum meter_instrument_id id, uint64_t *ret_requests)
+{
+    struct meter_reader reader;
+    struct meter_series series;
+    size_t n = 0;
+
+    *ret_requests = 0;
+    meter_begin_one(meter, id, &reader);
+    for (; meter_next(&reader, &series); n++)
+        *ret_requests += series.count;
+    return n;
+}
+
+/* What is remembered of one request is never taken for another's. */
+Test(metering, each_attribute_tells_requests_apart)
+{
+    static const char long_name[] =
+        "a-name-that-is-much-longer-than-any-that-stands-in-a-configuration-but-that-may-be-there-"
+        "all-the-same-so-that-no-key-has-room-for-it-and-nothing-is-remembered-of-the-request-at-"
+        "all-and-it-is-cut";
+    static const struct {
+        unsigned slot;
+        const char *value;
+        size_t server, client, end; /* series of base and this one */
+    } cases[] = {
+        {LOG_FRONTEND_NAME, "api", 2, 1, 2},      {LOG_BACKEND_NAME, "other", 2, 2, 2},
+        {LOG_SERVER_NAME, "app2", 1, 2, 1},       {LOG_ORIGIN, "10.0.0.2", 1, 2, 1},
+        {LOG_ORIGIN_PORT, "9001", 1, 2, 1},       {LOG_METHOD, "POST", 2, 2, 1},
+        {LOG_VERSION, "HTTP/2.0", 2, 1, 1},       {LOG_TLS_VERSION, "TLSv1.3", 2, 1, 1},
+        {LOG_TERMINATION_STATE, "CD--", 1, 1, 2}, {LOG_TERMINATION_STATE, "SD--", 2, 2, 2},
+        {LOG_TERMINATION_STATE, "PR--", 1, 1, 2}, {LOG_FRONTEND_NAME, long_name, 2, 1, 2},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t n;
+
+        fresh_meter();
+        for (int round = 0; round < 6; round++) {
+            fresh();
+            if (round % 2 != 0)
+                line.slot[cases[i].slot] = text(cases[i].value);
+            run();
+        }
+        cr_expect_eq(count_series(METER_SERVER_DURATION, &n), cases[i].server, "%zu", i);
+        cr_expect_eq(n, 6);
+        cr_expect_eq(count_series(METER_CLIENT_DURATION, &n), cases[i].client, "%zu", i);
+        cr_expect_eq(n, 6);
+        cr_expect_eq(count_series(METER_TERMINATIONS, &n), cases[i].end, "%zu", i);
+        cr_expect_eq(n, 6);
+    }
+}
+
 Test(metering, a_route_is_the_configurations)
 {
     fresh();
