@@ -5,9 +5,9 @@
 #include "base/hex.h"
 #include "record/http_parts.h"
 
-#define ID_DIGITS 16u
+#define ID_DIGITS ((size_t)16)
 #define STEP (ID_DIGITS + 1) /* with the dash */
-#define DUE_BYTES 4u
+#define DUE_BYTES ((size_t)4)
 #define LEN_ALONE (2 * STEP + 2 * DUE_BYTES)
 
 _Static_assert(MARK_LEN_MAX == LEN_ALONE + STEP, "a parent's id is the last");
@@ -16,7 +16,7 @@ size_t mark_write(const struct mark *mark, char ret[MARK_LEN_MAX])
 {
     uint8_t due[DUE_BYTES];
 
-    for (unsigned i = 0; i < DUE_BYTES; i++)
+    for (size_t i = 0; i < DUE_BYTES; i++)
         due[i] = (uint8_t)(mark->due_s >> (24 - 8 * i));
     hex_write(mark->process, sizeof mark->process, ret);
     ret[ID_DIGITS] = '-';
@@ -51,7 +51,7 @@ bool mark_read(const struct spoe_value *value, struct mark *ret)
         !read_id(text.p + STEP, ret->server_id) || !hex_read(text.p + 2 * STEP, due, sizeof due))
         return false;
     ret->due_s = 0;
-    for (unsigned i = 0; i < DUE_BYTES; i++)
+    for (size_t i = 0; i < DUE_BYTES; i++)
         ret->due_s = ret->due_s << 8 | due[i];
     return !ret->has_parent ||
            (text.p[LEN_ALONE] == '-' && read_id(text.p + LEN_ALONE + 1, ret->parent_id));
