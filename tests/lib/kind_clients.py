@@ -155,10 +155,10 @@ def no_upload(scene, path):
 
 
 def leave_before_body(scene, path):
-    """While HAProxy waits for it, before it asks a server."""
-    with Talk(scene.ports["waiting"]) as talk:
-        talk.send(path, "POST", "Content-Length: 8\r\n", b"half")
-        scene.wait_stat("waiting", "FRONTEND", "req_tot", 1)
+    """While HAProxy waits for it, before it asks a server: it says when it does."""
+    with Talk(scene.web) as talk:
+        talk.send(path, "POST", "Content-Length: 8\r\nExpect: 100-continue\r\n")
+        assert talk.head() == 100
         talk.leave()
         return Asked(None, talk.port)
 

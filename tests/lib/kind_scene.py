@@ -21,8 +21,7 @@ end)
 
 # Frontends of their own, for what would not be right for a slow test on a loaded machine.
 FRONTS = {"web": "timeout tarpit 500ms", "impatient": "timeout http-request 500ms",
-          "listless": "timeout client 1s", "silent": "", "waiting": "",
-          "nowhere": ""}
+          "listless": "timeout client 1s", "silent": "", "nowhere": ""}
 BACKENDS = "    use_backend %[path,field(2,/)]\n    default_backend app\n"
 
 
