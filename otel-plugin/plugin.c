@@ -25,6 +25,7 @@
 #include "policies.h"
 #include "request_metrics.h"
 #include "test_span.h"
+#include "totals.h"
 
 struct otel {
     const struct spoe_host *host;
@@ -121,32 +122,54 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     return SPOE_OK;
 }
 
-static void warn_of_default(const struct otel *otel, const char *target)
+/* What is exported, to whom nobody before it goes. @return NULL: it is not, or it is told already
+ */
+static const struct exporter_conf *told_of(const struct otel *otel, enum otlp_signal signal)
 {
-    if (otel->conf.collectors[SIGNAL_TRACES].fell_back && otel->conf.exporter.kind == EXPORTER_OTLP)
-        spoe_logf(otel->host, otel->self, SPOE_LOG_WARNING,
-                  "the endpoint that was set cannot be used, so spans go to the default, %s",
-                  target);
+    const struct exporter_conf *const all[N_SIGNALS] = {[SIGNAL_TRACES] = &otel->conf.exporter,
+                                                        [SIGNAL_LOGS] = &otel->conf.logs,
+                                                        [SIGNAL_METRICS] = &otel->conf.metrics};
+
+    if (all[signal]->kind != EXPORTER_OTLP)
+        return NULL;
+    for (size_t i = 0; i < (size_t)signal; i++)
+        if (all[i]->kind == EXPORTER_OTLP && strcmp(all[i]->endpoint, all[signal]->endpoint) == 0)
+            return NULL;
+    return all[signal];
+}
+
+static void warn_of_default(const struct otel *otel)
+{
+    for (size_t i = 0; i < N_SIGNALS; i++) {
+        const struct exporter_conf *exporter = told_of(otel, (enum otlp_signal)i);
+
+        if (exporter != NULL && otel->conf.collectors[i].fell_back)
+            spoe_logf(otel->host, otel->self, SPOE_LOG_WARNING,
+                      "the endpoint that was set cannot be used, so %s go to the default, %s",
+                      signal_names((enum otlp_signal)i)->items, exporter->endpoint);
+    }
 }
 
 /* A collector may come later, and its name with it: no reason not to start. */
 static spoe_status check(void *inst)
 {
     const struct otel *otel = inst;
-    const struct exporter_conf *exporter = &otel->conf.exporter;
-    const char *error;
 
     if (otel->conf.disabled)
         return SPOE_OK;
-    warn_of_default(otel, exporter->endpoint);
-    if (exporter->kind != EXPORTER_OTLP || exporter->use_proxy ||
-        endpoint_error(exporter->endpoint) != NULL)
-        return SPOE_OK;
-    error = endpoint_lookup_error(exporter->endpoint);
-    if (error != NULL)
-        spoe_logf(otel->host, otel->self, SPOE_LOG_WARNING,
-                  "the collector's name does not resolve: %s: %s; spans are lost until it does",
-                  exporter->endpoint, error);
+    warn_of_default(otel);
+    for (size_t i = 0; i < N_SIGNALS; i++) {
+        const struct exporter_conf *exporter = told_of(otel, (enum otlp_signal)i);
+        const char *error;
+
+        if (exporter == NULL || exporter->use_proxy || endpoint_error(exporter->endpoint) != NULL)
+            continue;
+        error = endpoint_lookup_error(exporter->endpoint);
+        if (error != NULL)
+            spoe_logf(otel->host, otel->self, SPOE_LOG_WARNING,
+                      "the collector's name does not resolve: %s: %s; %s are lost until it does",
+                      exporter->endpoint, error, signal_names((enum otlp_signal)i)->items);
+    }
     return SPOE_OK;
 }
 
@@ -318,7 +341,7 @@ static spoe_status start(void *inst)
                                                      .exporter = otel->exporter,
                                                      .store_max = conf->span_store_max,
                                                      .store_bytes_max = conf->span_store_bytes});
-    warn_of_default(otel, exporter_target(otel->exporter, SIGNAL_TRACES));
+    warn_of_default(otel);
     for (size_t i = SIGNAL_LOGS; i < N_SIGNALS; i++)
         if (exporter_target(otel->exporter, (enum otlp_signal)i)[0] != '\0')
             spoe_logf(otel->host, otel->self, SPOE_LOG_INFO, "exporting %s to %s",
@@ -442,48 +465,10 @@ static void drain(void *inst, int64_t deadline_mono_ns)
     exporter_flush(otel->exporter, deadline_mono_ns);
 }
 
-/* One line of name=value, every counter that there is. */
-static void log_totals(struct otel *otel, const struct exporter_stats *stats)
-{
-    char text[2048] = "totals:"; /* longer than spoe_logf() writes */
-    size_t n = strlen(text);
-    const struct {
-        const char *name;
-        uint64_t value;
-    } totals[] = {
-#define X(name) {#name, COUNTED(&otel->counters, name)},
-        OTEL_COUNTERS(X)
-#undef X
-            {"exported", stats->exported},
-        {"rejected", stats->rejected},
-        {"given_up", stats->given_up},
-        {"not_retryable", stats->not_retryable},
-        {"too_large", stats->too_large},
-        {"no_memory_at_export", stats->no_memory},
-        {"lost_at_stop", stats->shutdown},
-        {"batches", stats->batches},
-        {"retries", stats->retries},
-        {"exports", stats->exports},
-        {"warnings", stats->warnings},
-        {"attributes_dropped", stats->attributes_dropped},
-        {"events_dropped", stats->events_dropped},
-    };
-
-    for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) {
-        const int more =
-            snprintf(text + n, sizeof text - n, " %s=%" PRIu64, totals[i].name, totals[i].value);
-
-        if (more < 0 || (size_t)more >= sizeof text - n)
-            break;
-        n += (size_t)more;
-    }
-    if (otel->host->log_enabled(otel->self, SPOE_LOG_INFO))
-        otel->host->log(otel->self, NULL, SPOE_LOG_INFO, (struct spoe_span){text, n});
-}
-
 static void stop(void *inst, int64_t deadline_mono_ns)
 {
     struct otel *otel = inst;
+    const struct totals to = {otel->host, otel->self};
     struct exporter_stats stats[N_SIGNALS];
 
     if (otel->conf.disabled)
@@ -491,7 +476,9 @@ static void stop(void *inst, int64_t deadline_mono_ns)
     evictor_stop(&otel->evictor);
     otel->abandoned = exporter_stop(otel->exporter, deadline_mono_ns, stats) != 0;
     otel->exporter = NULL;
-    log_totals(otel, &stats[SIGNAL_TRACES]);
+    totals_log(&to, &otel->counters, &stats[SIGNAL_TRACES]);
+    totals_log_signal(&to, SIGNAL_LOGS, &stats[SIGNAL_LOGS], otel->log_queue);
+    totals_log_signal(&to, SIGNAL_METRICS, &stats[SIGNAL_METRICS], otel->metric_queue);
 }
 
 struct haproxy_wishes otel_haproxy_wishes(const void *inst)

@@ -243,6 +243,7 @@ static void hand_over(struct metric_encoder *encoder, const struct meter_instrum
 {
     const struct metric metric = {instrument, encoder};
 
+    assert(encoder->n == 0 || instrument != NULL);
     if (encoder->n > 0)
         (void)span_queue_put(encoder->writer, encoder->n, encoder->len + HEAD_MAX, write_metric,
                              &metric); /* what has no room is counted there */
@@ -291,6 +292,8 @@ static int add_point(struct metric_encoder *encoder, struct meter_series *series
     uint8_t point[POINT_MAX];
     int64_t start = series->start_unix_ns, since = 0;
     size_t n;
+
+    assert(series->instrument != NULL);
 
     if (!has_room(encoder, POINT_MAX + 8))
         return -1; /* before the series is taken */

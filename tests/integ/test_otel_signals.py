@@ -349,3 +349,19 @@ def test_each_signal_has_its_collector():
         assert logs.logs.headers[0]["who"] == "logs"
         assert traces.headers[0]["who"] == metrics.metrics.headers[0]["who"] == "all"
         assert not (traces.logs.calls or traces.metrics.calls or metrics.calls or logs.calls)
+
+
+def test_a_default_and_a_name_are_told_for_each_collector():
+    """A bad endpoint of one signal names it; collectors that are one are told of once."""
+    with Collector() as collector, \
+            begin("grpc", collector, OTEL_METRICS_EXPORTER="otlp", SPOE_SHUTDOWN_TIMEOUT="1s",
+                  OTEL_EXPORTER_OTLP_ENDPOINT="xds:///c:1",
+                  OTEL_EXPORTER_OTLP_LOGS_ENDPOINT="http://no-such-host.invalid:4317",
+                  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"http://{collector.endpoint}") as host:
+        host.wait_line("the endpoint that was set cannot be used, so data points go to the default, "
+                       "localhost:4317")
+        assert host.count("so spans go") == host.count("so log records go") == 0
+        host.wait_line("exporting logs to no-such-host.invalid:4317")
+        assert host.terminate() == 0
+        host.wait_line("totals of logs: made=0 ")
+        host.wait_line("totals of metrics: made=0 ")

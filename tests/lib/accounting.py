@@ -66,8 +66,15 @@ def check_metrics(host):
 
 
 def check_totals(host):
-    """The plugin's line of totals adds up, if there is one; it is written at the end."""
+    """The plugin's lines of totals add up, if there are some; they are written at the end."""
     for line in host.lines:
+        match = re.search(r'totals of (?:logs|metrics): ([^"]*)', line)
+        if match:
+            total = {key: int(value) for key, value in
+                     (pair.split("=") for pair in match.group(1).split())}
+            ends = {name: n for name, n in total.items()
+                    if n and name not in ("made", "batches", "retries")}
+            assert total["made"] == sum(ends.values()), f"{line}{host.report()}"
         match = re.search(r'totals: (requests=[^"]*)', line)
         if not match:
             continue
