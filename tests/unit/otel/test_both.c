@@ -531,6 +531,39 @@ Test(both, an_error_is_kept_for_its_line)
     expect_accounts(8);
 }
 
+/* 2.4: how long it took is the line's, and where that has no times, from message to line. */
+Test(both, a_slow_one_is_kept_for_its_line)
+{
+    const struct spoe_value none = {.type = SPOE_T_NULL};
+
+    never();
+    for (unsigned round = 0; round < 4; round++) {
+        const bool timed = round < 2, kept = round % 2 == 0;
+        int64_t took;
+
+        fresh(spoe_value_bool(1));
+        took = timed ? (line.slot[LOG_END_AT].u.i64 - line.slot[LOG_REQUEST_AT].u.i64) * US : 3 * S;
+        if (!timed)
+            line.slot[LOG_REQUEST_AT] = line.slot[LOG_END_AT] = line.slot[LOG_ACTIVE_MS] = none;
+        else
+            line.slot[LOG_HEADERS_MS] = line.slot[LOG_ACTIVE_MS] = none;
+        policy.keep_slower_ns = kept ? took - 1 : took;
+        send_to(&first.worker[0], MESSAGE_REQUEST, 1 * S);
+        send_to(&first.worker[0], MESSAGE_BACKEND, 2 * S);
+        send_to(&first.worker[0], MESSAGE_LOG, 4 * S);
+        if (!kept) {
+            expect_nothing();
+            cr_expect_eq(newly_counted(), 1); /* before sampling */
+            continue;
+        }
+        expect_one_pair("kept", round);
+        expect_str(ended_server, "haproxy.sampling.kept", "slow");
+        expect_str(ended_client, "haproxy.sampling.kept", "slow");
+    }
+    cr_expect_eq(counted(&counters.kept_slow), 2);
+    expect_accounts(4);
+}
+
 Test(both, what_is_excluded_or_refused_stays_so)
 {
     fresh(spoe_value_bool(1));
