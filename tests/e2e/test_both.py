@@ -192,6 +192,32 @@ def test_the_agent_is_restarted_in_between(binary, tmp, origin, collector):
     assert (got["logged"], got["unsampled"], got["ended"]) == (4, 1, 1)
 
 
+def test_a_restart_with_b3_alone(binary, tmp, origin, collector):
+    """There is no variable traceparent then: tp is put together of three others (docs/otel.md)."""
+    edits = [("tp=%[var(txn.otel.traceparent)]", "tp=00-%[var(txn.otel.trace_id)]-"
+              "%[var(txn.otel.span_id)]-0%[var(txn.otel.sampled)]"),
+             ("    http-request set-header traceparent %[var(txn.otel.traceparent)]"
+              " if { var(txn.otel.traceparent) -m found }",
+              "    http-request set-header b3 %[var(txn.otel.b3)] if { var(txn.otel.b3) -m found }")]
+    spoe = [("    args log_line", "    args b3=req.fhdr(b3),bytes(0,128)\n    args log_line")]
+    env = {"PROPAGATORS": "b3", "SPOE_DRAIN_TIME": "0"}
+    first = begin(collector, **env)
+    with first, OtelBothProxy(binary, tmp, origin.address, first, edits, spoe) as proxy:
+        origin.hold()
+        client = ask_and_wait(proxy, "/hold/b3", origin, b3=f"{CONTEXT[3:35]}-{CONTEXT[36:52]}-1")
+        assert first.terminate() == 0, first.report()
+        with begin(collector, f"udp:{where(first, 'udp')}", SPOE_ADDR=f"127.0.0.1:{first.port}",
+                   **env) as second:
+            origin.release()
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+            client.close()
+            server, span = spans(collector, second, 1)["/hold/b3"]
+            assert second.terminate() == 0, second.report()
+    assert (server.trace_id, server.parent_id) == (CONTEXT[3:35], CONTEXT[36:52])
+    assert origin.requests[-1].header("b3").startswith(f"{span.trace_id}-{span.span_id}-1")
+    assert span.parent_id == server.span_id
+
+
 def test_the_end_waits_for_lines(binary, tmp, origin, collector):
     """The host reads lines while it waits for open requests: `drain-time`."""
     env = {"SPOE_DRAIN_TIME": "30s", "SPOE_SHUTDOWN_TIMEOUT": "90s"}
