@@ -11,7 +11,7 @@
 #include "base/utf8.h"
 #include "meter/mix.h"
 
-#define N_SLOTS (2 * NAMES_MAX) /* a power of two, half of it empty at least */
+#define N_SLOTS ((size_t)2 * NAMES_MAX) /* a power of two, half of it empty at least */
 
 struct name {
     uint64_t hash;

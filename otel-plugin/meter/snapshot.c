@@ -76,7 +76,7 @@ static void add_up(const struct meter *meter, uint32_t set, enum meter_instrumen
 {
     const struct meter_instrument *instrument = &meter_instruments[id];
     const uint32_t n = meter_buckets(instrument), first = first_cell(id);
-    uint64_t cell[CELLS_MAX];
+    uint64_t cell[CELLS_MAX] = {0};
     double sum = 0, one;
 
     for (const struct meter_writer *writer =

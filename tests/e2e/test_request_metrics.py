@@ -19,8 +19,6 @@ RULES = ("    default_backend web-app", """    http-request deny if { path /deny
 backend none from traced-backend
     server none 127.0.0.1:1 disabled
 """)
-# Every line is sent, as metrics of all requests need it.
-ALL_LINES = ("format raw local0 notice", "format raw local0 info")
 
 
 def begin(collector, **env):
@@ -77,10 +75,9 @@ CLIENT = ("haproxy_server_name", "server_address", "server_port", "http_response
 @pytest.mark.parametrize("both", [False, True], ids=["log", "both"])
 def test_with_lines(binary, tmp, origin, collector, both):
     proxy_class = OtelBothProxy if both else OtelLogProxy
-    edits = [RULES] if both else [RULES, ALL_LINES]
     env = {"SAMPLER": "parentbased_always_on"} if both else {}
     with begin(collector, **env) as host:
-        with proxy_class(binary, tmp, origin.address, host, edits) as proxy:
+        with proxy_class(binary, tmp, origin.address, host, [RULES]) as proxy:
             for i in range(3):
                 assert proxy.get(f"/{i}").status == 200
             for _ in range(2):
