@@ -110,6 +110,8 @@ static void take_word(struct cli *cli, struct conf *conf, const struct word *wor
     }
     if (word->action != CLI_RUN)
         cli->action = word->action;
+    if (value == NULL)
+        return;
     if (word->action == CLI_PLUGIN_INFO)
         cli->plugin_info = value;
     else if (word->action == CLI_PRINT_HAPROXY_CONFIG)
