@@ -259,13 +259,15 @@ static bool is_remembered(const struct remembered *one, uint64_t hash, const voi
 
 struct meter_points *meter_recall(struct meter_writer *writer, const void *key, size_t n)
 {
-    const uint64_t hash = mix_bytes(key, n);
-    struct remembered *pair = &writer->memo[hash % MEMO_PAIRS * 2], *one;
+    struct remembered *pair, *one;
+    uint64_t hash;
 
     if (n == 0 || n > METER_MEMO_KEY_MAX) {
         writer->unremembered = (struct meter_points){.kind = {NULL}};
         return &writer->unremembered;
     }
+    hash = mix_bytes(key, n);
+    pair = &writer->memo[hash % MEMO_PAIRS * 2];
     if (is_remembered(&pair[0], hash, key, n))
         return &pair[0].points;
     if (is_remembered(&pair[1], hash, key, n))
