@@ -243,8 +243,6 @@ FEW = (
      "    http-request set-var(txn.f) int(2)\n"
      "    http-request set-var(txn.f) int(3)"
      " if { var(txn.trace),bytes(18,14),hex2i ge 71337018784743424 }\n"),
-    ("    http-request set-log-level notice if { var(txn.f),and(1) eq 1 }",
-     "    http-request set-log-level notice"),
 )
 # name: kind of HAProxy, the agent's environment, changes of otel-log.cfg, spans of a request
 # (None: some)
@@ -313,7 +311,7 @@ def restarts(bench, binary, collector, origin):
     ring = ("ring lines\n    format raw\n    maxlen 8192\n    size 16777216\n"
             "    timeout connect 1s\n    timeout server 10s\n"
             '    server agent "${AGENT_LOG_ADDR}"\n')
-    edits = [(log.group(0), "    log ring@lines len 8192 format raw local0 notice"),
+    edits = [(log.group(0), "    log ring@lines len 8192 format raw local0 info"),
              ("\ndefaults traced\n", f"\n{ring}\ndefaults traced\n")]
     load = LOADS["evenly spaced"]
     requests = load["rate"] * (RESTARTS + 2)
