@@ -77,3 +77,14 @@ bool network_has(const struct network *network, const struct sockaddr *sa)
         return false;
     return same_bits(address, network->address, network->bits);
 }
+
+bool networks_allow(const struct network *networks, size_t n, const struct sockaddr *sa)
+{
+    if (n == 0 || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
+        return true;
+    for (size_t i = 0; i < n; i++) {
+        if (network_has(&networks[i], sa))
+            return true;
+    }
+    return false;
+}

@@ -7,6 +7,7 @@
 #define HOST_CONF_NETWORK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -23,5 +24,8 @@ struct network {
 int network_parse(const char *text, struct network *ret, struct error *reterr);
 /** Whether an address of IPv4 or IPv6 is in it; others are in none. */
 bool network_has(const struct network *network, const struct sockaddr *sa);
+/** Whether one of them has it. No networks have all addresses, and one that is not of IP is not
+ * asked about. */
+bool networks_allow(const struct network *networks, size_t n, const struct sockaddr *sa);
 
 #endif

@@ -15,9 +15,6 @@
 #define DROPS_EVERY 8u      /* datagrams: how often the kernel is asked for its drops */
 #define NUMBERS_UNTIL 1024u /* datagrams without one: then senders need not be told apart */
 
-/* A line of 450 bytes takes 1 280 bytes of the kernel's buffer (measured; skb and its data). */
-#define KERNEL_BYTES 1280u
-
 /*
  * What recvmmsg() writes to. A datagram lies in a block, so that it can be held; the part of a long
  * one that has no room there goes to the spill, and both are put together in a block of their size.
@@ -93,29 +90,15 @@ static unsigned prepare(const struct source *source, struct batch *batch)
     return n;
 }
 
-/* What tells senders apart whose port changes. */
-static uint64_t peer_of(const struct sockaddr_storage *from)
+uint64_t source_peer(const struct sockaddr *sa)
 {
     uint64_t half[2] = {0, 0};
 
-    if (from->ss_family == AF_INET)
-        return ((const struct sockaddr_in *)(const void *)from)->sin_addr.s_addr;
-    if (from->ss_family == AF_INET6)
-        memcpy(half, &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr, sizeof half);
+    if (sa->sa_family == AF_INET)
+        return ((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr;
+    if (sa->sa_family == AF_INET6)
+        memcpy(half, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, sizeof half);
     return half[0] ^ half[1];
-}
-
-static bool is_allowed(const struct source *source, const struct sockaddr_storage *from)
-{
-    const struct host_conf *conf = source->reader->worker->core.shared->conf;
-
-    if (conf->n_log_from == 0 || (from->ss_family != AF_INET && from->ss_family != AF_INET6))
-        return true;
-    for (size_t i = 0; i < conf->n_log_from; i++) {
-        if (network_has(&conf->log_from[i], (const struct sockaddr *)(const void *)from))
-            return true;
-    }
-    return false;
 }
 
 /* The drops that the kernel tells of with this datagram. */
@@ -152,11 +135,13 @@ static void take(struct source *source, unsigned i, const struct dispatch_input 
     struct batch *batch = source->reader->batch;
     struct worker *worker = source->reader->worker;
     const struct mmsghdr *message = &batch->message[i];
+    const struct host_conf *conf = worker->core.shared->conf;
+    const struct sockaddr *from = (const struct sockaddr *)(const void *)&batch->from[i];
     const size_t n = message->msg_len;
     struct block *block = batch->block[i], *joined = NULL;
 
     COUNT_ADD(&worker->core.counters, log_bytes, n);
-    if (!is_allowed(source, &batch->from[i])) {
+    if (!networks_allow(conf->log_from, conf->n_log_from, from)) {
         COUNT_SHARED(&worker->core.counters, log_refused); /* main() counts connections there */
         return;
     }
@@ -177,7 +162,7 @@ static void take(struct source *source, unsigned i, const struct dispatch_input 
         }
     }
     message_take(source, block, (char *)block->data, framing_trim((const char *)block->data, n),
-                 peer_of(&batch->from[i]), input);
+                 source_peer(from), input);
     block_unref(&worker->blocks, joined);
     if (joined == NULL && block->refs > 1) { /* held: the next one lies elsewhere */
         block_unref(&worker->blocks, block);
@@ -222,7 +207,8 @@ enum source_found source_read_datagrams(struct source *source)
             source->unnumbered += (unsigned)n;
         n_read += (unsigned)n;
         if ((unsigned)n < places)
-            return n_read * KERNEL_BYTES > source->receive_buffer / 4 ? FOUND_MUCH : FOUND_SOME;
+            return n_read * LINE_KERNEL_BYTES > source->receive_buffer / 4 ? FOUND_MUCH
+                                                                           : FOUND_SOME;
     }
     return FOUND_MORE;
 }

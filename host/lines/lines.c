@@ -3,7 +3,6 @@
 #include "lines/lines.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +19,7 @@
 #include "net/sockets.h"
 
 #define ACCEPT_BURST 64u
-#define RETRY_MS 100       /* after too many open files */
-#define KERNEL_BYTES 1280u /* of its buffer, for a line of 450 bytes (measured) */
+#define RETRY_MS 100 /* after too many open files */
 
 /* What a reader is to do, on its worker. */
 struct order {
@@ -74,8 +72,8 @@ static void set_receive_buffer(const struct lines *lines, const struct listening
     log_line(SPOE_LOG_WARNING, LINES_COMPONENT,
              "%s: the kernel keeps %d bytes of datagrams instead of the %d of log-receive-buffer, "
              "which stand some %lld lines/s of 450 bytes: sysctl -w net.core.rmem_max=%d",
-             s->name, got / 2, wanted, (long long)(got / (int)KERNEL_BYTES * NS_PER_S / delay_ns),
-             wanted);
+             s->name, got / 2, wanted,
+             (long long)(got / (int)LINE_KERNEL_BYTES * NS_PER_S / delay_ns), wanted);
 }
 
 /* @return 0; -1 logged */
@@ -273,31 +271,6 @@ static struct reader *choose(struct lines *lines, bool *ret_evict)
     return best;
 }
 
-static bool is_allowed(const struct lines *lines, const struct sockaddr *sa)
-{
-    const struct host_conf *conf = lines->conf;
-
-    if (conf->n_log_from == 0 || sa->sa_family == AF_UNIX)
-        return true;
-    for (size_t i = 0; i < conf->n_log_from; i++) {
-        if (network_has(&conf->log_from[i], sa))
-            return true;
-    }
-    return false;
-}
-
-/* The address without its port, for gaps. */
-static uint64_t peer_of(const struct sockaddr *sa)
-{
-    uint64_t half[2] = {0, 0};
-
-    if (sa->sa_family == AF_INET)
-        return ((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr;
-    if (sa->sa_family == AF_INET6)
-        memcpy(half, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, sizeof half);
-    return half[0] ^ half[1];
-}
-
 /*
  * Such a connection is closed by a reset, also where the process is killed: a ring of HAProxy 3.0
  * with log-proto octet-count does not see an end (it stays in CLOSE-WAIT and sends nothing more,
@@ -319,7 +292,7 @@ static void take(struct acceptor *acceptor, int fd, const struct sockaddr *sa, s
     bool evict;
 
     sockets_name(sa, len, peer, sizeof peer);
-    if (!is_allowed(lines, sa)) {
+    if (!networks_allow(lines->conf->log_from, lines->conf->n_log_from, sa)) {
         COUNT_SHARED(&lines->reader[0].worker->core.counters, log_refused);
         log_limited(&lines->refused_limit, SPOE_LOG_WARNING, LINES_COMPONENT,
                     "%s: a connection from %s, which log-from does not have, is closed",
@@ -348,7 +321,7 @@ static void take(struct acceptor *acceptor, int fd, const struct sockaddr *sa, s
                            .fd = fd,
                            .evict = evict,
                            .tcp = sa->sa_family != AF_UNIX,
-                           .peer = peer_of(sa)};
+                           .peer = source_peer(sa)};
     for (size_t i = 0; i < lines->conf->n_log_listen; i++) {
         if (&lines->conf->log_listen[i].at == acceptor->socket->conf)
             a->octets = lines->conf->log_listen[i].octets;

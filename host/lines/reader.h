@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -29,6 +30,8 @@
 #define LINES_COMPONENT "lines"
 #define SOURCE_MAGIC MAGIC('L', 'S', 'R', 'C')
 #define SOURCE_NAME_MAX 128u
+/* A line of 450 bytes takes 1 280 bytes of the kernel's buffer (measured; skb and its data). */
+#define LINE_KERNEL_BYTES 1280u
 
 /* What a look at a source has found. */
 enum source_found {
@@ -140,6 +143,8 @@ static inline struct counters *reader_counters(struct reader *reader)
 struct batch *batch_create(struct worker *worker);
 void batch_destroy(struct batch *batch, struct worker *worker);
 enum source_found source_read_datagrams(struct source *source);
+/** The sender without its port, which changes: for gaps. [any] */
+uint64_t source_peer(const struct sockaddr *sa);
 /* lines/streams.c */
 enum source_found source_read_stream(struct source *source);
 /** Bytes that were read and not yet taken. */
