@@ -43,7 +43,7 @@ def test_reads_a_span():
 @pytest.mark.parametrize(
     "data, reason",
     [
-        (b"", "without a span"),
+        (b"", "without Spans"),
         (request(attribute(b"a", b"\xff")), "UTF-8"),
         (request(attribute(b"\xc3", b"x")), "UTF-8"),
         (request(name=b"\x80"), "UTF-8"),

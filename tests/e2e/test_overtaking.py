@@ -13,7 +13,7 @@ from lib.traces import nested, pairs
 
 from conftest import host_env
 
-REQUESTS, AT_ONCE = 300, 16
+REQUESTS, AT_ONCE, ROUNDS = 300, 16, 10
 HELD = 4  # of so many first messages one is held
 
 NOTIFY = 3
@@ -131,14 +131,18 @@ def test_what_is_overtaken_is_whole(binary, version, config, collector, origin):
             HAProxy(binary, config, [relay.port], origin.address) as proxy, \
             concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         proxy.wait_agent()
-        answers = list(pool.map(lambda i: proxy.get(f"/{i}").status, range(REQUESTS)))
-        assert answers == [200] * REQUESTS
-        wait_until(lambda: len(collector.spans) >= 2 * REQUESTS,
+        asked = 0
+        # On a machine where few requests are under way at once HAProxy needs one connection only.
+        while asked == 0 or (version >= (3, 1) and relay.overtaken == 0 and asked < ROUNDS * REQUESTS):
+            answers = list(pool.map(lambda i: proxy.get(f"/{i}").status, range(REQUESTS)))
+            assert answers == [200] * REQUESTS
+            asked += REQUESTS
+        wait_until(lambda: len(collector.spans) >= 2 * asked,
                    lambda: f"all spans, not {len(collector.spans)}, {relay.overtaken} overtaken{agent.report()}")
         ignored = admin.metrics(agent)["spoe_otel_ignored_messages_total"]
         assert ignored.total(reason="unknown_id") == 0
         got = pairs(collector.spans)
-        assert len(got) == REQUESTS
+        assert len(got) == asked
         for server, clients in got:
             (client,) = clients
             nested(server, client)
