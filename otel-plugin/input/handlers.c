@@ -99,10 +99,10 @@ static bool is_excluded(const struct policy *policy, struct spoe_span path)
 
 /* A line that ends no request counts one all the same. */
 static void meter_line(struct handlers_worker *worker, const struct policy *policy,
-                       const struct log_line *line)
+                       const struct log_line *line, const struct store_begun *told)
 {
     if (!is_excluded(policy, line->record.path))
-        metering_record(worker, policy, &line->record);
+        metering_record(worker, policy, &line->record, told);
 }
 
 static void count_untraced(struct handlers *h, enum untraced why, uint64_t n)
@@ -119,7 +119,7 @@ static void on_untraced(const struct turn *turn, enum untraced why, const struct
     if (msg->index != MESSAGE_LOG || why == UNTRACED_EXCLUDED)
         return;
     log_read(msg, &line);
-    meter_line(turn->worker, turn->policy, &line);
+    meter_line(turn->worker, turn->policy, &line, NULL);
 }
 
 /* Messages of a request that opens nothing, which came before it. @param kept  [own] */
@@ -180,7 +180,7 @@ static void count_stray(struct handlers_worker *worker, const struct policy *pol
 
     if (msg->index == MESSAGE_LOG) {
         log_read(msg, &line);
-        meter_line(worker, policy, &line);
+        meter_line(worker, policy, &line, NULL);
     }
     count(msg->index == MESSAGE_LOG ? &h->counters->lines_without_context
                                     : &h->counters->unknown_id,
@@ -414,7 +414,7 @@ static void on_late_line(struct turn *turn, struct store_request *request)
         count(&turn->worker->shared->counters->lines_late, 1);
         return;
     }
-    meter_line(turn->worker, turn->policy, turn->line);
+    meter_line(turn->worker, turn->policy, turn->line, &request->begun);
     ending_late(turn->worker, turn->msg, request);
 }
 

@@ -268,7 +268,7 @@ void log_line_handle(struct handlers_worker *worker, const struct policy *policy
         return;
     }
     has_context = log_read_context(line, &worker->ids) || begin_trace(worker, policy, line);
-    metering_record(worker, policy, &line->record);
+    metering_record(worker, policy, &line->record, NULL);
     if (!has_context)
         return;
     if (!line->record.sampled)
@@ -350,7 +350,7 @@ void log_line_end(struct handlers_worker *worker, const struct policy *policy,
         if (!exported)
             ending_count_unsampled(worker->shared, request);
     }
-    metering_record(worker, policy, &line->record);
+    metering_record(worker, policy, &line->record, &request->begun);
     ending_free(worker, request);
 }
 

@@ -186,19 +186,27 @@ static void count_at(const struct meter_points *points, const struct record *rec
 
 /* ---- a record ---- */
 
-static struct store_begun begin_record(struct meter_writer *writer, const struct policy *policy,
-                                       const struct record *record)
+static uint16_t either(uint16_t first, uint16_t second)
 {
-    return (struct store_begun){.frontend = name(writer, record->frontend),
-                                .route = name(writer, record->route),
+    return first != 0 ? first : second;
+}
+
+/* A line may say less than its messages did. Of the scheme it knows only that nothing told of TLS.
+ */
+static struct store_begun begin_record(struct meter_writer *writer, const struct policy *policy,
+                                       const struct record *record, const struct store_begun *told)
+{
+    return (struct store_begun){.frontend = either(name(writer, record->frontend), told->frontend),
+                                .route = either(name(writer, record->route), told->route),
                                 .method = method(writer, policy, record->method),
-                                .scheme = name(writer, record->scheme),
-                                .version = version(writer, record->version)};
+                                .scheme = either(told->scheme, name(writer, record->scheme)),
+                                .version = either(version(writer, record->version), told->version)};
 }
 
 void metering_record(struct handlers_worker *worker, const struct policy *policy,
-                     const struct record *record)
+                     const struct record *record, const struct store_begun *told)
 {
+    static const struct store_begun nothing;
     struct meter_writer *writer = worker->meter;
     struct meter_points *points;
     struct key key;
@@ -206,7 +214,9 @@ void metering_record(struct handlers_worker *worker, const struct policy *policy
     if (writer == NULL)
         return;
     key.n = 0;
-    put(&key, "l", 1);
+    put(&key, told == NULL ? "l" : "b", 1);
+    if (told != NULL)
+        put(&key, told, offsetof(struct store_begun, reserved));
     put_text(&key, record->frontend);
     put_text(&key, record->route);
     /* One that is not known would make a key of its own for each that a client thinks of. */
@@ -218,7 +228,8 @@ void metering_record(struct handlers_worker *worker, const struct policy *policy
     put_record(&key, record, true);
     points = meter_recall(writer, key.bytes, key.n);
     if (points->kind[METER_SERVER_SIDE] == NULL) {
-        const struct store_begun begun = begin_record(writer, policy, record);
+        const struct store_begun begun =
+            begin_record(writer, policy, record, told != NULL ? told : &nothing);
 
         find_points(&(struct metering){writer, &begun, record}, true, points);
     }

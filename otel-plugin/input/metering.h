@@ -26,9 +26,10 @@ void metering_response(struct handlers_worker *worker, const struct store_reques
 
 /**
  * Count a request that is known whole. Does nothing where there is no meter.
- * Threads: the worker's
+ * @param told  [borrow] what messages told of it, for what its record does not know; NULL: none
+ * came Threads: the worker's
  */
 void metering_record(struct handlers_worker *worker, const struct policy *policy,
-                     const struct record *record);
+                     const struct record *record, const struct store_begun *told);
 
 #endif

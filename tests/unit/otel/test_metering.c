@@ -389,6 +389,27 @@ Test(metering, messages_may_tell_more)
     cr_expect_not_null(strstr(attributes(first("http.client.request.duration")), "error.type=404"));
 }
 
+/* What a short line does not say its messages did: TLS, the version, a route. 3.1 */
+Test(metering, a_line_and_its_messages_count_what_either_knows)
+{
+    struct exchange x = messages();
+
+    x.request.slot[REQUEST_LOG_LINE] = spoe_value_bool(1);
+    add(&x.request, "http.route", text("/a/{b}"));
+    fresh();
+    line.slot[LOG_UNIQUE_ID] = text("u");
+    line.slot[LOG_VERSION] = line.slot[LOG_FRONTEND_NAME] =
+        (struct spoe_value){.type = SPOE_T_NULL};
+    send_request(&x);
+    send_backend(&x);
+    run();
+    cr_expect_str_eq(attributes(first("http.server.request.duration")),
+                     "haproxy.frontend.name=web,haproxy.backend.name=app,http.route=/a/{b},"
+                     "http.request.method=GET,http.response.status_code=200,url.scheme=https,"
+                     "network.protocol.version=2");
+    cr_expect_eq(read_all(), 5);
+}
+
 /* Nothing is known of an end that nobody tells; a response that comes later does tell. */
 Test(metering, a_request_without_a_response_does_not_count)
 {
