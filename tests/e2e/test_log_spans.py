@@ -268,6 +268,7 @@ def test_slow_ones_are_kept(binary, tmp, collector, origin):
 
 
 NINE_TENTHS = 64851834634135142  # of 2^56
+LONG_TRACESTATE = ",".join(f"k{i}={'v' * 60}" for i in range(10))  # above 512 bytes
 
 
 def randomness(traceparent):
@@ -284,8 +285,11 @@ def test_a_share_of_traces(binary, tmp, collector, agent, origin):
             for i in range(150):
                 client.request("GET", f"/{i}", {"tracestate": "ot=th:0"})  # nobody's: it goes
             client.request("GET", "/caller", {"traceparent": CONTEXT, "tracestate": "a=1,ot=th:0"})
+            client.request("GET", "/long", {"traceparent": f"00-{'a' * 32}-b7ad6b7169203331-01",
+                                            "tracestate": LONG_TRACESTATE})
         sent = {one.path: one for one in origin.requests}
         caller = sent.pop("/caller")
+        assert sent.pop("/long").header("tracestate") == LONG_TRACESTATE  # whole, not cut
         sampled = {path: one for path, one in sent.items()
                    if randomness(one.header("traceparent")) >= NINE_TENTHS}
         assert len(sent) == 150 and 0 < len(sampled) < 75
@@ -295,8 +299,9 @@ def test_a_share_of_traces(binary, tmp, collector, agent, origin):
         # Who was called with a decision follows it, and its probability stays.
         assert caller.header("traceparent")[-2:] == "01"
         assert caller.header("tracestate") == "a=1,ot=th:0"
-        seen = spans(collector, agent, len(sampled) + 1)
-    assert set(seen) == {*sampled, "/caller"}
+        seen = spans(collector, agent, len(sampled) + 2)
+    assert set(seen) == {*sampled, "/caller", "/long"}
+    assert {span.trace_state for span in seen["/long"]} == {""}
     for path in sampled:
         assert {span.trace_state for span in seen[path]} == {"ot=th:e6666666666666"}
         assert seen[path][0].flags & 0xff == 3
@@ -335,6 +340,7 @@ def test_sampling_whoever_calls(binary, tmp, collector, agent, origin):
         ("xot=rv:ffffffffffffff,a=rv:f", False, "xot=rv:ffffffffffffff,a=rv:f"),
         ("ot=xrv:ffffffffffffff", False, "ot=xrv:ffffffffffffff"),
         ("ot=p:1;rv:ffffffffffffff", True, "ot=th:e6666666666666;p:1;rv:ffffffffffffff"),
+        (LONG_TRACESTATE, False, None),  # never a part of it
     ]
     edits = [("    http-request set-var(txn.f) int(3)\n", rules),
              ("    http-request set-var(txn.f) var(txn.in),field(4,-),hex2i,and(3)"
