@@ -258,7 +258,7 @@ static void read_times(const struct log_line *line, struct record *record)
 
     if (end == 0)
         end = line->msg->recv_unix_ns;
-    start = clamp(first_byte(line, end), 0, end);
+    start = clamp(first_byte(line, end), 1, end); /* 0 would be: not known */
     record->start_unix_ns = start;
     record->client_start_unix_ns = clamp(asked_for(line, start), start, end);
     record->end_unix_ns = end;

@@ -208,7 +208,8 @@ Test(log_line, spans_are_as_long_as_the_request)
     cr_expect_eq(ended_client->end_unix_ns, NS(US - 5000));
 }
 
-/* Whatever a line says, no sum overflows (UBSan) and no span ends before it begins. */
+/* Whatever a line says, no sum overflows (UBSan), no span ends before it begins, and none begins at
+ * 0, which is to say that its start is not known. */
 Test(log_line, hostile_times)
 {
     static const int64_t moments[] = {1, US, (INT64_C(1) << 52) - 1, INT64_MAX / 1000 - 1,
@@ -235,6 +236,7 @@ Test(log_line, hostile_times)
             run();
             cr_assert_not_null(ended_server);
             cr_assert_leq(ended_server->start_unix_ns, ended_server->end_unix_ns);
+            cr_assert_gt(ended_server->start_unix_ns, 0);
         }
     }
 }
