@@ -163,6 +163,7 @@ static const struct {
     ROW(refused, IGNORED, "store_full"),
     ROW(stopping, IGNORED, "stopping"),
     ROW(refused_client, IGNORED, "store_full_backend"),
+    ROW(refused_response, IGNORED, "store_full_response"),
     ROW(late_backend, IGNORED, "late_backend"),
     ROW(reorder_full, IGNORED, "reorder_full"),
     ROW(late, SPANS, "internal"),

@@ -49,6 +49,7 @@
     X(excluded_later)        /* backend and response messages of those */                          \
     X(refused)               /* requests over span-store-max or span-store-bytes */                \
     X(refused_client)        /* CLIENT spans over span-store-bytes */                              \
+    X(refused_response)      /* responses over span-store-bytes, left to their lines */            \
     X(refused_later)         /* backend and response messages of requests that were refused */     \
     X(stopping)              /* requests that came while the host was about to leave */            \
     X(no_memory)             /* messages without effect for want of memory */                      \

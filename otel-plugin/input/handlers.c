@@ -392,8 +392,9 @@ static void on_response(struct turn *turn)
         ending_late(turn->worker, turn->msg, &request);
         break;
     case STORE_LOGGED: /* the line may have taken it meanwhile, and knows better */
-        (void)store_update(h->store, turn->id.p, turn->id.n, turn->msg->recv_mono_ns, fill_response,
-                           turn);
+        if (store_update(h->store, turn->id.p, turn->id.n, turn->msg->recv_mono_ns, fill_response,
+                         turn) == STORE_FULL)
+            count(&h->counters->refused_response, 1);
         break;
     case STORE_WAIT:
         break;
@@ -430,7 +431,8 @@ static void on_line_of_another(struct turn *turn, const struct mark *mark)
     struct store_request request = {
         .opened_unix_ns = due_ns, .opened_mono_ns = began_ns, .evicted_mono_ns = began_ns};
 
-    if (!mark_has_process(mark) || line->record.end_unix_ns <= due_ns + DUE_MARGIN_NS ||
+    if (!mark_has_process(mark) || due_ns == 0 ||
+        line->record.end_unix_ns <= due_ns + DUE_MARGIN_NS ||
         turn->worker->shared->started_unix_ns <= due_ns + DUE_MARGIN_NS ||
         !log_read_context(line, &turn->worker->ids) || !line->record.sampled) {
         log_line_handle(turn->worker, turn->policy, line);

@@ -639,29 +639,42 @@ static void count_growth(struct store *store, struct entry *entry)
     entry->bytes = (uint32_t)bytes;
 }
 
-bool store_update(struct store *store, const char *key, size_t key_len, int64_t now_mono_ns,
-                  store_update_fn *update, void *arg)
+/* Whether spans that are there already may grow. The last one goes beyond the bound. */
+static bool has_room(struct store *store)
 {
+    const size_t max = limit(&store->bytes_max);
+
+    return max == 0 || store_bytes(store) < max;
+}
+
+enum store_result store_update(struct store *store, const char *key, size_t key_len,
+                               int64_t now_mono_ns, store_update_fn *update, void *arg)
+{
+    enum store_result result = STORE_OK;
     struct shard *shard;
     struct entry *entry;
     uint32_t hash;
-    bool found;
 
     if (!key_ok(key_len))
-        return false;
+        return STORE_UNKNOWN;
     shard = pick(store, key, key_len, &hash);
     lock(shard);
     entry = *find(shard, hash, key, key_len);
-    found =
-        entry != NULL && is_seen(entry) && entry->kind != REMEMBERED && (entry->bits & LOGGED) != 0;
-    if (found && has_spans(entry)) {
-        update(arg, entry->server, entry->client);
-        count_growth(store, entry);
+    if (entry == NULL || !is_seen(entry) || entry->kind == REMEMBERED ||
+        (entry->bits & LOGGED) == 0) {
+        result = STORE_UNKNOWN;
+    } else if (has_spans(entry)) {
+        if (has_room(store)) {
+            update(arg, entry->server, entry->client);
+            count_growth(store, entry);
+        } else {
+            result = STORE_FULL;
+        }
         entry->bits |= ANSWERED;
         entry->last_mono_ns = max64(entry->last_mono_ns, now_mono_ns);
     }
     unlock(shard);
-    return found;
+    return result;
 }
 
 /* ---- messages before their request -------------------------------------------------------- */

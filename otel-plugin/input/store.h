@@ -155,10 +155,11 @@ typedef void store_update_fn(void *arg, struct span *server, struct span *client
 /**
  * Let a response tell what it knows of a request that a line is to end. It stays open.
  * @param update  called under the shard's lock; not called where the request has no spans
- * @return whether such a request was open
+ * @return STORE_UNKNOWN: no such request is open; STORE_FULL: bytes_max is reached, and what the
+ * response tells is left to the line
  */
-bool store_update(struct store *store, const char *key, size_t key_len, int64_t now_mono_ns,
-                  store_update_fn *update, void *arg);
+enum store_result store_update(struct store *store, const char *key, size_t key_len,
+                               int64_t now_mono_ns, store_update_fn *update, void *arg);
 
 /**
  * Keep a message for a request that is not open, or a response or a line for one without CLIENT. A

@@ -784,6 +784,18 @@ Test(both, what_was_ended_before_a_restart_is_not_made_again)
     cr_expect_eq(counted(&counters.late), 2);
 }
 
+/* A mark that this program would not write, without a moment: there is none that a span could begin
+ * at. */
+Test(both, a_mark_without_a_due_moment)
+{
+    fresh(spoe_value_bool(1));
+    first.handlers.started_unix_ns = EXCHANGE_NOW;
+    line.slot[LOG_TRACEPARENT] = text("00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01");
+    line.slot[LOG_MARK] = text("1111111111111111-2222222222222222-00000000");
+    send_to(&first.worker[0], MESSAGE_LOG, 2 * S);
+    expect_one_pair("no due", 0);
+}
+
 /* A line without times ends the request when it comes. */
 Test(both, a_line_without_times)
 {

@@ -706,12 +706,12 @@ Test(store, a_line_alone_ends_a_request_that_is_a_lines, .timeout = 10)
     unsigned calls = 0;
     size_t bytes;
 
-    cr_expect_not(store_update(store, "id", 2, 2, add_text, &calls));
+    cr_expect_eq(STORE_UNKNOWN, store_update(store, "id", 2, 2, add_text, &calls));
     cr_assert_eq(store_open(store, "id", 2, &opening, NULL), STORE_OK);
     cr_assert_eq(attach(store, "id", client_span(150), 51, &ignored), STORE_OK);
     bytes = store_bytes(store);
     cr_expect_eq(take(store, "id", &request), STORE_LOGGED);
-    cr_expect(store_update(store, "id", 2, 60, add_text, &calls));
+    cr_expect_eq(STORE_OK, store_update(store, "id", 2, 60, add_text, &calls));
     cr_expect_eq(calls, 1);
     cr_expect_geq(store_bytes(store), bytes + 8000, "what it adds counts");
     cr_assert_eq(store_take_by_line(store, "id", 2, true, &request), STORE_OK);
@@ -724,7 +724,7 @@ Test(store, a_line_alone_ends_a_request_that_is_a_lines, .timeout = 10)
     cr_assert_eq(store_open(store, "id", 2, &opening, NULL), STORE_OK);
     evict_all(store, 1 + TTL);
     cr_expect_eq(take(store, "id", &request), STORE_LOGGED, "nor is it late for a response");
-    cr_expect_not(store_update(store, "id", 2, 60, add_text, &calls));
+    cr_expect_eq(STORE_UNKNOWN, store_update(store, "id", 2, 60, add_text, &calls));
     cr_expect_eq(store_take_by_line(store, "id", 2, true, &request), STORE_LATE);
     cr_expect(request.logged);
 
@@ -732,12 +732,49 @@ Test(store, a_line_alone_ends_a_request_that_is_a_lines, .timeout = 10)
     opening.context = &context;
     cr_assert_eq(store_open(store, "id", 2, &opening, NULL), STORE_OK);
     cr_expect_eq(take(store, "id", &request), STORE_LOGGED);
-    cr_expect(store_update(store, "id", 2, 60, add_text, &calls));
+    cr_expect_eq(STORE_OK, store_update(store, "id", 2, 60, add_text, &calls));
     cr_expect_eq(calls, 1);
     evict_all(store, 1 + TTL);
     cr_expect_eq(store_take_by_line(store, "id", 2, true, &request), STORE_UNKNOWN);
     cr_expect_eq(store_count(store) + store_bytes(store), 0);
-    cr_expect_not(store_update(store, "", 0, 1, add_text, &calls));
+    cr_expect_eq(STORE_UNKNOWN, store_update(store, "", 0, 1, add_text, &calls));
+    store_destroy(store);
+}
+
+/* 2.3: what responses add is bounded as what is open, but for one that is the first too many. */
+Test(store, responses_do_not_grow_without_bound, .timeout = 10)
+{
+    enum { REQUESTS = 20, BYTES = 40000 };
+    const struct store_conf conf = {.max = 100, .bytes_max = BYTES, .ttl_ns = TTL};
+    struct store *store = store_create(&conf);
+    struct store_opening opening = {.mono_ns = 1, .unix_ns = 100, .logged = true};
+    struct store_request request;
+    unsigned calls = 0, refused = 0;
+    char key[16];
+
+    for (int i = 0; i < REQUESTS; i++) {
+        (void)snprintf(key, sizeof key, "%d", i);
+        opening.server = server_span(100);
+        cr_assert_eq(store_open(store, key, strlen(key), &opening, NULL), STORE_OK);
+    }
+    for (int i = 0; i < REQUESTS; i++) {
+        enum store_result result;
+
+        (void)snprintf(key, sizeof key, "%d", i);
+        result = store_update(store, key, strlen(key), 60, add_text, &calls);
+        cr_assert(result == STORE_OK || result == STORE_FULL);
+        refused += result == STORE_FULL;
+    }
+    cr_expect_eq(calls + refused, REQUESTS);
+    cr_expect(refused > 0 && calls > 0, "%u of them", calls);
+    cr_expect_leq(store_bytes(store), BYTES + 10000, "and what one response adds");
+    for (int i = 0; i < REQUESTS; i++) {
+        (void)snprintf(key, sizeof key, "%d", i);
+        cr_assert_eq(store_take_by_line(store, key, strlen(key), false, &request), STORE_OK);
+        cr_expect(request.answered && request.last_mono_ns == 60, "it did come");
+        free_request(&request);
+    }
+    cr_expect_eq(store_bytes(store), 0);
     store_destroy(store);
 }
 
