@@ -83,7 +83,8 @@
  *   TEXT     a text, or a value as text; none where it is empty
  *   INT      an integer, or its digits; none below 0, as HAProxy's timers are that never ran
  *   COUNT    an INT that is not 0
- *   BOOL     ADDRESS an address or a text     PORT 1 to 65535, or its digits
+ *   BOOL     a boolean, or 1, 0, true, false  PORT 1 to 65535, or its digits
+ *   ADDRESS  an address or a text
  *   METHOD   and what is not known of them
  *   HOST     server.address and server.port   STATUS  code, error.type and the span's status
  *   SOURCE   ADDRESS, also for network.peer.address

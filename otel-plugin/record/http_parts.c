@@ -131,6 +131,18 @@ bool http_get_size(const struct spoe_value *value, int64_t *ret)
     return true;
 }
 
+bool http_get_bool(const struct spoe_value *value, bool *ret)
+{
+    if (value->type == SPOE_T_BOOL) {
+        *ret = value->u.b != 0;
+        return true;
+    }
+    if (!http_is_text(value))
+        return false;
+    *ret = spoe_span_is(value->u.s, "1") || spoe_span_is(value->u.s, "true");
+    return *ret || spoe_span_is(value->u.s, "0") || spoe_span_is(value->u.s, "false");
+}
+
 bool http_is_unknown(const struct spoe_value *value)
 {
     return http_is_text(value) && value->u.s.n > 0 && value->u.s.p[0] == '<';

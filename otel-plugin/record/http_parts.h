@@ -40,6 +40,9 @@ bool http_get_port(const struct spoe_value *value, int64_t *ret);
 /** Read an integer that is not below 0, or its digits, 18 at most. */
 bool http_get_size(const struct spoe_value *value, int64_t *ret);
 
+/** Read a boolean, or what a log line has for one: 1, 0, true or false. */
+bool http_get_bool(const struct spoe_value *value, bool *ret);
+
 #define HTTP_VERSION_MAX 4
 
 /** HAProxy's word for what it does not know, in angle brackets: <BADREQ>. */

@@ -211,8 +211,10 @@ static void set_peer_port(struct filling *filling, struct span *span, const stru
 static void set_bool(struct filling *filling, struct span *span, const struct row *row,
                      const struct spoe_value *value)
 {
-    if (value->type == SPOE_T_BOOL)
-        attr_set_bool(mode_of(filling), span, row->attr, value->u.b != 0);
+    bool b;
+
+    if (http_get_bool(value, &b))
+        attr_set_bool(mode_of(filling), span, row->attr, b);
 }
 
 static void set_address(struct filling *filling, struct span *span, const struct row *row,
@@ -352,8 +354,10 @@ static void set_version(struct filling *filling, struct span *span, const struct
 static void set_tls(struct filling *filling, struct span *span, const struct row *row,
                     const struct spoe_value *value)
 {
-    if (value->type == SPOE_T_BOOL)
-        attr_set_text(mode_of(filling), span, row->attr, spoe_str(value->u.b ? "https" : "http"));
+    bool b;
+
+    if (http_get_bool(value, &b))
+        attr_set_text(mode_of(filling), span, row->attr, spoe_str(b ? "https" : "http"));
 }
 
 /* "TLSv1.3" is protocol tls, version 1.3. */
@@ -553,6 +557,14 @@ void fill_fields(struct filling *filling, const struct fill_slot *fields, size_t
             (void)set_on_spans(filling, &rows[fields[i].field], &slots[fields[i].slot]);
 }
 
+/* The spans that a message is about: a line tells of both, be there a CLIENT or not. */
+static unsigned own_spans(const struct filling *filling)
+{
+    if (filling->server == NULL)
+        return ON_C;
+    return filling->phase == FILL_LINE ? ON_S | ON_C : ON_S;
+}
+
 void fill_named(struct filling *filling, struct spoe_span name, const struct spoe_value *value)
 {
     struct span *const first = filling->server != NULL ? filling->server : filling->client;
@@ -582,7 +594,7 @@ void fill_named(struct filling *filling, struct spoe_span name, const struct spo
         return;
     }
     on = set_on_spans(filling, row, value);
-    if (!is_response && (on & (first == filling->server ? ON_S : ON_C)) == 0)
+    if (!is_response && (on & own_spans(filling)) == 0)
         set_own(first, name, value);
 }
 

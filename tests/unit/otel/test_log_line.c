@@ -110,7 +110,7 @@ Test(log_line, a_parent_is_of_the_same_trace)
 /* 2.2 */
 Test(log_line, attributes_by_prefix)
 {
-    static const char *const absent[] = {"traceparent", "start", "lc", "ti", "nothing"};
+    static const char *const absent[] = {"traceparent", "start", "lc", "ti", "nothing", "srv_addr"};
 
     fresh();
     add(&line, "attr.tenant", text("t1"));
@@ -135,6 +135,23 @@ Test(log_line, attributes_by_prefix)
         expect_none(ended_server, absent[i]);
         expect_none(ended_client, absent[i]);
     }
+}
+
+/* A line has texts only: what a boolean is written as is one. 2.2 */
+Test(log_line, booleans_by_prefix)
+{
+    fresh();
+    add(&line, "attr.ssl_bc", text("0"));
+    add(&line, "attr.tls_resumed", text("1"));
+    add(&line, "attr.bc_reused", text("false"));
+    add(&line, "attr.cache_hit", text("maybe"));
+    run();
+    cr_assert(ended_server != NULL && ended_client != NULL);
+    expect_str(ended_client, "url.scheme", "http");
+    expect_bool(ended_server, "tls.resumed", true);
+    expect_bool(ended_client, "haproxy.connection.reused", false);
+    expect_none(ended_server, "haproxy.cache.hit");
+    expect_none(ended_server, "ssl_bc"); /* CLIENT's */
 }
 
 Test(log_line, the_tracestate_is_both_spans)
