@@ -34,6 +34,7 @@ WELL = {
     "spoe_host_max_connections": "4096x70",
     "spoe_host_hellos_total": "0+1x70",
     "spoe_host_health_checks_total": "0+30x70",
+    "spoe_host_log_lines_total": STEADY,
     "spoe_host_messages_total": STEADY,
     'spoe_host_config_reloads_total{result="success"}': "0+1x70",
     'spoe_host_config_reloads_total{result="failure"}': NEVER,
@@ -175,6 +176,15 @@ def test_none_is_left_out():
 def test_it_fires_for_the_instance_that_it_is_about(alert, tmp_path):
     check(tmp_path, [*series("a", WELL), *series("b", {**WELL, **WRONG[alert]})],
           [(WRONG_AT - 5, set()), (MINUTES - 1, {(alert.strip(), "b")})])
+
+
+def test_a_host_that_is_sent_lines_alone(tmp_path):
+    """HAProxy does not connect to it at all (issue 11, 5.1)."""
+    lines = {'spoe_host_connections{worker="0"}': NEVER, 'spoe_host_connections{worker="1"}': NEVER,
+             "spoe_host_hellos_total": NEVER, "spoe_host_health_checks_total": NEVER}
+    check(tmp_path, [*series("a", {**WELL, **lines, "spoe_host_log_lines_total": STOPS}),
+                     *series("b", {**WELL, **lines, "spoe_host_log_lines_total": NEVER})],
+          [(MINUTES - 1, {("SpoeHAProxyNotConnected", "b")})])
 
 
 def test_a_host_of_another_job_that_has_been_up(tmp_path):
