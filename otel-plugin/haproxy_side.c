@@ -39,7 +39,9 @@ enum need {
     ANY_SHARE = 256, /* a share of all traces */
     ALL_LINES = 512,
     SOME_LINES = 1024, /* those of sampled requests */
-    ERRORS = 2048      /* and those of errors */
+    ERRORS = 2048,     /* and those of errors */
+    W3C = 4096,
+    NO_W3C = 8192 /* there is no variable traceparent */
 };
 
 static const struct line {
@@ -53,6 +55,8 @@ static const struct line {
 #define RULE(place, ways, needs, text) {SPOE_HAPROXY_##place, 0, ways, 0, needs, text},
 #define MORE(message, ways, version, text)                                                         \
     {SPOE_HAPROXY_MESSAGE, MESSAGE_##message, ways, version, 0, text},
+#define NEED(message, ways, needs, text)                                                           \
+    {SPOE_HAPROXY_MESSAGE, MESSAGE_##message, ways, 0, needs, text},
 #define WHEN(message, ways, text) {SPOE_HAPROXY_EVENT, MESSAGE_##message, ways, 0, 0, text},
 #include "haproxy_lines.inc"
 };
@@ -84,7 +88,9 @@ static unsigned needs_of_sampler(const struct haproxy_wishes *wishes)
 
 static unsigned needs_of(const struct haproxy_wishes *wishes)
 {
-    return needs_of_sampler(wishes) | ((wishes->propagators & PROPAGATOR_B3) != 0 ? B3 : 0u) |
+    return needs_of_sampler(wishes) |
+           ((wishes->propagators & PROPAGATOR_TRACECONTEXT) != 0 ? W3C : NO_W3C) |
+           ((wishes->propagators & PROPAGATOR_B3) != 0 ? B3 : 0u) |
            ((wishes->propagators & PROPAGATOR_B3MULTI) != 0 ? B3MULTI : 0u) |
            (wishes->all_lines ? ALL_LINES
             : wishes->errors  ? SOME_LINES | ERRORS

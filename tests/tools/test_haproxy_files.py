@@ -56,6 +56,19 @@ def test_a_cut_line_has_its_ids(way, least):
     assert sorted(set(keys)) == sorted(keys)
 
 
+def test_b3_alone_has_its_context_in_the_line():
+    """No variable traceparent is answered then; docs/otel.md has what takes its place, which
+    tests/e2e/test_both.py restarts the agent with (issue 11, 1.8, 2.3)."""
+    with open(os.path.join(SOURCE, "docs/otel.md"), encoding="utf-8") as page:
+        expected = re.search(r"^`(tp=00-.*)`", page.read(), re.M).group(1)
+    for propagators in ("b3", "b3multi"):
+        for least in ("2.6", "3.1"):
+            main, _ = printed("both", least, env={"PROPAGATORS": propagators})
+            pairs = re.search(r'format "(.*)"', main).group(1).split()
+            assert [pair for pair in pairs if pair.startswith("tp=")] == [expected]
+            assert pairs[1] == expected
+
+
 def test_the_recipe_beside_a_log_of_ones_own_has_all_pairs():
     """docs/recipes.md spells them out once (issue 11, 5.2)."""
     (pairs,) = [re.search(r'log-format-sd "\[spoe (.*)\]"', r.site) for r in recipes() if "format-sd" in r.site]
