@@ -459,9 +459,11 @@ static void on_line(struct turn *turn)
         atomic_store_explicit(&h->_lines_come, true, memory_order_relaxed);
     if (result == STORE_WAIT)
         return;
-    if (result == STORE_OK)
+    if (result == STORE_OK) {
+        if (kept_find(request.kept, MESSAGE_LOG) != NULL) /* one that waited: of two, one counts */
+            count(&h->counters->lines_late, 1);
         log_line_end(turn->worker, turn->policy, turn->line, &request);
-    else if (marked && !ours)
+    } else if (marked && !ours)
         on_line_of_another(turn, &mark);
     else if (result != STORE_LATE && !ours)
         on_unknown_id(turn, true);

@@ -22,8 +22,8 @@ struct name {
 struct names {
     _Atomic(struct name *) slots[N_SLOTS];
     _Atomic(struct name *) by_number[NAMES_MAX];
-    pthread_mutex_t lock; /* of those who add */
-    uint16_t next;
+    pthread_mutex_t lock;  /* of those who add */
+    _Atomic uint16_t next; /* lock, to change it */
 };
 
 struct names *names_create(void)
@@ -33,7 +33,7 @@ struct names *names_create(void)
     if (names == NULL)
         return NULL;
     (void)pthread_mutex_init(&names->lock, NULL); /* cannot fail without attributes */
-    names->next = NAME_FIRST;
+    atomic_init(&names->next, NAME_FIRST);
     return names;
 }
 
@@ -69,19 +69,24 @@ static struct name *make_name(uint64_t hash, const char *p, size_t n)
     return name;
 }
 
+static bool is_full(struct names *names)
+{
+    return atomic_load_explicit(&names->next, memory_order_relaxed) == NAMES_MAX;
+}
+
 /* @return NULL: there is no room */
 static struct name *add(struct names *names, uint64_t hash, const char *p, size_t n)
 {
     _Atomic(struct name *) *slot = find(names, hash, p, n);
     struct name *name = atomic_load_explicit(slot, memory_order_acquire);
 
-    if (name != NULL)
+    if (name != NULL || is_full(names)) /* then new names do not wait for each other */
         return name;
     (void)pthread_mutex_lock(&names->lock);
     slot = find(names, hash, p, n); /* somebody else may have added it */
     name = atomic_load_explicit(slot, memory_order_relaxed);
-    if (name == NULL && names->next < NAMES_MAX && (name = make_name(hash, p, n)) != NULL) {
-        name->number = names->next++;
+    if (name == NULL && !is_full(names) && (name = make_name(hash, p, n)) != NULL) {
+        name->number = atomic_fetch_add_explicit(&names->next, 1, memory_order_relaxed);
         atomic_store_explicit(&names->by_number[name->number], name, memory_order_release);
         atomic_store_explicit(slot, name, memory_order_release);
     }

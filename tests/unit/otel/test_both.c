@@ -647,6 +647,23 @@ Test(both, a_line_that_comes_twice_counts_once)
     expect_accounts(2);
 }
 
+/* Both came before the backend's message, for which the first one waited. */
+Test(both, a_line_that_waits_and_comes_again_is_counted)
+{
+    fresh(spoe_value_bool(1));
+    for (uint32_t i = 0; i < N_KINDS; i++)
+        send_to(&first.worker[0], i, 1 * S);
+    expect_one_pair("backends come", 0);
+    cr_expect_eq(counted(&counters.lines_late), 0);
+    fresh(spoe_value_bool(1));
+    send_to(&first.worker[0], MESSAGE_REQUEST, 1 * S);
+    send_to(&first.worker[0], MESSAGE_LOG, 2 * S);
+    cr_expect_eq(store_kept(first.handlers.store), 1);
+    send_to(&first.worker[1], MESSAGE_LOG, 2 * S);
+    expect_one_pair("again", 0);
+    cr_expect_eq(counted(&counters.lines_late), 1);
+}
+
 /* No agent was asked: nobody decided, and there is no context. */
 Test(both, a_line_that_nobody_was_asked_about)
 {
