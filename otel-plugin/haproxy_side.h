@@ -21,7 +21,7 @@ struct haproxy_wishes {
     enum sampler_kind sampler;
     double ratio;
     bool all_lines; /* not only those of requests that are sampled */
-    bool errors;    /* those of errors at least */
+    bool errors;    /* those of errors at least, and of what is no request */
 };
 
 /** Of an instance that is configured. In plugin.c. */

@@ -491,7 +491,7 @@ struct haproxy_wishes otel_haproxy_wishes(const void *inst)
         .ratio = conf->sampler.ratio,
         .all_lines = conf->metrics_page || conf->metrics.kind != EXPORTER_NONE ||
                      conf->logs.kind != EXPORTER_NONE || conf->sampler.keep_slower_ns > 0,
-        .errors = conf->sampler.keep_errors,
+        .errors = conf->sampler.keep_errors || conf->sampler.bad_requests,
     };
 }
 

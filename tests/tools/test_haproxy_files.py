@@ -131,6 +131,7 @@ def test_which_lines_are_sent():
     assert level() == ("info", False)
     assert level(METRICS_EXPORTER="none") == ("notice", False)
     assert level(METRICS_EXPORTER="none", KEEP_ERRORS="on") == ("notice", True)
+    assert level(METRICS_EXPORTER="none", TRACE_BAD_REQUESTS="on") == ("notice", True)
     assert level(METRICS_EXPORTER="none", LOGS_EXPORTER="otlp") == ("info", False)
     assert level(METRICS_EXPORTER="none", KEEP_ERRORS="on", KEEP_SLOWER_THAN="1s") == ("info", False)
     assert level(METRICS_EXPORTER="otlp") == ("info", False)
