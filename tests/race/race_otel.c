@@ -156,8 +156,8 @@ int main(void)
                                                        .ttl_ns = TTL_NS,
                                                        .reorder_ns = 100,
                                                        .kept_max = 20,
-                                                       .late_ns = 1000,
-                                                       .late_max = 40});
+                                                       .late_ns = 40000,
+                                                       .late_max = 200});
     sink.queue = span_queue_create(QUEUE_MAX, SPAN_QUEUE_BYTES_MAX, 16, 4000000);
     policies[0] = policies[1] = policy_default;
     policies[0].rate_cap = policies[1].rate_cap = &rate_cap;
