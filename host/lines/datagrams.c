@@ -179,6 +179,7 @@ enum source_found source_read_datagrams(struct source *source)
 
     while (reader->lines_left > 0) {
         struct dispatch_input input;
+        size_t last;
         unsigned places;
         int n;
 
@@ -194,8 +195,8 @@ enum source_found source_read_datagrams(struct source *source)
         if (n <= 0)
             return n_read == 0 ? FOUND_NOTHING : FOUND_SOME;
         message_input(reader, &input);
-        count_kernel_drops(source,
-                           &batch->message[(n - 1) / (int)DROPS_EVERY * (int)DROPS_EVERY].msg_hdr);
+        last = (size_t)n - 1;
+        count_kernel_drops(source, &batch->message[last - last % DROPS_EVERY].msg_hdr);
         for (int i = 0; i < n; i++) {
             reader_spend(reader, 1, batch->message[i].msg_len);
             take(source, (unsigned)i, &input);

@@ -354,7 +354,7 @@ static struct span_queue_want want_of(struct exporter *ex, const struct signal *
         new_ns = INT64_MAX;
     } else if (takes_new) {
         /* What is under way goes on with the next batch; two are too many for it. */
-        want = sig->conf.batch_max * (sig->schedule.in_flight > 0 ? 2u : 1u);
+        want = (size_t)sig->conf.batch_max * (sig->schedule.in_flight > 0 ? 2u : 1u);
     }
     if (demand->mode != MODE_RUN && waiting > 0)
         new_ns = at;
