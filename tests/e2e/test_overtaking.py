@@ -30,12 +30,13 @@ class Link:
 
 
 class HoldingRelay:
-    """Between HAProxy and the agent: one in HELD first messages, and what follows it on its
+    """Between HAProxy and the agent: one in `held` first messages (0: none), and what follows it on its
     connection, goes on only when the same request's last message has come, over whatever connection.
     `overtaken` counts those that came over another one."""
 
-    def __init__(self, target):
+    def __init__(self, target, held):
         self._target = target
+        self._every = held
         self._lock = threading.Lock()
         self._held = {}  # id: Link
         self._links = []
@@ -77,7 +78,7 @@ class HoldingRelay:
         with self._lock:
             if name and b"\x0fon-http-request" in frame:
                 self._seen += 1
-                if link.waits_for is None and self._seen % HELD == 0:
+                if self._every and link.waits_for is None and self._seen % self._every == 0:
                     link.waits_for = name.group(1)
                     self._held[link.waits_for] = link
             if link.waits_for is None:
@@ -125,9 +126,12 @@ def test_what_is_overtaken_is_whole(binary, version, config, collector, origin):
     """Many requests at once, of which some have their first message arrive last: each request has
     both spans, whole, and nobody's id is unknown."""
     config.relax("300ms")
+    # Up to 3.0 a request's messages come in their order, and one that would wait behind another's in
+    # HAProxy may never be sent: there all pass as they come.
+    held = HELD if version >= (3, 1) else 0
     env = host_env(collector, SPOE_ADMIN_ADDR="127.0.0.1:0", SPAN_REORDER="60s", BATCH_DELAY="100ms",
                    SPAN_TTL="10m")
-    with SpoeHost(env=env) as agent, HoldingRelay(agent.port) as relay, \
+    with SpoeHost(env=env) as agent, HoldingRelay(agent.port, held) as relay, \
             HAProxy(binary, config, [relay.port], origin.address) as proxy, \
             concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         proxy.wait_agent()
