@@ -151,12 +151,14 @@ static void begin_leaving(struct source *source)
  */
 static void finish(struct source *source, enum source_found found)
 {
-    const struct reader *reader = source->reader;
+    const struct reader *reader;
     const int64_t now = clock_mono_ns();
-    const bool was_leaving = source->is_leaving;
+    bool was_leaving;
 
-    if (found == FOUND_END || found == FOUND_WAITS)
+    if (found == FOUND_END || found == FOUND_WAITS) /* the source may be gone */
         return;
+    reader = source->reader;
+    was_leaving = source->is_leaving;
     if (source->is_datagram) {
         finish_datagrams(source, found);
         return;

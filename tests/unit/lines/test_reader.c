@@ -233,3 +233,21 @@ Test(reader, reads_what_has_come_at_the_end, .timeout = 60)
     (void)close(fd);
     stop();
 }
+
+/* 1.6: streams that their senders have closed, with lines before that or none, are gone by then */
+Test(reader, closed_streams_are_gone_at_the_end, .timeout = 60)
+{
+    start(3600 * NS_PER_S);
+    for (size_t lines = 0; lines < 3; lines++) {
+        const int fd = add_stream();
+
+        send_lines(fd, lines, 100);
+        (void)close(fd);
+    }
+    reader_drain(&reader);
+    while (n_drained == 0)
+        (void)event_base_loop(worker.base, EVLOOP_ONCE);
+    cr_assert_eq(n_calls, 3);
+    cr_assert_eq(atomic_load(&reader.n_streams), 0);
+    stop();
+}
