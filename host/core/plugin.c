@@ -162,11 +162,17 @@ static int set_add_dir(struct plugin_set *set, const char *dir, struct error *re
 
 char *plugin_find(char *const *dirs, const char *name)
 {
+    /* What lies in "optional" is loaded by name only: whoever names nobody does not get it. */
+    static const struct {
+        const char *before, *after;
+    } forms[] = {{"", ""}, {"", ".so"}, {"optional/", ""}, {"optional/", ".so"}};
+
     for (size_t i = 0; dirs != NULL && dirs[i] != NULL; i++) {
-        for (int with_suffix = 0; with_suffix < 2; with_suffix++) {
+        for (size_t form = 0; form < sizeof forms / sizeof forms[0]; form++) {
             char *path = NULL;
 
-            if (asprintf(&path, "%s/%s%s", dirs[i], name, with_suffix ? ".so" : "") < 0)
+            if (asprintf(&path, "%s/%s%s%s", dirs[i], forms[form].before, name, forms[form].after) <
+                0)
                 return NULL;
             if (access(path, F_OK) == 0)
                 return path;

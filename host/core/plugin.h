@@ -65,7 +65,7 @@ struct spoe_config {
 /** Load one file and check its descriptor and tables. @return NULL with *reterr set */
 struct spoe_instance *plugin_open(const char *path, enum plugin_trust trust, struct error *reterr);
 /**
- * The file of this name in the directories, with or without ".so".
+ * The file of this name in the directories or in their folders "optional", with or without ".so".
  * @return [give: free()] NULL: none has it, or out of memory
  */
 char *plugin_find(char *const *dirs, const char *name);

@@ -80,6 +80,27 @@ def own(tmp_path):
     return folder, folder / "good.so"
 
 
+def test_what_is_optional_is_loaded_by_name_only(own):
+    """Issue 12, 4: a host that names no plugins has those that it had before."""
+    folder, _ = own
+    (folder / "optional").mkdir(mode=0o755)
+    shutil.copy(PLUGINS / "slots.so", folder / "optional")
+    (folder / "optional/slots.so").chmod(0o755)
+
+    def loaded(*args):
+        status, text = check("--plugin-dir", folder, *args)
+        assert status == 0, text
+        return "slots.so" in text or "plugin slots" in text, text
+
+    assert not loaded()[0]
+    for name in ("slots", "slots.so", "good,slots"):
+        found, text = loaded("--plugins", name)
+        assert found, text
+    (folder / "optional").chmod(0o777)
+    status, text = check("--plugin-dir", folder, "--plugins", "slots")
+    assert status != 0 and "everybody may write to" in text, text
+
+
 def test_a_file_that_everybody_may_write_to(own):
     """2.13: refused; plugin-trust = any takes it."""
     folder, file = own
