@@ -8,12 +8,18 @@
  */
 #include <inttypes.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "core/metrics_impl.h"
 
 #define TOTAL "_total"
 #define NS_PER_S INT64_C(1000000000)
+
+/* What of a histogram is looked at: all that there was in 1.1. */
+#define HISTOGRAM_SIZE_1_1                                                                         \
+    (offsetof(struct spoe_metric_histogram, sum) +                                                 \
+     sizeof(((struct spoe_metric_histogram *)NULL)->sum))
 
 /* Where a family's series go. */
 struct spoe_metric_sink {
@@ -230,11 +236,11 @@ static spoe_status own_labels(const struct spoe_metric_label *labels, uint32_t n
 {
     char *p = ret;
 
-    if (n > SPOE_METRIC_OWN_LABELS_MAX)
+    if (n > SPOE_METRIC_OWN_LABELS_MAX || (labels == NULL && n > 0))
         return SPOE_E_INVAL;
     for (uint32_t i = 0; i < n; i++) {
-        if (labels[i].name == NULL || !metric_is_word(labels[i].name, METRIC_LABEL_MAX) ||
-            strcmp(labels[i].name, "le") == 0)
+        if (labels[i].name == NULL || (labels[i].value.p == NULL && labels[i].value.n > 0) ||
+            !metric_is_word(labels[i].name, METRIC_LABEL_MAX) || strcmp(labels[i].name, "le") == 0)
             return SPOE_E_INVAL;
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(labels[i].name, labels[j].name) == 0)
@@ -267,7 +273,7 @@ spoe_status metric_put_number(struct spoe_metric_sink *sink, const struct spoe_m
     char text[METRIC_OWN_LABELS_TEXT_MAX];
     spoe_status status;
 
-    if (sink->family->type == SPOE_METRIC_HISTOGRAM)
+    if (sink == NULL || sink->family->type == SPOE_METRIC_HISTOGRAM)
         return SPOE_E_INVAL;
     status = begin_series(sink, labels, n, text);
     if (status == SPOE_OK)
@@ -282,7 +288,8 @@ spoe_status metric_put_histogram(struct spoe_metric_sink *sink,
     char text[METRIC_OWN_LABELS_TEXT_MAX];
     spoe_status status;
 
-    if (sink->family->type != SPOE_METRIC_HISTOGRAM || !SPOE_HAS(histogram, buckets))
+    if (sink == NULL || sink->family->type != SPOE_METRIC_HISTOGRAM || histogram == NULL ||
+        histogram->size < HISTOGRAM_SIZE_1_1 || histogram->buckets == NULL)
         return SPOE_E_INVAL;
     status = begin_series(sink, labels, n, text);
     if (status == SPOE_OK)

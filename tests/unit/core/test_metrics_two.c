@@ -205,7 +205,7 @@ Test(metrics_two, exemplars_are_open_metrics_alone)
 /* ---- series that are put ---- */
 
 static const struct callee owner = {.id = "t"};
-static spoe_status statuses[8];
+static spoe_status statuses[12];
 
 static void put_numbers(void *arg, struct spoe_metric_sink *sink)
 {
@@ -224,6 +224,47 @@ static void put_numbers(void *arg, struct spoe_metric_sink *sink)
     statuses[5] = metric_put_histogram(sink, two, 2, &histogram);
     statuses[6] = metric_put_number(sink, two + 1, 1, 6);
     statuses[7] = metric_put_number(sink, NULL, 0, 7);
+}
+
+/* issue 11, 3.2: what a plugin forgets is refused and not followed. */
+static void put_what_is_not_there(void *arg, struct spoe_metric_sink *sink)
+{
+    const struct spoe_metric_label valueless[] = {{"a", {NULL, 1}}};
+    const struct spoe_metric_label empty[] = {{"a", {NULL, 0}}};
+
+    (void)arg;
+    statuses[0] = metric_put_number(sink, NULL, 1, 1);
+    statuses[1] = metric_put_number(sink, valueless, 1, 1);
+    statuses[2] = metric_put_number(NULL, NULL, 0, 1);
+    statuses[3] = metric_put_number(sink, empty, 1, 7);
+}
+
+static void put_no_buckets(void *arg, struct spoe_metric_sink *sink)
+{
+    static const uint64_t buckets[] = {1, 0, 2, 3};
+    const struct spoe_metric_histogram none = {.size = sizeof none};
+    const struct spoe_metric_histogram some = {.size = sizeof some, .buckets = buckets};
+
+    (void)arg;
+    statuses[4] = metric_put_histogram(sink, NULL, 0, &none);
+    statuses[5] = metric_put_histogram(sink, NULL, 0, NULL);
+    statuses[6] = metric_put_histogram(NULL, NULL, 0, &some);
+    statuses[7] = metric_put_histogram(sink, NULL, 1, &some);
+}
+
+Test(metrics_two, what_is_not_there_is_not_put)
+{
+    struct spoe_metric_decl d = decl(SPOE_METRIC_GAUGE, "x");
+    struct error wrong = {{0}};
+
+    cr_assert_eq(metrics_provide(metrics, "", &d, &owner, put_what_is_not_there, NULL, &wrong),
+                 SPOE_OK);
+    d = decl(SPOE_METRIC_HISTOGRAM, "x_seconds");
+    cr_assert_eq(metrics_provide(metrics, "", &d, &owner, put_no_buckets, NULL, &wrong), SPOE_OK);
+    metrics_set_collecting(metrics, &owner, true);
+    expect(METRICS_PROMETHEUS, "# HELP x A \"help\".\n# TYPE x gauge\nx{a=\"\"} 7\n");
+    for (int i = 0; i < 8; i++)
+        cr_expect_eq(statuses[i], i == 3 ? SPOE_OK : SPOE_E_INVAL, "%d", i);
 }
 
 Test(metrics_two, a_plugin_puts_its_own_series)
@@ -262,7 +303,7 @@ static void put_a_histogram(void *arg, struct spoe_metric_sink *sink)
     exemplars[1].value = 0.75;
     statuses[0] = metric_put_histogram(sink, NULL, 0, &histogram);
     statuses[1] = metric_put_number(sink, NULL, 0, 1);
-    histogram.size = 8;
+    histogram.size = offsetof(struct spoe_metric_histogram, sum); /* sum is not there */
     statuses[2] = metric_put_histogram(sink, NULL, 0, &histogram);
 }
 

@@ -103,7 +103,7 @@ struct spoe_metric_label {
 struct spoe_metric_histogram {
     uint32_t size;                         /* sizeof(struct spoe_metric_histogram) */
     uint32_t reserved;                     /* 0 */
-    const uint64_t *buckets;               /* [borrow] n_bounds + 1, not added up */
+    const uint64_t *buckets;               /* [borrow] n_bounds + 1, not added up; mandatory */
     const struct spoe_exemplar *exemplars; /* [borrow] one for each bucket; NULL: none */
     double sum;
 };
@@ -201,9 +201,12 @@ struct spoe_metrics {
     /**
      * Put a series of the family that is being read: of a counter its total, of a gauge its value.
      *
-     * @param labels  [borrow] n of them, at most SPOE_METRIC_OWN_LABELS_MAX
-     * @return SPOE_OK; SPOE_E_INVAL: a label's name, or another type; SPOE_E_LIMIT: beyond
-     * max_series. A series that is refused is not shown Threads: fn's. Since: 1.1.
+     * @param labels  [borrow] n of them, at most SPOE_METRIC_OWN_LABELS_MAX; may be NULL where n is
+     *                0. A value of no bytes may be NULL
+     * @return SPOE_OK; SPOE_E_INVAL: a label's name, another type, or something that is mandatory is
+     *         NULL or not within .size; SPOE_E_LIMIT: beyond max_series. A series that is refused is
+     *         not shown, the others are
+     * Threads: fn's. Since: 1.1.
      */
     spoe_status (*put_number)(struct spoe_metric_sink *sink, const struct spoe_metric_label *labels,
                               uint32_t n, int64_t value);
