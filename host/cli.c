@@ -104,12 +104,10 @@ static void take_word(struct cli *cli, struct conf *conf, const struct word *wor
 
     if (!word->takes_value && equals != NULL)
         conf_error(conf, "command line: --%s takes no value", word->name);
-    if (word->takes_value && value == NULL) {
-        conf_error(conf, "command line: %s needs a value", said);
-        return;
-    }
-    if (word->action != CLI_RUN)
+    if (word->action != CLI_RUN) /* whatever is wrong with it: the exit status goes by it */
         cli->action = word->action;
+    if (word->takes_value && value == NULL)
+        conf_error(conf, "command line: %s needs a value", said);
     if (value == NULL)
         return;
     if (word->action == CLI_PLUGIN_INFO)

@@ -403,13 +403,16 @@ static int start_accepting(struct lines *lines, struct event_base *base)
     return 0;
 }
 
-static void log_addresses(const struct sockets *sockets, const char *kind)
+/* By the kind that the option says: "tcp+octet:127.0.0.1:12514". Files have theirs in the name. */
+static void log_addresses(const struct sockets *sockets)
 {
     for (size_t i = 0; i < sockets->n; i++) {
         const struct listening_socket *s = &sockets->socket[i];
+        const char *kind = s->conf->text;
+        const size_t n = s->path == NULL ? strcspn(kind, ":") + 1 : 0;
 
-        log_line(SPOE_LOG_INFO, LINES_COMPONENT, "taking log lines on %s%s",
-                 s->path != NULL ? "" : kind, s->name);
+        log_line(SPOE_LOG_INFO, LINES_COMPONENT, "taking log lines on %.*s%s", (int)n, kind,
+                 s->name);
     }
 }
 
@@ -437,8 +440,8 @@ int lines_start(struct lines *lines, struct event_base *base, struct worker *wor
     }
     if (start_accepting(lines, base) != 0)
         goto nomem;
-    log_addresses(&lines->datagrams, "udp:");
-    log_addresses(&lines->streams, "tcp:");
+    log_addresses(&lines->datagrams);
+    log_addresses(&lines->streams);
     return 0;
 nomem:
     log_line(SPOE_LOG_ERR, LINES_COMPONENT, "out of memory");

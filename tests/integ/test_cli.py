@@ -158,6 +158,16 @@ def test_5_5_a_bad_configuration_has_a_status_of_its_own(args, env):
     assert host("-t", *args, env=env)[0] == 1
 
 
+@pytest.mark.parametrize("command", [
+    ["--print-haproxy-config"], ["--print-haproxy-config="], ["--print-haproxy-config=no"],
+    ["--print-haproxy-config=log", "--for"], ["--for", "2.5", "--print-haproxy-config=log"],
+    ["--print-haproxy-config=log", "--workers"], ["--print-spoe-config=1"], ["--plugin-info"],
+])
+def test_1_8_a_command_that_is_said_wrong_ends_as_the_others(command):
+    """Issue 11: a value that is missing is no other error than one that is wrong."""
+    assert host(*host_args("slots"), *command)[0] == 1
+
+
 def test_5_5_any_other_failed_start_has_status_1(tmp_path):
     with ReservedPort() as taken, socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

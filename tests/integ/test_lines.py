@@ -3,6 +3,7 @@
 end. Numbers in comments are lines of issue 11."""
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -432,6 +433,14 @@ def test_log_from(lines, kind):  # 1.1
     allowed.sendto(b"v=1 n=2", s.sock.getpeername())
     allowed.close()
     assert told.wait(1) == ["on-http-log n=int:2 set_var=-7"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_start_names_an_address_as_the_option_does(start, tmp_path, kind):  # 1.1
+    where = f"{tmp_path}/socket" if kind.startswith("unix") else "127.0.0.1:0"
+    host = start("from_log", args=["--log-listen", f"{kind}:{where}"])
+    where = where.replace(":0", ":[1-9][0-9]*")
+    assert host.count(f'taking log lines on {re.escape(kind)}:{where}"') == 1, host.lines
 
 
 def test_it_is_off_by_default(start):  # 1.1

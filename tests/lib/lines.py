@@ -8,10 +8,10 @@ from .procs import LIMIT, wait_until
 
 
 def addresses(host):
-    """{kind: [address]} of a SpoeHost's log: kinds udp, tcp, unix, unixgram."""
+    """{kind: [address]} of a SpoeHost's log: kinds udp, tcp (tcp+octet too), unix, unixgram."""
     found = {}
     for line in list(host.lines):
-        match = re.search(r'taking log lines on ([a-z]+):([^\s"]+)', line)
+        match = re.search(r'taking log lines on ([a-z]+)(?:\+octet)?:([^\s"]+)', line)
         if match:
             found.setdefault(match.group(1), []).append(match.group(2))
     return found

@@ -264,7 +264,7 @@ static bool scenario(void)
     }
     udp = connect_to(log, "udp:");
     tcp = connect_to(log, "tcp:");
-    octets = connect_to(strstr(log, "on tcp:") + 4, "tcp:");
+    octets = connect_to(log, "tcp+octet:");
     turn();
     send_lines(udp, tcp, octets);
     TURN_UNTIL(COUNTED(log_lines) == sent || COUNTED(resource_errors) > 0 ||

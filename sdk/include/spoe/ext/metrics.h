@@ -203,9 +203,9 @@ struct spoe_metrics {
      *
      * @param labels  [borrow] n of them, at most SPOE_METRIC_OWN_LABELS_MAX; may be NULL where n is
      *                0. A value of no bytes may be NULL
-     * @return SPOE_OK; SPOE_E_INVAL: a label's name, another type, or something that is mandatory is
-     *         NULL or not within .size; SPOE_E_LIMIT: beyond max_series. A series that is refused is
-     *         not shown, the others are
+     * @return SPOE_OK; SPOE_E_INVAL: a label's name, another type, or what is mandatory is NULL or
+     *         not within .size; SPOE_E_LIMIT: beyond max_series. A series that is refused is not
+     *         shown, the others are
      * Threads: fn's. Since: 1.1.
      */
     spoe_status (*put_number)(struct spoe_metric_sink *sink, const struct spoe_metric_label *labels,
