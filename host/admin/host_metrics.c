@@ -132,6 +132,7 @@ struct host_metrics {
     struct spoe_metric *log_connections, *refused, *log_dropped, *stalled, *main_stalled, *pending,
         *max_connections, *max_pending, *workers, *ready, *start_time, *max_open_files, *reloads,
         *failed_reloads, *reload_time;
+    struct spoe_metric *health[PLUGINS_MAX][HEALTH_STATES]; /* by plugin */
 };
 
 static struct spoe_span span_of(const char *s)
@@ -258,6 +259,24 @@ static void declare_targets(const struct view *view, struct host_metrics *hm,
             for (size_t i = 0; i < N_BY_TARGET; i++)
                 hm->target[i][target->index] = series(families[i], values, ok);
             target->seconds = series(seconds, values, ok);
+        }
+    }
+}
+
+/* 1 for the state that a plugin is in, 0 for the others. */
+static void declare_health(const struct view *view, struct host_metrics *hm, bool *ok)
+{
+    static const char *const labels[] = {"plugin", "state", NULL};
+    struct spoe_metric_family *family =
+        declare(view, SPOE_METRIC_GAUGE, "plugin_health",
+                "1 for the state that a plugin says it is in, 0 for the others.", labels, ok);
+
+    for (size_t i = 0; i < view->plugins->n; i++) {
+        for (uint32_t s = 0; s < HEALTH_STATES; s++) {
+            const struct spoe_span values[] = {span_of(view->plugins->plugin[i]->desc->id),
+                                               span_of(health_name(s))};
+
+            hm->health[i][s] = series(family, values, ok);
         }
     }
 }
@@ -398,6 +417,12 @@ static void collect(void *arg)
     metric_counter_set(hm->reloads, atomic_load(&view->reloads));
     metric_counter_set(hm->failed_reloads, atomic_load(&view->failed_reloads));
     metric_gauge_set(hm->reload_time, atomic_load(&view->reload_unix_ns) / NS_PER_S);
+    for (size_t i = 0; i < view->plugins->n; i++) {
+        const uint32_t health = health_state(&view->plugins->plugin[i]->health);
+
+        for (uint32_t s = 0; s < HEALTH_STATES; s++)
+            metric_gauge_set(hm->health[i][s], s == health);
+    }
     if (state == HOST_STARTING)
         return;
     collect_counters(view, hm);
@@ -443,6 +468,7 @@ int host_metrics_start(struct view *view, struct route_table *routes)
     declare_missing_lines(view, hm, &ok);
     declare_targets(view, hm, routes, &ok);
     declare_gauges(view, hm, &ok);
+    declare_health(view, hm, &ok);
     declare_reloads(view, hm, &ok);
     if (!ok || metrics_add_collector(view->metrics, &self, collect, view) != SPOE_OK)
         goto nomem;

@@ -102,6 +102,28 @@ bool view_main_stalled(struct view *view)
            !heartbeat_check(&view->heartbeat, &view->mailbox, clock_mono_ns());
 }
 
+/* Those that keep the host from being ready, a line each. @return false: there is none */
+static bool write_ill_plugins(const struct view *view, FILE *out)
+{
+    const uint32_t least =
+        view->conf->plugin_health == HOST_HEALTH_DEGRADED ? SPOE_HEALTH_DEGRADED : SPOE_HEALTH_DOWN;
+    bool any = false;
+
+    for (size_t i = 0; i < view->plugins->n; i++) {
+        const struct spoe_instance *plugin = view->plugins->plugin[i];
+        struct health_text state;
+
+        health_read(&plugin->health.state, &state);
+        if (view->conf->plugin_health == HOST_HEALTH_IGNORED || state.number < least)
+            continue;
+        any = true;
+        (void)fprintf(out, "plugin %s is %s: ", plugin->desc->id, health_name(state.number));
+        text_put_json(out, (struct spoe_span){state.text, state.n});
+        (void)fputc('\n', out);
+    }
+    return any;
+}
+
 static int page_readyz(void *arg, FILE *out)
 {
     struct view *view = arg;
@@ -121,8 +143,14 @@ static int page_readyz(void *arg, FILE *out)
         (void)fprintf(out, "the main thread does not turn: %.*s\n", (int)n, where);
         return 503;
     }
-    (void)fprintf(out, "%s\n", state);
-    return strcmp(state, "ready") == 0 ? 200 : 503;
+    if (strcmp(state, "ready") != 0) {
+        (void)fprintf(out, "%s\n", state);
+        return 503;
+    }
+    if (write_ill_plugins(view, out))
+        return 503;
+    (void)fputs("ready\n", out);
+    return 200;
 }
 
 /* ---- options ----------------------------------------------------------------------------- */
@@ -267,6 +295,29 @@ static void put_workers(FILE *out, const struct view *view)
                   atomic_load(&view->shared->n_pending), view->conf->max_pending);
 }
 
+/* "plugins": what they say of themselves. */
+static void put_healths(FILE *out, const struct view *view)
+{
+    (void)fputs("  \"plugins\": [", out);
+    for (size_t i = 0; i < view->plugins->n; i++) {
+        const struct spoe_instance *plugin = view->plugins->plugin[i];
+        const int64_t since = atomic_load(&plugin->health.unix_ns);
+        struct health_text state, status;
+
+        health_read(&plugin->health.state, &state);
+        health_read(&plugin->health.status, &status);
+        (void)fputs(i == 0 ? "\n    {" : ",\n    {", out);
+        put_member(out, "id", plugin->desc->id, ", ");
+        put_member(out, "health", health_name(state.number), ", \"reason\": ");
+        text_put_json(out, (struct spoe_span){state.text, state.n});
+        (void)fputs(", \"status\": ", out);
+        text_put_json(out, (struct spoe_span){status.text, status.n});
+        (void)fprintf(out, ", \"since_seconds\": %" PRId64 "}",
+                      (since != 0 ? since : view->start_unix_ns) / NS_PER_S);
+    }
+    (void)fputs("],\n", out);
+}
+
 static int page_status(void *arg, FILE *out)
 {
     struct view *view = arg;
@@ -281,6 +332,7 @@ static int page_status(void *arg, FILE *out)
                   view->start_unix_ns / NS_PER_S,
                   (clock_mono_ns() - view->start_mono_ns) / NS_PER_S);
     put_workers(out, view);
+    put_healths(out, view);
     (void)pthread_mutex_lock(&view->settings_lock);
     put_options(out, view->conf->settings);
     (void)pthread_mutex_unlock(&view->settings_lock);

@@ -45,6 +45,7 @@ enum {
     OPT_IDLE_TIMEOUT,
     OPT_SHUTDOWN_TIMEOUT,
     OPT_DRAIN_TIME,
+    OPT_PLUGIN_HEALTH,
     OPT_LOG_LEVEL,
     OPT_LOG_FORMAT,
     OPT_ENGINE,
@@ -56,6 +57,9 @@ enum {
 static const char *const log_levels[] = {"err",   "warning", "notice", "info",
                                          "debug", "error",   "warn",   NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
+
+/* In the order of enum host_health. */
+static const char *const plugin_healths[] = {"ignored", "down", "degraded", NULL};
 
 static const char *const plugin_trusts[] = {"checked", "any", NULL};
 
@@ -147,6 +151,11 @@ const struct spoe_option *const host_options[N_OPTIONS + 1] = {
         OPTION(.type = SPOE_OPT_DURATION, .key = "drain-time", .default_text = "2s",
                .env = ENV("SPOE_DRAIN_TIME"), .max = HOUR,
                .help = "how long the end waits for what plugins have open, 0: not at all"),
+    [OPT_PLUGIN_HEALTH] =
+        OPTION(.type = SPOE_OPT_ENUM, .key = "plugin-health", .default_text = "ignored",
+               .env = ENV("SPOE_PLUGIN_HEALTH"), .choices = plugin_healths,
+               .help = "whether /readyz is 503 where a plugin says that it is down, or at least "
+                       "degraded"),
     [OPT_LOG_LEVEL] =
         OPTION(.type = SPOE_OPT_ENUM, .key = "log-level", .default_text = "info",
                .env = ENV("SPOE_LOG_LEVEL"), .flags = SPOE_OPTION_RELOADABLE, .choices = log_levels,
@@ -511,6 +520,7 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
     hc->log_delay_ns = get_int(&b, OPT_LOG_DELAY);
     hc->log_line_max = (uint32_t)get_int(&b, OPT_LOG_LINE_MAX);
     hc->log_receive_buffer = (uint32_t)get_int(&b, OPT_LOG_RECEIVE_BUFFER);
+    hc->plugin_health = (enum host_health)get_int(&b, OPT_PLUGIN_HEALTH);
     hc->log_level = log_level(get_int(&b, OPT_LOG_LEVEL));
     hc->log_format = get_int(&b, OPT_LOG_FORMAT) == 1 ? LOG_JSON : LOG_LOGFMT;
     hc->settings = section;

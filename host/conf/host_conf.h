@@ -36,6 +36,9 @@ struct host_log_listen {
 #define HOST_LOG_FROM_MAX 64u
 #define HOST_LOG_LINE_MAX 65536u
 
+/* What of plugins counts for /readyz. */
+enum host_health { HOST_HEALTH_IGNORED, HOST_HEALTH_DOWN, HOST_HEALTH_DEGRADED };
+
 struct host_conf {
     struct host_listen listen[HOST_LISTEN_MAX];
     size_t n_listen;
@@ -55,6 +58,7 @@ struct host_conf {
     uint32_t max_connections;
     uint32_t max_pending;
     bool plugin_trust_any;
+    enum host_health plugin_health;
     int64_t slow_handle_ns; /* 0: handlers are not timed */
     int64_t processing_timeout_ns, hello_timeout_ns, shutdown_timeout_ns;
     int64_t idle_timeout_ns; /* 0: off */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/container_of.h"
 #include "core/dispatch.h"
+#include "core/health.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "core/plugin.h"
@@ -20,6 +21,8 @@ static const void *get_extension(struct spoe_instance *self, const char *id)
     if (id != NULL && self->metrics != NULL &&
         (strcmp(id, SPOE_METRICS_1) == 0 || strcmp(id, SPOE_METRICS_2) == 0))
         return &metrics_facet;
+    if (id != NULL && strcmp(id, SPOE_HEALTH_1) == 0)
+        return &health_facet;
     return NULL;
 }
 

@@ -58,6 +58,8 @@ struct spoe_instance *plugin_open(const char *path, enum plugin_trust trust, str
     const struct spoe_plugin *desc = NULL;
     spoe_plugin_entry_fn *entry;
 
+    if (plugin != NULL)
+        health_init(&plugin->health);
     if (plugin == NULL || (plugin->path = realpath(path, NULL)) == NULL) {
         (void)error_set(reterr, "%s", strerror(errno));
         goto fail;
@@ -88,6 +90,7 @@ void plugin_close(struct spoe_instance *plugin)
         return;
     thread_forget_callee(); /* of a watch that names whoever is late */
     conf_section_destroy(plugin->settings);
+    health_fini(&plugin->health);
     free(plugin->path);
     free(plugin);
 }

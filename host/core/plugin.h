@@ -19,6 +19,7 @@
 #include "base/thread.h"
 #include "conf/conf.h"
 #include "core/descriptor.h"
+#include "core/health.h"
 #include "core/metrics.h"
 #include "core/plugin_file.h"
 
@@ -44,6 +45,7 @@ struct spoe_instance {
     struct metrics *metrics;       /* NULL: this host has none */
     uint32_t n_families;           /* declared */
     bool claims_taken_metric;      /* an unprefixed name that is another's: no start */
+    struct health health;          /* what it says of itself */
 };
 
 struct plugin_set {

@@ -16,6 +16,7 @@
 #include <spoe/plugin.h>
 #if SPOE_ABI_MINOR >= 1
 #include <spoe/ext/haproxy.h>
+#include <spoe/ext/health.h>
 #endif
 
 #ifdef __cplusplus
@@ -319,6 +320,18 @@ NUMBER(SPOE_HAPROXY_MESSAGE, 3);
 NUMBER(SPOE_HAPROXY_EVENT, 4);
 NUMBER(SPOE_HAPROXY_LOG_LEVEL, 5);
 CHECK(sizeof(SPOE_HAPROXY_1) == sizeof("spoe.haproxy/1"));
+
+/* spoe/ext/health.h, facet spoe.health/1, since 1.1 */
+SIZE(spoe_health, 24, 16);
+AT(spoe_health, size, 0, 0);
+AT(spoe_health, reserved, 4, 4);
+AT(spoe_health, set, 8, 8);
+AT(spoe_health, status, 16, 12);
+NUMBER(SPOE_HEALTH_READY, 0);
+NUMBER(SPOE_HEALTH_DEGRADED, 1);
+NUMBER(SPOE_HEALTH_DOWN, 2);
+NUMBER(SPOE_HEALTH_TEXT_MAX, 256);
+CHECK(sizeof(SPOE_HEALTH_1) == sizeof("spoe.health/1"));
 #endif
 
 NUMBER(SPOE_ABI_MAJOR, 1);

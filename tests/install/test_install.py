@@ -19,6 +19,7 @@ OTEL = os.environ["SPOE_TEST_OTEL"] == "1"
 EXPECTED = {
     "bin/spoe-host",
     "include/spoe/ext/haproxy.h",
+    "include/spoe/ext/health.h",
     "include/spoe/ext/metrics.h",
     "include/spoe/plugin.h",
     "include/spoe/util.h",

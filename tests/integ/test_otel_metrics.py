@@ -298,6 +298,7 @@ WITHOUT_PANEL = {
     "spoe_host_log_connections_total": "their connections are shown",
     "spoe_host_max_open_files": "process_max_fds is shown",
     "spoe_host_misbehaviour_total": "a bug: has an alert",
+    "spoe_host_plugin_health": "of those plugins that say something: has an alert",
     "spoe_otel_messages_total": "shown by plugin and message",
     "spoe_otel_open_spans": "open requests are shown",
     "spoe_otel_queue_bytes": "the queue's spans are shown",

@@ -316,6 +316,51 @@ Test(view, the_process_can_be_seen)
     cr_assert_gt(sample("process_virtual_memory_bytes"), sample("process_resident_memory_bytes"));
 }
 
+/* 12.2: a plugin's health is on two pages; whether a third goes by it is an option. */
+Test(view, what_a_plugin_says_of_itself_is_shown)
+{
+    static const struct spoe_span why = {"no \"data\"", 9}, line = {"0 files", 7};
+
+    cr_assert_eq(ask("/status"), 200);
+    has("{\"id\": \"rig\", \"health\": \"ready\", \"reason\": \"\", \"status\": \"\", "
+        "\"since_seconds\": 1234}");
+    health_facet.set(&rig.instance, SPOE_HEALTH_DEGRADED, why);
+    health_facet.status(&rig.instance, line);
+    cr_assert_eq(ask("/status"), 200);
+    has("{\"id\": \"rig\", \"health\": \"degraded\", \"reason\": \"no \\\"data\\\"\", "
+        "\"status\": \"0 files\", \"since_seconds\": ");
+    cr_assert_eq(ask("/metrics"), 200);
+    has("\nspoe_host_plugin_health{plugin=\"rig\",state=\"ready\"} 0\n");
+    has("\nspoe_host_plugin_health{plugin=\"rig\",state=\"degraded\"} 1\n");
+    has("\nspoe_host_plugin_health{plugin=\"rig\",state=\"down\"} 0\n");
+}
+
+Test(view, a_plugin_that_is_ill_counts_for_readiness_if_asked_to)
+{
+    static const struct spoe_span why = {"no data", 7};
+    static const struct {
+        enum host_health option;
+        int status[HEALTH_STATES]; /* by SPOE_HEALTH_* */
+    } cases[] = {{HOST_HEALTH_IGNORED, {200, 200, 200}},
+                 {HOST_HEALTH_DOWN, {200, 200, 503}},
+                 {HOST_HEALTH_DEGRADED, {200, 503, 503}}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rig.conf.plugin_health = cases[i].option;
+        for (int32_t state = 0; state < (int32_t)HEALTH_STATES; state++) {
+            char wanted[64];
+
+            health_facet.set(&rig.instance, state, why);
+            cr_assert_eq(ask("/readyz"), cases[i].status[state], "%zu %d: %s", i, state, page);
+            (void)snprintf(wanted, sizeof wanted, "plugin rig is %s: \"no data\"\n",
+                           health_name((uint32_t)state));
+            cr_assert_str_eq(page, cases[i].status[state] == 200 ? "ready\n" : wanted);
+        }
+    }
+    rig.conf.plugin_health = HOST_HEALTH_IGNORED;
+    health_facet.set(&rig.instance, SPOE_HEALTH_READY, (struct spoe_span){NULL, 0});
+}
+
 /* Workers that are being made are not looked at. */
 Test(view, nothing_is_known_of_workers_that_have_not_started)
 {

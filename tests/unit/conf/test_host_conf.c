@@ -110,6 +110,7 @@ Test(host_conf, has_the_documented_names)
         {"idle-timeout", "SPOE_IDLE_TIMEOUT", "10m"},
         {"shutdown-timeout", "SPOE_SHUTDOWN_TIMEOUT", "15s"},
         {"drain-time", "SPOE_DRAIN_TIME", "2s"},
+        {"plugin-health", "SPOE_PLUGIN_HEALTH", "ignored"},
         {"log-level", "SPOE_LOG_LEVEL", "info"},
         {"log-format", "SPOE_LOG_FORMAT", "logfmt"},
         {"engine", "SPOE_ENGINE", NULL},
