@@ -35,7 +35,7 @@ static void on_missing_id(struct handlers *h)
                   "unique-id-format?");
 }
 
-/* The unique-id, or an empty span. */
+/* The unique-id, or an empty span. A line goes without, and is not ignored. */
 static struct spoe_span unique_id(struct handlers *h, const struct spoe_message *msg)
 {
     static const uint8_t slots[] = {[MESSAGE_REQUEST] = REQUEST_UNIQUE_ID,
@@ -46,7 +46,8 @@ static struct spoe_span unique_id(struct handlers *h, const struct spoe_message 
     const struct spoe_span none = {NULL, 0};
 
     if (!http_is_text(value) || value->u.s.n == 0) {
-        on_missing_id(h);
+        if (msg->index != MESSAGE_LOG)
+            on_missing_id(h);
         return none;
     }
     if (value->u.s.n > STORE_KEY_MAX) {
@@ -63,6 +64,8 @@ struct turn {
     struct spoe_request *req; /* NULL in tests, too */
     const struct spoe_message *msg;
     struct log_line *line; /* of a line, what it tells */
+    struct mark mark;      /* and brings back; */
+    bool marked;           /* if it does */
     struct spoe_span id;
     bool late;  /* it waited for its request, and was answered long ago */
     bool again; /* it was not kept, since its request came meanwhile */
@@ -349,26 +352,31 @@ static bool waits_for_backend(const struct turn *turn)
     return http_is_text(server) && server->u.s.n > 0;
 }
 
+static enum store_result take_now(const struct turn *turn, bool wait, struct store_request *ret)
+{
+    struct store *store = turn->worker->shared->store;
+
+    if (turn->msg->index != MESSAGE_LOG)
+        return store_take(store, turn->id.p, turn->id.n, wait, ret);
+    return store_take_by_line(store, turn->id.p, turn->id.n, wait,
+                              turn->marked ? turn->mark.server_id : NULL, ret);
+}
+
 /* Take out the request that a message ends. @return STORE_WAIT: the message waits with it */
 static enum store_result take(struct turn *turn, struct store_request *ret)
 {
-    struct store *store = turn->worker->shared->store;
-    enum store_result (*const from)(struct store *, const char *, size_t, bool,
-                                    struct store_request *) =
-        turn->msg->index == MESSAGE_LOG ? store_take_by_line : store_take;
-    const enum store_result result =
-        from(store, turn->id.p, turn->id.n, waits_for_backend(turn), ret);
+    const enum store_result result = take_now(turn, waits_for_backend(turn), ret);
     struct kept *kept;
 
     if (result != STORE_WAIT)
         return result;
     kept = kept_copy(turn->msg);
-    if (kept != NULL &&
-        store_keep(store, turn->id.p, turn->id.n, kept, turn->msg->recv_mono_ns) == STORE_OK)
+    if (kept != NULL && store_keep(turn->worker->shared->store, turn->id.p, turn->id.n, kept,
+                                   turn->msg->recv_mono_ns) == STORE_OK)
         return STORE_WAIT;
     kept_free(kept);
     turn->again = true;
-    return from(store, turn->id.p, turn->id.n, false, ret);
+    return take_now(turn, false, ret);
 }
 
 /* A response of a request that its line will end. */
@@ -423,15 +431,15 @@ static void on_late_line(struct turn *turn, struct store_request *request)
  * The line of a request that another process opened makes its spans; but for one that lasted longer
  * than that process waited, and was ended there before this one began: its spans are exported.
  */
-static void on_line_of_another(struct turn *turn, const struct mark *mark)
+static void on_line_of_another(struct turn *turn)
 {
-    const int64_t due_ns = mark->due_s * NS_PER_S,
+    const int64_t due_ns = turn->mark.due_s * NS_PER_S,
                   began_ns = turn->msg->recv_mono_ns - (turn->msg->recv_unix_ns - due_ns);
     struct log_line *line = turn->line;
     struct store_request request = {
         .opened_unix_ns = due_ns, .opened_mono_ns = began_ns, .evicted_mono_ns = began_ns};
 
-    if (!mark_has_process(mark) || due_ns == 0 ||
+    if (!mark_has_process(&turn->mark) || due_ns == 0 ||
         line->record.end_unix_ns <= due_ns + DUE_MARGIN_NS ||
         turn->worker->shared->started_unix_ns <= due_ns + DUE_MARGIN_NS ||
         !log_read_context(line, &turn->worker->ids) || !line->record.sampled) {
@@ -442,6 +450,29 @@ static void on_line_of_another(struct turn *turn, const struct mark *mark)
     on_late_line(turn, &request);
 }
 
+/* Whether the process that keeps spans for a line is this one. */
+static bool is_ours(const struct turn *turn)
+{
+    return turn->marked && memcmp(turn->mark.process, turn->worker->shared->process,
+                                  sizeof turn->mark.process) == 0;
+}
+
+/*
+ * A line without an id, which only joins: its spans are made of it, unless messages opened some
+ * here. Those end by span-ttl, since nobody can tell which they are.
+ */
+static void on_line_alone(struct turn *turn)
+{
+    if (is_ours(turn)) {
+        count(&turn->worker->shared->counters->lines_late, 1);
+        meter_line(turn->worker, turn->policy, turn->line, NULL);
+    } else if (turn->marked) {
+        on_line_of_another(turn);
+    } else {
+        log_line_handle(turn->worker, turn->policy, turn->line);
+    }
+}
+
 /*
  * A line ends its request. One whose request is not open was here before it, or was ended without
  * it, or belongs to a request that another process opened: then its spans are made of it.
@@ -449,9 +480,7 @@ static void on_line_of_another(struct turn *turn, const struct mark *mark)
 static void on_line(struct turn *turn)
 {
     struct handlers *h = turn->worker->shared;
-    struct mark mark;
-    const bool marked = mark_read(&turn->msg->slot[LOG_MARK], &mark);
-    const bool ours = marked && memcmp(mark.process, h->process, sizeof mark.process) == 0;
+    const bool ours = is_ours(turn);
     struct store_request request;
     const enum store_result result = take(turn, &request);
 
@@ -463,8 +492,10 @@ static void on_line(struct turn *turn)
         if (kept_find(request.kept, MESSAGE_LOG) != NULL) /* one that waited: of two, one counts */
             count(&h->counters->lines_late, 1);
         log_line_end(turn->worker, turn->policy, turn->line, &request);
-    } else if (marked && !ours)
-        on_line_of_another(turn, &mark);
+    } else if (turn->marked && !ours)
+        on_line_of_another(turn);
+    else if (result == STORE_OTHER && !ours) /* which was not answered: nothing waits for it */
+        count_stray(turn->worker, turn->policy, turn->msg);
     else if (result != STORE_LATE && !ours)
         on_unknown_id(turn, true);
     else
@@ -496,7 +527,7 @@ static void end_with_kept(const struct turn *turn)
 {
     struct store_request request;
 
-    if (store_take_by_line(turn->worker->shared->store, turn->id.p, turn->id.n, false, &request) !=
+    if (store_take_attached(turn->worker->shared->store, turn->id.p, turn->id.n, &request) !=
         STORE_OK)
         return; /* another response took it, or its time was over */
     count(&turn->worker->shared->counters->reordered, 1);
@@ -583,16 +614,22 @@ static void handle(struct turn *turn)
     }
 }
 
+/* What a line tells. @param line  where it goes */
+static void read_line(struct turn *turn, struct log_line *line)
+{
+    log_read(turn->msg, line);
+    turn->line = line;
+    turn->marked = mark_read(&turn->msg->slot[LOG_MARK], &turn->mark);
+}
+
 /* One that waited. */
 static void handle_kept(const struct turn *turn)
 {
     struct turn its = *turn;
     struct log_line line;
 
-    if (its.msg->index == MESSAGE_LOG) {
-        log_read(its.msg, &line);
-        its.line = &line;
-    }
+    if (its.msg->index == MESSAGE_LOG)
+        read_line(&its, &line);
     handle(&its);
 }
 
@@ -619,12 +656,11 @@ spoe_status handlers_handle(struct handlers_worker *worker, struct spoe_request 
     case MESSAGE_LOG:
         assert(msg->n_slots == LOG_SLOTS);
         COUNT_OWN(worker, lines);
-        log_read(msg, &line);
-        if (!http_is_text(&msg->slot[LOG_UNIQUE_ID]) || !log_is_request(&line)) {
+        read_line(&turn, &line);
+        if (!log_is_request(&line)) {
             log_line_handle(worker, turn.policy, &line);
             return SPOE_OK;
         }
-        turn.line = &line;
         break;
     default:
         return SPOE_E_INVAL;
@@ -632,6 +668,8 @@ spoe_status handlers_handle(struct handlers_worker *worker, struct spoe_request 
     turn.id = unique_id(worker->shared, msg);
     if (turn.id.n > 0)
         handle(&turn);
+    else if (turn.line != NULL)
+        on_line_alone(&turn);
     return SPOE_OK;
 }
 

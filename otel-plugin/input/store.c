@@ -63,7 +63,8 @@ struct entry {
     uint32_t hold_ms; /* not evicted for so long after its opening */
     uint32_t bytes;   /* that count as open: the entry and its spans */
     uint16_t key_len;
-    uint8_t kind;
+    uint8_t kind : 2;
+    uint8_t twice : 1; /* another request came with its id */
     uint8_t bits;
     char key[];
 };
@@ -305,7 +306,7 @@ static void append(struct shard *shard, struct entry *entry, enum kind kind, int
 {
     struct list *list = &shard->lists[kind];
 
-    entry->kind = (uint8_t)kind;
+    entry->kind = kind & 3u;
     entry->due_ns = due_ns;
     entry->newer = NULL;
     entry->older = list->newest;
@@ -462,6 +463,7 @@ enum store_result store_open(struct store *store, const char *key, size_t key_le
     link = find(shard, hash, key, key_len);
     if (*link != NULL && is_seen(*link) && (*link)->kind != REMEMBERED) {
         result = STORE_DUPLICATE;
+        (*link)->twice = 1;
     } else {
         if (*link != NULL)
             gone = unlink_entry(store, shard, link, &before);
@@ -583,8 +585,30 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
 
 /* ---- responses and lines ------------------------------------------------------------------ */
 
-static enum store_result take(struct store *store, const char *key, size_t key_len, bool wait,
-                              bool by_line, struct store_request *ret)
+/* Who takes a request out. */
+struct taker {
+    bool wait;                /* until it has a CLIENT span */
+    bool by_line;             /* which ends every request */
+    bool by_id;               /* and its id is all that has to fit */
+    const uint8_t *server_id; /* of the line's request; NULL: not known */
+};
+
+/*
+ * Whether a line that has an entry's id is of its request. Ids may repeat, with several agents or
+ * over time. Who was answered has told which SERVER span is its own; who was not may be the second
+ * one with this id.
+ */
+static bool is_its_line(const struct entry *entry, const uint8_t *server_id)
+{
+    const struct trace_context context = get_context(entry);
+
+    if (server_id == NULL)
+        return entry->twice == 0;
+    return memcmp(context.span_id, server_id, sizeof context.span_id) == 0;
+}
+
+static enum store_result take(struct store *store, const char *key, size_t key_len,
+                              const struct taker *taker, struct store_request *ret)
 {
     enum store_result result = STORE_OK;
     struct entry *entry, **link;
@@ -599,9 +623,11 @@ static enum store_result take(struct store *store, const char *key, size_t key_l
     entry = *link;
     if (entry == NULL || !is_seen(entry)) {
         result = STORE_UNKNOWN;
-    } else if ((entry->bits & LOGGED) != 0 && !by_line) {
+    } else if ((entry->bits & LOGGED) != 0 && !taker->by_line) {
         result = STORE_LOGGED;
-    } else if (wait && entry->kind == OPEN && has_spans(entry) && entry->client == NULL &&
+    } else if (taker->by_line && !taker->by_id && !is_its_line(entry, taker->server_id)) {
+        result = STORE_OTHER;
+    } else if (taker->wait && entry->kind == OPEN && has_spans(entry) && entry->client == NULL &&
                (entry->bits & ALONE) == 0) {
         result = STORE_WAIT;
     } else {
@@ -617,13 +643,20 @@ static enum store_result take(struct store *store, const char *key, size_t key_l
 enum store_result store_take(struct store *store, const char *key, size_t key_len, bool wait,
                              struct store_request *ret)
 {
-    return take(store, key, key_len, wait, false, ret);
+    return take(store, key, key_len, &(struct taker){.wait = wait}, ret);
 }
 
 enum store_result store_take_by_line(struct store *store, const char *key, size_t key_len,
-                                     bool wait, struct store_request *ret)
+                                     bool wait, const uint8_t *server_id, struct store_request *ret)
 {
-    return take(store, key, key_len, wait, true, ret);
+    return take(store, key, key_len,
+                &(struct taker){.wait = wait, .by_line = true, .server_id = server_id}, ret);
+}
+
+enum store_result store_take_attached(struct store *store, const char *key, size_t key_len,
+                                      struct store_request *ret)
+{
+    return take(store, key, key_len, &(struct taker){.by_line = true, .by_id = true}, ret);
 }
 
 /* What an entry's spans have grown by since its bytes were counted. */

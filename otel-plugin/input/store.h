@@ -49,6 +49,7 @@ enum store_result {
     STORE_LATE,      /* attach(), take(): it was evicted, and is remembered */
     STORE_WAIT,      /* take(): its backend message is still to come */
     STORE_LOGGED,    /* take(): a line is to end it; store_update() */
+    STORE_OTHER,     /* take_by_line(): another request has the line's id */
     STORE_AGAIN,     /* keep(): the request is there now */
     STORE_FULL,      /* a bound is reached */
     STORE_KEY,       /* the key is empty or above STORE_KEY_MAX */
@@ -145,9 +146,18 @@ enum store_result store_attach(struct store *store, const char *key, size_t key_
 enum store_result store_take(struct store *store, const char *key, size_t key_len, bool wait,
                              struct store_request *ret);
 
-/** The same for a line of the log, which ends every request. */
+/**
+ * The same for a line of the log, which ends every request, but another's that has the same id.
+ * @param server_id  8 bytes, of the SERVER span that the line's request was answered with (mark.h);
+ *                   NULL: it was not answered. Then it takes out any of its id, unless a second one
+ *                   came with that (STORE_DUPLICATE), which was not answered either
+ */
 enum store_result store_take_by_line(struct store *store, const char *key, size_t key_len,
-                                     bool wait, struct store_request *ret);
+                                     bool wait, const uint8_t *server_id,
+                                     struct store_request *ret);
+/** The same after store_attach(), for what waits with the request: its response or line. */
+enum store_result store_take_attached(struct store *store, const char *key, size_t key_len,
+                                      struct store_request *ret);
 
 /** What store_update() does: a response's part. @param client  NULL: there is none (yet) */
 typedef void store_update_fn(void *arg, struct span *server, struct span *client);

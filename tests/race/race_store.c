@@ -104,7 +104,7 @@ static void end(const char *key, size_t n, int64_t now, const uint8_t *random)
     const bool wait = random[0] % 2 == 0;
     const enum store_result result = random[2] % 2 == 0
                                          ? store_take(store, key, n, wait, &request)
-                                         : store_take_by_line(store, key, n, wait, &request);
+                                         : store_take_by_line(store, key, n, wait, NULL, &request);
 
     if (result == STORE_OK)
         give_back(&request);

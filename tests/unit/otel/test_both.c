@@ -664,6 +664,131 @@ Test(both, a_line_that_waits_and_comes_again_is_counted)
     cr_expect_eq(counted(&counters.lines_late), 1);
 }
 
+/* Ids that repeat: the second request is not answered, and its line brings no mark. */
+Test(both, a_line_does_not_end_the_request_of_another)
+{
+    char mark[sizeof told.mark];
+
+    for (unsigned backend = 0; backend < 2; backend++) {
+        fresh(spoe_value_bool(1));
+        send_to(&first.worker[0], MESSAGE_REQUEST, 1 * S);
+        if (backend != 0)
+            send_to(&first.worker[0], MESSAGE_BACKEND, 1 * S);
+        (void)snprintf(mark, sizeof mark, "%s", told.mark);
+        memset(&told, 0, sizeof told);
+        send_to(&first.worker[0], MESSAGE_REQUEST, 1 * S);
+        cr_expect_str_eq(told.mark, "", "the second one is not answered");
+        line.slot[LOG_STATUS] = spoe_value_int(503);
+        send_to(&first.worker[1], MESSAGE_LOG, 2 * S);
+        cr_expect_eq(store_count(first.handlers.store), 1, "the first one is open");
+        cr_expect_eq(store_kept(first.handlers.store), 0, "and nothing waits for it");
+        cr_expect_eq(newly_counted(), 1);
+        (void)snprintf(told.mark, sizeof told.mark, "%s", mark);
+        if (backend == 0)
+            send_to(&first.worker[0], MESSAGE_BACKEND, 1 * S);
+        line.slot[LOG_STATUS] = spoe_value_int(200);
+        send_to(&first.worker[0], MESSAGE_LOG, 2 * S);
+        expect_one_pair("the first", backend);
+        expect_whole("the first", backend);
+    }
+    cr_expect_eq(counted(&counters.duplicate_id), 2);
+    cr_expect_eq(counted(&counters.lines_without_context), 2);
+    cr_expect_eq(counted(&counters.lines_late), 0);
+    expect_accounts(4);
+}
+
+/* The mark names the span that the request was given: an id alone is not enough where it has one.
+ */
+Test(both, a_mark_of_another_request_ends_nothing)
+{
+    char mark[sizeof told.mark], traceparent[sizeof told.traceparent];
+
+    for (unsigned ours = 0; ours < 2; ours++) {
+        struct agent *const other = ours != 0 ? &first : &second;
+
+        fresh(spoe_value_bool(1)); /* another agent's; or of this one, and over for long */
+        send_to(&other->worker[0], MESSAGE_REQUEST, 1 * S);
+        (void)snprintf(mark, sizeof mark, "%s", told.mark);
+        (void)snprintf(traceparent, sizeof traceparent, "%s", told.traceparent);
+        if (ours != 0) {
+            send_to(&first.worker[0], MESSAGE_BACKEND, 1 * S);
+            send_to(&first.worker[0], MESSAGE_LOG, 2 * S);
+        } else {
+            restart(&second, 3);
+        }
+        count_exported();
+        (void)newly_counted();
+
+        fresh(spoe_value_bool(1)); /* has the same id */
+        send_to(&first.worker[0], MESSAGE_REQUEST, 3 * S);
+        line.slot[LOG_MARK] = text(mark);
+        line.slot[LOG_TRACEPARENT] = text(traceparent);
+        told.mark[0] = told.traceparent[0] = '\0';
+        send_to(&first.worker[0], MESSAGE_LOG, 4 * S);
+        cr_expect_eq(store_count(first.handlers.store), 1, "it is open");
+        cr_expect_eq(store_kept(first.handlers.store), 0);
+        count_exported();
+        cr_expect_eq(exported.servers, ours != 0 ? 0 : 1, "the other agent's spans are made of it");
+        cr_expect_eq(counted(&counters.lines_late), ours);
+        expire(&first, 500 * S);
+        count_exported();
+        cr_expect_eq(exported.servers, 1);
+        (void)newly_counted();
+    }
+}
+
+/* ---- an id only joins ------------------------------------------------------------------------ */
+
+/* 2.2: a line whose id is no key has its spans, and counts, as one without an id. */
+Test(both, a_line_with_an_id_that_is_no_key_is_one_without)
+{
+    static char long_id[STORE_KEY_MAX + 2];
+
+    memset(long_id, 'i', STORE_KEY_MAX + 1);
+    for (unsigned round = 0; round < 3; round++) {
+        fresh(spoe_value_bool(1));
+        line.slot[LOG_UNIQUE_ID] = round == 0   ? text("")
+                                   : round == 1 ? text(long_id)
+                                                : (struct spoe_value){.type = SPOE_T_NULL};
+        line.slot[LOG_TRACEPARENT] =
+            text("00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01");
+        send_to(&first.worker[0], MESSAGE_LOG, 2 * S);
+        expect_one_pair("no key", round);
+        expect_whole("no key", round);
+
+        line.slot[LOG_TRACEPARENT] = (struct spoe_value){.type = SPOE_T_NULL};
+        send_to(&first.worker[0], MESSAGE_LOG, 2 * S);
+        expect_nothing();
+        cr_expect_eq(newly_counted(), 1);
+    }
+    cr_expect_eq(counted(&counters.lines_without_context), 3);
+    cr_expect_eq(counted(&counters.missing_id), 0, "its request message has told");
+    cr_expect_eq(counted(&counters.long_id), 1 + 1);
+}
+
+/* The mark's process has the spans, which end without the line that nobody can join to them. */
+Test(both, without_an_id_a_mark_says_whose_the_spans_are)
+{
+    fresh(spoe_value_bool(1));
+    send_to(&first.worker[0], MESSAGE_REQUEST, 1 * S);
+    send_to(&first.worker[0], MESSAGE_BACKEND, 1 * S);
+    line.slot[LOG_UNIQUE_ID] = (struct spoe_value){.type = SPOE_T_NULL};
+    send_to(&first.worker[0], MESSAGE_LOG, 2 * S);
+    cr_expect_eq(store_count(first.handlers.store), 1);
+    cr_expect_eq(counted(&counters.lines_late), 1);
+    expect_one_pair("by span-ttl", 0);
+    expect_bool(ended_server, ATTR_INCOMPLETE, true);
+
+    fresh(spoe_value_bool(1)); /* and of a process that is gone it makes them */
+    send_to(&first.worker[0], MESSAGE_REQUEST, 1 * S);
+    send_to(&first.worker[0], MESSAGE_BACKEND, 1 * S);
+    restart(&first, 9);
+    line.slot[LOG_UNIQUE_ID] = text("");
+    send_to(&first.worker[0], MESSAGE_LOG, 2 * S);
+    expect_one_pair("after a restart", 0);
+    expect_whole("after a restart", 0);
+}
+
 /* No agent was asked: nobody decided, and there is no context. */
 Test(both, a_line_that_nobody_was_asked_about)
 {

@@ -714,7 +714,7 @@ Test(store, a_line_alone_ends_a_request_that_is_a_lines, .timeout = 10)
     cr_expect_eq(STORE_OK, store_update(store, "id", 2, 60, add_text, &calls));
     cr_expect_eq(calls, 1);
     cr_expect_geq(store_bytes(store), bytes + 8000, "what it adds counts");
-    cr_assert_eq(store_take_by_line(store, "id", 2, true, &request), STORE_OK);
+    cr_assert_eq(store_take_by_line(store, "id", 2, true, NULL, &request), STORE_OK);
     cr_expect(request.logged && request.answered);
     cr_expect_eq(request.last_mono_ns, 60);
     cr_expect_eq(store_bytes(store), 0);
@@ -725,7 +725,7 @@ Test(store, a_line_alone_ends_a_request_that_is_a_lines, .timeout = 10)
     evict_all(store, 1 + TTL);
     cr_expect_eq(take(store, "id", &request), STORE_LOGGED, "nor is it late for a response");
     cr_expect_eq(STORE_UNKNOWN, store_update(store, "id", 2, 60, add_text, &calls));
-    cr_expect_eq(store_take_by_line(store, "id", 2, true, &request), STORE_LATE);
+    cr_expect_eq(store_take_by_line(store, "id", 2, true, NULL, &request), STORE_LATE);
     cr_expect(request.logged);
 
     opening.server = NULL; /* nobody keeps spans: there is nothing that a late line could add to */
@@ -735,7 +735,7 @@ Test(store, a_line_alone_ends_a_request_that_is_a_lines, .timeout = 10)
     cr_expect_eq(STORE_OK, store_update(store, "id", 2, 60, add_text, &calls));
     cr_expect_eq(calls, 1);
     evict_all(store, 1 + TTL);
-    cr_expect_eq(store_take_by_line(store, "id", 2, true, &request), STORE_UNKNOWN);
+    cr_expect_eq(store_take_by_line(store, "id", 2, true, NULL, &request), STORE_UNKNOWN);
     cr_expect_eq(store_count(store) + store_bytes(store), 0);
     cr_expect_eq(STORE_UNKNOWN, store_update(store, "", 0, 1, add_text, &calls));
     store_destroy(store);
@@ -770,7 +770,7 @@ Test(store, responses_do_not_grow_without_bound, .timeout = 10)
     cr_expect_leq(store_bytes(store), BYTES + 10000, "and what one response adds");
     for (int i = 0; i < REQUESTS; i++) {
         (void)snprintf(key, sizeof key, "%d", i);
-        cr_assert_eq(store_take_by_line(store, key, strlen(key), false, &request), STORE_OK);
+        cr_assert_eq(store_take_by_line(store, key, strlen(key), false, NULL, &request), STORE_OK);
         cr_expect(request.answered && request.last_mono_ns == 60, "it did come");
         free_request(&request);
     }
