@@ -8,19 +8,8 @@ struct example { /* one instance; nothing global, so that one process may hold t
     struct spoe_instance *self;
     uint64_t longest;
 };
-enum { PATH, SRC }; /* slots: the order of args[] */
-static const struct spoe_arg_decl path = {
-    sizeof path, SPOE_ACCEPT_STR, SPOE_ARG_REQUIRED, 0, "path", "path,bytes(0,2049)", ""};
-static const struct spoe_arg_decl src = {sizeof src, SPOE_ACCEPT_IP,        0, 0, "src",
-                                         "src",      "the client's address"};
-static const struct spoe_arg_decl *const args[] = {&path, &src, NULL};
-static const struct spoe_message_decl check_path = {
-    sizeof check_path, 0, "check-path", "on-frontend-http-request", "one request", args};
-static const struct spoe_message_decl *const messages[] = {&check_path, NULL};
-static const char *const env[] = {"EXAMPLE_LONGEST", NULL};
-static const struct spoe_option longest = {sizeof longest, SPOE_OPT_SIZE, 0,    0, "longest", "2k",
-                                           "longest path", env,           NULL, 1, 2048,      NULL};
-static const struct spoe_option *const options[] = {&longest, NULL};
+enum { PATH, SRC }; /* slots */
+enum { LONGEST };   /* options */
 
 static spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,
                              struct spoe_config *cfg, void **ret_inst)
@@ -28,7 +17,7 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     struct example *ex = malloc(sizeof *ex);
     if (ex == NULL)
         return SPOE_E_NOMEM;
-    *ex = (struct example){host, self, host->config_get(cfg, 0)->value.u.u64}; /* options[0] */
+    *ex = (struct example){host, self, spoe_config_size(host, cfg, LONGEST)};
     *ret_inst = ex;
     return SPOE_OK;
 }
@@ -36,24 +25,23 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
 static spoe_status handle(void *wctx, struct spoe_request *req, const struct spoe_message *msg)
 {
     const struct example *ex = wctx; /* without worker_start() this is the instance */
-    struct spoe_value too_long = spoe_value_bool(msg->slot[PATH].u.s.n > ex->longest);
-    spoe_logf(ex->host, ex->self, SPOE_LOG_DEBUG, "address of type %u", msg->slot[SRC].type);
-    return ex->host->set_var(req, SPOE_SCOPE_TXN, spoe_str("path_too_long"), &too_long);
+    spoe_req_logf(ex->host, ex->self, req, SPOE_LOG_DEBUG, "address of type %u",
+                  spoe_slot(msg, SRC).type);
+    return spoe_set_bool(ex->host, req, SPOE_SCOPE_TXN, "path_too_long",
+                         spoe_slot_str(msg, PATH).n > ex->longest);
 }
 
-const struct spoe_plugin *spoe_plugin_entry_v1(void)
-{
-    static const struct spoe_plugin plugin = {.magic = SPOE_PLUGIN_MAGIC,
-                                              .size = sizeof plugin,
-                                              .abi_major = SPOE_ABI_MAJOR,
-                                              .abi_minor = SPOE_ABI_MINOR,
-                                              .id = "example",
-                                              .version = "1.0",
-                                              .help = "checks the length of every path",
-                                              .messages = messages,
-                                              .options = options,
-                                              .configure = configure,
-                                              .handle = handle,
-                                              .destroy = free};
-    return &plugin;
-}
+SPOE_PLUGIN(
+    "example", .version = "1.0", .help = "checks the length of every path",
+    .messages = SPOE_MESSAGES(SPOE_MESSAGE(
+        "check-path", .event = "on-frontend-http-request", .help = "one request",
+        .args = SPOE_ARGS([PATH] = SPOE_ARG("path", .types = SPOE_ACCEPT_STR,
+                                            .flags = SPOE_ARG_REQUIRED,
+                                            .expression = "path,bytes(0,2049)"),
+                          [SRC] = SPOE_ARG("src", .types = SPOE_ACCEPT_IP, .expression = "src",
+                                           .help = "the client's address")))),
+    .options = SPOE_OPTIONS([LONGEST] = SPOE_OPTION("longest", .type = SPOE_OPT_SIZE,
+                                                    .default_text = "2k", .help = "longest path",
+                                                    .env = SPOE_TEXTS("EXAMPLE_LONGEST"), .min = 1,
+                                                    .max = 2048)),
+    .configure = configure, .handle = handle, .destroy = free);

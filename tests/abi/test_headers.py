@@ -42,6 +42,34 @@ def test_header_compiles_alone(tmp_path, header, compiler, language, standard):
     compile_ok(compiler, language, standard, stub, "-I", INCLUDE)
 
 
+DECLARED = """
+#include <spoe/util.h>
+enum { PATH, SRC };
+spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,
+                      struct spoe_config *cfg, void **ret_inst);
+spoe_status handle(void *wctx, struct spoe_request *req, const struct spoe_message *msg);
+SPOE_PLUGIN("mine", .version = "1", .messages = SPOE_MESSAGES(
+    SPOE_MESSAGE("m", .event = "on-http-response", .args = SPOE_ARGS(
+        [@SRC@] = SPOE_ARG("src", .types = SPOE_ACCEPT_IP, .expression = "src"),
+        [PATH] = SPOE_ARG("path", .types = SPOE_ACCEPT_STR, .expression = "path")))),
+    .options = SPOE_OPTIONS(SPOE_OPTION("o", .type = SPOE_OPT_INT, .env = SPOE_TEXTS("O"))),
+    .configure = configure, .handle = handle);
+"""
+
+
+# 12.2: an index is the slot
+@pytest.mark.parametrize("compiler,language,standard", C)
+def test_declarations_by_name(tmp_path, compiler, language, standard):
+    source = tmp_path / "declared.c"
+    source.write_text(DECLARED.replace("@SRC@", "SRC"))
+    compile_ok(compiler, language, standard, source, "-I", INCLUDE)
+    for wrong in ("SRC + 1", "PATH"):  # a slot left out, or filled twice
+        source.write_text(DECLARED.replace("@SRC@", wrong))
+        status, text = run([compiler, "-x", language, f"-std={standard}", *FLAGS, source,
+                            "-I", INCLUDE])
+        assert status != 0 and ("initiali" in text or "exceeds" in text), text
+
+
 @ALL
 def test_layout_is_frozen(compiler, language, standard):
     compile_ok(compiler, language, standard, SOURCE / "tests/abi/layout.c", "-I", INCLUDE)

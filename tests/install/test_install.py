@@ -18,9 +18,11 @@ OTEL = os.environ["SPOE_TEST_OTEL"] == "1"
 
 EXPECTED = {
     "bin/spoe-host",
+    "include/spoe/declare.h",
     "include/spoe/ext/haproxy.h",
     "include/spoe/ext/health.h",
     "include/spoe/ext/metrics.h",
+    "include/spoe/hdrs.h",
     "include/spoe/plugin.h",
     "include/spoe/util.h",
     "lib/cmake/spoe-sdk/SpoeAddPlugin.cmake",

@@ -215,6 +215,106 @@ struct spoe_metrics {
                                  const struct spoe_metric_histogram *histogram);
 };
 
+/* ---- inline helpers; no part of the ABI. Since 1.1 ------------------------------------------- */
+
+/*
+ * A metric, or a family of them, and the table it is used by: declared by one call in configure(),
+ * kept in the instance. One that could not be declared (the log says why), or for which the host
+ * has no facet, takes updates and ignores them.
+ */
+struct spoe_meter {
+    const struct spoe_metrics *table;
+    struct spoe_metric_family *family;
+    struct spoe_metric *metric; /* NULL where the family has labels: spoe_meter_series() */
+};
+
+/** Declare a family as spoe_metrics.declare() does, and its series where it has no labels. */
+static inline struct spoe_meter spoe_meter_declare(const struct spoe_host *host,
+                                                   struct spoe_instance *self,
+                                                   const struct spoe_metric_decl *decl)
+{
+    struct spoe_meter meter;
+
+    meter.table = (const struct spoe_metrics *)host->get_extension(self, SPOE_METRICS_1);
+    meter.family = NULL;
+    meter.metric = NULL;
+    if (meter.table != NULL && meter.table->declare(self, decl, &meter.family) == SPOE_OK &&
+        (decl->labels == NULL || decl->labels[0] == NULL))
+        meter.metric = meter.table->series(meter.family, NULL);
+    return meter;
+}
+
+/* @param labels  ends with NULL; may be NULL */
+static inline struct spoe_meter spoe_meter_simple_(const struct spoe_host *host,
+                                                   struct spoe_instance *self, uint32_t type,
+                                                   const char *name, const char *help,
+                                                   const char *const *labels)
+{
+    struct spoe_metric_decl decl = {sizeof decl, type, 0, 0, name, help, labels, NULL, 0, 0, NULL};
+
+    return spoe_meter_declare(host, self, &decl);
+}
+
+/** Declare a counter, "things_total", or a gauge; labels end with NULL, and may be NULL. */
+static inline struct spoe_meter spoe_meter_counter(const struct spoe_host *host,
+                                                   struct spoe_instance *self, const char *name,
+                                                   const char *help, const char *const *labels)
+{
+    return spoe_meter_simple_(host, self, SPOE_METRIC_COUNTER, name, help, labels);
+}
+
+static inline struct spoe_meter spoe_meter_gauge(const struct spoe_host *host,
+                                                 struct spoe_instance *self, const char *name,
+                                                 const char *help, const char *const *labels)
+{
+    return spoe_meter_simple_(host, self, SPOE_METRIC_GAUGE, name, help, labels);
+}
+
+/** Declare a histogram of n bounds, rising. */
+static inline struct spoe_meter spoe_meter_histogram(const struct spoe_host *host,
+                                                     struct spoe_instance *self, const char *name,
+                                                     const char *help, const double *bounds,
+                                                     uint32_t n)
+{
+    struct spoe_metric_decl decl = {
+        sizeof decl, SPOE_METRIC_HISTOGRAM, 0, n, name, help, NULL, bounds, 0, 0, NULL};
+
+    return spoe_meter_declare(host, self, &decl);
+}
+
+/** The series of a set of label values, in the order of the labels. Ask once, keep it. */
+static inline struct spoe_meter spoe_meter_series(struct spoe_meter meter,
+                                                  const struct spoe_span *values)
+{
+    meter.metric = meter.family != NULL ? meter.table->series(meter.family, values) : NULL;
+    return meter;
+}
+
+/** Add to a counter; set a gauge, or add to it; note a value in a histogram. Threads: [any]. */
+static inline void spoe_meter_count(const struct spoe_meter *meter, uint64_t n)
+{
+    if (meter->metric != NULL)
+        meter->table->counter_add(meter->metric, n);
+}
+
+static inline void spoe_meter_set(const struct spoe_meter *meter, int64_t value)
+{
+    if (meter->metric != NULL)
+        meter->table->gauge_set(meter->metric, value);
+}
+
+static inline void spoe_meter_add(const struct spoe_meter *meter, int64_t n)
+{
+    if (meter->metric != NULL)
+        meter->table->gauge_add(meter->metric, n);
+}
+
+static inline void spoe_meter_observe(const struct spoe_meter *meter, double value)
+{
+    if (meter->metric != NULL)
+        meter->table->observe(meter->metric, value);
+}
+
 #ifdef __cplusplus
 }
 #endif
