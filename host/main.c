@@ -25,6 +25,7 @@
 #include "core/haproxy_config.h"
 #include "core/plugin.h"
 #include "core/route.h"
+#include "net/loop.h"
 #include "net/sockets_check.h"
 #include "reload.h"
 #include "run.h"
@@ -346,6 +347,7 @@ int main(int argc, char **argv)
                                .host_conf = &p.host_conf,
                                .plugins = &p.plugins};
     p.conf = conf_create();
+    p.plugins.loop = &loop_facet;
     p.plugins.metrics = metrics_create();
     if (p.conf == NULL || p.plugins.metrics == NULL) {
         log_line(SPOE_LOG_ERR, "host", "out of memory");

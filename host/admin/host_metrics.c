@@ -40,6 +40,9 @@ static const struct plain plains[] = {
     PLAIN(pending, "pending_total", "Messages that a plugin took to answer later."),
     PLAIN(timeouts, "timeouts_total",
           "Messages answered without their plugin because processing-timeout had passed."),
+    PLAIN(
+        committed, "committed_total",
+        "Messages answered with what their plugin had committed, since it did not answer in time."),
     PLAIN(handler_errors, "handler_errors_total",
           "Messages for which a plugin returned or completed with an error."),
     PLAIN(bad_types, "bad_types_total", "Declared arguments of a type that is not accepted."),

@@ -23,6 +23,7 @@
     X(acks)                /* ACK frames written */                                                \
     X(pending)             /* messages for which a plugin answered PENDING */                      \
     X(timeouts)            /* of those, answered without the plugin at processing-timeout */       \
+    X(committed)           /* answered with what a plugin had committed, without its completion */ \
     X(handler_errors)      /* messages for which a plugin returned or completed with an error */   \
     X(bad_types)           /* declared arguments of a type that is not accepted */                 \
     X(missing_arguments)   /* messages not handed over for want of a required argument */          \

@@ -135,10 +135,8 @@ static size_t actions_size(const struct exchange *exchange)
 {
     size_t n = 0;
 
-    for (const struct request *r = exchange->first; r != NULL; r = r->next) {
-        if (r->in_ack)
-            n += r->actions_len;
-    }
+    for (const struct request *r = exchange->first; r != NULL; r = r->next)
+        n += request_in_ack(r).n;
     return n;
 }
 
@@ -164,10 +162,12 @@ size_t exchange_encode(struct spoe_worker *worker, struct exchange *exchange, ui
     if (n_actions == 0)
         return used + spop_put_filler(p + used, size - used);
     for (const struct request *r = exchange->first; r != NULL; r = r->next) {
-        if (!r->in_ack || r->actions_len == 0)
+        const struct spoe_span actions = request_in_ack(r);
+
+        if (actions.n == 0)
             continue;
-        memcpy(p + used, r->actions, r->actions_len);
-        used += r->actions_len;
+        memcpy(p + used, actions.p, actions.n);
+        used += actions.n;
     }
     return used;
 }
@@ -191,6 +191,8 @@ void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int3
             COUNT(&worker->counters, timeouts);
             COUNT(request_counters(r), timeouts);
         }
+        if (exchange->owner != NULL && request_answer_committed(r))
+            COUNT(&worker->counters, committed);
         if (!r->cancelled && SPOE_HAS(desc, cancel)) {
             r->cancelled = true;
             thread_enter(&r->target->plugin->callee, "cancel()");

@@ -23,6 +23,8 @@ static const void *get_extension(struct spoe_instance *self, const char *id)
         return &metrics_facet;
     if (id != NULL && strcmp(id, SPOE_HEALTH_1) == 0)
         return &health_facet;
+    if (id != NULL && strcmp(id, SPOE_LOOP_1) == 0)
+        return self->loop;
     return NULL;
 }
 
@@ -146,4 +148,7 @@ const struct spoe_host host_table = {
     .post = api_post,
     .now_mono_ns = clock_mono_ns,
     .config_effective = config_effective,
+    .request_commit = request_commit,
+    .request_set_data = request_set_data,
+    .request_data = request_get_data,
 };

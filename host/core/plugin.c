@@ -295,6 +295,7 @@ int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct error
         struct error error = {{0}};
 
         set->plugin[i]->metrics = set->metrics;
+        set->plugin[i]->loop = set->loop;
         if (configure(set->plugin[i], conf, &error) == 0)
             continue;
         result = -1;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdatomic.h>
 
+#include <spoe/ext/loop.h>
 #include <spoe/ext/metrics.h>
 #include <spoe/plugin.h>
 
@@ -42,6 +43,7 @@ struct spoe_instance {
     _Atomic uint64_t log_window; /* second << 32 | lines in it */
     _Atomic uint64_t log_held;
     struct conf_section *settings; /* as resolved, to be shown; NULL before */
+    const struct spoe_loop *loop;  /* the facet; NULL: this host has none */
     struct metrics *metrics;       /* NULL: this host has none */
     uint32_t n_families;           /* declared */
     bool claims_taken_metric;      /* an unprefixed name that is another's: no start */
@@ -52,7 +54,8 @@ struct plugin_set {
     struct spoe_instance *plugin[PLUGINS_MAX];
     size_t n;
     enum plugin_trust trust;
-    struct metrics *metrics; /* where plugins declare theirs; outlives them. NULL: nowhere */
+    const struct spoe_loop *loop; /* the facet that plugins get; NULL: none */
+    struct metrics *metrics;      /* where plugins declare theirs; outlives them. NULL: nowhere */
 };
 
 /* What configure() and reconfigure() may ask for. */

@@ -85,14 +85,22 @@ static struct request *chunk_request(const struct request_pool *pool, uint8_t *c
     return (struct request *)(void *)(chunk + i * pool->request_size);
 }
 
+static void free_memory(struct request *request)
+{
+    free(request->actions);
+    free(request->args);
+    free(atomic_load_explicit(&request->committed, memory_order_relaxed));
+    free(request->spare);
+    free(request->answer);
+}
+
 void request_pool_fini(struct request_pool *pool)
 {
     for (size_t c = 0; c < pool->n_chunks; c++) {
         uint8_t *chunk = atomic_load_explicit(&pool->chunks[c], memory_order_relaxed);
 
         for (size_t i = 0; i < REQUEST_CHUNK; i++) {
-            free(chunk_request(pool, chunk, i)->actions);
-            free(chunk_request(pool, chunk, i)->args);
+            free_memory(chunk_request(pool, chunk, i));
         }
         free(chunk);
     }
@@ -145,10 +153,27 @@ struct request *request_get(struct spoe_worker *worker, struct exchange *exchang
     request->has_place = request->overdue = false;
     request->pending = request->cancelled = request->expired = request->in_ack = false;
     request->actions_len = 0;
+    atomic_store_explicit(&request->data, NULL, memory_order_relaxed);
     word = atomic_load_explicit(&request->word, memory_order_relaxed);
     atomic_store_explicit(&request->word, word_of(generation_of(word), REQUEST_ACTIVE),
                           memory_order_release);
     return request;
+}
+
+/* What was committed is of no use any more; one is kept for the next time. */
+static void drop_committed(struct request *request)
+{
+    struct committed *all[] = {request->spare, request->answer,
+                               atomic_load_explicit(&request->committed, memory_order_relaxed)};
+
+    request->spare = request->answer = NULL;
+    atomic_store_explicit(&request->committed, NULL, memory_order_relaxed);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i] != NULL && request->spare == NULL && all[i]->size <= REQUEST_ACTIONS_KEEP)
+            request->spare = all[i];
+        else
+            free(all[i]);
+    }
 }
 
 void request_put(struct spoe_worker *worker, struct request *request)
@@ -166,6 +191,9 @@ void request_put(struct spoe_worker *worker, struct request *request)
         request->actions = NULL;
         request->actions_size = 0;
     }
+    if (request->spare != NULL || request->answer != NULL ||
+        atomic_load_explicit(&request->committed, memory_order_relaxed) != NULL)
+        drop_committed(request);
     request->exchange = NULL;
     request->next = worker->pool.free;
     worker->pool.free = request;
@@ -378,6 +406,88 @@ spoe_status request_unset_var(struct spoe_request *handle, uint32_t scope, struc
     return change_var(handle, scope, name, NULL);
 }
 
+/* A request that a handle is of, if it can still set anything. @return NULL: it cannot */
+static struct request *find_active(struct spoe_request *handle)
+{
+    uint32_t generation;
+    struct request *request = find(handle, &generation);
+
+    if (request == NULL || atomic_load_explicit(&request->word, memory_order_acquire) !=
+                               word_of(generation, REQUEST_ACTIVE))
+        return NULL;
+    return request;
+}
+
+spoe_status request_commit(struct spoe_request *handle)
+{
+    struct request *request = find_active(handle);
+    struct committed *copy;
+
+    if (request == NULL)
+        return SPOE_E_STALE;
+    if (request->exchange->silent)
+        return SPOE_E_UNSUPPORTED;
+    copy = request->spare;
+    if (copy == NULL || copy->size < request->actions_len) {
+        const size_t size = request->actions_size > 256 ? request->actions_size : 256;
+
+        copy = malloc(sizeof *copy + size);
+        if (copy == NULL)
+            return SPOE_E_NOMEM;
+        copy->size = size;
+        free(request->spare);
+        request->spare = NULL;
+    }
+    copy->len = request->actions_len;
+    if (copy->len != 0)
+        memcpy(copy->actions, request->actions, copy->len);
+    /* What it takes out has not been taken for an ACK, and never will be. */
+    request->spare = atomic_exchange_explicit(&request->committed, copy, memory_order_acq_rel);
+    return SPOE_OK;
+}
+
+bool request_answer_committed(struct request *request)
+{
+    assert(IS(request, REQUEST_MAGIC) && request->answer == NULL);
+    if (atomic_load_explicit(&request->committed, memory_order_relaxed) == NULL)
+        return false;
+    request->answer = atomic_exchange_explicit(&request->committed, NULL, memory_order_acq_rel);
+    return true;
+}
+
+/* A request that a handle is of, until it is completed. @return NULL: it is */
+static struct request *find_open(struct spoe_request *handle)
+{
+    uint32_t generation;
+    struct request *request = find(handle, &generation);
+    uint64_t word;
+
+    if (request == NULL)
+        return NULL;
+    word = atomic_load_explicit(&request->word, memory_order_acquire);
+    return word == word_of(generation, REQUEST_ACTIVE) ||
+                   word == word_of(generation, REQUEST_EXPIRED)
+               ? request
+               : NULL;
+}
+
+spoe_status request_set_data(struct spoe_request *handle, void *data)
+{
+    struct request *request = find_open(handle);
+
+    if (request == NULL)
+        return SPOE_E_STALE;
+    atomic_store_explicit(&request->data, data, memory_order_release);
+    return SPOE_OK;
+}
+
+void *request_get_data(struct spoe_request *handle)
+{
+    struct request *request = find_open(handle);
+
+    return request != NULL ? atomic_load_explicit(&request->data, memory_order_acquire) : NULL;
+}
+
 /* Whose handle it is, as far as it can be one. */
 static const struct spoe_instance *owner_of(struct spoe_request *handle,
                                             const struct request *request)
@@ -418,11 +528,9 @@ misbehaviour:
 
 bool request_ids(struct spoe_request *handle, uint64_t *ret_stream, uint64_t *ret_frame)
 {
-    uint32_t generation;
-    struct request *request = find(handle, &generation);
+    struct request *request = find_active(handle);
 
-    if (request == NULL || atomic_load_explicit(&request->word, memory_order_acquire) !=
-                               word_of(generation, REQUEST_ACTIVE))
+    if (request == NULL)
         return false;
     *ret_stream = request->message.stream_id;
     *ret_frame = request->message.frame_id;

@@ -12,7 +12,8 @@
  *
  * While a request is ACTIVE or EXPIRED and its handler has returned PENDING, its action buffer is
  * the plugin's; the worker does not look at it before DONE. The rest is the worker's, `in_ack`
- * among it: what goes into an ACK is decided on one thread.
+ * among it: what goes into an ACK is decided on one thread. What a plugin commits meanwhile is a
+ * copy, which belongs to whoever takes it out of `committed`.
  */
 #ifndef HOST_CORE_REQUEST_H
 #define HOST_CORE_REQUEST_H
@@ -36,6 +37,12 @@ enum request_state { REQUEST_FREE = 0, REQUEST_ACTIVE = 1, REQUEST_EXPIRED = 2, 
 #define REQUEST_MAGIC MAGIC('R', 'E', 'Q', 'U') /* of every place in a pool, for ever */
 #define REQUEST_ACTIONS_KEEP 4096u /* bytes of action buffer that a free request may keep */
 
+/* Actions as they were when a plugin committed them. */
+struct committed {
+    size_t len, size;
+    uint8_t actions[];
+};
+
 struct request {
     struct mail mail; /* the completion on its way to the worker */
     /* Where it is DONE the status of complete() in the high half; below it generation << 2 |
@@ -55,7 +62,11 @@ struct request {
     bool in_ack;      /* succeeded in time: its actions go into the ACK */
     uint8_t *actions; /* encoded; grown on demand, kept for the next use */
     size_t actions_len, actions_size;
-    struct spoe_arg *args; /* undeclared arguments; likewise */
+    _Atomic(struct committed *) committed; /* by the plugin; taken for the ACK by the worker */
+    struct committed *spare;  /* for the next commit; the plugin's, as the action buffer is */
+    struct committed *answer; /* in the ACK for want of a completion; NULL: nothing */
+    _Atomic(void *) data;     /* the plugin's own */
+    struct spoe_arg *args;    /* undeclared arguments; likewise */
     size_t args_size;
     uint64_t came;  /* a bit per slot that has a value */
     uint64_t dirty; /* and per slot that may hold one of an earlier message */
@@ -92,6 +103,20 @@ spoe_status request_status(const struct request *request);
 /** ACTIVE to "will not be completed by anyone". @return false: complete() came first */
 bool request_finish(struct request *request);
 
+/** The ACK leaves without the completion: what was committed stands for it. @return whether it was
+ */
+bool request_answer_committed(struct request *request);
+
+/** What the request has in the ACK. */
+static inline struct spoe_span request_in_ack(const struct request *request)
+{
+    if (request->in_ack)
+        return (struct spoe_span){(const char *)request->actions, request->actions_len};
+    if (request->answer != NULL)
+        return (struct spoe_span){(const char *)request->answer->actions, request->answer->len};
+    return (struct spoe_span){NULL, 0};
+}
+
 /** Put the actions of another after those of this one; neither is pending. @return false: no memory
  */
 bool request_append_actions(struct request *request, const struct request *from);
@@ -110,6 +135,9 @@ spoe_status request_set_var(struct spoe_request *handle, uint32_t scope, struct 
                             const struct spoe_value *value);
 spoe_status request_unset_var(struct spoe_request *handle, uint32_t scope, struct spoe_span name);
 void request_complete(struct spoe_request *handle, spoe_status status);
+spoe_status request_commit(struct spoe_request *handle);
+spoe_status request_set_data(struct spoe_request *handle, void *data);
+void *request_get_data(struct spoe_request *handle);
 /** The exchange's ids for a log line. @return false: the handle is stale */
 bool request_ids(struct spoe_request *handle, uint64_t *ret_stream, uint64_t *ret_frame);
 

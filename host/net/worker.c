@@ -336,12 +336,18 @@ void worker_stop(struct worker *worker)
 
 /* ---- life ---- */
 
+static void stop_plugins(struct worker *worker)
+{
+    worker_core_stop(&worker->core);
+    loop_end(worker);
+}
+
 static void run_loop(struct worker *worker)
 {
     if (event_base_loop(worker->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0)
         log_line(SPOE_LOG_ERR, "host", "worker %u: event loop failed", worker->core.index);
     close_all(worker);
-    worker_core_stop(&worker->core);
+    stop_plugins(worker);
 }
 
 static void *worker_main(void *arg)
@@ -353,8 +359,9 @@ static void *worker_main(void *arg)
     (void)pthread_setname_np(pthread_self(), name);
     thread_begin(name);
     worker->record = thread_mine;
+    loop_enter(worker);
     if (worker_core_start(&worker->core, &worker->failed_plugin) != 0) {
-        worker_core_stop(&worker->core);
+        stop_plugins(worker);
         set_phase(worker, WORKER_FAILED);
     } else {
         set_phase(worker, WORKER_RUNNING);
@@ -398,6 +405,7 @@ int worker_init(struct worker *worker, struct host_shared *shared, uint32_t inde
 
     worker->magic = WORKER_MAGIC;
     worker->pending_timer = -1;
+    loop_init(&worker->loop);
     if (worker_core_init(&worker->core, shared, index, conn_exchange_done) != 0) {
         log_line(SPOE_LOG_ERR, "host", "worker %u: %s", index, strerror(errno));
         return -1;
@@ -446,6 +454,7 @@ void worker_fini(struct worker *worker)
         event_free(worker->due_timer);
     if (worker->room_timer != NULL)
         event_free(worker->room_timer);
+    loop_fini(worker);
     if (worker->base != NULL) {
         (void)event_del(&worker->mail_event);
         (void)event_del(&worker->pending_event);

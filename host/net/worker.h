@@ -22,6 +22,7 @@
 #include "core/dispatch.h"
 #include "net/block.h"
 #include "net/evict.h"
+#include "net/loop.h"
 #include "net/peers.h"
 
 struct conn;
@@ -63,6 +64,7 @@ struct worker {
     int pending_timer; /* timerfd: libevent's own timers are too coarse for processing-timeout */
     bool pending_timer_set;
     int64_t close_at_ns; /* when close_timer is due; 0: it is not set */
+    struct loop loop;    /* the plugins' timers and descriptors */
     struct block_pool blocks;
     struct conn_list conns;
     struct conn_list due;         /* have something to do in this turn, or the next */

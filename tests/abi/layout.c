@@ -17,6 +17,7 @@
 #if SPOE_ABI_MINOR >= 1
 #include <spoe/ext/haproxy.h>
 #include <spoe/ext/health.h>
+#include <spoe/ext/loop.h>
 #endif
 
 #ifdef __cplusplus
@@ -112,8 +113,11 @@ AT(spoe_message, deadline_mono_ns, 96, 72);
 #if SPOE_ABI_MINOR == 0 /* the headers of tests/abi/v1.0/ */
 SIZE(spoe_host, 104, 56);
 #else
-SIZE(spoe_host, 112, 60);
+SIZE(spoe_host, 136, 72);
 AT(spoe_host, config_effective, 104, 56);
+AT(spoe_host, request_commit, 112, 60);
+AT(spoe_host, request_set_data, 120, 64);
+AT(spoe_host, request_data, 128, 68);
 #endif
 AT(spoe_host, size, 0, 0);
 AT(spoe_host, abi_major, 4, 4);
@@ -332,6 +336,24 @@ NUMBER(SPOE_HEALTH_DEGRADED, 1);
 NUMBER(SPOE_HEALTH_DOWN, 2);
 NUMBER(SPOE_HEALTH_TEXT_MAX, 256);
 CHECK(sizeof(SPOE_HEALTH_1) == sizeof("spoe.health/1"));
+#endif
+
+/* spoe/ext/loop.h, facet spoe.loop/1, since 1.1 */
+#if SPOE_ABI_MINOR >= 1
+SIZE(spoe_loop, 56, 32);
+AT(spoe_loop, size, 0, 0);
+AT(spoe_loop, reserved, 4, 4);
+AT(spoe_loop, timer_new, 8, 8);
+AT(spoe_loop, timer_set, 16, 12);
+AT(spoe_loop, timer_free, 24, 16);
+AT(spoe_loop, watch_new, 32, 20);
+AT(spoe_loop, watch_set, 40, 24);
+AT(spoe_loop, watch_free, 48, 28);
+NUMBER(SPOE_LOOP_MAX, 65536);
+NUMBER(SPOE_LOOP_READ, 1);
+NUMBER(SPOE_LOOP_WRITE, 2);
+CHECK(SPOE_TIMER_OFF == INT64_MAX);
+CHECK(sizeof(SPOE_LOOP_1) == sizeof("spoe.loop/1"));
 #endif
 
 NUMBER(SPOE_ABI_MAJOR, 1);

@@ -21,6 +21,7 @@ EXPECTED = {
     "include/spoe/declare.h",
     "include/spoe/ext/haproxy.h",
     "include/spoe/ext/health.h",
+    "include/spoe/ext/loop.h",
     "include/spoe/ext/metrics.h",
     "include/spoe/hdrs.h",
     "include/spoe/plugin.h",

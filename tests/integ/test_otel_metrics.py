@@ -291,6 +291,7 @@ WITHOUT_PANEL = {
     "spoe_host_handler_errors_total": "shown by plugin",
     "spoe_host_missing_arguments_total": "shown by plugin",
     "spoe_host_timeouts_total": "shown by plugin",
+    "spoe_host_committed_total": "of what is shown as late",
     "spoe_host_pending_total": "what is pending is shown",
     "spoe_host_plugin_pending_total": "what is pending is shown",
     "spoe_host_hello_timeouts_total": "in the failures, which are shown",

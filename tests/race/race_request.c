@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests under races, for the TSan build: plugin threads set variables and complete while the
- * worker lets deadlines pass, sends ACKs and reuses requests. Ends with 0 if every message was
+ * Requests under races, for the TSan build: plugin threads set variables, commit and complete while
+ * the worker lets deadlines pass, sends ACKs and reuses requests. Ends with 0 if every message was
  * answered and released exactly once.
  */
 #include <pthread.h>
@@ -23,6 +23,7 @@ static const struct spoe_message_decl *const messages[] = {&message, NULL};
 /* Requests on their way to the plugin's threads; a slot is free when it holds NULL. */
 static _Atomic(struct spoe_request *) ring[RING];
 static _Atomic bool quit;
+static atomic_uint n_lost; /* pointers that a request did not keep */
 static unsigned n_done;
 
 static spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,
@@ -58,7 +59,13 @@ static void *plugin_thread(void *arg)
         i++;
         if (request == NULL)
             continue;
-        (void)request_set_var(request, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &value);
+        (void)request_set_data(request, &quit);
+        for (unsigned n = 0; n < 3; n++) {
+            (void)request_set_var(request, SPOE_SCOPE_TXN, (struct spoe_span){"v", 1}, &value);
+            (void)request_commit(request);
+        }
+        if (request_get_data(request) != &quit)
+            (void)atomic_fetch_add(&n_lost, 1);
         request_complete(request, i % 5 == 0 ? SPOE_E_INTERNAL : SPOE_OK);
     }
     return NULL;
@@ -144,5 +151,5 @@ int main(void)
     worker_core_stop(&worker);
     worker_core_fini(&worker);
     route_table_free(&routes);
-    return n_done == ROUNDS && atomic_load(&shared.n_pending) == 0 ? 0 : 1;
+    return n_done == ROUNDS && n_lost == 0 && atomic_load(&shared.n_pending) == 0 ? 0 : 1;
 }

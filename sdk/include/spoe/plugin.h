@@ -28,8 +28,9 @@
  * mistakes, not against malice.
  *
  * Versions: 1.0 first stable version. 1.1 open_count(), quiesce(), reconfigure(),
- * check(), try_out(), config_effective(), SPOE_OPTION_RELOADABLE, SPOE_ARG_BY_NAME,
- * SPOE_MESSAGE_FROM_LOG, facets spoe.haproxy/1, spoe.health/1.
+ * check(), try_out(), config_effective(), request_commit(), request_set_data(), request_data(),
+ * SPOE_OPTION_RELOADABLE, SPOE_ARG_BY_NAME, SPOE_MESSAGE_FROM_LOG, facets spoe.haproxy/1,
+ * spoe.health/1, spoe.loop/1.
  */
 #ifndef SPOE_PLUGIN_H
 #define SPOE_PLUGIN_H
@@ -413,6 +414,39 @@ struct spoe_host {
      * Threads: [main], during configure(). Since: 1.1.
      */
     void (*config_effective)(struct spoe_config *cfg, size_t option, struct spoe_span text);
+
+    /**
+     * Make what the request has set so far its answer, should the ACK have to leave without its
+     * completion: at its deadline, or when the host ends. So can a plugin fail closed: set what
+     * holds while nothing is known, commit, ask, then set what was found and complete. Later
+     * actions of one name win over earlier ones.
+     *
+     * Without it, as in 1.0, the ACK leaves without any of the request's variables then. What is
+     * set after it is part of the answer if the request is completed in time, and else only after
+     * another call, which takes the place of this one. A completion counts as it would without it:
+     * in time, a negative status leaves out what was committed as well.
+     *
+     * @param req  [pin] for which handle() is about to return, or has returned, SPOE_PENDING
+     * @return SPOE_OK; SPOE_E_NOMEM: what was committed before stays; SPOE_E_STALE;
+     *         SPOE_E_UNSUPPORTED for a message of the log
+     * Threads: [any], one at a time per request, as set_var(). Cost: one copy. Since: 1.1.
+     */
+    spoe_status (*request_commit)(struct spoe_request *req);
+
+    /**
+     * Keep a pointer of the plugin's with a request: NULL until it is set.
+     *
+     * @param req  valid from handle() until complete() is called, also in cancel() and after it
+     * @return SPOE_OK; SPOE_E_STALE
+     * Threads: [any]. Since: 1.1.
+     */
+    spoe_status (*request_set_data)(struct spoe_request *req, void *data);
+
+    /**
+     * The pointer that was set last. @return NULL: none was, or the request is completed
+     * Threads: [any]. Since: 1.1.
+     */
+    void *(*request_data)(struct spoe_request *req);
 };
 
 /*
