@@ -8,6 +8,7 @@ import socket
 import time
 
 import pytest
+from lib import admin
 from lib.haproxy import SOURCE, Client
 from lib.lines import where
 from lib.log_proxy import CONTEXT, EVIL, FMT, RULES, FactsProxy
@@ -103,6 +104,21 @@ def test_what_haproxy_answers_itself(proxy, collector, agent):
         assert server.attributes["http.response.status_code"] == status
         assert server.attributes["haproxy.termination_state"] in ("PR", "LR")
         assert "error.type" not in server.attributes and server.parent_id == ""
+
+
+def test_health_checks_are_left_out(binary, tmp, collector, agent, origin):
+    """As with SPOE: no line, no span, and the caller's own context goes on as it came. 2.3"""
+    edit = ("    default_backend web-app", """    http-request return status 204 if { path /end }
+    default_backend web-app""")
+    with Proxy(binary, tmp, origin.address, agent, [edit]) as proxy:
+        assert proxy.get("/healthz?full=1").status == 200
+        assert origin.requests[-1].header("traceparent") is None
+        assert proxy.get("/healthz", traceparent=CONTEXT, tracestate="a=1").status == 200
+        assert origin.requests[-1].header("traceparent") == CONTEXT
+        assert origin.requests[-1].header("tracestate") == "a=1"
+        assert proxy.get("/end").status == 204  # its line is the only one
+        assert list(spans(collector, agent, 1)) == ["/end"]
+    assert admin.metrics(agent)["spoe_host_log_lines_total"].value() == 1
 
 
 def test_no_field_is_forged(proxy, collector, agent):
