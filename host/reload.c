@@ -254,4 +254,5 @@ void reload_run(const struct reload *reload, struct view *view)
         log_result(r);
     if (r != NULL)
         free_reading(r);
+    plugin_set_trigger_reloaders(reload->plugins);
 }

@@ -6,6 +6,7 @@
  * against what is in use. If anything is wrong, each error is logged and nothing changes. What has
  * changed and can change at run time (SPOE_OPTION_RELOADABLE) is applied: the host's own, and, by
  * reconfigure(), each plugin's, which takes all of its changes or none. The others are named.
+ * Whatever comes of it, the sources of spoe/ext/reload.h are built anew.
  */
 #ifndef HOST_RELOAD_H
 #define HOST_RELOAD_H

@@ -292,6 +292,11 @@ static int start(struct run *run)
     }
     if (make_workers(run) != 0 || start_workers(run) != 0)
         return -1;
+    if (plugin_set_start_reloaders(run->plugins, &run->shared, run->control->stop_fd, &error) !=
+        0) {
+        log_line(SPOE_LOG_ERR, "host", "%s", error.text);
+        return -1;
+    }
     control_on_totals(run->control, on_totals, run);
     run->stop_event =
         event_new(run->base, run->control->stop_fd, EV_READ | EV_PERSIST, on_stop, run);

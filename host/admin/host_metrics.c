@@ -136,6 +136,8 @@ struct host_metrics {
         *max_connections, *max_pending, *workers, *ready, *start_time, *max_open_files, *reloads,
         *failed_reloads, *reload_time;
     struct spoe_metric *health[PLUGINS_MAX][HEALTH_STATES]; /* by plugin */
+    /* By plugin and source of spoe/ext/reload.h. */
+    struct spoe_metric_family *built, *built_time;
 };
 
 static struct spoe_span span_of(const char *s)
@@ -298,6 +300,20 @@ static void declare_reloads(const struct view *view, struct host_metrics *hm, bo
                             "When the configuration was last read without error, Unix time.", ok);
 }
 
+/* What plugins read again while they run; series come with the first scrape. */
+static void declare_sources(const struct view *view, struct host_metrics *hm, bool *ok)
+{
+    static const char *const labels[] = {"plugin", "source", "result", NULL};
+    static const char *const time_labels[] = {"plugin", "source", NULL};
+
+    hm->built = declare(view, SPOE_METRIC_COUNTER, "data_builds_total",
+                        "Times that data which a plugin reads while it runs was built, by result.",
+                        labels, ok);
+    hm->built_time =
+        declare(view, SPOE_METRIC_GAUGE, "data_last_build_success_timestamp_seconds",
+                "When data of a plugin was last built without error, Unix time.", time_labels, ok);
+}
+
 static void declare_gauges(const struct view *view, struct host_metrics *hm, bool *ok)
 {
     static const char *const labels[] = {"worker", NULL};
@@ -409,6 +425,26 @@ static void set_missing(void *arg, struct spoe_span frontend, uint64_t missing)
         metric_counter_set(metric, missing);
 }
 
+static void collect_sources(const struct view *view, const struct host_metrics *hm)
+{
+    for (size_t p = 0; p < view->plugins->n; p++) {
+        const struct spoe_instance *plugin = view->plugins->plugin[p];
+        const struct reload_counts *counts;
+        const char *name;
+
+        for (size_t i = 0; (name = reloader_source(plugin->reloader, i, &counts)) != NULL; i++) {
+            struct spoe_span values[] = {span_of(plugin->desc->id), span_of(name),
+                                         span_of("success")};
+
+            metric_counter_set(metric_series(hm->built, values), atomic_load(&counts->built));
+            metric_gauge_set(metric_series(hm->built_time, values),
+                             atomic_load(&counts->built_unix_ns) / NS_PER_S);
+            values[2] = span_of("failure");
+            metric_counter_set(metric_series(hm->built, values), atomic_load(&counts->failed));
+        }
+    }
+}
+
 static void collect(void *arg)
 {
     struct view *view = arg;
@@ -426,6 +462,7 @@ static void collect(void *arg)
         for (uint32_t s = 0; s < HEALTH_STATES; s++)
             metric_gauge_set(hm->health[i][s], s == health);
     }
+    collect_sources(view, hm);
     if (state == HOST_STARTING)
         return;
     collect_counters(view, hm);
@@ -473,6 +510,7 @@ int host_metrics_start(struct view *view, struct route_table *routes)
     declare_gauges(view, hm, &ok);
     declare_health(view, hm, &ok);
     declare_reloads(view, hm, &ok);
+    declare_sources(view, hm, &ok);
     if (!ok || metrics_add_collector(view->metrics, &self, collect, view) != SPOE_OK)
         goto nomem;
     set_constants(view, hm);

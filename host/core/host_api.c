@@ -25,6 +25,8 @@ static const void *get_extension(struct spoe_instance *self, const char *id)
         return &health_facet;
     if (id != NULL && strcmp(id, SPOE_LOOP_1) == 0)
         return self->loop;
+    if (id != NULL && strcmp(id, SPOE_RELOAD_1) == 0)
+        return &reload_facet;
     return NULL;
 }
 

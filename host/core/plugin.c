@@ -91,6 +91,7 @@ void plugin_close(struct spoe_instance *plugin)
     thread_forget_callee(); /* of a watch that names whoever is late */
     conf_section_destroy(plugin->settings);
     health_fini(&plugin->health);
+    reloader_destroy(plugin->reloader);
     free(plugin->path);
     free(plugin);
 }
@@ -399,8 +400,30 @@ int plugin_set_start(struct plugin_set *set, struct error *reterr)
     return 0;
 }
 
+int plugin_set_start_reloaders(struct plugin_set *set, const struct host_shared *shared,
+                               int stop_fd, struct error *reterr)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        if (reloader_start(set->plugin[i]->reloader, shared, reterr) != 0)
+            return -1;
+    }
+    for (size_t i = 0; i < set->n; i++) {
+        if (reloader_wait(set->plugin[i]->reloader, stop_fd, reterr) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+void plugin_set_trigger_reloaders(struct plugin_set *set)
+{
+    for (size_t i = 0; i < set->n; i++)
+        reloader_trigger(set->plugin[i]->reloader);
+}
+
 void plugin_set_quiesce(struct plugin_set *set)
 {
+    for (size_t i = 0; i < set->n; i++)
+        reloader_cancel(set->plugin[i]->reloader);
     for (size_t i = 0; i < set->n; i++) {
         struct spoe_instance *plugin = set->plugin[i];
 
@@ -439,21 +462,35 @@ void plugin_drain(struct spoe_instance *plugin, int64_t deadline_mono_ns)
     thread_leave();
 }
 
+static void stop(struct plugin_set *set, struct spoe_instance *plugin, int64_t deadline_mono_ns)
+{
+    reloader_stop(plugin->reloader);
+    if (plugin->state != PLUGIN_STARTED)
+        return;
+    plugin->state = PLUGIN_STOPPED;
+    if (set->metrics != NULL)
+        metrics_set_collecting(set->metrics, &plugin->callee, false);
+    if (!SPOE_HAS(plugin->desc, stop))
+        return;
+    thread_enter(&plugin->callee, "stop()");
+    plugin->desc->stop(plugin->inst, deadline_mono_ns);
+    thread_leave();
+}
+
 void plugin_set_stop(struct plugin_set *set, int64_t deadline_mono_ns)
 {
-    for (size_t i = set->n; i-- > 0;) {
-        struct spoe_instance *plugin = set->plugin[i];
+    bool later[PLUGINS_MAX] = {false};
 
-        if (plugin->state != PLUGIN_STARTED)
-            continue;
-        plugin->state = PLUGIN_STOPPED;
-        if (set->metrics != NULL)
-            metrics_set_collecting(set->metrics, &plugin->callee, false);
-        if (!SPOE_HAS(plugin->desc, stop))
-            continue;
-        thread_enter(&plugin->callee, "stop()");
-        plugin->desc->stop(plugin->inst, deadline_mono_ns);
-        thread_leave();
+    /* One that is building holds up nobody else; the watch ends the process if it never returns. */
+    for (size_t i = set->n; i-- > 0;) {
+        reloader_cancel(set->plugin[i]->reloader);
+        later[i] = reloader_is_building(set->plugin[i]->reloader);
+        if (!later[i])
+            stop(set, set->plugin[i], deadline_mono_ns);
+    }
+    for (size_t i = set->n; i-- > 0;) {
+        if (later[i])
+            stop(set, set->plugin[i], deadline_mono_ns);
     }
 }
 

@@ -23,6 +23,7 @@
 #include "core/health.h"
 #include "core/metrics.h"
 #include "core/plugin_file.h"
+#include "core/reloader.h"
 
 #define PLUGINS_MAX 64u
 #define PLUGIN_LOG_PER_SECOND 100u /* lines of one plugin; more are held back and counted */
@@ -48,6 +49,7 @@ struct spoe_instance {
     uint32_t n_families;           /* declared */
     bool claims_taken_metric;      /* an unprefixed name that is another's: no start */
     struct health health;          /* what it says of itself */
+    struct reloader *reloader;     /* of its sources; NULL: it has none */
 };
 
 struct plugin_set {
@@ -110,14 +112,24 @@ bool plugin_set_try_out(struct plugin_set *set, int64_t deadline_mono_ns);
 /** start() of every plugin. @return 0; -1 with *reterr set */
 int plugin_set_start(struct plugin_set *set, struct error *reterr);
 
-/** quiesce() of every plugin that has it. */
+/**
+ * Begin to build what plugins read again while they run, and wait for what they cannot do without.
+ * @param stop_fd  readable where nobody waits any more
+ * @return 0; -1 with *reterr
+ */
+int plugin_set_start_reloaders(struct plugin_set *set, const struct host_shared *shared,
+                               int stop_fd, struct error *reterr);
+/** Have all of it built anew. */
+void plugin_set_trigger_reloaders(struct plugin_set *set);
+
+/** No build begins any more; quiesce() of every plugin that has it. */
 void plugin_set_quiesce(struct plugin_set *set);
 /** The sum of open_count() over the plugins that have it. @return false: none has */
 bool plugin_set_open_count(const struct plugin_set *set, uint64_t *ret);
 
 /** drain() of one plugin, which no worker calls any more; nothing where it has not started. */
 void plugin_drain(struct spoe_instance *plugin, int64_t deadline_mono_ns);
-/** stop() and destroy(), each as far as the plugin had got. */
+/** stop() and destroy(), each as far as the plugin had got. One that is building comes last. */
 void plugin_set_stop(struct plugin_set *set, int64_t deadline_mono_ns);
 void plugin_set_destroy(struct plugin_set *set);
 

@@ -18,6 +18,7 @@
 #include <spoe/ext/haproxy.h>
 #include <spoe/ext/health.h>
 #include <spoe/ext/loop.h>
+#include <spoe/ext/reload.h>
 #endif
 
 #ifdef __cplusplus
@@ -354,6 +355,31 @@ NUMBER(SPOE_LOOP_READ, 1);
 NUMBER(SPOE_LOOP_WRITE, 2);
 CHECK(SPOE_TIMER_OFF == INT64_MAX);
 CHECK(sizeof(SPOE_LOOP_1) == sizeof("spoe.loop/1"));
+#endif
+
+/* spoe/ext/reload.h, facet spoe.reload/1, since 1.1 */
+#if SPOE_ABI_MINOR >= 1
+SIZE(spoe_reload_decl, 64, 44);
+AT(spoe_reload_decl, size, 0, 0);
+AT(spoe_reload_decl, flags, 4, 4);
+AT(spoe_reload_decl, name, 8, 8);
+AT(spoe_reload_decl, paths, 16, 12);
+AT(spoe_reload_decl, poll_ns, 24, 16);
+AT(spoe_reload_decl, every_ns, 32, 24);
+AT(spoe_reload_decl, build, 40, 32);
+AT(spoe_reload_decl, release, 48, 36);
+AT(spoe_reload_decl, arg, 56, 40);
+SIZE(spoe_reload, 40, 24);
+AT(spoe_reload, size, 0, 0);
+AT(spoe_reload, reserved, 4, 4);
+AT(spoe_reload, declare, 8, 8);
+AT(spoe_reload, get, 16, 12);
+AT(spoe_reload, trigger, 24, 16);
+AT(spoe_reload, cancelled, 32, 20);
+NUMBER(SPOE_RELOAD_REQUIRED, 1);
+NUMBER(SPOE_RELOAD_SOURCES_MAX, 16);
+NUMBER(SPOE_RELOAD_PATHS_MAX, 1024);
+CHECK(sizeof(SPOE_RELOAD_1) == sizeof("spoe.reload/1"));
 #endif
 
 NUMBER(SPOE_ABI_MAJOR, 1);

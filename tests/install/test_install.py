@@ -23,6 +23,7 @@ EXPECTED = {
     "include/spoe/ext/health.h",
     "include/spoe/ext/loop.h",
     "include/spoe/ext/metrics.h",
+    "include/spoe/ext/reload.h",
     "include/spoe/hdrs.h",
     "include/spoe/plugin.h",
     "include/spoe/util.h",

@@ -30,7 +30,7 @@
  * Versions: 1.0 first stable version. 1.1 open_count(), quiesce(), reconfigure(),
  * check(), try_out(), config_effective(), request_commit(), request_set_data(), request_data(),
  * SPOE_OPTION_RELOADABLE, SPOE_ARG_BY_NAME, SPOE_MESSAGE_FROM_LOG, facets spoe.haproxy/1,
- * spoe.health/1, spoe.loop/1.
+ * spoe.health/1, spoe.loop/1, spoe.reload/1.
  */
 #ifndef SPOE_PLUGIN_H
 #define SPOE_PLUGIN_H
