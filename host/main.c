@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "core/describe.h"
+#include "core/engine.h"
 #include "core/haproxy_config.h"
 #include "core/plugin.h"
 #include "core/route.h"
@@ -140,7 +141,8 @@ static int prepare(struct program *p)
     (void)plugin_set_configure(&p->plugins, p->conf, &error);
     fails = error.text[0] != '\0';
     conf_check_unknown(p->conf);
-    if (route_table_build(&p->routes, &p->plugins, &error) != 0) {
+    if (engine_check(&p->plugins, &error) != 0 ||
+        route_table_build(&p->routes, &p->plugins, &error) != 0) {
         conf_error(p->conf, "%s", error.text);
         fails = true;
     }

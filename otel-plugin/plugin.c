@@ -526,6 +526,7 @@ static const struct spoe_plugin plugin = {
     .reconfigure = reconfigure,
     .check = check,
     .try_out = try_out,
+    .variables = otel_variables,
 };
 
 const struct spoe_plugin *spoe_plugin_entry_v1(void)

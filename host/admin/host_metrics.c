@@ -255,7 +255,7 @@ static void declare_targets(const struct view *view, struct host_metrics *hm,
         hm->target[i] = calloc(routes->n_targets, sizeof *hm->target[i]);
         *ok &= hm->target[i] != NULL;
     }
-    for (size_t r = 0; *ok && r < routes->n; r++) {
+    for (size_t r = 0; *ok && r < routes->n_messages; r++) {
         for (uint32_t t = 0; t < routes->routes[r].n_targets; t++) {
             struct route_target *target = &routes->routes[r].targets[t];
             const struct spoe_span values[] = {span_of(target->plugin->desc->id),
@@ -528,7 +528,7 @@ void host_metrics_stop(struct view *view, struct route_table *routes)
     if (hm == NULL)
         return;
     metrics_set_collecting(view->metrics, &self, false);
-    for (size_t r = 0; r < routes->n; r++) {
+    for (size_t r = 0; r < routes->n_messages; r++) {
         for (uint32_t t = 0; t < routes->routes[r].n_targets; t++)
             routes->routes[r].targets[t].seconds = NULL;
     }

@@ -3,6 +3,7 @@
 #include "core/describe.h"
 
 #include "conf/option.h"
+#include "core/engine.h"
 
 static const char *const type_names[] = {"null",   "bool", "int32", "uint32", "int64",
                                          "uint64", "ipv4", "ipv6",  "string", "binary"};
@@ -51,6 +52,26 @@ static void print_message(FILE *out, const struct spoe_message_decl *decl)
     }
 }
 
+bool describe_has_variables(const struct spoe_plugin *desc)
+{
+    return SPOE_HAS(desc, variables) && desc->variables[0] != NULL;
+}
+
+void describe_variables(FILE *out, const struct spoe_plugin *desc, const char *before,
+                        const char *prefix)
+{
+    static const char *const scopes[] = {"proc", "sess", "txn", "req", "res"};
+
+    for (size_t i = 0; describe_has_variables(desc) && desc->variables[i] != NULL; i++) {
+        const struct spoe_variable_decl *decl = desc->variables[i];
+
+        (void)fprintf(out, "%s%s.%s.%s  ", before, scopes[decl->scope], prefix, decl->name);
+        print_types(out, decl->types);
+        (void)fprintf(out, "%s%s\n", decl->help != NULL ? "  " : "",
+                      decl->help != NULL ? decl->help : "");
+    }
+}
+
 static void print_option(FILE *out, const char *id, const struct spoe_option *option)
 {
     char accepted[OPTION_TEXT_MAX];
@@ -73,6 +94,7 @@ static void print_option(FILE *out, const char *id, const struct spoe_option *op
 
 void describe_plugin(FILE *out, const struct spoe_instance *plugin)
 {
+    static const struct plugin_set alone = {.n = 1};
     const struct spoe_plugin *desc = plugin->desc;
 
     (void)fprintf(out, "file     %s\nid       %s\nversion  %s\n", plugin->path, desc->id,
@@ -84,6 +106,9 @@ void describe_plugin(FILE *out, const struct spoe_instance *plugin)
         (void)fprintf(out, "         %s\n", desc->help);
     for (uint32_t i = 0; i < plugin->n_messages; i++)
         print_message(out, desc->messages[i]);
+    if (describe_has_variables(desc))
+        (void)fputs("\nvariables\n", out);
+    describe_variables(out, desc, "    ", engine_of(&alone, NULL, plugin).prefix);
     if (desc->options != NULL && desc->options[0] != NULL)
         (void)fputs("\noptions\n", out);
     for (size_t i = 0; desc->options != NULL && desc->options[i] != NULL; i++)

@@ -5,11 +5,23 @@
 #ifndef HOST_CORE_DESCRIBE_H
 #define HOST_CORE_DESCRIBE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "core/plugin.h"
 
-/** `--plugin-info`: id, version, ABI, messages with arguments, options. */
+/** `--plugin-info`: id, version, ABI, messages with arguments, variables, options. */
 void describe_plugin(FILE *out, const struct spoe_instance *plugin);
+
+/* Whether it declares variables. */
+bool describe_has_variables(const struct spoe_plugin *desc);
+
+/**
+ * A line for each variable that it declares, by the name that it has at HAProxy.
+ * @param before  of each line
+ * @param prefix  of the variables
+ */
+void describe_variables(FILE *out, const struct spoe_plugin *desc, const char *before,
+                        const char *prefix);
 
 #endif

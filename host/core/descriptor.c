@@ -15,6 +15,8 @@
 #define MESSAGE_SIZE_1_0 (offsetof(struct spoe_message_decl, args) + sizeof(void *))
 #define ARGUMENT_SIZE_1_0 (offsetof(struct spoe_arg_decl, help) + sizeof(char *))
 
+#define VARIABLE_SIZE_1_1 (offsetof(struct spoe_variable_decl, help) + sizeof(char *))
+
 #define ARG_FLAGS (SPOE_ARG_REQUIRED | SPOE_ARG_BY_NAME)
 #define MESSAGE_FLAGS SPOE_MESSAGE_FROM_LOG
 #define OPTION_FLAGS (SPOE_OPTION_REQUIRED | SPOE_OPTION_SECRET | SPOE_OPTION_RELOADABLE)
@@ -313,6 +315,65 @@ static int check_option(const struct spoe_plugin *desc, size_t i, struct error *
     return 0;
 }
 
+/* Without the star that stands for the rest of the name. */
+static bool is_variable(const char *name)
+{
+    const size_t n = name != NULL ? strnlen(name, PLUGIN_NAME_MAX + 1) : 0;
+    char stem[PLUGIN_NAME_MAX + 1];
+
+    if (n == 0 || n > PLUGIN_NAME_MAX)
+        return false;
+    (void)snprintf(stem, sizeof stem, "%.*s", (int)(name[n - 1] == '*' ? n - 1 : n), name);
+    return is_name(stem, PLUGIN_NAME_MAX, "_.");
+}
+
+static int check_variable(const struct spoe_plugin *desc, uint32_t n, struct error *reterr)
+{
+    const struct spoe_variable_decl *decl = desc->variables[n];
+    char where[WHERE_MAX];
+
+    if (decl->size < VARIABLE_SIZE_1_1)
+        return error_set(reterr, "variable %u: size is %u, shorter than the %zu of ABI 1.1", n,
+                         decl->size, VARIABLE_SIZE_1_1);
+    if (!is_variable(decl->name))
+        return error_set(reterr,
+                         "variable %u: name \"%.80s\" is not 1 to %u of [A-Za-z0-9_.], or such "
+                         "with * at its end",
+                         n, decl->name != NULL ? decl->name : "", PLUGIN_NAME_MAX);
+    (void)snprintf(where, sizeof where, "variable %s", decl->name);
+    if (strncmp(decl->name, SPOE_VARIABLE_RESERVED, strlen(SPOE_VARIABLE_RESERVED)) == 0)
+        return error_set(reterr,
+                         "%s: names that begin with " SPOE_VARIABLE_RESERVED " are HAProxy's own",
+                         where);
+    if (decl->scope > SPOE_SCOPE_RES)
+        return error_set(reterr, "%s: scope is %u, and the last is %u", where, decl->scope,
+                         (unsigned)SPOE_SCOPE_RES);
+    if (decl->types == 0 || (decl->types & ~ALL_TYPES) != 0)
+        return error_set(reterr, "%s: types 0x%x: this host knows 0x%x", where, decl->types,
+                         ALL_TYPES);
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(desc->variables[i]->name, decl->name) == 0 &&
+            desc->variables[i]->scope == decl->scope)
+            return error_set(reterr, "%s is declared twice", where);
+    }
+    if (check_flags(desc, where, decl->flags, 0, reterr) != 0)
+        return -1;
+    return check_line(desc, where, "help", decl->help, reterr);
+}
+
+static int check_variables(const struct spoe_plugin *desc, struct error *reterr)
+{
+    if (!SPOE_HAS(desc, variables))
+        return 0;
+    for (uint32_t n = 0; desc->variables[n] != NULL; n++) {
+        if (n == PLUGIN_VARIABLES_MAX)
+            return error_set(reterr, "more than %u variables", PLUGIN_VARIABLES_MAX);
+        if (check_variable(desc, n, reterr) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* ---- the whole ------------------------------------------------------------------------------- */
 
 static int check_head(const struct spoe_plugin *desc, struct error *reterr)
@@ -354,5 +415,5 @@ int descriptor_check(const struct spoe_plugin *desc, uint32_t *ret_messages,
         if (check_option(desc, i, reterr) != 0)
             return -1;
     }
-    return 0;
+    return check_variables(desc, reterr);
 }

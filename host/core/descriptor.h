@@ -15,6 +15,7 @@
 
 #define PLUGIN_MESSAGES_MAX 64u  /* of one plugin */
 #define PLUGIN_ARGUMENTS_MAX 64u /* of one message */
+#define PLUGIN_VARIABLES_MAX 64u /* of one plugin */
 #define PLUGIN_NAME_MAX 64u      /* bytes of a message's or an argument's name */
 #define PLUGIN_ID_MAX 32u
 

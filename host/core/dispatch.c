@@ -120,7 +120,7 @@ static struct request *begin(struct spoe_worker *worker, struct exchange *exchan
     message->n_slots = target->n_slots;
     message->n_args = 0;
     message->args = NULL;
-    message->name = (struct spoe_span){route->name, route->name_len};
+    message->name = route->message;
     message->engine_id = input->engine_id;
     message->stream_id = exchange->stream_id;
     message->frame_id = exchange->frame_id;

@@ -21,13 +21,13 @@
 #define HAPROXY_3_1 UINT32_C(0x0301)
 
 /**
- * `--print-spoe-config`: the SPOE section alone, one engine with every message once and all
- * arguments. Its time-outs follow the host's processing-timeout.
+ * `--print-spoe-config`: the SPOE file alone, a section for each plugin with all that it declares.
+ * Its time-outs follow the host's processing-timeout.
  */
 void haproxy_config_spoe(FILE *out, const struct plugin_set *set, const struct host_conf *conf);
 
 /**
- * `--print-haproxy-config`: all of it. What belongs into the SPOE file begins with its line
+ * `--print-haproxy-config`: all of it. What belongs into the SPOE file begins with the first line
  * "[ENGINE]", to the end.
  * @param ways     SPOE_HAPROXY_BY_*
  * @param version  the least HAProxy that has to take it, 0x0206 for 2.6

@@ -290,6 +290,15 @@ static bool is_variable_name(struct spoe_span name)
     return true;
 }
 
+/* What HAProxy itself sets. Plugins of 1.0 did not know. */
+static bool is_reserved(const struct request *request, struct spoe_span name)
+{
+    const size_t n = sizeof SPOE_VARIABLE_RESERVED - 1;
+
+    return name.n >= n && memcmp(name.p, SPOE_VARIABLE_RESERVED, n) == 0 &&
+           request->target->plugin->desc->abi_minor > 0;
+}
+
 /* Make room for n more bytes of actions. */
 static bool reserve(struct request *request, size_t n)
 {
@@ -381,7 +390,7 @@ static spoe_status change_var(struct spoe_request *handle, uint32_t scope, struc
         status = SPOE_E_STALE;
     else if (request->exchange->silent)
         status = SPOE_E_UNSUPPORTED;
-    else if (scope > SPOE_SCOPE_RES || !is_variable_name(name) ||
+    else if (scope > SPOE_SCOPE_RES || !is_variable_name(name) || is_reserved(request, name) ||
              (value != NULL && value->type > SPOE_T_BIN))
         status = SPOE_E_INVAL;
     else

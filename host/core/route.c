@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/engine.h"
+
 static const struct spoe_arg_decl *find_argument(const struct spoe_message_decl *decl,
                                                  const char *name)
 {
@@ -52,21 +54,35 @@ static int check_agreement(const struct route_target *a, const struct route_targ
     return 0;
 }
 
-static struct route *get_route(struct route_table *table, const char *name)
+static struct route *find_route(const struct route_table *table, const char *name)
 {
-    struct spoe_span span = {name, strlen(name)};
-    struct route *grown;
-
     for (size_t i = 0; i < table->n; i++) {
-        if (table->routes[i].name_len == span.n && memcmp(table->routes[i].name, name, span.n) == 0)
+        if (strcmp(table->routes[i].name, name) == 0)
             return &table->routes[i];
     }
-    grown = realloc(table->routes, (table->n + 1) * sizeof *grown);
+    return NULL;
+}
+
+static struct route *new_route(struct route_table *table, const char *name)
+{
+    struct route *grown = realloc(table->routes, (table->n + 1) * sizeof *grown);
+
     if (grown == NULL)
         return NULL;
     table->routes = grown;
-    grown[table->n] = (struct route){.name = name, .name_len = span.n, .index = (uint32_t)table->n};
+    grown[table->n] =
+        (struct route){.name = name, .name_len = strlen(name), .index = (uint32_t)table->n};
     return &grown[table->n++];
+}
+
+static struct route *get_route(struct route_table *table, const char *name)
+{
+    struct route *route = find_route(table, name);
+
+    if (route != NULL || (route = new_route(table, name)) == NULL)
+        return route;
+    route->message = (struct spoe_span){route->name, route->name_len};
+    return route;
 }
 
 _Static_assert(PLUGIN_ARGUMENTS_MAX <= 64, "an argument needs a bit");
@@ -116,24 +132,73 @@ nomem:
     return -1;
 }
 
-int route_table_build(struct route_table *table, const struct plugin_set *set, struct error *reterr)
+/* A second name for message number m, which reaches its target number t alone. */
+static int add_own(struct route_table *table, size_t m, uint32_t t, struct error *reterr)
 {
-    *table = (struct route_table){0};
+    struct route_target *target = &table->routes[m].targets[t];
+    const struct route *taken;
+    struct route *route;
+    char name[ENGINE_MESSAGE_SIZE], *copy;
+
+    engine_own_message(target->plugin, target->decl, name);
+    taken = find_route(table, name);
+    if (taken != NULL && table->routes[m].n_targets == 1)
+        return 0; /* nothing is printed by it */
+    if (taken != NULL)
+        return error_set(reterr,
+                         "plugin %s declares message %s, which is what message %s of plugin %s is "
+                         "called where several plugins take it",
+                         engine_label(taken->targets[0].plugin), name, target->decl->name,
+                         engine_label(target->plugin));
+    copy = strdup(name);
+    route = copy != NULL ? new_route(table, copy) : NULL;
+    if (route == NULL) {
+        free(copy);
+        return error_set(reterr, "out of memory");
+    }
+    route->own_name = copy;
+    route->message = table->routes[m].message;
+    route->from_log = table->routes[m].from_log;
+    route->targets = target;
+    route->n_targets = 1;
+    return 0;
+}
+
+/* In two steps: targets stay where they are from then on. */
+static int add_all(struct route_table *table, const struct plugin_set *set, struct error *reterr)
+{
     for (size_t i = 0; i < set->n; i++) {
         for (uint32_t m = 0; m < set->plugin[i]->n_messages; m++) {
-            if (add_target(table, set->plugin[i], m, reterr) != 0) {
-                route_table_free(table);
+            if (add_target(table, set->plugin[i], m, reterr) != 0)
                 return -1;
-            }
+        }
+    }
+    table->n_messages = table->n;
+    for (size_t m = 0; m < table->n_messages; m++) {
+        for (uint32_t t = 0; t < table->routes[m].n_targets; t++) {
+            if (add_own(table, m, t, reterr) != 0)
+                return -1;
         }
     }
     return 0;
 }
 
+int route_table_build(struct route_table *table, const struct plugin_set *set, struct error *reterr)
+{
+    *table = (struct route_table){0};
+    if (add_all(table, set, reterr) == 0)
+        return 0;
+    route_table_free(table);
+    return -1;
+}
+
 void route_table_free(struct route_table *table)
 {
-    for (size_t i = 0; i < table->n; i++)
-        free(table->routes[i].targets);
+    for (size_t i = 0; i < table->n; i++) {
+        if (table->routes[i].own_name == NULL)
+            free(table->routes[i].targets);
+        free(table->routes[i].own_name);
+    }
     free(table->routes);
     *table = (struct route_table){0};
 }

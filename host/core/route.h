@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/core/route.h - which plugins take a message, by its name.
+ * host/core/route.h - which plugins take a message, by the name that HAProxy sends.
  *
  * Built once after configuration, then constant: workers read it without a lock.
  */
@@ -25,19 +25,24 @@ struct route_target {
     struct spoe_metric *seconds; /* how long its handler takes, sampled; NULL: not measured */
 };
 
-/* One message name. */
+/*
+ * One name that HAProxy may send: that of a message, which reaches all plugins that declare it, or
+ * "PLUGIN.message", which reaches this one alone and may be any that is declared.
+ */
 struct route {
     const char *name;
     size_t name_len;
-    uint32_t index;     /* of this route in the table */
-    uint32_t n_targets; /* in configuration order */
-    bool from_log;      /* SPOE_MESSAGE_FROM_LOG */
-    struct route_target *targets;
+    struct spoe_span message;     /* its name as it is declared */
+    char *own_name;               /* of the second kind; else NULL */
+    uint32_t index;               /* of this route in the table */
+    uint32_t n_targets;           /* in configuration order */
+    bool from_log;                /* SPOE_MESSAGE_FROM_LOG */
+    struct route_target *targets; /* of the second kind: the message's */
 };
 
 struct route_table {
-    struct route *routes;
-    size_t n;
+    struct route *routes; /* those of messages first */
+    size_t n, n_messages;
     uint32_t max_slots; /* of any target */
     uint32_t n_targets; /* of all routes */
     bool any_from_log;
@@ -45,7 +50,8 @@ struct route_table {
 
 /**
  * Build the table. Two plugins that name the same argument of the same message must fill it by
- * the same expression and event.
+ * the same expression and event. What one names as another's own message
+ * must not be one that is declared.
  * @return 0; -1 with *reterr naming both plugins
  */
 int route_table_build(struct route_table *table, const struct plugin_set *set,

@@ -26,10 +26,26 @@ const struct policy policy_default = {
 };
 
 static const char *const variable_names[N_CONTEXT_VARIABLES] = {
-#define X(name, text) [CONTEXT_##name] = (text),
+#define X(name, text, types, help) [CONTEXT_##name] = (text),
     CONTEXT_VARIABLES(X)
 #undef X
 };
+
+static const struct spoe_variable_decl declared[] = {
+#define X(name, text, types, help)                                                                 \
+    {sizeof(struct spoe_variable_decl), SPOE_SCOPE_TXN, types, 0, text, help},
+    CONTEXT_VARIABLES(X)
+#undef X
+        {sizeof(struct spoe_variable_decl), SPOE_SCOPE_TXN, SPOE_ACCEPT_STR, 0, CONTEXT_MARK,
+         "who opened the request, for its line of the log"},
+};
+const struct spoe_variable_decl *const otel_variables[] = {
+#define X(name, text, types, help) &declared[CONTEXT_##name],
+    CONTEXT_VARIABLES(X)
+#undef X
+            declared +
+        N_CONTEXT_VARIABLES,
+    NULL};
 
 unsigned context_variable_bit(const char *name, size_t n)
 {
@@ -256,7 +272,7 @@ static void set_mark(struct answer *answer, const struct new_context *request)
     memcpy(mark.server_id, request->context.span_id, sizeof mark.server_id);
     memcpy(mark.parent_id, request->parent.span_id, sizeof mark.parent_id);
     value = spoe_value_str((struct spoe_span){text, mark_write(&mark, text)});
-    set_named(answer, "mark", &value);
+    set_named(answer, CONTEXT_MARK, &value);
 }
 
 static void write_answer(struct handlers *handlers, const struct policy *policy,

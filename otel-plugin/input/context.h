@@ -25,20 +25,23 @@
 
 /* The variables, in the order in which they are set: what is needed most comes first. */
 #define CONTEXT_VARIABLES(X)                                                                       \
-    X(TRACEPARENT, "traceparent") /* the next hop's parent, W3C */                                 \
-    X(TRACE_ID, "trace_id")       /* 32 digits */                                                  \
-    X(SPAN_ID, "span_id")         /* 16 digits */                                                  \
-    X(SAMPLED, "sampled")         /* boolean */                                                    \
-    X(B3, "b3")                   /* the next hop's parent, B3 single */                           \
-    X(TRACESTATE, "tracestate")   /* as it came in */
+    X(TRACEPARENT, "traceparent", SPOE_ACCEPT_STR, "the next hop's parent, W3C")                   \
+    X(TRACE_ID, "trace_id", SPOE_ACCEPT_STR, "32 digits")                                          \
+    X(SPAN_ID, "span_id", SPOE_ACCEPT_STR, "16 digits: SERVER's, then CLIENT's")                   \
+    X(SAMPLED, "sampled", SPOE_ACCEPT_BOOL, "whether the request's spans are exported")            \
+    X(B3, "b3", SPOE_ACCEPT_STR, "the next hop's parent, B3 in one header")                        \
+    X(TRACESTATE, "tracestate", SPOE_ACCEPT_STR, "as it came in")
+#define CONTEXT_MARK "mark" /* set beside these */
 
 enum context_variable {
-#define X(name, text) CONTEXT_##name,
+#define X(name, text, types, help) CONTEXT_##name,
     CONTEXT_VARIABLES(X)
 #undef X
         N_CONTEXT_VARIABLES
 };
 #define CONTEXT_BIT(variable) (1u << (variable))
+
+extern const struct spoe_variable_decl *const otel_variables[];
 
 /* Whether a line of HAProxy's log ends a request: the argument log_line. */
 enum logged {

@@ -160,12 +160,22 @@ AT(spoe_plugin, get_extension, 128, 72);
 #if SPOE_ABI_MINOR == 0 /* the headers of tests/abi/v1.0/ */
 SIZE(spoe_plugin, 136, 76);
 #else
-SIZE(spoe_plugin, 176, 96);
+SIZE(spoe_plugin, 184, 100);
 AT(spoe_plugin, open_count, 136, 76);
 AT(spoe_plugin, quiesce, 144, 80);
 AT(spoe_plugin, reconfigure, 152, 84);
 AT(spoe_plugin, check, 160, 88);
 AT(spoe_plugin, try_out, 168, 92);
+AT(spoe_plugin, variables, 176, 96);
+SIZE(spoe_variable_decl, 32, 24);
+AT(spoe_variable_decl, size, 0, 0);
+AT(spoe_variable_decl, scope, 4, 4);
+AT(spoe_variable_decl, types, 8, 8);
+AT(spoe_variable_decl, flags, 12, 12);
+AT(spoe_variable_decl, name, 16, 16);
+AT(spoe_variable_decl, help, 24, 20);
+CHECK(sizeof(SPOE_VARIABLE_RESERVED) == sizeof("spoe."));
+CHECK(sizeof(SPOE_VARIABLE_STATUS) == sizeof("spoe.status"));
 NUMBER(SPOE_OPTION_RELOADABLE, 4);
 NUMBER(SPOE_MESSAGE_FROM_LOG, 0x10000);
 CHECK((SPOE_MESSAGE_FROM_LOG & SPOE_FLAGS_OPTIONAL) != 0);

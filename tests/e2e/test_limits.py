@@ -126,8 +126,8 @@ listen both
     bind 127.0.0.1:{port}
     unique-id-format %[uuid()]
     filter spoe engine {engine} config {spoe}
-    acl failed var(txn.otel.status) -m found
-    http-after-response set-header X-Otel-Status %[var(txn.otel.status)] if failed
+    acl failed var(txn.otel.spoe.status) -m found
+    http-after-response set-header X-Otel-Status %[var(txn.otel.spoe.status)] if failed
     server origin {origin}
 """
 

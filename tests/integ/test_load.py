@@ -270,10 +270,12 @@ def test_plugin_info_of_a_bad_plugin(name):
 def test_haproxy_accepts_what_the_host_writes(tmp_path, plugins):
     assert pathlib.Path(HAPROXY).exists(), "haproxy is needed here"
     text = spoe_config(*host_args(*plugins))
-    engine = re.search(r"^\[([^\]]+)\]", text, re.M).group(1)
+    engines = re.findall(r"^\[([^\]]+)\]", text, re.M)
+    assert len(engines) == len(plugins)
     backend = re.search(r"^\s*use-backend\s+(\S+)", text, re.M).group(1)
     spoe = tmp_path / "spoe.cfg"
     spoe.write_text(text)
+    filters = "\n".join(f"    filter spoe engine {engine} config {spoe}" for engine in engines)
     for name in re.findall(r"^\s*spoe-message\s+(\S+)", text, re.M):
         assert re.search(r"^\s*messages\s.*\b" + re.escape(name) + r"(\s|$)", text, re.M)
     cfg = tmp_path / "haproxy.cfg"
@@ -288,7 +290,7 @@ defaults
 frontend f
     bind 127.0.0.1:18080
     unique-id-format %[uuid()]
-    filter spoe engine {engine} config {spoe}
+{filters}
     default_backend b
 backend b
     server s 127.0.0.1:18081
@@ -311,11 +313,15 @@ def test_output_that_is_lost_is_an_error(args):
     assert got.returncode == 1 and "standard output: No space left" in got.stderr, got.stderr
 
 
-def test_shared_messages_are_written_once():
+def test_shared_messages_are_each_ones_own():
+    """In a section for each, with its own arguments (issue 12, 1)."""
     text = spoe_config(*host_args("shared_a", "shared_b"))
-    assert len(re.findall(r"^\s*spoe-message\s+shared\s*$", text, re.M)) == 1
-    for pair in ("path=path", "method=method", "src=src"):
-        assert len(re.findall(r"(?<![\w-])" + pair + r"(?!\w)", text)) == 1, text
+    first, second = text.split("\n[shared-b]\n")
+    for section, name, args in ((first, "shared-a", "path=path method=method"),
+                                (second, "shared-b", "src=src path=path")):
+        assert re.findall(r"^spoe-message (.*)$", section, re.M) == [f"{name}.shared"]
+        assert f"\n    args {args}\n" in section
+        assert f"\n    option var-prefix {name.replace('-', '_')}\n" in section
 
 
 def test_json_lines_parse(start, connect):

@@ -267,6 +267,13 @@ def test_plugins_that_share_a_message(start, connect):
             "shared_b_0": src, "shared_b_1": path, "shared_b_others": 1}
         first = order[0] + "_0"
         assert ack.order[0] == first, "actions follow the order of the plugins"
+        # By a name of its own it reaches one of them alone (issue 12, 1); also several in a frame.
+        own = client.ask("shared-b.shared", args).variables
+        assert own == {"shared_b_0": src, "shared_b_1": path, "shared_b_others": 1}
+        client.notify([("shared-b.shared", {"src": src}), ("shared-a.shared", {"path": path})])
+        assert client.recv_ack().order == ["shared_b_0", "shared_b_1", "shared_b_others",
+                                           "shared_a_0", "shared_a_1", "shared_a_others"]
+        assert client.ask("shared-c.shared", args).variables == client.ask("b.shared", args).variables
 
 
 def test_what_goes_wrong_is_counted(start, connect):

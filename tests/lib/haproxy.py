@@ -61,11 +61,12 @@ class Config:
         return self
 
     def show_status(self):
-        """Responses carry X-Otel-Status (txn.otel.status, "-" if unset), also HAProxy's own."""
+        """Responses carry X-Otel-Status (what the SPOE file calls set-on-error; "-" if unset), also
+        HAProxy's own."""
+        name = "txn.otel." + re.search(r"option set-on-error (\S+)", self.spoe).group(1)
         self.edit_main(
             r"^    default_backend ",
-            "    http-after-response set-header X-Otel-Status %[var(txn.otel.status)]"
-            " if { var(txn.otel.status) -m found }\n"
+            f"    http-after-response set-header X-Otel-Status %[var({name})] if {{ var({name}) -m found }}\n"
             "    http-after-response set-header X-Otel-Traceparent %[var(txn.otel.traceparent)]"
             " if { var(txn.otel.traceparent) -m found }\n"
             "    default_backend ",

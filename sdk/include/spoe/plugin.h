@@ -29,8 +29,8 @@
  *
  * Versions: 1.0 first stable version. 1.1 open_count(), quiesce(), reconfigure(),
  * check(), try_out(), config_effective(), request_commit(), request_set_data(), request_data(),
- * SPOE_OPTION_RELOADABLE, SPOE_ARG_BY_NAME, SPOE_MESSAGE_FROM_LOG, facets spoe.haproxy/1,
- * spoe.health/1, spoe.loop/1, spoe.reload/1.
+ * SPOE_OPTION_RELOADABLE, SPOE_ARG_BY_NAME, SPOE_MESSAGE_FROM_LOG, variables,
+ * facets spoe.haproxy/1, spoe.health/1, spoe.loop/1, spoe.reload/1.
  */
 #ifndef SPOE_PLUGIN_H
 #define SPOE_PLUGIN_H
@@ -213,6 +213,25 @@ struct spoe_message_decl {
     const struct spoe_arg_decl *const *args; /* [const] ends with NULL; at most 64 */
 };
 
+/*
+ * One variable that a plugin sets, so that HAProxy's side can be written, and read, without a look
+ * at its code. HAProxy puts its prefix before the name: that of the plugin's own section is the
+ * plugin's id with _ for -. Since 1.1.
+ */
+struct spoe_variable_decl {
+    uint32_t size;    /* sizeof(struct spoe_variable_decl) */
+    uint32_t scope;   /* SPOE_SCOPE_* */
+    uint32_t types;   /* what it is set to, SPOE_ACCEPT_* */
+    uint32_t flags;   /* none so far: 0 */
+    const char *name; /* [const] 1 to 64 bytes, [A-Za-z0-9_.]; with "*" at its end: all that begin
+                         so, whose rest the configuration says */
+    const char *help; /* [const] one line */
+};
+/* Names that begin so are HAProxy's own, by the section that the host writes; set_var() refuses
+ * them from plugins of 1.1 on, and so does the host at load where one is declared. */
+#define SPOE_VARIABLE_RESERVED "spoe."
+#define SPOE_VARIABLE_STATUS "spoe.status" /* option set-on-error */
+
 /* spoe_option.type: how the text is parsed, and which value the plugin is handed. */
 enum {
     SPOE_OPT_BOOL = 1,     /* on/off, true/false, yes/no, 1/0           -> SPOE_T_BOOL  */
@@ -365,7 +384,7 @@ struct spoe_host {
      *
      * @param req    [pin]
      * @param scope  SPOE_SCOPE_*; SPOE_SCOPE_PROC needs `option force-set-var` (SPOE.txt 3.4)
-     * @param name   [borrow] 1 to 64 bytes, [A-Za-z0-9_.]
+     * @param name   [borrow] 1 to 64 bytes, [A-Za-z0-9_.]; not SPOE_VARIABLE_RESERVED
      * @param value  [borrow] any type
      * @return SPOE_OK; SPOE_E_INVAL bad scope, name or type; SPOE_E_TOOBIG; SPOE_E_STALE;
      *         SPOE_E_NOMEM; SPOE_E_UNSUPPORTED for a message of the log. Nothing is added on
@@ -588,6 +607,9 @@ struct spoe_plugin {
      * Threads: [main]. Since: 1.1.
      */
     spoe_status (*try_out)(void *inst, int64_t deadline_mono_ns);
+
+    /* The variables that it sets. [const] ends with NULL; at most 64; may be NULL. Since: 1.1. */
+    const struct spoe_variable_decl *const *variables;
 };
 
 /*

@@ -71,6 +71,50 @@ CORE_TEST(set_var_refuses_bad_names_scopes_and_types)
     finish();
 }
 
+/* Issue 12, 1: names that HAProxy itself sets; plugins of 1.0 did not know. */
+CORE_TEST(names_of_haproxys_own_are_refused_from_1_1_on)
+{
+    static const struct {
+        const char *name;
+        spoe_status of_1_1;
+    } cases[] = {{"spoe.status", SPOE_E_INVAL},
+                 {"spoe.", SPOE_E_INVAL},
+                 {"spoe", SPOE_OK},
+                 {"spoe_status", SPOE_OK},
+                 {"Spoe.x", SPOE_OK},
+                 {"x.spoe.status", SPOE_OK},
+                 {"status", SPOE_OK}};
+    struct payload p = {.n = 0};
+    struct spoe_value value = i32(1);
+    int result;
+
+    start(false);
+    a.result = SPOE_PENDING;
+    put_message(&p, "check", 1);
+    put_arg(&p, "url", str("/"));
+    for (uint16_t minor = 0; minor <= 1; minor++) {
+        struct spoe_plugin desc = desc_a;
+
+        desc.abi_minor = minor;
+        plugin_a.desc = &desc;
+        struct exchange *x = dispatch(&p, &result);
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            const struct spoe_span name = {cases[i].name, strlen(cases[i].name)};
+            const spoe_status want = minor == 0 ? SPOE_OK : cases[i].of_1_1;
+
+            cr_assert_eq(request_set_var(a.request, SPOE_SCOPE_TXN, name, &value), want, "%s",
+                         cases[i].name);
+            cr_assert_eq(request_unset_var(a.request, SPOE_SCOPE_TXN, name), want, "%s",
+                         cases[i].name);
+        }
+        request_complete(a.request, SPOE_OK);
+        (void)mailbox_run(&worker.mailbox);
+        exchange_release(&worker, x);
+    }
+    plugin_a.desc = &desc_a;
+    finish();
+}
+
 /* 9.1: 0 to 4 are the scopes of SPOE.txt 3.4. */
 CORE_TEST(set_var_takes_every_scope_and_type_and_names_up_to_64)
 {

@@ -55,6 +55,11 @@ static const struct spoe_option whole = {.size = sizeof whole,
                                          .help = "says how many",
                                          .env = env,
                                          .env_lenient = lenient};
+static const struct spoe_variable_decl one = {sizeof one, SPOE_SCOPE_TXN, SPOE_ACCEPT_STR,
+                                              0,          "one",          "says one"};
+static const struct spoe_variable_decl some = {sizeof some, SPOE_SCOPE_SESS, SPOE_ACCEPT_IP,
+                                               0,           "some.*",        NULL};
+static const struct spoe_variable_decl *const variables[] = {&one, &some, NULL};
 static const struct spoe_option *options[] = {&plain, &whole, NULL};
 static struct spoe_plugin desc_a, desc_b;
 static struct spoe_instance a, b;
@@ -78,7 +83,8 @@ static void setup(void)
                                   .version = "2.3",
                                   .help = "a plugin",
                                   .messages = messages_a,
-                                  .options = options};
+                                  .options = options,
+                                  .variables = variables};
     desc_b = (struct spoe_plugin){
         .size = sizeof desc_b, .abi_major = 1, .id = "b", .version = "9", .messages = messages_b};
     a = (struct spoe_instance){.path = path, .desc = &desc_a, .index = 0, .n_messages = 2};
@@ -139,6 +145,10 @@ Test(describe, a_plugin_with_everything)
               "\n"
               "message second on on-client-session\n"
               "\n"
+              "variables\n"
+              "    txn.a.one  string  says one\n"
+              "    sess.a.some.*  ipv4|ipv6\n"
+              "\n"
               "options\n"
               "    a.plain  a text\n"
               "        \n"
@@ -166,7 +176,8 @@ Test(describe, a_plugin_without_options)
     (void)fclose(out);
 }
 
-/* Each message once, with the arguments of all who take it, eight in a line. */
+/* A section for each; a message that both take is each one's own in its section, with its own
+ * arguments, eight in a line. Issue 12, 1. */
 Test(describe, a_configuration_for_two)
 {
     static const struct host_conf conf = {.processing_timeout_ns = 20000000};
@@ -178,30 +189,50 @@ Test(describe, a_configuration_for_two)
                    "# Written by spoe-host %s --print-spoe-config for:\n"
                    "#   a 2.3\n"
                    "#   b 9\n"
-                   "# In haproxy.cfg: filter spoe engine spoe config THIS-FILE in each frontend,\n"
+                   "# In haproxy.cfg, in each frontend:\n"
+                   "#     filter spoe engine a config THIS-FILE\n"
+                   "#     filter spoe engine b config THIS-FILE\n"
                    "# and a backend named spoe-host, mode tcp, with this host as its server.\n"
-                   "# Variables come back as txn.spoe.NAME.\n"
-                   "[spoe]\n"
-                   "spoe-agent spoe-agent\n"
-                   "    messages first second third fourth\n"
-                   "    option var-prefix spoe\n"
-                   "    option set-on-error status\n"
+                   "[a]\n"
+                   "# Variables that come back:\n"
+                   "#     txn.a.one  string  says one\n"
+                   "#     sess.a.some.*  ipv4|ipv6\n"
+                   "spoe-agent a-agent\n"
+                   "    messages a.first second\n"
+                   "    option var-prefix a\n"
+                   "    option set-on-error spoe.status\n"
                    "    option continue-on-error\n"
                    "    timeout hello 2s\n"
                    "    timeout idle 2m\n"
                    "    timeout processing 25ms\n"
                    "    use-backend spoe-host\n"
                    "\n"
-                   "spoe-message first\n"
+                   "spoe-message a.first\n"
                    "    args a1=e1 a2=e2 a3=e3 a4=e4 a5=e5 a6=e6 a7=e7 a8=e8\n"
-                   "    args a9=e9 b2=f2 b3=f3\n"
+                   "    args a9=e9\n"
                    "    event on-http-response\n"
                    "\n"
                    "spoe-message second\n"
                    "    event on-client-session\n"
                    "\n"
+                   "[b]\n"
+                   "# Variables come back as txn.b.NAME.\n"
+                   "spoe-agent b-agent\n"
+                   "    messages third b.first fourth\n"
+                   "    option var-prefix b\n"
+                   "    option set-on-error spoe.status\n"
+                   "    option continue-on-error\n"
+                   "    timeout hello 2s\n"
+                   "    timeout idle 2m\n"
+                   "    timeout processing 25ms\n"
+                   "    use-backend spoe-host\n"
+                   "\n"
                    "spoe-message third\n"
                    "    event on-server-session\n"
+                   "\n"
+                   "spoe-message b.first\n"
+                   "    args a1=e1 b2=f2 b3=f3\n"
+                   "    event on-http-response\n"
                    "\n"
                    "spoe-message fourth\n"
                    "    args a1=e1 b2=f2 b3=f3\n"
@@ -210,25 +241,28 @@ Test(describe, a_configuration_for_two)
     same(out, want);
 }
 
-/* The engine is the one that was asked for, or the only plugin's; times are rounded up. */
+/* The engine is the one that was asked for, or the only plugin's; times are rounded up. HAProxy
+ * takes no - in a prefix. */
 Test(describe, a_configuration_for_one)
 {
     struct host_conf conf = {.processing_timeout_ns = 20000001};
-    static char engine[] = "mine";
+    static char engine[] = "my-own";
     FILE *out = open_text();
 
     set.n = 1;
     haproxy_config_spoe(out, &set, &conf);
     (void)fflush(out);
-    cr_assert_not_null(strstr(text, "\n[a]\nspoe-agent a-agent\n    messages first second\n"));
+    cr_assert_not_null(strstr(text, "\nspoe-agent a-agent\n    messages first second\n"));
     cr_assert_not_null(strstr(text, "timeout processing 26ms\n"));
     (void)fclose(out);
     conf.engine = engine;
     out = open_text();
     haproxy_config_spoe(out, &set, &conf);
     (void)fflush(out);
-    cr_assert_not_null(strstr(text, "\n[mine]\nspoe-agent mine-agent\n"));
-    cr_assert_not_null(strstr(text, "option var-prefix mine\n"));
+    cr_assert_not_null(strstr(text, "\n[my-own]\n"));
+    cr_assert_not_null(strstr(text, "\nspoe-agent my-own-agent\n"));
+    cr_assert_not_null(strstr(text, "option var-prefix my_own\n"));
+    cr_assert_not_null(strstr(text, "#     txn.my_own.one  string"));
     (void)fclose(out);
 }
 

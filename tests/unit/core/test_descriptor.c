@@ -551,3 +551,63 @@ Test(descriptor, a_plugin_of_abi_1_0_loads_as_it_did)
     arg[0].types = 0;
     refused("types");
 }
+
+/* Issue 12, 1: each field of a variable. */
+Test(descriptor, variables_are_checked_whole)
+{
+    static struct spoe_variable_decl decl[PLUGIN_VARIABLES_MAX + 1];
+    static const struct spoe_variable_decl *variables[PLUGIN_VARIABLES_MAX + 2];
+    static char name[PLUGIN_VARIABLES_MAX + 1][16];
+    static const char longest[] =
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    static const struct {
+        struct spoe_variable_decl decl;
+        const char *why;
+    } bad[] = {
+        {{31, 2, SPOE_ACCEPT_STR, 0, "v", ""}, "variable 1: size is 31"},
+        {{32, 5, SPOE_ACCEPT_STR, 0, "v", ""}, "variable v: scope is 5"},
+        {{32, 2, 0, 0, "v", ""}, "variable v: types 0x0"},
+        {{32, 2, 0x400, 0, "v", ""}, "variable v: types 0x400"},
+        {{32, 2, SPOE_ACCEPT_STR, 4, "v", ""}, "variable v: flags 0x4"},
+        {{32, 2, SPOE_ACCEPT_STR, 0, NULL, ""}, "variable 1: name \"\""},
+        {{32, 2, SPOE_ACCEPT_STR, 0, "", ""}, "variable 1: name \"\""},
+        {{32, 2, SPOE_ACCEPT_STR, 0, "*", ""}, "variable 1: name \"*\""},
+        {{32, 2, SPOE_ACCEPT_STR, 0, "a*b", ""}, "variable 1: name \"a*b\""},
+        {{32, 2, SPOE_ACCEPT_STR, 0, "a-b", ""}, "variable 1: name \"a-b\""},
+        {{32, 2, SPOE_ACCEPT_STR, 0, "a b", ""}, "variable 1: name \"a b\""},
+        {{32, 2, SPOE_ACCEPT_STR, 0, "spoe.status", ""}, "variable spoe.status: names that begin"},
+        {{32, 2, SPOE_ACCEPT_STR, 0, "spoe.*", ""}, "variable spoe.*: names that begin"},
+        {{32, 2, SPOE_ACCEPT_STR, 0, "v", "two\nlines"}, "variable v: help"},
+        {{32, 2, SPOE_ACCEPT_STR, 0, "v0", ""}, "variable v0 is declared twice"},
+    };
+
+    desc.variables = variables;
+    taken("none");
+    for (size_t i = 0; i <= PLUGIN_VARIABLES_MAX; i++) {
+        (void)snprintf(name[i], sizeof name[i], "v%zu", i);
+        decl[i] = (struct spoe_variable_decl){
+            sizeof decl[i], SPOE_SCOPE_TXN, SPOE_ACCEPT_STR, 0, name[i], NULL};
+        if (i == PLUGIN_VARIABLES_MAX)
+            taken("64 variables");
+        variables[i] = &decl[i];
+    }
+    refused("more than 64 variables");
+    memset(variables, 0, sizeof variables);
+    variables[0] = &decl[0];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        variables[1] = &bad[i].decl;
+        refused(bad[i].why);
+    }
+    variables[1] = &decl[1];
+    decl[1] = (struct spoe_variable_decl){sizeof decl[1], SPOE_SCOPE_RES, SPOE_ACCEPT_ANY, 0,
+                                          longest,        "help"};
+    taken("64 bytes");
+    decl[1].name = "a.B_*";
+    taken("a star");
+    decl[1].name = "v0";
+    taken("another scope");
+    /* One that is too short to have them. */
+    desc.size = offsetof(struct spoe_plugin, variables);
+    variables[1] = &bad[0].decl;
+    taken("not there");
+}

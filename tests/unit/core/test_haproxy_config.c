@@ -124,9 +124,9 @@ Test(haproxy_config, lines_of_the_log_are_one_message_of_all_plugins)
 {
     cr_assert_eq(print(SPOE_HAPROXY_BY_LOG, HAPROXY_2_6), 0);
     HAS("    log \"${AGENT_LOG_ADDR-127.0.0.1:12514}\" len 8192 format raw local0 warning\n");
-    HAS("    log-format \"v=1 place3 ways2 for206 m0 spoe b=%b c=%c z=%{+Q,+E}[z] "
+    HAS("    log-format \"v=1 place3 ways2 for206 m0 a b=%b c=%c z=%{+Q,+E}[z] "
         "q=%{+Q,+E}[var(txn.q)]\"\n"); /* texts of clients last, since lines may be cut */
-    HAS("    option dontlognull\n    place1 ways2 for206 m0 spoe\n    log ");
+    HAS("    option dontlognull\n    place1 ways2 for206 m0 a\n    log ");
     HAS("    two?lines\n"); /* whatever a plugin says */
     HAS("log-listen = udp:127.0.0.1:12514");
     HAS_NOT("filter spoe");
@@ -166,7 +166,7 @@ Test(haproxy_config, messages_over_spop)
 {
     set.n = 1;
     cr_assert_eq(print(SPOE_HAPROXY_BY_SPOE, HAPROXY_3_1), 0);
-    HAS("\n[a]\nspoe-agent a\n    messages response\n");
+    HAS("\n[a]\n# Variables come back as txn.a.NAME.\nspoe-agent a\n    messages response\n");
     HAS("\nspoe-message response\n    args y=ey\n    place3 ways1 for301 m1 a\n"
         "    event on-http-response place4 ways1 for301 m1 a\n");
     HAS("    filter spoe engine a config \"${SPOE_CFG-/etc/haproxy/spoe-a.cfg}\"\n");
@@ -177,6 +177,37 @@ Test(haproxy_config, messages_over_spop)
     HAS("place1 ways3 ");
     HAS("log-profile on-http-log");
     HAS("spoe-message response");
+}
+
+/* Issue 12, 1: an engine for each, of one file; the prefix is the plugin's own. */
+Test(haproxy_config, each_plugin_has_an_engine)
+{
+    static char engine[] = "my-own";
+
+    messages_b[1] = &response;
+    b.n_messages = 2;
+    cr_assert_eq(print(SPOE_HAPROXY_BY_SPOE, HAPROXY_2_6), 0);
+    HAS("    filter spoe engine a config \"${SPOE_CFG-/etc/haproxy/spoe-host.cfg}\"\n"
+        "    filter spoe engine b config \"${SPOE_CFG-/etc/haproxy/spoe-host.cfg}\"\n");
+    HAS("# From the line [a] on it is");
+    HAS("\nspoe-message a.response\n    args y=ey\n    place3 ways1 for206 m1 a\n");
+    HAS("\n\n[b]\n");
+    HAS("\nspoe-message b.response\n    args x=ex y=ey\n    event on-http-response\n");
+    conf.engine = engine;
+    cr_assert_eq(print(SPOE_HAPROXY_BY_SPOE, HAPROXY_2_6), 0);
+    HAS("filter spoe engine my-own.a ");
+    HAS("\n[my-own.b]\n");
+    HAS("    option var-prefix my_own.b\n");
+    HAS("place3 ways1 for206 m1 my_own.a\n");
+}
+
+/* One of whose messages none comes over SPOP has none. */
+Test(haproxy_config, no_engine_without_messages)
+{
+    cr_assert_eq(print(SPOE_HAPROXY_BY_SPOE, HAPROXY_2_6), 0);
+    HAS("    filter spoe engine a config \"${SPOE_CFG-/etc/haproxy/spoe-a.cfg}\"\n");
+    HAS_NOT("engine b");
+    HAS_NOT("[b]");
 }
 
 Test(haproxy_config, a_plugin_that_says_nothing_of_it)
