@@ -229,14 +229,14 @@ def again(scene, path):
 class Behind:
     """A request that waits in a queue behind another, which is under way."""
 
-    def __init__(self, scene, path):
+    def __init__(self, scene, path, name="", more=""):
         self._first = path + "/first/wait"
         self._gate = scene.origin.gate(self._first)
         self._before = Talk(scene.web)
         self._before.send(self._first, more="Connection: close\r\n")
         self.begun = scene.origin.wait(self._first).at
         self.talk = Talk(scene.web)
-        self.talk.send(path, more="Connection: close\r\n")
+        self.talk.send(path + name, more="Connection: close\r\n" + more)
         self.port = self.talk.port
 
     def end_first(self):
@@ -263,6 +263,14 @@ def queued(scene, path):
 def queued_too_long(scene, path):
     with Behind(scene, path) as behind:
         return Asked(behind.talk.head(), behind.port)
+
+
+def queue_full(scene, path):
+    """A server's own queue, where requests wait that have to go to that server, has one place."""
+    cookie = "Cookie: at=one\r\n"
+    with Behind(scene, path, "/second", cookie):
+        scene.wait_stat(name_of(path), "one", "qcur", 1)
+        return get(scene, path, more=cookie)
 
 
 def leave_queue(scene, path):
@@ -296,6 +304,63 @@ def leave_body(scene, path):
         talk.body(1)
         talk.leave()
         return Asked(status, talk.port)
+
+
+class Http2:
+    """A client's connection with one HTTP/2 stream, by RFC 9113 (frames) and 7541 (headers as
+    literals, so that there are no tables)."""
+
+    DATA, HEADERS, RST_STREAM, SETTINGS, PING = 0, 1, 3, 4, 6
+    CANCEL = 8
+
+    def __init__(self, talk):
+        self._talk = talk
+        talk.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        self._send(self.SETTINGS)
+
+    def _send(self, kind, flags=0, stream=0, data=b""):
+        self._talk.raw(struct.pack(">I", len(data))[1:] + struct.pack(">BBI", kind, flags, stream) + data)
+
+    def ask(self, path):
+        fields = [(":method", "GET"), (":scheme", "http"), (":authority", HOST), (":path", path)]
+        block = b"".join(b"\0" + bytes([len(text)]) + text.encode()
+                         if at == 0 else bytes([len(text)]) + text.encode()
+                         for pair in fields for at, text in enumerate(pair))
+        self._send(self.HEADERS, 0x5, 1, block)  # END_HEADERS, END_STREAM
+
+    def reset(self):
+        """End the stream, and nothing else: the connection goes on, and answers."""
+        self._send(self.RST_STREAM, 0, 1, struct.pack(">I", self.CANCEL))
+        self._send(self.PING, 0, 0, bytes(8))
+        self.wait(self.PING)
+
+    def wait(self, kind):
+        """The next frame of a kind."""
+        while True:
+            head = self._talk.body(9)
+            assert len(head) == 9, "HAProxy ended the connection"
+            data = self._talk.body(int.from_bytes(head[:3], "big"))
+            if head[3] == kind:
+                return data
+
+
+def reset_waiting(scene, path):
+    with Talk(scene.web) as talk:
+        stream = Http2(talk)
+        stream.ask(path)
+        scene.origin.wait(path)
+        stream.reset()
+        return Asked(None, talk.port)
+
+
+def reset_body(scene, path):
+    """When its first bytes are there."""
+    with Talk(scene.web) as talk:
+        stream = Http2(talk)
+        stream.ask(path)
+        stream.wait(Http2.DATA)
+        stream.reset()
+        return Asked(None, talk.port)
 
 
 def read_no_more(scene, path):
