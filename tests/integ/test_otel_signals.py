@@ -155,6 +155,22 @@ def test_a_collector_without_logs(protocol, said):
         assert host.count("log records lost: .*unsupported") >= 1
 
 
+def test_traces_do_not_pause():
+    """3.4: a collector that takes none, told of once, and the next batch is tried all the same."""
+    with Collector() as collector:
+        collector.refuse(grpc.StatusCode.UNIMPLEMENTED, times=3)
+        with begin("grpc", collector, OTEL_LOGS_EXPORTER="none") as host, Client(host.port) as client:
+            client.hello()
+            for i in range(3):
+                request(client, f"{i}")
+                wait_until(lambda i=i: total(host, "spans_lost_total", reason="not_retryable") == i + 1,
+                           "the counter")
+            request(client, "taken")
+            collector.wait_spans(1)
+            assert host.terminate() == 0
+            assert host.count("takes no traces") == 1
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("stalls", ["traces", "logs"])
 def test_a_signal_that_stalls(protocol, stalls):
