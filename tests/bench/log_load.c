@@ -52,14 +52,14 @@ static size_t write_line(char *line, uint64_t number, int64_t now_us)
     const uint64_t a = number * UINT64_C(0x9e3779b97f4a7c15), b = a ^ (a >> 29) ^ number;
     int n = snprintf(
         line, LINE_SIZE,
-        "v=1 tp=00-%016" PRIx64 "%016" PRIx64 "-%016" PRIx64 "-01 sid=%016" PRIx64
-        " cid=%016" PRIx64 " t0=%" PRId64 " t1=%" PRId64 " t2=%" PRId64 " te=%" PRId64
+        "v=1 tp=00-%016" PRIx64 "%016" PRIx64 "-%016" PRIx64 "-01 t0=%" PRId64 " t1=%" PRId64
+        " t2=%" PRId64 " te=%" PRId64
         " st=%d ts=---- rc=0 th=0 tR=0 tw=0 tc=1 tr=7 ta=12 bi=210 bo=1837 m=GET hv=HTTP/1.1 tls=- "
         "ci=192.0.2.%u cp=%u fi=192.0.2.1 fp=443 si=192.0.2.200 sp=8080 fe=http_front be=http_back "
         "srv=app1 in=- tracestate=- a=\"environment=production;datacenter=eu-west-1\" "
         "h=\"shop.example.org\" ua=\"Mozilla/5.0 (X11; Linux x86_64)\" u=\"/api/v1/items/%" PRIu64
         "?page=2\"\n",
-        a, number, b | 1, (a ^ 1) | 2, b | 1, now_us - 12000, now_us - 12000, now_us - 3000, now_us,
+        a, number, b | 1, now_us - 12000, now_us - 12000, now_us - 3000, now_us,
         number % 50 == 0 ? 503 : 200, (unsigned)(number % 250), (unsigned)(1024 + number % 60000),
         number % 10000);
 

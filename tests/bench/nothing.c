@@ -35,12 +35,11 @@ static const struct spoe_message_decl log_line = {
     .event = "on-http-response",
     .help = "does nothing",
     .args = (const struct spoe_arg_decl *const[]){
-        STR("tp"), STR("sid"), STR("cid"), NUM("t0"),         NUM("t1"), NUM("t2"), NUM("te"),
-        NUM("st"), STR("ts"),  STR("rc"),  NUM("th"),         NUM("tR"), NUM("tw"), NUM("tc"),
-        NUM("tr"), NUM("ta"),  NUM("bi"),  NUM("bo"),         STR("m"),  STR("hv"), STR("tls"),
-        IP("ci"),  NUM("cp"),  IP("fi"),   NUM("fp"),         IP("si"),  NUM("sp"), STR("fe"),
-        STR("be"), STR("srv"), STR("in"),  STR("tracestate"), STR("a"),  STR("h"),  STR("ua"),
-        STR("u"),  NULL}};
+        STR("tp"), NUM("t0"),         NUM("t1"), NUM("t2"), NUM("te"),  NUM("st"), STR("ts"),
+        STR("rc"), NUM("th"),         NUM("tR"), NUM("tw"), NUM("tc"),  NUM("tr"), NUM("ta"),
+        NUM("bi"), NUM("bo"),         STR("m"),  STR("hv"), STR("tls"), IP("ci"),  NUM("cp"),
+        IP("fi"),  NUM("fp"),         IP("si"),  NUM("sp"), STR("fe"),  STR("be"), STR("srv"),
+        STR("in"), STR("tracestate"), STR("a"),  STR("h"),  STR("ua"),  STR("u"),  NULL}};
 
 static const struct spoe_message_decl *const messages[] = {
     MESSAGE("on-http-request", "on-frontend-http-request", STR("unique-id"),

@@ -42,6 +42,7 @@ VARIABLES = {
     "SPOE_DRAIN_TIME": ("1s", "never", {}),
     "SPOE_LOG_LEVEL": ("debug", "loud", {}),
     "SPOE_LOG_FORMAT": ("logfmt", "xml", {}),
+    "SPOE_PLUGIN_HEALTH": ("degraded", "sick", {}),
     "SPOE_ENGINE": ("proxy", "a b", {}),
     "OTLP_ENDPOINT": ("http://127.0.0.1:4318/x", "ftp://127.0.0.1:4318", {}),
     "SERVICE_NAME": ("shop", NO_TEXT, {}),
