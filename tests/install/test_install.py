@@ -36,10 +36,12 @@ EXPECTED = {
     "share/spoe-host/examples/example/CMakeLists.txt",
     "share/spoe-host/examples/example/README.md",
     "share/spoe-host/examples/example/example.c",
+    "share/spoe-host/auth-request.cfg",
     "share/spoe-host/haproxy.cfg",
     "share/spoe-host/otel-both.cfg",
     "share/spoe-host/otel-log.cfg",
     "share/spoe-host/otel-spoe.cfg",
+    "share/spoe-host/spoe-auth-request.cfg",
     "share/spoe-host/spoe-host.service",
     "share/spoe-host/spoe-otel-3.x.cfg",
     "share/spoe-host/spoe-otel-both.cfg",
@@ -47,6 +49,8 @@ EXPECTED = {
 }
 if OTEL:
     EXPECTED.add("lib/spoe-host/plugins/otel.so")
+EXPECTED |= {f"lib/spoe-host/plugins/optional/{name}.so"
+             for name in os.environ["SPOE_TEST_OPTIONAL_PLUGINS"].split(",") if name}
 
 
 @pytest.fixture(scope="module", autouse=True)

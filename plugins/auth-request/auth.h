@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plugins/auth-request/auth.h - one instance: what its workers share. */
+#ifndef AUTH_REQUEST_AUTH_H
+#define AUTH_REQUEST_AUTH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <spoe/ext/health.h>
+#include <spoe/ext/loop.h>
+#include <spoe/plugin.h>
+
+#include "auth-request/conf.h"
+#include "auth-request/numbers.h"
+
+struct auth {
+    const struct spoe_host *host;
+    struct spoe_instance *self;
+    const struct spoe_loop *loop;
+    const struct spoe_health *health; /* NULL: the host has none */
+    struct auth_conf conf;
+    struct numbers numbers;
+    uint64_t hash_key[2];
+    _Atomic uint32_t n_workers;
+    _Atomic uint64_t n_failed; /* questions, since the service has answered one */
+    _Atomic bool warned_of_deadline;
+    bool curl_started;
+};
+
+/* What a worker may have of a bound for all of them. */
+static inline uint64_t auth_share(struct auth *auth, uint64_t bound)
+{
+    const uint32_t n = atomic_load_explicit(&auth->n_workers, memory_order_relaxed);
+    const uint64_t share = n > 1 ? bound / n : bound;
+
+    return share > 0 ? share : 1;
+}
+
+#endif
