@@ -38,6 +38,10 @@ static const struct word {
     {"for", 0, true, CLI_RUN, " VERSION", "the oldest HAProxy that is to take it (2.6)"},
     {"send-test-span", 0, false, CLI_SEND_TEST_SPAN, "",
      "let the plugins send once what they send to others, report and exit"},
+    {"try", 0, true, CLI_TRY, " MESSAGE",
+     "hand \"MESSAGE NAME=VALUE ...\" to the plugins, show the answer and exit"},
+    {"try-file", 0, true, CLI_TRY, " FILE",
+     "the same with each line, or recorded frame, of a file"},
     {"version", 'v', false, CLI_VERSION, "", "version, commit and build time"},
     {"help", 'h', false, CLI_HELP, "", "this text"},
 };
@@ -97,6 +101,14 @@ static void take_version(struct cli *cli, struct conf *conf, const char *value)
                    value);
 }
 
+static void add_try(struct cli *cli, struct conf *conf, const char *text, bool is_file)
+{
+    if (cli->n_tries == CLI_TRIES_MAX)
+        conf_error(conf, "command line: more than %u times --try and --try-file", CLI_TRIES_MAX);
+    else
+        cli->tries[cli->n_tries++] = (struct cli_try){text, is_file};
+}
+
 static void take_word(struct cli *cli, struct conf *conf, const struct word *word, const char *said,
                       const char *equals, struct rest *rest)
 {
@@ -114,6 +126,8 @@ static void take_word(struct cli *cli, struct conf *conf, const struct word *wor
         cli->plugin_info = value;
     else if (word->action == CLI_PRINT_HAPROXY_CONFIG)
         take_way(cli, conf, value);
+    else if (word->action == CLI_TRY)
+        add_try(cli, conf, value, strcmp(word->name, "try") != 0);
     else if (strcmp(word->name, "for") == 0)
         take_version(cli, conf, value);
     else if (strcmp(word->name, "set") == 0)

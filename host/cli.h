@@ -5,6 +5,8 @@
 #ifndef HOST_CLI_H
 #define HOST_CLI_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -20,14 +22,25 @@ enum cli_action {
     CLI_PRINT_SPOE_CONFIG,    /* --print-spoe-config */
     CLI_PRINT_HAPROXY_CONFIG, /* --print-haproxy-config WAY */
     CLI_SEND_TEST_SPAN,       /* --send-test-span */
+    CLI_TRY,                  /* --try MESSAGE, --try-file FILE */
+};
+
+#define CLI_TRIES_MAX 64u
+
+/* One of several. */
+struct cli_try {
+    const char *text;
+    bool is_file;
 };
 
 struct cli {
     enum cli_action action;
-    const char *file;        /* -f */
-    const char *plugin_info; /* --plugin-info */
-    uint32_t ways;           /* --print-haproxy-config: SPOE_HAPROXY_BY_* */
-    uint32_t haproxy;        /* --for: 0x0206 is 2.6; 0: not said */
+    const char *file;                    /* -f */
+    const char *plugin_info;             /* --plugin-info */
+    uint32_t ways;                       /* --print-haproxy-config: SPOE_HAPROXY_BY_* */
+    struct cli_try tries[CLI_TRIES_MAX]; /* in their order */
+    size_t n_tries;
+    uint32_t haproxy; /* --for: 0x0206 is 2.6; 0: not said */
 };
 
 /**

@@ -30,6 +30,7 @@
 #include "net/sockets_check.h"
 #include "reload.h"
 #include "run.h"
+#include "trial.h"
 
 /* What an installation and the build tree have in common: bin/ beside lib/. */
 #define PLUGIN_DIR_FROM_BIN "../lib/spoe-host/plugins"
@@ -266,6 +267,8 @@ static int act(struct program *p)
             return 1;
         (void)puts("The test span was taken");
         return 0;
+    case CLI_TRY:
+        return trial_run(&p->control, &p->cli, &p->host_conf, &p->plugins, &p->routes);
     case CLI_PRINT_SPOE_CONFIG:
         haproxy_config_spoe(stdout, &p->plugins, &p->host_conf);
         return 0;

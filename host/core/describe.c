@@ -8,26 +8,26 @@
 static const char *const type_names[] = {"null",   "bool", "int32", "uint32", "int64",
                                          "uint64", "ipv4", "ipv6",  "string", "binary"};
 
-static void print_types(FILE *out, uint32_t types)
+const char *describe_types(uint32_t types, char ret[DESCRIBE_TYPES_MAX])
 {
-    const char *separator = "";
+    size_t n = 0;
 
-    if ((types & SPOE_ACCEPT_ANY) == SPOE_ACCEPT_ANY) {
-        (void)fputs("any", out);
-        return;
-    }
+    if ((types & SPOE_ACCEPT_ANY) == SPOE_ACCEPT_ANY)
+        return "any";
+    ret[0] = '\0';
     for (uint32_t t = SPOE_T_BOOL; t <= SPOE_T_BIN; t++) {
+        const char *name = type_names[t];
+
         if ((types & SPOE_MASK(t)) == 0)
             continue;
         /* The four integers stand or fall together in practice. */
         if (t == SPOE_T_INT32 && (types & SPOE_ACCEPT_INT) == SPOE_ACCEPT_INT) {
-            (void)fprintf(out, "%sinteger", separator);
+            name = "integer";
             t = SPOE_T_UINT64;
-        } else {
-            (void)fprintf(out, "%s%s", separator, type_names[t]);
         }
-        separator = "|";
+        n += (size_t)snprintf(ret + n, DESCRIBE_TYPES_MAX - n, "%s%s", n > 0 ? "|" : "", name);
     }
+    return ret;
 }
 
 static void print_message(FILE *out, const struct spoe_message_decl *decl)
@@ -40,9 +40,10 @@ static void print_message(FILE *out, const struct spoe_message_decl *decl)
         (void)fprintf(out, "    %s\n", decl->help);
     for (size_t i = 0; decl->args != NULL && decl->args[i] != NULL; i++) {
         const struct spoe_arg_decl *arg = decl->args[i];
+        char types[DESCRIBE_TYPES_MAX];
 
-        (void)fprintf(out, "    %s=%s  ", arg->name, arg->expression);
-        print_types(out, arg->types);
+        (void)fprintf(out, "    %s=%s  %s", arg->name, arg->expression,
+                      describe_types(arg->types, types));
         if (arg->flags & SPOE_ARG_REQUIRED)
             (void)fputs(", required", out);
         if (arg->flags & SPOE_ARG_BY_NAME)
@@ -65,8 +66,10 @@ void describe_variables(FILE *out, const struct spoe_plugin *desc, const char *b
     for (size_t i = 0; describe_has_variables(desc) && desc->variables[i] != NULL; i++) {
         const struct spoe_variable_decl *decl = desc->variables[i];
 
-        (void)fprintf(out, "%s%s.%s.%s  ", before, scopes[decl->scope], prefix, decl->name);
-        print_types(out, decl->types);
+        char types[DESCRIBE_TYPES_MAX];
+
+        (void)fprintf(out, "%s%s.%s.%s  %s", before, scopes[decl->scope], prefix, decl->name,
+                      describe_types(decl->types, types));
         (void)fprintf(out, "%s%s\n", decl->help != NULL ? "  " : "",
                       decl->help != NULL ? decl->help : "");
     }

@@ -10,6 +10,11 @@
 
 #include "core/plugin.h"
 
+#define DESCRIBE_TYPES_MAX 80u /* bytes of the longest list of types */
+
+/** "integer|string". @return ret, or a constant */
+const char *describe_types(uint32_t types, char ret[DESCRIBE_TYPES_MAX]);
+
 /** `--plugin-info`: id, version, ABI, messages with arguments, variables, options. */
 void describe_plugin(FILE *out, const struct spoe_instance *plugin);
 

@@ -22,6 +22,7 @@ LAYERS = {
     "host/net": ["host/base", "host/spop", "host/conf", "host/core"],
     "host/lines": ["host/base", "host/spop", "host/conf", "host/core", "host/net"],
     "host/admin": ["host/base", "host/spop", "host/conf", "host/core", "host/net", "host/lines"],
+    "host/try": ["host/base", "host/spop", "host/conf", "host/core", "host/net"],
     "otel-plugin/base": [],
     "otel-plugin/context": ["otel-plugin/base"],
     "otel-plugin/record": ["otel-plugin/base"],
