@@ -2,7 +2,7 @@
 /*
  * tests/unit/otel/test_signals.c - several signals with one sender, each over a transport of the
  * test: what happens to one of them is no other's business. What happens to one alone is in
- * test_exporter.c.
+ * test_exporter*.c.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
