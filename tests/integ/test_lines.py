@@ -443,6 +443,24 @@ def test_the_start_names_an_address_as_the_option_does(start, tmp_path, kind):  
     assert host.count(f'taking log lines on {re.escape(kind)}:{where}"') == 1, host.lines
 
 
+@pytest.mark.parametrize("kind", ["udp", "tcp", "tcp+octet"])
+def test_all_addresses_are_of_both_families(start, tmp_path, kind):  # 1.1
+    """[::] is IPv6 alone, * is both (docs/configuration.md)."""
+    told = Told(tmp_path / "told")
+    host = start("from_log", args=["--log-listen", f"{kind}:*:0", "--set", f"from-log.file={told.path}"])
+    for n, (name, to) in enumerate([(r"0\.0\.0\.0", "127.0.0.1"), (r"\[::\]", "::1")]):
+        port = host.wait_line(rf"taking log lines on {re.escape(kind)}:{name}:([0-9]+)").group(1)
+        sender = Sender(kind, f"{to}:{port}")
+        sender.send("v=1 n=7")
+        assert told.wait(n + 1)[n] == "on-http-log n=int:7 set_var=-7"
+        sender.close()
+    host = start("from_log", args=["--log-listen", f"{kind}:[::]:0"])
+    port = host.wait_line(r"taking log lines on .*:\[::\]:([0-9]+)").group(1)
+    family = socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, family) as free:  # nobody else's, by its address
+        free.bind(("127.11.1.1", int(port)))
+
+
 def test_it_is_off_by_default(start):  # 1.1
     host = start("from_log")
     assert addresses(host) == {}

@@ -28,7 +28,8 @@ class Sender:
     def __init__(self, kind, address):
         self.octets = kind == "tcp+octet"
         self.datagrams = kind in ("udp", "unixgram")
-        family = socket.AF_UNIX if kind.startswith("unix") else socket.AF_INET
+        family = (socket.AF_UNIX if kind.startswith("unix")
+                  else socket.AF_INET6 if address.startswith("::") else socket.AF_INET)
         self.sock = socket.socket(
             family, socket.SOCK_DGRAM if self.datagrams else socket.SOCK_STREAM)
         self.sock.settimeout(LIMIT)
