@@ -159,8 +159,9 @@ static void log_plugins(const struct plugin_set *set)
     for (size_t i = 0; i < set->n; i++) {
         const struct spoe_plugin *desc = set->plugin[i]->desc;
 
-        log_line(SPOE_LOG_INFO, "host", "plugin %s %s (ABI %u.%u) from %s", desc->id, desc->version,
-                 desc->abi_major, desc->abi_minor, set->plugin[i]->path);
+        log_line(SPOE_LOG_INFO, "host", "plugin %s %s (ABI %u.%u) from %s",
+                 plugin_name(set->plugin[i]), desc->version, desc->abi_major, desc->abi_minor,
+                 set->plugin[i]->path);
     }
 }
 
@@ -185,7 +186,7 @@ static void log_configuration(const struct program *p)
     for (size_t i = 0; i < p->plugins.n; i++) {
         const struct spoe_instance *plugin = p->plugins.plugin[i];
 
-        log_in_vain(p, plugin->desc->id, plugin->desc->options, plugin->settings);
+        log_in_vain(p, plugin_name(plugin), plugin->options.table, plugin->settings);
     }
     log_plugins(&p->plugins);
 }

@@ -65,13 +65,6 @@ static bool same_option(const struct conf_section *a, const struct conf_section 
     return false;
 }
 
-static const struct spoe_option *const *options_of(const struct spoe_instance *plugin)
-{
-    static const struct spoe_option *const none[] = {NULL};
-
-    return plugin->desc->options != NULL ? plugin->desc->options : none;
-}
-
 /* @return 0, with errors in r->conf; -1 out of memory */
 static int read_again(const struct reload *reload, struct reading *r)
 {
@@ -89,7 +82,7 @@ static int read_again(const struct reload *reload, struct reading *r)
     for (size_t i = 0; i < reload->plugins->n; i++) {
         const struct spoe_instance *plugin = reload->plugins->plugin[i];
 
-        r->sections[i] = conf_resolve(r->conf, plugin->desc->id, options_of(plugin));
+        r->sections[i] = conf_resolve(r->conf, plugin_name(plugin), plugin->options.table);
         if (r->sections[i] == NULL)
             return -1;
     }
@@ -156,7 +149,7 @@ static int apply_to_plugin(struct reading *r, struct view *view, struct spoe_ins
     const struct names before = r->changed;
     const size_t n_errors = conf_error_count(r->conf);
     struct error error;
-    int n = compare(r, plugin->desc->id, options_of(plugin), *section, plugin->settings, can);
+    int n = compare(r, plugin_name(plugin), plugin->options.table, *section, plugin->settings, can);
     int result;
 
     if (n < 0)
@@ -166,7 +159,7 @@ static int apply_to_plugin(struct reading *r, struct view *view, struct spoe_ins
         error_list_log(conf_errors(r->conf), n_errors, SPOE_LOG_ERR, "host");
         if (error.text[0] != '\0')
             log_line(SPOE_LOG_ERR, "host", "%s", error.text);
-        log_line(SPOE_LOG_ERR, "host", "plugin %s: %s%s%s", plugin->desc->id,
+        log_line(SPOE_LOG_ERR, "host", "plugin %s: %s%s%s", plugin_name(plugin),
                  result < 0 ? "none of its changes was taken"
                             : "its changes do not count, though it may use them",
                  r->changed.len > before.len ? ": " : "",

@@ -176,7 +176,7 @@ static void log_failed_start(const struct plugin_set *set, const struct worker *
     for (size_t i = 0; i < set->n; i++) {
         const struct spoe_plugin *desc = set->plugin[i]->desc;
 
-        if (strcmp(desc->id, id) == 0)
+        if (strcmp(plugin_name(set->plugin[i]), id) == 0)
             log_line(SPOE_LOG_ERR, "host",
                      "plugin %s (%s): worker_start() failed with %s (%d) (plugin version %s, "
                      "ABI %u.%u; host ABI %u.%u)",
@@ -330,7 +330,7 @@ static void log_in_flight(const struct run *run, uint32_t i)
         if (n != 0)
             log_line(SPOE_LOG_WARNING, "host",
                      "worker %u: %ju messages are still in flight in plugin %s, going on", i,
-                     (uintmax_t)n, run->plugins->plugin[p]->desc->id);
+                     (uintmax_t)n, plugin_name(run->plugins->plugin[p]));
     }
 }
 

@@ -258,7 +258,7 @@ static void declare_targets(const struct view *view, struct host_metrics *hm,
     for (size_t r = 0; *ok && r < routes->n_messages; r++) {
         for (uint32_t t = 0; t < routes->routes[r].n_targets; t++) {
             struct route_target *target = &routes->routes[r].targets[t];
-            const struct spoe_span values[] = {span_of(target->plugin->desc->id),
+            const struct spoe_span values[] = {span_of(plugin_name(target->plugin)),
                                                span_of(target->decl->name)};
 
             for (size_t i = 0; i < N_BY_TARGET; i++)
@@ -278,7 +278,7 @@ static void declare_health(const struct view *view, struct host_metrics *hm, boo
 
     for (size_t i = 0; i < view->plugins->n; i++) {
         for (uint32_t s = 0; s < HEALTH_STATES; s++) {
-            const struct spoe_span values[] = {span_of(view->plugins->plugin[i]->desc->id),
+            const struct spoe_span values[] = {span_of(plugin_name(view->plugins->plugin[i])),
                                                span_of(health_name(s))};
 
             hm->health[i][s] = series(family, values, ok);
@@ -433,7 +433,7 @@ static void collect_sources(const struct view *view, const struct host_metrics *
         const char *name;
 
         for (size_t i = 0; (name = reloader_source(plugin->reloader, i, &counts)) != NULL; i++) {
-            struct spoe_span values[] = {span_of(plugin->desc->id), span_of(name),
+            struct spoe_span values[] = {span_of(plugin_name(plugin)), span_of(name),
                                          span_of("success")};
 
             metric_counter_set(metric_series(hm->built, values), atomic_load(&counts->built));

@@ -117,7 +117,7 @@ static bool write_ill_plugins(const struct view *view, FILE *out)
         if (view->conf->plugin_health == HOST_HEALTH_IGNORED || state.number < least)
             continue;
         any = true;
-        (void)fprintf(out, "plugin %s is %s: ", plugin->desc->id, health_name(state.number));
+        (void)fprintf(out, "plugin %s is %s: ", plugin_name(plugin), health_name(state.number));
         text_put_json(out, (struct spoe_span){state.text, state.n});
         (void)fputc('\n', out);
     }
@@ -206,7 +206,7 @@ static void put_plugin(FILE *out, const struct spoe_instance *plugin)
     const struct spoe_plugin *desc = plugin->desc;
 
     (void)fputs("{\n  ", out);
-    put_member(out, "id", desc->id, ", ");
+    put_member(out, "id", plugin_name(plugin), ", ");
     put_member(out, "version", desc->version, ", ");
     (void)fprintf(out, "\"abi\": \"%u.%u\",\n  ", desc->abi_major, desc->abi_minor);
     put_member(out, "path", plugin->path, ",\n  ");
@@ -307,7 +307,7 @@ static void put_healths(FILE *out, const struct view *view)
         health_read(&plugin->health.state, &state);
         health_read(&plugin->health.status, &status);
         (void)fputs(i == 0 ? "\n    {" : ",\n    {", out);
-        put_member(out, "id", plugin->desc->id, ", ");
+        put_member(out, "id", plugin_name(plugin), ", ");
         put_member(out, "health", health_name(state.number), ", \"reason\": ");
         text_put_json(out, (struct spoe_span){state.text, state.n});
         (void)fputs(", \"status\": ", out);

@@ -33,7 +33,8 @@ struct entry {
 };
 
 /* One key of a table that was resolved; key NULL: the section itself. Of a variable that one of its
- * options listens to only the key counts. */
+ * options listens to the key is its name, and the section that of the instance that it was made
+ * for, else NULL. */
 struct name {
     STAILQ_ENTRY(name) next;
     char *section, *key;

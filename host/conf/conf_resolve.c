@@ -228,13 +228,32 @@ int conf_set_by_next(struct conf *conf, struct conf_section *s, size_t i)
     return result < 0 ? -1 : 0;
 }
 
+/* A variable of an instance is made of the names of plugin, instance and option, and so may be
+ * another's, too: ID:a with b-c, ID:a-b with c. It must not set both. */
+static void check_owner(struct conf *conf, const char *section, const char *variable)
+{
+    const struct name *n;
+
+    STAILQ_FOREACH(n, &conf->variables, next)
+    {
+        if (n->section != NULL && strcmp(n->key, variable) == 0 && env_get(variable) != NULL)
+            conf_error(conf,
+                       "environment %s: it would be for %s as well as for %s; say it in the "
+                       "file or by --set",
+                       variable, n->section, section);
+    }
+}
+
 static int add_names(struct conf *conf, const char *section, const struct spoe_option *option)
 {
     const char *const *lists[] = {option->env, option->env_lenient};
+    const char *owner = strchr(section, ':') != NULL ? section : NULL;
 
     for (size_t l = 0; l < 2; l++) {
         for (size_t i = 0; lists[l] != NULL && lists[l][i] != NULL; i++) {
-            if (conf_add_name(&conf->variables, NULL, lists[l][i]) != 0)
+            if (owner != NULL)
+                check_owner(conf, section, lists[l][i]);
+            if (conf_add_name(&conf->variables, owner, lists[l][i]) != 0)
                 return -1;
         }
     }

@@ -19,6 +19,7 @@
 
 #define ARG_FLAGS (SPOE_ARG_REQUIRED | SPOE_ARG_BY_NAME)
 #define MESSAGE_FLAGS SPOE_MESSAGE_FROM_LOG
+#define PLUGIN_FLAGS SPOE_PLUGIN_INSTANCES
 #define OPTION_FLAGS (SPOE_OPTION_REQUIRED | SPOE_OPTION_SECRET | SPOE_OPTION_RELOADABLE)
 #define ALL_TYPES (SPOE_ACCEPT_ANY | SPOE_MASK(SPOE_T_NULL))
 
@@ -398,6 +399,9 @@ static int check_head(const struct spoe_plugin *desc, struct error *reterr)
     if (desc->version == NULL || desc->configure == NULL || desc->handle == NULL)
         return error_set(reterr, "version, configure and handle are mandatory");
     if (check_reserved(desc, "descriptor", desc->reserved, reterr) != 0 ||
+        (desc->size >= offsetof(struct spoe_plugin, reserved_1_1) + sizeof desc->reserved_1_1 &&
+         (check_flags(desc, "descriptor", desc->flags, PLUGIN_FLAGS, reterr) != 0 ||
+          check_reserved(desc, "descriptor", desc->reserved_1_1, reterr) != 0)) ||
         check_line(desc, "descriptor", "version", desc->version, reterr) != 0)
         return -1;
     return check_line(desc, "descriptor", "help", desc->help, reterr);

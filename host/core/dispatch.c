@@ -147,7 +147,7 @@ static bool holds_too_many(const struct spoe_worker *worker, const struct spoe_i
     log_limited(&limit, SPOE_LOG_WARNING, "host",
                 "plugin %s has not completed %u messages whose time is over; it gets no more until "
                 "it does",
-                plugin->desc->id, OVERDUE_MAX);
+                plugin_name(plugin), OVERDUE_MAX);
     return true;
 }
 

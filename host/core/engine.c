@@ -7,7 +7,7 @@
 
 const char *engine_label(const struct spoe_instance *plugin)
 {
-    return plugin->desc->id;
+    return plugin_name(plugin);
 }
 
 /* HAProxy takes letters, digits, _ and . in a prefix. A label has no _, so this makes no two alike

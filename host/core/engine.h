@@ -30,7 +30,8 @@ struct engine {
 struct engine engine_of(const struct plugin_set *set, const char *engine,
                         const struct spoe_instance *plugin);
 
-/* What a plugin is called among those that are loaded: its id. No two have the same. */
+/* What a plugin is called among those that are loaded: its id, or "ID:INSTANCE". No two have the
+ * same. */
 const char *engine_label(const struct spoe_instance *plugin);
 
 /* "PLUGIN.message", which goes to this plugin alone. */

@@ -33,7 +33,7 @@ const char *handler_status_text(spoe_status status)
 
 static const char *id_of(const struct request *request)
 {
-    return request->target->plugin->desc->id;
+    return plugin_name(request->target->plugin);
 }
 
 void handler_failed(struct request *request, const char *how, spoe_status status)
@@ -76,5 +76,5 @@ void handler_completed_twice(const struct spoe_instance *plugin)
 
     log_limited(limit, SPOE_LOG_ERR, COMPONENT,
                 "plugin %s completed a request that is not pending (completed twice?); ignored",
-                plugin != NULL ? plugin->desc->id : "?");
+                plugin != NULL ? plugin_name(plugin) : "?");
 }

@@ -64,12 +64,12 @@ static void api_log(struct spoe_instance *self, struct spoe_request *req, int32_
         return;
     held = atomic_exchange_explicit(&self->log_held, 0, memory_order_relaxed);
     if (held != 0)
-        log_line(SPOE_LOG_WARNING, self->desc->id, "%" PRIu64 " log lines were held back", held);
+        log_line(SPOE_LOG_WARNING, plugin_name(self), "%" PRIu64 " log lines were held back", held);
     if (req != NULL && request_ids(req, &stream, &frame))
-        log_line(level, self->desc->id, "%.*s (stream %" PRIu64 " frame %" PRIu64 ")", n, text.p,
+        log_line(level, plugin_name(self), "%.*s (stream %" PRIu64 " frame %" PRIu64 ")", n, text.p,
                  stream, frame);
     else
-        log_span(level, self->desc->id, (struct spoe_span){text.p, (size_t)n});
+        log_span(level, plugin_name(self), (struct spoe_span){text.p, (size_t)n});
 }
 
 static const struct spoe_setting *config_get(struct spoe_config *cfg, size_t option)
@@ -79,11 +79,10 @@ static const struct spoe_setting *config_get(struct spoe_config *cfg, size_t opt
 
 static void config_error(struct spoe_config *cfg, size_t option, struct spoe_span text)
 {
-    const struct spoe_plugin *desc = cfg->plugin->desc;
     const struct spoe_setting *setting = config_get(cfg, option);
 
     if (setting == NULL) {
-        conf_error(cfg->conf, "%s: %.*s", desc->id, (int)text.n, text.p);
+        conf_error(cfg->conf, "%s: %.*s", plugin_name(cfg->plugin), (int)text.n, text.p);
         cfg->errors++;
     } else if (!conf_setting_reject(cfg->conf, cfg->section, option, text)) {
         cfg->errors++;

@@ -49,6 +49,7 @@ static void family_destroy(struct spoe_metric_family *family)
     free(family->name);
     free(family->help);
     free(family->overflow);
+    free(family->instance);
     free(family);
 }
 
@@ -114,6 +115,38 @@ fail:
     return NULL;
 }
 
+void metrics_declare_for(struct metrics *metrics, const void *sharer, const char *instance)
+{
+    metrics->sharer = sharer;
+    metrics->instance = instance;
+}
+
+/* Whether two families of one name are of two instances of one plugin. */
+static bool share_name(const struct spoe_metric_family *a, const struct spoe_metric_family *b)
+{
+    if (a->sharer == NULL || a->sharer != b->sharer || a->type != b->type)
+        return false;
+    return a->instance == NULL || b->instance == NULL ? a->instance != b->instance
+                                                      : strcmp(a->instance, b->instance) != 0;
+}
+
+/* Say whose it is. @return SPOE_OK; why it cannot be */
+static spoe_status set_instance(struct spoe_metric_family *family, const struct metrics *metrics,
+                                struct error *reterr)
+{
+    family->sharer = metrics->sharer;
+    if (metrics->instance == NULL)
+        return SPOE_OK;
+    for (uint32_t i = 0; i < family->n_labels; i++) {
+        if (strcmp(family->labels[i], METRIC_INSTANCE_LABEL) != 0)
+            continue;
+        (void)error_set(reterr, "label " METRIC_INSTANCE_LABEL " is the host's");
+        return SPOE_E_INVAL;
+    }
+    family->instance = strdup(metrics->instance);
+    return family->instance != NULL ? SPOE_OK : SPOE_E_NOMEM;
+}
+
 /* @param ret  [borrow from the registry] */
 static spoe_status declare(struct metrics *metrics, const char *prefix,
                            const struct spoe_metric_decl *decl,
@@ -121,6 +154,7 @@ static spoe_status declare(struct metrics *metrics, const char *prefix,
                            struct spoe_metric_family **ret, struct error *reterr)
 {
     struct spoe_metric_family *family, **at = &metrics->families;
+    spoe_status status;
     int order = 1;
 
     *ret = NULL;
@@ -133,7 +167,13 @@ static spoe_status declare(struct metrics *metrics, const char *prefix,
     family = family_create(prefix, decl);
     if (family == NULL)
         return SPOE_E_NOMEM;
-    while (*at != NULL && (order = strcmp(family->name, (*at)->name)) > 0)
+    status = set_instance(family, metrics, reterr);
+    if (status != SPOE_OK) {
+        family_destroy(family);
+        return status;
+    }
+    while (*at != NULL && ((order = strcmp(family->name, (*at)->name)) > 0 ||
+                           (order == 0 && share_name(family, *at))))
         at = &(*at)->next;
     if (*at != NULL && order == 0) {
         (void)error_set(reterr, METRIC_TAKEN);
@@ -248,13 +288,21 @@ char *metric_put_label(char *p, const char *name, struct spoe_span value, bool i
     return p;
 }
 
+char *metric_put_instance(char *p, const struct spoe_metric_family *family)
+{
+    if (family->instance == NULL)
+        return p;
+    return metric_put_label(p, METRIC_INSTANCE_LABEL,
+                            (struct spoe_span){family->instance, strlen(family->instance)}, true);
+}
+
 static void labels_text(const struct spoe_metric_family *family, const struct spoe_span *values,
                         char ret[METRIC_LABELS_TEXT_MAX])
 {
-    char *p = ret;
+    char *p = metric_put_instance(ret, family);
 
     for (uint32_t i = 0; i < family->n_labels; i++)
-        p = metric_put_label(p, family->labels[i], values[i], i == 0);
+        p = metric_put_label(p, family->labels[i], values[i], p == ret);
     *p = '\0';
 }
 
@@ -330,11 +378,13 @@ static struct spoe_metric *get_series(struct spoe_metric_family *family, const c
 static struct spoe_metric *overflow_series(struct spoe_metric_family *family)
 {
     static const struct spoe_span other = {"other", sizeof "other" - 1};
+    static const struct spoe_span yes = {"true", sizeof "true" - 1};
     struct spoe_span others[SPOE_METRIC_LABELS_MAX];
-    char labels[METRIC_LABELS_TEXT_MAX];
+    char labels[METRIC_LABELS_TEXT_MAX], *p;
 
     if (family->overflow != NULL) {
-        (void)snprintf(labels, sizeof labels, "%s=\"true\"", family->overflow);
+        p = metric_put_instance(labels, family);
+        *metric_put_label(p, family->overflow, yes, p == labels) = '\0';
         return get_series(family, labels, false);
     }
     for (size_t i = 0; i < SPOE_METRIC_LABELS_MAX; i++)

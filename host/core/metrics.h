@@ -27,6 +27,7 @@
 #define METRIC_LABEL_MAX 40u /* bytes of a label's name */
 #define METRIC_SERIES_DEFAULT 100u
 #define METRIC_COLLECTORS_MAX 8u /* of one owner */
+#define METRIC_INSTANCE_LABEL "plugin_instance"
 #define METRIC_TAKEN "the name is taken"
 
 struct metrics;
@@ -47,6 +48,15 @@ void metrics_destroy(struct metrics *metrics);
 
 /** Whether a declaration has the flag. */
 bool metric_is_unprefixed(const struct spoe_metric_decl *decl);
+
+/**
+ * Whose declarations follow. Several instances of one plugin declare the same families, which are
+ * then written as one, each series with its instance as a label.
+ * @param sharer    what the instances have in common; NULL: whoever it is shares with nobody
+ * @param instance  [borrow until the next call] NULL: its series have no label for it
+ * [main & not started]
+ */
+void metrics_declare_for(struct metrics *metrics, const void *sharer, const char *instance);
 
 /**
  * Declare a family; its name is prefix and decl->name. [main & not started]

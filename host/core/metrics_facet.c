@@ -51,7 +51,7 @@ static spoe_status end(struct spoe_instance *self, const struct spoe_metric_decl
     if (status == SPOE_OK)
         self->n_families++;
     else if (wrong->text[0] != '\0')
-        log_line(SPOE_LOG_ERR, self->desc->id, "metric %.100s: %s",
+        log_line(SPOE_LOG_ERR, plugin_name(self), "metric %.100s: %s",
                  SPOE_HAS(decl, name) ? decl->name : "", wrong->text);
     if (prefix[0] == '\0' && strcmp(wrong->text, METRIC_TAKEN) == 0)
         self->claims_taken_metric = true;

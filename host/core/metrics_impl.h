@@ -14,12 +14,12 @@
 #include "core/metrics.h"
 
 #define METRIC_NUMBER_TEXT_MAX 32u
-/* name="value", and every byte of a value may be escaped. */
+/* name="value", and every byte of a value may be escaped; and the instance's. */
 #define METRIC_LABELS_TEXT_MAX                                                                     \
-    (SPOE_METRIC_LABELS_MAX * (METRIC_LABEL_MAX + 2 * SPOE_METRIC_VALUE_MAX + 4) + 1)
+    ((SPOE_METRIC_LABELS_MAX + 1) * (METRIC_LABEL_MAX + 2 * SPOE_METRIC_VALUE_MAX + 4) + 1)
 /* Of a series whose label names are its own, likewise. */
 #define METRIC_OWN_LABELS_TEXT_MAX                                                                 \
-    (SPOE_METRIC_OWN_LABELS_MAX * (METRIC_LABEL_MAX + 2 * SPOE_METRIC_VALUE_MAX + 4) + 1)
+    ((SPOE_METRIC_OWN_LABELS_MAX + 1) * (METRIC_LABEL_MAX + 2 * SPOE_METRIC_VALUE_MAX + 4) + 1)
 
 /* The last exemplar of a bucket. Whoever finds it being written goes on without. */
 struct metric_exemplar {
@@ -52,6 +52,8 @@ struct spoe_metric_family {
     struct spoe_metric_family *next; /* by name */
     struct metrics *metrics;
     char *name, *help, *overflow;
+    const void *sharer; /* families of one are printed as one; NULL: it is alone */
+    char *instance;     /* label of all its series; NULL: none */
     uint32_t type, flags, max_series, n_labels, n_bounds;
     uint32_t stride; /* cells of one shard, whole lines */
     char *labels[SPOE_METRIC_LABELS_MAX];
@@ -72,6 +74,9 @@ struct collector {
 
 struct metrics {
     struct spoe_metric_family *families;
+    const void *sharer; /* of what is declared: metrics_declare_for() */
+    const char *instance;
+    const char *headed;           /* the name whose head was written last, in metrics_write() */
     struct collector *collectors; /* in the order of registration */
     pthread_mutex_t lock;         /* series that are added; not held while others' code runs */
     pthread_mutex_t collecting;   /* held while collectors and providers run */
@@ -90,6 +95,9 @@ bool metric_is_word(const char *s, size_t max);
 /** @return 0; -1 with what is wrong */
 int metric_check_decl(const char *prefix, const struct spoe_metric_decl *decl,
                       struct error *reterr);
+
+/** Put the label of the family's instance first, where it has one. @return the new end */
+char *metric_put_instance(char *p, const struct spoe_metric_family *family);
 
 /** A number as it is printed. */
 void metric_number_text(double value, char ret[METRIC_NUMBER_TEXT_MAX]);

@@ -98,11 +98,15 @@ static bool is_base_taken(const struct spoe_metric_family *counter)
 static void write_family_head(const struct spoe_metric_family *family, enum metrics_format format,
                               FILE *out)
 {
+    const char *headed = family->metrics->headed;
     const bool is_unknown = format == METRICS_OPENMETRICS && family->type == SPOE_METRIC_COUNTER &&
                             is_base_taken(family);
 
+    if (headed != NULL && strcmp(headed, family->name) == 0)
+        return; /* of another instance */
     write_head(out, format, family->name, is_unknown ? "unknown" : types[family->type],
                family->help);
+    family->metrics->headed = family->name;
 }
 
 /* ---- series ------------------------------------------------------------------------------- */
@@ -231,10 +235,11 @@ static void write_series(const struct spoe_metric *metric, enum metrics_format f
 /* ---- series that are put ------------------------------------------------------------------ */
 
 /* @return SPOE_OK with the labels as they are printed */
-static spoe_status own_labels(const struct spoe_metric_label *labels, uint32_t n,
+static spoe_status own_labels(const struct spoe_metric_family *family,
+                              const struct spoe_metric_label *labels, uint32_t n,
                               char ret[METRIC_OWN_LABELS_TEXT_MAX])
 {
-    char *p = ret;
+    char *p = metric_put_instance(ret, family);
 
     if (n > SPOE_METRIC_OWN_LABELS_MAX || (labels == NULL && n > 0))
         return SPOE_E_INVAL;
@@ -242,11 +247,13 @@ static spoe_status own_labels(const struct spoe_metric_label *labels, uint32_t n
         if (labels[i].name == NULL || (labels[i].value.p == NULL && labels[i].value.n > 0) ||
             !metric_is_word(labels[i].name, METRIC_LABEL_MAX) || strcmp(labels[i].name, "le") == 0)
             return SPOE_E_INVAL;
+        if (family->instance != NULL && strcmp(labels[i].name, METRIC_INSTANCE_LABEL) == 0)
+            return SPOE_E_INVAL;
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(labels[i].name, labels[j].name) == 0)
                 return SPOE_E_INVAL;
         }
-        p = metric_put_label(p, labels[i].name, labels[i].value, i == 0);
+        p = metric_put_label(p, labels[i].name, labels[i].value, p == ret);
     }
     *p = '\0';
     return SPOE_OK;
@@ -261,7 +268,7 @@ static spoe_status begin_series(struct spoe_metric_sink *sink,
 
     if (sink->n_series == sink->family->max_series)
         return SPOE_E_LIMIT;
-    status = own_labels(labels, n, ret);
+    status = own_labels(sink->family, labels, n, ret);
     if (status == SPOE_OK && sink->n_series++ == 0)
         write_family_head(sink->family, sink->format, sink->out);
     return status;
@@ -332,6 +339,7 @@ void metrics_write(struct metrics *metrics, enum metrics_format format,
                    const struct metrics_guest *guest, FILE *out)
 {
     (void)pthread_mutex_lock(&metrics->collecting);
+    metrics->headed = NULL;
     for (const struct collector *c = metrics->collectors; c != NULL; c = c->next) {
         if (!c->on)
             continue;

@@ -90,15 +90,48 @@ void plugin_close(struct spoe_instance *plugin)
         return;
     thread_forget_callee(); /* of a watch that names whoever is late */
     conf_section_destroy(plugin->settings);
+    instance_options_fini(&plugin->options);
     health_fini(&plugin->health);
     reloader_destroy(plugin->reloader);
+    free(plugin->name);
     free(plugin->path);
     free(plugin);
 }
 
-static int set_add(struct plugin_set *set, const char *path, struct error *reterr)
+/* Call a plugin by an instance's name. @return 0; -1 with *reterr */
+static int set_name(struct spoe_instance *plugin, const char *instance, struct error *reterr)
+{
+    if (instance == NULL)
+        return 0;
+    plugin->name = instance_name(plugin->desc, instance, reterr);
+    if (plugin->name == NULL)
+        return -1;
+    plugin->callee.id = plugin->name;
+    return 0;
+}
+
+/* Whether it can be in a set with another one. @return 0; -1 with *reterr */
+static int check_other(const struct spoe_instance *plugin, const struct spoe_instance *other,
+                       struct error *reterr)
+{
+    const struct spoe_plugin *desc = plugin->desc;
+
+    if (strcmp(other->desc->id, desc->id) != 0)
+        return 0;
+    if (other->desc != desc || (other->name == NULL && plugin->name == NULL))
+        return error_set(reterr, "id \"%s\" is taken by %s (version %s; this one is version %s)",
+                         desc->id, other->path, other->desc->version, desc->version);
+    if (strcmp(plugin_name(other), plugin_name(plugin)) == 0)
+        return error_set(reterr, "instance %s is named twice", plugin_name(plugin));
+    return 0;
+}
+
+/* @param instance  NULL: it has no name */
+static int set_add(struct plugin_set *set, const char *path, const char *instance,
+                   struct error *reterr)
 {
     struct spoe_instance *plugin;
+    int result;
 
     if (set->n == PLUGINS_MAX) {
         (void)error_set(reterr, "cannot load %s: more than %u plugins", path, PLUGINS_MAX);
@@ -107,17 +140,13 @@ static int set_add(struct plugin_set *set, const char *path, struct error *reter
     plugin = plugin_open(path, set->trust, reterr);
     if (plugin == NULL)
         return -1;
-    for (size_t i = 0; i < set->n; i++) {
-        const struct spoe_instance *other = set->plugin[i];
-
-        if (strcmp(other->desc->id, plugin->desc->id) == 0) {
-            (void)error_set(reterr, "id \"%s\" is taken by %s (version %s; this one is version %s)",
-                            plugin->desc->id, other->path, other->desc->version,
-                            plugin->desc->version);
-            fail_load(reterr, path, plugin->desc);
-            plugin_close(plugin);
-            return -1;
-        }
+    result = set_name(plugin, instance, reterr);
+    for (size_t i = 0; i < set->n && result == 0; i++)
+        result = check_other(plugin, set->plugin[i], reterr);
+    if (result != 0) {
+        fail_load(reterr, path, plugin->desc);
+        plugin_close(plugin);
+        return -1;
     }
     plugin->index = (uint32_t)set->n;
     set->plugin[set->n++] = plugin;
@@ -154,7 +183,7 @@ static int set_add_dir(struct plugin_set *set, const char *dir, struct error *re
                 (void)error_set(reterr, "out of memory");
                 result = -1;
             } else {
-                result = set_add(set, path, reterr);
+                result = set_add(set, path, NULL, reterr);
                 free(path);
             }
         }
@@ -186,21 +215,31 @@ char *plugin_find(char *const *dirs, const char *name)
     return NULL;
 }
 
-static int set_add_name(struct plugin_set *set, char *const *dirs, const char *name,
+/* The file of an element of plugins. @return [give: free()] NULL with *reterr */
+static char *file_of(char *const *dirs, const char *name, struct error *reterr)
+{
+    char *path = strchr(name, '/') != NULL ? strdup(name) : plugin_find(dirs, name);
+
+    if (path == NULL)
+        (void)error_set(reterr, "cannot load %s: no such file in the plugin directories", name);
+    return path;
+}
+
+static int set_add_name(struct plugin_set *set, char *const *dirs, const char *element,
                         struct error *reterr)
 {
-    char *path;
-    int result;
+    const char *instance = instance_find(element);
+    char *name, *path = NULL;
+    int result = -1;
 
-    if (strchr(name, '/') != NULL)
-        return set_add(set, name, reterr);
-    path = plugin_find(dirs, name);
-    if (path == NULL) {
-        (void)error_set(reterr, "cannot load %s: no such file in the plugin directories", name);
-        return -1;
-    }
-    result = set_add(set, path, reterr);
+    name = instance != NULL ? strndup(element, (size_t)(instance - element) - 1) : strdup(element);
+    if (name == NULL)
+        return error_set(reterr, "out of memory");
+    path = file_of(dirs, name, reterr);
+    if (path != NULL)
+        result = set_add(set, path, instance, reterr);
     free(path);
+    free(name);
     return result;
 }
 
@@ -231,15 +270,6 @@ fail:
     return -1;
 }
 
-static size_t count_options(const struct spoe_plugin *desc)
-{
-    size_t n = 0;
-
-    while (desc->options != NULL && desc->options[n] != NULL)
-        n++;
-    return n;
-}
-
 static void fail_step(struct error *reterr, const struct spoe_instance *plugin, const char *step,
                       spoe_status status)
 {
@@ -248,34 +278,50 @@ static void fail_step(struct error *reterr, const struct spoe_instance *plugin, 
     (void)error_set(
         reterr,
         "plugin %s (%s): %s failed with %s (%d) (plugin version %s, ABI %u.%u; host ABI %u.%u)",
-        desc->id, plugin->path, step, handler_status_text(status), status, desc->version,
+        plugin_name(plugin), plugin->path, step, handler_status_text(status), status, desc->version,
         desc->abi_major, desc->abi_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
 }
 
-static int configure(struct spoe_instance *plugin, struct conf *conf, struct error *reterr)
+/* What its metrics have as their label for it: nothing, unless there are several of its plugin. */
+static const char *instance_label(const struct plugin_set *set, const struct spoe_instance *plugin)
 {
-    static const struct spoe_option *const none[] = {NULL};
+    for (size_t i = 0; plugin->name == NULL && i < set->n; i++) {
+        if (set->plugin[i] != plugin && set->plugin[i]->desc == plugin->desc)
+            return "";
+    }
+    return plugin_instance(plugin);
+}
+
+static int configure(const struct plugin_set *set, struct spoe_instance *plugin, struct conf *conf,
+                     struct error *reterr)
+{
     const struct spoe_plugin *desc = plugin->desc;
     size_t before = conf_error_count(conf);
-    struct spoe_config cfg = {.conf = conf, .plugin = plugin, .n_options = count_options(desc)};
+    struct spoe_config cfg = {.conf = conf, .plugin = plugin};
     spoe_status status;
     int result = -1;
 
-    plugin->settings = conf_resolve(conf, desc->id, desc->options != NULL ? desc->options : none);
+    if (instance_options_init(&plugin->options, desc, plugin->name) == 0)
+        plugin->settings = conf_resolve(conf, plugin_name(plugin), plugin->options.table);
     if (plugin->settings == NULL) {
-        (void)error_set(reterr, "plugin %s: out of memory", desc->id);
+        (void)error_set(reterr, "plugin %s: out of memory", plugin_name(plugin));
         return -1;
     }
+    cfg.n_options = plugin->options.n_own;
     cfg.section = plugin->settings;
     if (conf_error_count(conf) != before)
         return -1; /* plugin code sees whole and valid settings only */
+    if (plugin->metrics != NULL)
+        metrics_declare_for(plugin->metrics, desc, instance_label(set, plugin));
     thread_enter(&plugin->callee, "configure()");
     status = desc->configure(&host_table, plugin, &cfg, &plugin->inst);
     thread_leave();
+    if (plugin->metrics != NULL)
+        metrics_declare_for(plugin->metrics, NULL, NULL);
     if (status == SPOE_OK && plugin->claims_taken_metric) {
         plugin->state = PLUGIN_CONFIGURED; /* so that destroy() is called */
-        (void)error_set(reterr, "plugin %s (%s): a metric that it declares is another's", desc->id,
-                        plugin->path);
+        (void)error_set(reterr, "plugin %s (%s): a metric that it declares is another's",
+                        plugin_name(plugin), plugin->path);
     } else if (status == SPOE_OK && cfg.errors == 0) {
         plugin->state = PLUGIN_CONFIGURED;
         result = 0;
@@ -297,7 +343,7 @@ int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct error
 
         set->plugin[i]->metrics = set->metrics;
         set->plugin[i]->loop = set->loop;
-        if (configure(set->plugin[i], conf, &error) == 0)
+        if (configure(set, set->plugin[i], conf, &error) == 0)
             continue;
         result = -1;
         if (error.text[0] == '\0')
@@ -311,10 +357,8 @@ int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct error
 int plugin_reconfigure(struct spoe_instance *plugin, struct conf *conf,
                        struct conf_section *settings, struct error *reterr)
 {
-    struct spoe_config cfg = {.conf = conf,
-                              .section = settings,
-                              .plugin = plugin,
-                              .n_options = count_options(plugin->desc)};
+    struct spoe_config cfg = {
+        .conf = conf, .section = settings, .plugin = plugin, .n_options = plugin->options.n_own};
     spoe_status status;
 
     reterr->text[0] = '\0';
@@ -325,7 +369,7 @@ int plugin_reconfigure(struct spoe_instance *plugin, struct conf *conf,
         return 0;
     if (status == SPOE_OK) {
         (void)error_set(reterr, "plugin %s: reconfigure() reported an error and returned SPOE_OK",
-                        plugin->desc->id);
+                        plugin_name(plugin));
         return 1;
     }
     if (cfg.errors == 0)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <stdatomic.h>
 
 #include <spoe/ext/loop.h>
@@ -21,6 +22,7 @@
 #include "conf/conf.h"
 #include "core/descriptor.h"
 #include "core/health.h"
+#include "core/instance.h"
 #include "core/metrics.h"
 #include "core/plugin_file.h"
 #include "core/reloader.h"
@@ -34,7 +36,8 @@ enum plugin_state { PLUGIN_LOADED, PLUGIN_CONFIGURED, PLUGIN_STARTED, PLUGIN_STO
 /* One plugin; what the ABI calls an instance. */
 struct spoe_instance {
     char *path;           /* absolute */
-    struct callee callee; /* id and path, for whoever is asked where a thread is */
+    struct callee callee; /* name and path, for whoever is asked where a thread is */
+    char *name;           /* "ID:INSTANCE"; NULL: it is called by its id, see plugin_name() */
     const struct spoe_plugin *desc;
     uint32_t index; /* in configuration order */
     uint32_t n_messages;
@@ -43,14 +46,27 @@ struct spoe_instance {
     void *inst;                  /* the plugin's own, from configure() on */
     _Atomic uint64_t log_window; /* second << 32 | lines in it */
     _Atomic uint64_t log_held;
-    struct conf_section *settings; /* as resolved, to be shown; NULL before */
-    const struct spoe_loop *loop;  /* the facet; NULL: this host has none */
-    struct metrics *metrics;       /* NULL: this host has none */
-    uint32_t n_families;           /* declared */
-    bool claims_taken_metric;      /* an unprefixed name that is another's: no start */
-    struct health health;          /* what it says of itself */
-    struct reloader *reloader;     /* of its sources; NULL: it has none */
+    struct instance_options options; /* from configure() on */
+    struct conf_section *settings;   /* as resolved, to be shown; NULL before */
+    const struct spoe_loop *loop;    /* the facet; NULL: this host has none */
+    struct metrics *metrics;         /* NULL: this host has none */
+    uint32_t n_families;             /* declared */
+    bool claims_taken_metric;        /* an unprefixed name that is another's: no start */
+    struct health health;            /* what it says of itself */
+    struct reloader *reloader;       /* of its sources; NULL: it has none */
 };
+
+/* What it is called, as no other in this host is. */
+static inline const char *plugin_name(const struct spoe_instance *plugin)
+{
+    return plugin->name != NULL ? plugin->name : plugin->desc->id;
+}
+
+/* What it is called among the instances of its plugin. @return NULL: it has no name there */
+static inline const char *plugin_instance(const struct spoe_instance *plugin)
+{
+    return plugin->name != NULL ? plugin->name + strlen(plugin->desc->id) + 1 : NULL;
+}
 
 struct plugin_set {
     struct spoe_instance *plugin[PLUGINS_MAX];
@@ -81,7 +97,8 @@ void plugin_close(struct spoe_instance *plugin); /* frees; never unmaps. Takes N
 /**
  * Load every *.so of the directories, in name order, or those that are named, in that order.
  * @param names  ends with NULL, or NULL for all; a name without '/' is looked for in the
- *               directories, with or without ".so"
+ *               directories, with or without ".so"; with ":INSTANCE" at its end it is one of
+ * several
  * @return 0; -1 with *reterr set: nothing is left half loaded
  */
 int plugin_set_load(struct plugin_set *set, char *const *dirs, char *const *names,

@@ -102,7 +102,8 @@ static void set_name(void *handle, const char *path)
     struct link_map *map = NULL;
     char *name;
 
-    if (dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0 || map == NULL)
+    if (dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0 || map == NULL ||
+        strcmp(map->l_name, path) == 0) /* another instance of it has been loaded before */
         return;
     name = strdup(path); /* the loader's from now on: the object is never unloaded */
     if (name != NULL)

@@ -125,7 +125,7 @@ static void release_retired(struct spoe_reload_source *source)
 /* Counted before it is said. */
 static void count(struct spoe_reload_source *source, spoe_status status, int64_t ns)
 {
-    const char *id = source->reloader->plugin->desc->id;
+    const char *id = plugin_name(source->reloader->plugin);
 
     if (status == SPOE_OK) {
         atomic_store(&source->counts.built_unix_ns, clock_unix_ns());
@@ -306,7 +306,7 @@ int reloader_start(struct reloader *reloader, const struct host_shared *shared,
     }
     error = pthread_create(&reloader->thread, NULL, reloader_main, reloader);
     if (error != 0)
-        return error_set(reterr, "plugin %s: thread: %s", reloader->plugin->desc->id,
+        return error_set(reterr, "plugin %s: thread: %s", plugin_name(reloader->plugin),
                          strerror(error));
     reloader->has_thread = true;
     return 0;
@@ -335,7 +335,7 @@ int reloader_wait(struct reloader *reloader, int stop_fd, struct error *reterr)
     }
     if (failed == NULL)
         return 0;
-    return error_set(reterr, "plugin %s: %s: build() failed with %s", reloader->plugin->desc->id,
+    return error_set(reterr, "plugin %s: %s: build() failed with %s", plugin_name(reloader->plugin),
                      failed->name, handler_status_text(atomic_load(&reloader->first_status)));
 }
 

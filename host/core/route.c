@@ -29,14 +29,14 @@ static int check_agreement(const struct route_target *a, const struct route_targ
 {
     if (is_from_log(a->decl) != is_from_log(b->decl))
         return error_set(reterr, "plugins %s and %s disagree on message %s: from %s and from %s",
-                         a->plugin->desc->id, b->plugin->desc->id, a->decl->name,
+                         plugin_name(a->plugin), plugin_name(b->plugin), a->decl->name,
                          is_from_log(a->decl) ? "the log" : "SPOP",
                          is_from_log(b->decl) ? "the log" : "SPOP");
     if (strcmp(a->decl->event, b->decl->event) != 0) {
         (void)snprintf(reterr->text, sizeof reterr->text,
                        "plugins %s and %s disagree on message %s: event %s and %s",
-                       a->plugin->desc->id, b->plugin->desc->id, a->decl->name, a->decl->event,
-                       b->decl->event);
+                       plugin_name(a->plugin), plugin_name(b->plugin), a->decl->name,
+                       a->decl->event, b->decl->event);
         return -1;
     }
     for (size_t i = 0; a->decl->args != NULL && a->decl->args[i] != NULL; i++) {
@@ -46,8 +46,8 @@ static int check_agreement(const struct route_target *a, const struct route_targ
         if (theirs != NULL && strcmp(mine->expression, theirs->expression) != 0) {
             (void)snprintf(reterr->text, sizeof reterr->text,
                            "plugins %s and %s disagree on argument %s of message %s: %s and %s",
-                           a->plugin->desc->id, b->plugin->desc->id, mine->name, a->decl->name,
-                           mine->expression, theirs->expression);
+                           plugin_name(a->plugin), plugin_name(b->plugin), mine->name,
+                           a->decl->name, mine->expression, theirs->expression);
             return -1;
         }
     }

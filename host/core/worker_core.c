@@ -89,7 +89,7 @@ int worker_core_start(struct spoe_worker *worker, const char **reterr_id)
             thread_leave();
             if (status != SPOE_OK) {
                 worker->start_status = status;
-                *reterr_id = plugin->desc->id;
+                *reterr_id = plugin_name(plugin);
                 return -1;
             }
             worker->wctx[i] = wctx;

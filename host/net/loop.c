@@ -65,7 +65,7 @@ static bool is_own_thread(struct worker *worker, const struct spoe_instance *plu
     COUNT_SHARED(&worker->core.counters, misbehaviour);
     log_limited(&limits[plugin->index], SPOE_LOG_ERR, "host",
                 "plugin %s called %s of worker %u from another thread than its own; ignored",
-                plugin->desc->id, function, worker->core.index);
+                plugin_name(plugin), function, worker->core.index);
     return false;
 }
 
@@ -398,7 +398,7 @@ void loop_end(struct worker *worker)
         if (loop->n_timers[i] != 0 || loop->n_watches[i] != 0)
             log_line(SPOE_LOG_WARNING, "host",
                      "plugin %s left %u timers and %u watches to worker %u at its end",
-                     set->plugin[i]->desc->id, loop->n_timers[i], loop->n_watches[i],
+                     plugin_name(set->plugin[i]), loop->n_timers[i], loop->n_watches[i],
                      worker->core.index);
     }
     /* Their memory stays: a thread of the plugin's that uses one is to be told that it may not. */

@@ -160,13 +160,16 @@ AT(spoe_plugin, get_extension, 128, 72);
 #if SPOE_ABI_MINOR == 0 /* the headers of tests/abi/v1.0/ */
 SIZE(spoe_plugin, 136, 76);
 #else
-SIZE(spoe_plugin, 184, 100);
+SIZE(spoe_plugin, 192, 108);
 AT(spoe_plugin, open_count, 136, 76);
 AT(spoe_plugin, quiesce, 144, 80);
 AT(spoe_plugin, reconfigure, 152, 84);
 AT(spoe_plugin, check, 160, 88);
 AT(spoe_plugin, try_out, 168, 92);
 AT(spoe_plugin, variables, 176, 96);
+AT(spoe_plugin, flags, 184, 100);
+AT(spoe_plugin, reserved_1_1, 188, 104);
+NUMBER(SPOE_PLUGIN_INSTANCES, 1);
 SIZE(spoe_variable_decl, 32, 24);
 AT(spoe_variable_decl, size, 0, 0);
 AT(spoe_variable_decl, scope, 4, 4);

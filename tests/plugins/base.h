@@ -24,6 +24,9 @@
 #ifndef PLUGIN_RESERVED
 #define PLUGIN_RESERVED 0
 #endif
+#ifndef PLUGIN_FLAGS
+#define PLUGIN_FLAGS 0
+#endif
 #ifndef PLUGIN_HELP
 #define PLUGIN_HELP "a plugin of the tests"
 #endif
@@ -111,6 +114,7 @@ const struct spoe_plugin *spoe_plugin_entry_v1(void)
         .open_count = PLUGIN_OPEN_COUNT,
         .quiesce = PLUGIN_QUIESCE,
         .reconfigure = PLUGIN_RECONFIGURE,
+        .flags = PLUGIN_FLAGS,
     };
 
     return &plugin;

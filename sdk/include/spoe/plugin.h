@@ -29,8 +29,8 @@
  *
  * Versions: 1.0 first stable version. 1.1 open_count(), quiesce(), reconfigure(),
  * check(), try_out(), config_effective(), request_commit(), request_set_data(), request_data(),
- * SPOE_OPTION_RELOADABLE, SPOE_ARG_BY_NAME, SPOE_MESSAGE_FROM_LOG, variables,
- * facets spoe.haproxy/1, spoe.health/1, spoe.loop/1, spoe.reload/1.
+ * SPOE_OPTION_RELOADABLE, SPOE_ARG_BY_NAME, SPOE_MESSAGE_FROM_LOG, SPOE_PLUGIN_INSTANCES,
+ * variables, facets spoe.haproxy/1, spoe.health/1, spoe.loop/1, spoe.reload/1.
  */
 #ifndef SPOE_PLUGIN_H
 #define SPOE_PLUGIN_H
@@ -469,6 +469,15 @@ struct spoe_host {
 };
 
 /*
+ * spoe_plugin.flags, since 1.1. There may be several instances of it in one host, each configured,
+ * started and called by itself: it keeps everything in its instance, and what it has in statics is
+ * theirs in common and safe for all threads. A host does not make two of a plugin without it. The
+ * user gives each a name; log, metrics, options and HAProxy's variables go by it, and the variables
+ * of the environment in env[] and env_lenient[] count for the one without a name.
+ */
+#define SPOE_PLUGIN_INSTANCES UINT32_C(1)
+
+/*
  * The plugin's descriptor; [const]. Calls come strictly in the order of the members of 1.0; those
  * of 1.1, at the end, say when they come. configure and handle are mandatory, the rest may be NULL.
  */
@@ -610,6 +619,9 @@ struct spoe_plugin {
 
     /* The variables that it sets. [const] ends with NULL; at most 64; may be NULL. Since: 1.1. */
     const struct spoe_variable_decl *const *variables;
+
+    uint32_t flags;        /* SPOE_PLUGIN_*. Since: 1.1. */
+    uint32_t reserved_1_1; /* 0 */
 };
 
 /*

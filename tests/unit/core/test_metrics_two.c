@@ -357,3 +357,67 @@ Test(metrics_two, a_guest_stands_where_it_sorts)
                            "# UNIT m_seconds seconds\n"
                            "# HELP z A \\\"help\\\".\n# TYPE z gauge\nz 0\n");
 }
+
+/* ---- several instances of one plugin (issue 12, section 1) ---- */
+
+static void put_one(void *arg, struct spoe_metric_sink *sink)
+{
+    const struct spoe_metric_label taken = {METRIC_INSTANCE_LABEL, spoe_str("mine")};
+    const struct spoe_metric_label own = {"l", spoe_str("x")};
+
+    cr_expect_eq(metric_put_number(sink, &taken, 1, 1), arg != NULL ? SPOE_E_INVAL : SPOE_OK);
+    cr_expect_eq(metric_put_number(sink, &own, 1, 2), SPOE_OK);
+}
+
+Test(metrics_two, instances_declare_the_same_and_are_written_as_one)
+{
+    struct spoe_metric_decl d = decl(SPOE_METRIC_COUNTER, "x_total");
+    struct spoe_metric_decl put = decl(SPOE_METRIC_GAUGE, "y");
+    const struct spoe_span a = spoe_str("a"), b = spoe_str("b");
+    struct spoe_metric_family *family;
+    struct error wrong = {{0}};
+    int plugin, other;
+
+    d.labels = labels;
+    d.max_series = 1;
+    d.overflow = "more";
+    for (unsigned i = 0; i < 3; i++) {
+        static const char *const names[] = {NULL, "one", "two"};
+
+        metrics_declare_for(metrics, &plugin, names[i]);
+        family = must("spoe_t_", &d);
+        metric_counter_add(metric_series(family, &a), i + 1);
+        if (i > 0)
+            metric_counter_add(metric_series(family, &b), 7);
+        cr_assert_eq(metrics_provide(metrics, "spoe_t_", &put, &owner, put_one,
+                                     (void *)(uintptr_t)names[i], &wrong),
+                     SPOE_OK);
+        refused("spoe_t_", &d, METRIC_TAKEN);
+    }
+    metrics_declare_for(metrics, &plugin, "three");
+    put.labels = (const char *const[]){METRIC_INSTANCE_LABEL, NULL};
+    refused("spoe_t_", &put, "is the host's");
+    put.labels = NULL;
+    put.type = SPOE_METRIC_HISTOGRAM; /* of another type it is another */
+    put.n_bounds = 3;
+    refused("spoe_t_", &put, METRIC_TAKEN);
+    metrics_declare_for(metrics, &other, "one");
+    refused("spoe_t_", &d, METRIC_TAKEN);
+    metrics_declare_for(metrics, NULL, NULL);
+    refused("spoe_t_", &d, METRIC_TAKEN);
+    metrics_set_collecting(metrics, &owner, true);
+    for (int twice = 0; twice < 2; twice++)
+        expect(METRICS_PROMETHEUS, "# HELP spoe_t_x_total A \"help\".\n"
+                                   "# TYPE spoe_t_x_total counter\n"
+                                   "spoe_t_x_total{l=\"a\"} 1\n"
+                                   "spoe_t_x_total{plugin_instance=\"one\",l=\"a\"} 2\n"
+                                   "spoe_t_x_total{plugin_instance=\"one\",more=\"true\"} 7\n"
+                                   "spoe_t_x_total{plugin_instance=\"two\",l=\"a\"} 3\n"
+                                   "spoe_t_x_total{plugin_instance=\"two\",more=\"true\"} 7\n"
+                                   "# HELP spoe_t_y A \"help\".\n"
+                                   "# TYPE spoe_t_y gauge\n"
+                                   "spoe_t_y{plugin_instance=\"mine\"} 1\n"
+                                   "spoe_t_y{l=\"x\"} 2\n"
+                                   "spoe_t_y{plugin_instance=\"one\",l=\"x\"} 2\n"
+                                   "spoe_t_y{plugin_instance=\"two\",l=\"x\"} 2\n");
+}
