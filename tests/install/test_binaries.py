@@ -12,7 +12,7 @@ import pytest
 
 BUILD = pathlib.Path(os.environ["SPOE_TEST_BUILD_DIR"])
 CACHE = dict(re.findall(r"^(\w+):\w+=(.*)$", (BUILD / "CMakeCache.txt").read_text(), re.M))
-BINARIES = [BUILD / "bin/spoe-host", *sorted((BUILD / "lib/spoe-host/plugins").glob("*.so"))]
+BINARIES = [BUILD / "bin/spoe-host", *sorted((BUILD / "lib/spoe-host/plugins").rglob("*.so"))]
 SANITIZED = CACHE["SPOE_SANITIZE"] != ""
 OPTIMISED = CACHE["CMAKE_BUILD_TYPE"] != "Debug"
 
@@ -54,7 +54,9 @@ def test_jumps_land_on_marks_and_large_frames_are_probed(binary):
     code = output("objdump", "-d", "--no-show-raw-insn", binary)
     if have("CF_PROTECTION") and os.uname().machine == "x86_64":
         assert code.count("endbr64") > 20
-    if have("STACK_CLASH_PROTECTION") and os.uname().machine == "x86_64":
+    # The smaller plugins have no frame that large.
+    large = binary.parent.name != "optional"
+    if large and have("STACK_CLASH_PROTECTION") and os.uname().machine == "x86_64":
         assert re.search(r"or[ql] +\$0x0,(0x[0-9a-f]+)?\(%rsp", code)
 
 

@@ -36,12 +36,10 @@ EXPECTED = {
     "share/spoe-host/examples/example/CMakeLists.txt",
     "share/spoe-host/examples/example/README.md",
     "share/spoe-host/examples/example/example.c",
-    "share/spoe-host/auth-request.cfg",
     "share/spoe-host/haproxy.cfg",
     "share/spoe-host/otel-both.cfg",
     "share/spoe-host/otel-log.cfg",
     "share/spoe-host/otel-spoe.cfg",
-    "share/spoe-host/spoe-auth-request.cfg",
     "share/spoe-host/spoe-host.service",
     "share/spoe-host/spoe-otel-3.x.cfg",
     "share/spoe-host/spoe-otel-both.cfg",
@@ -49,8 +47,9 @@ EXPECTED = {
 }
 if OTEL:
     EXPECTED.add("lib/spoe-host/plugins/otel.so")
-EXPECTED |= {f"lib/spoe-host/plugins/optional/{name}.so"
-             for name in os.environ["SPOE_TEST_OPTIONAL_PLUGINS"].split(",") if name}
+for plugin in filter(None, os.environ["SPOE_TEST_OPTIONAL_PLUGINS"].split(",")):
+    EXPECTED |= {f"lib/spoe-host/plugins/optional/{plugin}.so", f"share/spoe-host/{plugin}.cfg",
+                 f"share/spoe-host/spoe-{plugin}.cfg"}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,6 +4,7 @@
     /status/NNN   that status
     /hold         answers 200 only after release()
     /slow         200, its headers at once and its body SLOW_BODY seconds later
+    /bytes/NNN    200, with a body of so many bytes
     others        200
 Each answer carries X-Origin-Traceparent, the traceparent that reached the origin.
 """
@@ -23,6 +24,8 @@ class Request:
     method: str
     path: str
     headers: list  # (name in lower case, value), in order
+    body: bytes = b""
+    connection: object = None  # the same for all requests of a connection
 
     def all(self, name):
         return [value for key, value in self.headers if key == name]
@@ -48,10 +51,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self):
         origin = self.server.origin
         headers = [(key.lower(), value) for key, value in self.headers.items()]
-        request = Request(self.command, self.path, headers)
         length = int(self.headers.get("Content-Length") or 0)
-        if length:
-            self.rfile.read(length)
+        body = self.rfile.read(length) if length else b""
+        request = Request(self.command, self.path, headers, body, self.client_address)
         with origin.news:
             origin.requests.append(request)
             origin.news.notify_all()
@@ -61,6 +63,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/status/"):
             status = int(self.path.split("/")[2].split("?")[0])
         body = b"" if status in (204, 304) else b"hello from the origin\n"
+        if self.path.startswith("/bytes/"):
+            body = b"x" * int(self.path.split("/")[2].split("?")[0])
         self.send_response(status)
         if status not in (204, 304):
             self.send_header("Content-Length", str(len(body)))
