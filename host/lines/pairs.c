@@ -72,19 +72,48 @@ static uint64_t next_word(const char *p)
     return le64toh(x);
 }
 
+/* Marks the bytes of x that are c in their highest bits. The lowest mark is right; one above it may
+ * be wrong. */
+static uint64_t marks(uint64_t x, char c)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+
+    x ^= ones * (uint8_t)c; /* what is zero now was c */
+    return (x - ones) & ~x & (ones << 7);
+}
+
+static bool means_something(char c)
+{
+    return c == '"' || c == '\\' || c == '#';
+}
+
+/* The first byte from p on that means something within quotes, or `end`; eight at a time. */
+static const char *find_special(const char *p, const char *end)
+{
+    while ((size_t)(end - p) >= sizeof(uint64_t)) {
+        const uint64_t x = next_word(p);
+        const uint64_t found = marks(x, '"') | marks(x, '\\') | marks(x, '#');
+
+        if (found != 0)
+            return p + __builtin_ctzll(found) / 8;
+        p += sizeof x;
+    }
+    while (p < end && !means_something(*p))
+        p++;
+    return p;
+}
+
 /* The length of the quoted value at p up to its closing quote; n where there is none. */
 static size_t find_quote(const char *p, size_t n, bool *ret_escapes)
 {
     const char *const end = p + n;
-    const char *at = p;
+    const char *at = find_special(p, end);
 
     *ret_escapes = false;
-    for (; at < end && *at != '"'; at++) {
-        if (*at == '\\')
-            at++;
-        else if (*at != '#')
-            continue;
+    while (at < end && *at != '"') {
         *ret_escapes = true;
+        at += *at == '\\' && end - at > 1 ? 2 : 1;
+        at = find_special(at, end);
     }
     return at < end ? (size_t)(at - p) : n;
 }
@@ -105,19 +134,15 @@ static bool read_quoted(struct pairs *pairs, struct spoe_span *value, char *p, s
     return *pos == n || p[*pos] == ' ' || (end == PAIRS_BRACKET && p[*pos] == ']');
 }
 
-/* The first space from p on, or `end`; eight bytes at a time: what is zero in x was one, and the
- * lowest mark in its word is right. */
+/* The first space from p on, or `end`; eight bytes at a time. */
 static const char *find_space(const char *p, const char *end)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-
     while ((size_t)(end - p) >= sizeof(uint64_t)) {
-        uint64_t x = next_word(p) ^ (ones * ' ');
+        const uint64_t found = marks(next_word(p), ' ');
 
-        x = (x - ones) & ~x & (ones << 7);
-        if (x != 0)
-            return p + __builtin_ctzll(x) / 8;
-        p += sizeof x;
+        if (found != 0)
+            return p + __builtin_ctzll(found) / 8;
+        p += sizeof found;
     }
     while (p < end && *p != ' ')
         p++;

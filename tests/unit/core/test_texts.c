@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define N(array) (sizeof(array) / sizeof(array)[0])
@@ -126,5 +127,31 @@ Test(texts_value, by_the_declared_types, .timeout = 10)
             print(&value, found, sizeof found);
         cr_assert_str_eq(found, cases[i].expected, "%s as 0x%x: %s", cases[i].text, cases[i].types,
                          found);
+    }
+}
+
+/* Digits are read eight at a time: each length, and each byte beside them at each place, as
+ * strtoull() has it. */
+Test(texts_value, digits_are_digits_at_every_place, .timeout = 60)
+{
+    static const char digits[] = "18446744073709551615";
+
+    for (size_t n = 1; n < sizeof digits; n++) {
+        for (size_t at = 0; at < n; at++) {
+            for (unsigned byte = 0; byte < 256; byte++) {
+                char text[sizeof digits] = {0};
+                struct spoe_value value;
+                bool is_number;
+
+                memcpy(text, digits, n);
+                text[at] = (char)byte;
+                is_number = byte >= '0' && byte <= '9' &&
+                            !(n == sizeof digits - 1 && strcmp(text, digits) > 0);
+                cr_assert_eq(texts_value((struct spoe_span){text, n}, ONLY(UINT64), &value),
+                             is_number || (byte == '+' && at == 0 && n > 1), "%s", text);
+                if (is_number)
+                    cr_assert_eq(value.u.u64, strtoull(text, NULL, 10), "%s", text);
+            }
+        }
     }
 }

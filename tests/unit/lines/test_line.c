@@ -257,3 +257,24 @@ Test(line, lines_do_not_see_those_before, .timeout = 30)
         }
     }
 }
+
+/* Values are looked through eight bytes at a time: an escaped quote, the closing one and a space
+ * are found at each place, among bytes that differ from them by a bit. */
+Test(line, what_has_a_meaning_is_found_at_every_place, .timeout = 10)
+{
+    static const char near[] = "\xa2\xdc!]\xa3\xa0"; /* " \\ " \\ # and a space, but for a bit */
+
+    for (size_t n = 0; n < 30; n++) {
+        char fill[32] = {0}, text[128], expected[128];
+
+        for (size_t i = 0; i < n; i++)
+            fill[i] = near[i % (sizeof near - 1)];
+        for (size_t at = 0; at <= n; at++) {
+            (void)snprintf(text, sizeof text, "v=1 a=\"%.*s\\\"%s\" b=%sx c=d", (int)at, fill,
+                           fill + at, fill);
+            (void)snprintf(expected, sizeof expected, "on-http-log: a=%.*s\"%s|b=%sx|c=d|", (int)at,
+                           fill, fill + at, fill);
+            check(text, expected);
+        }
+    }
+}
