@@ -14,10 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "lines/lines.h"
-#include "net/worker.h"
+#include "lines_rig.h"
 #include "unit/core/capture.h"
 
 static volatile unsigned calls, fail_at; /* 0: none fails */
@@ -74,26 +72,8 @@ static spoe_status handle(void *wctx, struct spoe_request *request, const struct
     return SPOE_PENDING;
 }
 
-static const struct spoe_arg_decl arg_n = {sizeof arg_n, SPOE_ACCEPT_INT, 0, 0, "n", "%rt", ""};
-static const struct spoe_arg_decl *const args[] = {&arg_n, NULL};
-static const struct spoe_message_decl message = {
-    sizeof message, SPOE_MESSAGE_FROM_LOG, "on-http-log", "on-http-response", "", args};
-static const struct spoe_message_decl *const messages[] = {&message, NULL};
-static const struct spoe_plugin desc = {.magic = SPOE_PLUGIN_MAGIC,
-                                        .size = sizeof desc,
-                                        .abi_major = SPOE_ABI_MAJOR,
-                                        .id = "keeps",
-                                        .version = "1",
-                                        .messages = messages,
-                                        .handle = handle};
-
 /* ---- the host, without threads ---- */
 
-static struct host_conf conf;
-static struct plugin_set set;
-static struct spoe_instance instance;
-static struct route_table routes;
-static struct host_shared shared;
 static struct worker workers[N_WORKERS];
 static struct event_base *base;
 static struct lines *lines;
@@ -114,32 +94,14 @@ static struct host_log_listen address(const char *text, bool datagram, bool octe
 /* @return whether it came about */
 static bool start(void)
 {
-    struct error error;
-
-    conf = (struct host_conf){.workers = N_WORKERS,
-                              .max_connections = 10,
-                              .max_pending = 1000,
-                              .processing_timeout_ns = 3600 * NS_PER_S,
-                              .idle_timeout_ns = 3600 * NS_PER_S,
-                              .log_line_max = HOST_LOG_LINE_MAX,
-                              .log_receive_buffer = 1 << 20,
-                              .n_log_listen = 3};
+    conf = (struct host_conf){
+        .idle_timeout_ns = 3600 * NS_PER_S, .log_receive_buffer = 1 << 20, .n_log_listen = 3};
+    rig_configure(N_WORKERS, 1000);
     conf.log_listen[0] = address("udp:127.0.0.1:0", true, false);
     conf.log_listen[1] = address("tcp:127.0.0.1:0", false, false);
     conf.log_listen[2] = address("tcp+octet:127.0.0.1:0", false, true);
-    instance = (struct spoe_instance){.desc = &desc, .n_messages = 1, .n_arguments = {1}};
-    set = (struct plugin_set){.plugin = {&instance}, .n = 1};
-    shared = (struct host_shared){.conf = &conf, .plugins = &set, .routes = &routes};
-    memset(workers, 0, sizeof workers);
-    if (route_table_build(&routes, &set, &error) != 0)
+    if (!rig_start_workers(workers))
         return false;
-    for (uint32_t i = 0; i < N_WORKERS; i++) {
-        shared.workers[i] = &workers[i].core;
-        shared.n_workers = i + 1;
-        if (worker_init(&workers[i], &shared, i) != 0)
-            return false;
-        workers[i].phase = WORKER_RUNNING;
-    }
     lines = lines_open(&conf);
     return lines != NULL && lines_start(lines, base, workers, N_WORKERS, 10) == 0;
 }
@@ -167,14 +129,9 @@ static void stop(void)
     turn();
     lines_stop(lines);
     turn();
-    for (uint32_t i = 0; i < shared.n_workers; i++) {
-        if (workers[i].base != NULL)
-            worker_core_stop(&workers[i].core);
-        worker_fini(&workers[i]);
-    }
+    rig_stop_workers(workers);
     lines_close(lines);
     lines = NULL;
-    shared.n_workers = 0;
     route_table_free(&routes);
 }
 

@@ -10,10 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "lines/reader.h"
-#include "net/worker.h"
+#include "lines_rig.h"
 
 static size_t n_calls;
 static bool keeps;
@@ -28,24 +26,6 @@ static spoe_status handle(void *wctx, struct spoe_request *request, const struct
     return keeps ? SPOE_PENDING : SPOE_OK;
 }
 
-static const struct spoe_arg_decl arg_n = {sizeof arg_n, SPOE_ACCEPT_INT, 0, 0, "n", "%rt", ""};
-static const struct spoe_arg_decl *const args[] = {&arg_n, NULL};
-static const struct spoe_message_decl message = {
-    sizeof message, SPOE_MESSAGE_FROM_LOG, "on-http-log", "on-http-response", "", args};
-static const struct spoe_message_decl *const messages[] = {&message, NULL};
-static const struct spoe_plugin desc = {.magic = SPOE_PLUGIN_MAGIC,
-                                        .size = sizeof desc,
-                                        .abi_major = SPOE_ABI_MAJOR,
-                                        .id = "counts",
-                                        .version = "1",
-                                        .messages = messages,
-                                        .handle = handle};
-
-static struct host_conf conf;
-static struct plugin_set set;
-static struct spoe_instance instance;
-static struct route_table routes;
-static struct host_shared shared;
 static struct worker worker;
 static struct reader reader;
 static unsigned n_drained;
@@ -58,23 +38,10 @@ static void on_drained(void *arg)
 
 static void start(int64_t delay_ns)
 {
-    struct error error;
-
     log_init(SPOE_LOG_ERR, LOG_LOGFMT);
-    conf = (struct host_conf){.workers = 1,
-                              .max_connections = 10,
-                              .max_pending = 1,
-                              .processing_timeout_ns = 3600 * NS_PER_S,
-                              .log_delay_ns = delay_ns,
-                              .log_line_max = HOST_LOG_LINE_MAX};
-    instance = (struct spoe_instance){.desc = &desc, .n_messages = 1, .n_arguments = {1}};
-    set = (struct plugin_set){.plugin = {&instance}, .n = 1};
-    shared = (struct host_shared){.conf = &conf, .plugins = &set, .routes = &routes};
-    cr_assert_eq(route_table_build(&routes, &set, &error), 0);
-    shared.workers[0] = &worker.core;
-    shared.n_workers = 1;
-    cr_assert_eq(worker_init(&worker, &shared, 0), 0);
-    worker.phase = WORKER_RUNNING;
+    conf = (struct host_conf){.log_delay_ns = delay_ns};
+    rig_configure(1, 1);
+    cr_assert(rig_start_workers(&worker));
     cr_assert_eq(reader_init(&reader, &worker, false, NULL, on_drained, NULL), 0);
     reader_start(&reader);
 }
@@ -82,8 +49,7 @@ static void start(int64_t delay_ns)
 static void stop(void)
 {
     reader_stop(&reader);
-    worker_core_stop(&worker.core);
-    worker_fini(&worker);
+    rig_stop_workers(&worker);
     route_table_free(&routes);
 }
 

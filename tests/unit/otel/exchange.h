@@ -105,6 +105,27 @@ static inline struct exchange exchange_of(const char *id)
                           [RESPONSE_ORIGIN_PORT] = spoe_value_int(8080)}};
 }
 
+/* A line of HAProxy's log for a request that a server answered, as long as its moments in us say.
+ */
+static inline struct exchange_message exchange_line(int64_t request_us, int64_t end_us)
+{
+    return (struct exchange_message){.slot = {[LOG_REQUEST_AT] = spoe_value_int(request_us),
+                                              [LOG_END_AT] = spoe_value_int(end_us),
+                                              [LOG_HEADERS_MS] = spoe_value_int(2),
+                                              [LOG_QUEUE_MS] = spoe_value_int(0),
+                                              [LOG_CONNECT_MS] = spoe_value_int(1),
+                                              [LOG_RESPONSE_MS] = spoe_value_int(40),
+                                              [LOG_ACTIVE_MS] = spoe_value_int(52),
+                                              [LOG_STATUS] = spoe_value_int(200),
+                                              [LOG_TERMINATION_STATE] = text("----"),
+                                              [LOG_RETRIES] = text("0"),
+                                              [LOG_METHOD] = text("GET"),
+                                              [LOG_BACKEND_NAME] = text("app"),
+                                              [LOG_SERVER_NAME] = text("app1"),
+                                              [LOG_HOST] = text("example.org"),
+                                              [LOG_TARGET] = text("/hello?a=1")}};
+}
+
 static inline void add_n(struct exchange_message *message, const char *name, size_t name_len,
                          struct spoe_value value)
 {

@@ -22,22 +22,8 @@ static struct exchange_message line;
 /* A request of 50 ms that a server answered. */
 static void fresh(void)
 {
-    line = (struct exchange_message){.slot = {[LOG_TRACEPARENT] = text(OWN),
-                                              [LOG_REQUEST_AT] = spoe_value_int(US),
-                                              [LOG_END_AT] = spoe_value_int(US + 50000),
-                                              [LOG_HEADERS_MS] = spoe_value_int(2),
-                                              [LOG_QUEUE_MS] = spoe_value_int(0),
-                                              [LOG_CONNECT_MS] = spoe_value_int(1),
-                                              [LOG_RESPONSE_MS] = spoe_value_int(40),
-                                              [LOG_ACTIVE_MS] = spoe_value_int(52),
-                                              [LOG_STATUS] = spoe_value_int(200),
-                                              [LOG_TERMINATION_STATE] = text("----"),
-                                              [LOG_RETRIES] = text("0"),
-                                              [LOG_METHOD] = text("GET"),
-                                              [LOG_BACKEND_NAME] = text("app"),
-                                              [LOG_SERVER_NAME] = text("app1"),
-                                              [LOG_HOST] = text("example.org"),
-                                              [LOG_TARGET] = text("/hello?a=1")}};
+    line = exchange_line(US, US + 50000);
+    line.slot[LOG_TRACEPARENT] = text(OWN);
 }
 
 static void run(void)

@@ -96,27 +96,16 @@ static struct exchange_message line;
 
 static void fresh(void)
 {
-    line = (struct exchange_message){.slot = {[LOG_TRACEPARENT] = text(SAMPLED),
-                                              [LOG_REQUEST_AT] = spoe_value_int(US),
-                                              [LOG_BACKEND_AT] = spoe_value_int(US + 5000),
-                                              [LOG_END_AT] = spoe_value_int(US + 50000),
-                                              [LOG_HEADERS_MS] = spoe_value_int(2),
-                                              [LOG_QUEUE_MS] = spoe_value_int(0),
-                                              [LOG_CONNECT_MS] = spoe_value_int(1),
-                                              [LOG_RESPONSE_MS] = spoe_value_int(40),
-                                              [LOG_STATUS] = spoe_value_int(200),
-                                              [LOG_TERMINATION_STATE] = text("----"),
-                                              [LOG_METHOD] = text("GET"),
-                                              [LOG_VERSION] = text("HTTP/1.1"),
-                                              [LOG_FRONTEND_NAME] = text("web"),
-                                              [LOG_BACKEND_NAME] = text("app"),
-                                              [LOG_SERVER_NAME] = text("app1"),
-                                              [LOG_ORIGIN] = text("10.0.0.1"),
-                                              [LOG_ORIGIN_PORT] = spoe_value_int(9000),
-                                              [LOG_BYTES_IN] = spoe_value_int(120),
-                                              [LOG_BYTES_OUT] = spoe_value_int(5000),
-                                              [LOG_HOST] = text("evil.example"),
-                                              [LOG_TARGET] = text("/hello?a=1")}};
+    line = exchange_line(US, US + 50000);
+    line.slot[LOG_TRACEPARENT] = text(SAMPLED);
+    line.slot[LOG_BACKEND_AT] = spoe_value_int(US + 5000);
+    line.slot[LOG_VERSION] = text("HTTP/1.1");
+    line.slot[LOG_FRONTEND_NAME] = text("web");
+    line.slot[LOG_ORIGIN] = text("10.0.0.1");
+    line.slot[LOG_ORIGIN_PORT] = spoe_value_int(9000);
+    line.slot[LOG_BYTES_IN] = spoe_value_int(120);
+    line.slot[LOG_BYTES_OUT] = spoe_value_int(5000);
+    line.slot[LOG_HOST] = text("evil.example");
 }
 
 static void run(void)
