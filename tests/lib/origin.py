@@ -53,6 +53,10 @@ class _Handler(BaseHTTPRequestHandler):
         headers = [(key.lower(), value) for key, value in self.headers.items()]
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else b""
+        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
+            while size := int(self.rfile.readline().split(b";")[0] or b"0", 16):
+                body += self.rfile.read(size + 2)[:-2]
+            self.rfile.readline()
         request = Request(self.command, self.path, headers, body, self.client_address)
         with origin.news:
             origin.requests.append(request)

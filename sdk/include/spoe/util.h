@@ -114,6 +114,24 @@ static inline struct spoe_span spoe_slot_str(const struct spoe_message *msg, uin
     return v.type == SPOE_T_STR || v.type == SPOE_T_BIN ? v.u.s : spoe_str(NULL);
 }
 
+/**
+ * Whether all of a request's body came, by three arguments of its message:
+ *     body=req.body,bytes(0,N)  body_len=req.body_len  body_end=internal.htx.has_eom
+ * with `option http-buffer-request` in the frontend. It did not where N or HAProxy's buffer cut it,
+ * nor where it cannot be told, since one of them is missing. What counts as no body is whole. A
+ * plugin that decides by the body, or repeats it, has to ask: a client chooses how long it is.
+ * Since 1.1.
+ */
+static inline int spoe_body_is_whole(const struct spoe_value *body, const struct spoe_value *length,
+                                     const struct spoe_value *end)
+{
+    const size_t n = body->type == SPOE_T_STR || body->type == SPOE_T_BIN ? body->u.s.n : 0;
+    int64_t all;
+
+    return spoe_get_int(length, &all) && all >= 0 && (uint64_t)all == n &&
+           end->type == SPOE_T_BOOL && end->u.b != 0;
+}
+
 /* ---- variables --------------------------------------------------------------------------- */
 
 /**
