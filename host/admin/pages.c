@@ -191,10 +191,15 @@ static void put_option(FILE *out, const struct conf_section *section, size_t i)
 /* "options": [...] */
 static void put_options(FILE *out, const struct conf_section *section)
 {
+    const char *separator = "\n";
+
     (void)fputs("  \"options\": [", out);
     for (size_t i = 0; conf_section_option(section, i) != NULL; i++) {
-        (void)fputs(i == 0 ? "\n" : ",\n", out);
+        if (!conf_setting_is_shown(section, i))
+            continue;
+        (void)fputs(separator, out);
         put_option(out, section, i);
+        separator = ",\n";
     }
     (void)fputs("\n  ]", out);
 }

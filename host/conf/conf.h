@@ -107,6 +107,9 @@ void conf_setting_written(struct conf *conf, struct conf_section *section, size_
 /** What a section is made of, for those who show it: options[i] is NULL past the end. */
 const char *conf_section_name(const struct conf_section *section);
 const struct spoe_option *conf_section_option(const struct conf_section *section, size_t i);
+/** Whether options[i] is worth a line: those that the host adds to a plugin's are where they are
+ * set. */
+bool conf_setting_is_shown(const struct conf_section *section, size_t i);
 /** How options[i] is written in a file; NULL: not at all. A choice is as its option writes it. */
 const char *conf_setting_text(const struct conf_section *section, size_t i);
 

@@ -84,6 +84,12 @@ const struct spoe_option *conf_section_option(const struct conf_section *s, size
     return i < s->n ? s->options[i] : NULL;
 }
 
+bool conf_setting_is_shown(const struct conf_section *s, size_t i)
+{
+    return option_has_key(s->options[i]) && ((s->options[i]->flags & OPTION_OF_HOST) == 0 ||
+                                             (s->settings[i].flags & SPOE_SETTING_DEFAULT) == 0);
+}
+
 const char *conf_setting_text(const struct conf_section *s, size_t i)
 {
     const struct spoe_setting *setting = &s->settings[i];

@@ -41,6 +41,8 @@ bool option_has_key(const struct spoe_option *option)
 
     if (option->size < OPTION_SIZE_1_0 || option->key == NULL)
         return false;
+    if ((option->flags & OPTION_OF_HOST) != 0)
+        return true;
     for (p = option->key; *p != '\0'; p++) {
         if ((size_t)(p - option->key) >= OPTION_KEY_MAX)
             return false;

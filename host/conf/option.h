@@ -13,6 +13,10 @@
 
 #include "base/error.h"
 
+/* A flag of options that the host adds to a plugin's: their keys may be of any form, and they are
+ * shown only where they are set. */
+#define OPTION_OF_HOST UINT32_C(0x40000000)
+
 #define OPTION_KEY_MAX 64u
 #define OPTION_TEXT_MAX 512u /* a longer message is cut */
 

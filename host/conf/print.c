@@ -114,7 +114,7 @@ void conf_print_section(FILE *out, const struct conf_section *section)
 
     (void)fprintf(out, "[%s]\n", conf_section_name(section));
     for (size_t i = 0; (option = conf_section_option(section, i)) != NULL; i++) {
-        if (option_has_key(option))
+        if (conf_setting_is_shown(section, i))
             print_option(out, option, conf_setting(section, i), conf_setting_text(section, i));
     }
 }

@@ -55,17 +55,16 @@ static bool is_id(const char *s)
     return is_name(s, PLUGIN_ID_MAX, "-");
 }
 
-/* The HAProxy events that an HTTP or TCP stream has (SPOE.txt 3.3). */
+const char *const descriptor_events[] = {
+    "on-client-session",        "on-frontend-tcp-request", "on-backend-tcp-request",
+    "on-frontend-http-request", "on-backend-http-request", "on-server-session",
+    "on-tcp-response",          "on-http-response",        NULL,
+};
+
 static bool is_event(const char *s)
 {
-    static const char *const events[] = {
-        "on-client-session",        "on-frontend-tcp-request", "on-backend-tcp-request",
-        "on-frontend-http-request", "on-backend-http-request", "on-server-session",
-        "on-tcp-response",          "on-http-response",
-    };
-
-    for (size_t i = 0; s != NULL && i < sizeof events / sizeof events[0]; i++) {
-        if (strcmp(s, events[i]) == 0)
+    for (size_t i = 0; s != NULL && descriptor_events[i] != NULL; i++) {
+        if (strcmp(s, descriptor_events[i]) == 0)
             return true;
     }
     return false;

@@ -19,6 +19,9 @@
 #define PLUGIN_NAME_MAX 64u      /* bytes of a message's or an argument's name */
 #define PLUGIN_ID_MAX 32u
 
+/* The HAProxy events that an HTTP or TCP stream has (SPOE.txt 3.3); ends with NULL. */
+extern const char *const descriptor_events[];
+
 /**
  * Check all of it. Unknown flags that a newer plugin may have are told as a notice.
  * @param desc           as the entry function returned it; may be NULL

@@ -121,9 +121,9 @@ static void print_log_format(const struct haproxy_writer *w, size_t first)
     (void)fputs("\"v=1", w->out);
     if (strcmp(name, DEFAULT_LOG_MESSAGE) != 0)
         (void)fprintf(w->out, " msg=%s", name);
-    ask_about_line(w, first, (struct haproxy_sink){w->out, " ", "", 0, HAPROXY_UNQUOTED});
+    ask_about_line(w, first, (struct haproxy_sink){w->out, " ", "", 0, HAPROXY_UNQUOTED, NULL});
     print_pairs(w, first, false);
-    ask_about_line(w, first, (struct haproxy_sink){w->out, " ", "", 0, HAPROXY_QUOTED});
+    ask_about_line(w, first, (struct haproxy_sink){w->out, " ", "", 0, HAPROXY_QUOTED, NULL});
     print_pairs(w, first, true);
     (void)fputs("\"\n", w->out);
 }
@@ -161,7 +161,7 @@ static void print_log_address(const struct haproxy_writer *w)
 
 static void print_log_level(const struct haproxy_writer *w)
 {
-    struct haproxy_sink sink = {w->out, " ", "", 0, HAPROXY_ALL};
+    struct haproxy_sink sink = {w->out, " ", "", 0, HAPROXY_ALL, NULL};
 
     for (size_t i = 0; i < w->set->n && sink.n == 0; i++)
         haproxy_ask(w, w->set->plugin[i], SPOE_HAPROXY_LOG_LEVEL, 0, &sink);

@@ -3,9 +3,13 @@
 #include "core/haproxy_spoe.h"
 
 #include <inttypes.h>
+#include <string.h>
+
+#include <spoe/util.h>
 
 #include "core/describe.h"
 #include "core/engine.h"
+#include "core/message_options.h"
 
 #define ARGS_PER_LINE 8u /* HAProxy reads at most 64 words a line; lines add up */
 /* HAProxy waits this much longer than the host takes at most. */
@@ -19,7 +23,8 @@ static bool is_written(const struct haproxy_writer *w, const struct spoe_instanc
 
     if (haproxy_from_log(decl))
         return false;
-    if (decl->args == NULL || decl->args[0] == NULL)
+    if (decl->args == NULL || decl->args[0] == NULL ||
+        message_option(plugin, message, MESSAGE_ARGS) != NULL)
         return true;
     for (size_t a = 0; decl->args[a] != NULL; a++) {
         if (haproxy_wants(w, plugin, message, a))
@@ -46,38 +51,85 @@ const struct spoe_instance *haproxy_spoe_plugin(const struct haproxy_writer *w, 
     return NULL;
 }
 
+/* One more of n, a few in a line. */
+static void print_argument(const struct haproxy_writer *w, unsigned *n, struct spoe_span name,
+                           struct spoe_span expression)
+{
+    (void)fprintf(w->out, "%s%.*s=%.*s%s", *n % ARGS_PER_LINE == 0 ? "    args " : " ", (int)name.n,
+                  name.p, (int)expression.n, expression.p,
+                  *n % ARGS_PER_LINE == ARGS_PER_LINE - 1 ? "\n" : "");
+    ++*n;
+}
+
+static bool is_declared(const struct spoe_arg_decl *const *args, struct spoe_span name)
+{
+    for (size_t a = 0; args != NULL && args[a] != NULL; a++) {
+        if (strlen(args[a]->name) == name.n && memcmp(args[a]->name, name.p, name.n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Those that the plugin declares and wants, and those that the user says, in place of one of that
+ * name or as one more; empty ones are not there. */
 static void print_arguments(const struct haproxy_writer *w, const struct spoe_instance *plugin,
                             uint32_t message)
 {
     const struct spoe_arg_decl *const *args = plugin->desc->messages[message]->args;
+    const char *user = message_option(plugin, message, MESSAGE_ARGS);
+    struct message_arg arg;
+    struct error error;
     unsigned n = 0;
 
     for (size_t a = 0; args != NULL && args[a] != NULL; a++) {
-        if (!haproxy_wants(w, plugin, message, a))
-            continue;
-        (void)fprintf(w->out, "%s%s=%s", n % ARGS_PER_LINE == 0 ? "    args " : " ", args[a]->name,
-                      args[a]->expression);
-        if (++n % ARGS_PER_LINE == 0)
-            (void)fputc('\n', w->out);
+        const struct spoe_span name = spoe_str(args[a]->name);
+
+        if (message_arg_find(user, name, &arg)) {
+            if (arg.expression.n != 0)
+                print_argument(w, &n, name, arg.expression);
+        } else if (haproxy_wants(w, plugin, message, a)) {
+            print_argument(w, &n, name, spoe_str(args[a]->expression));
+        }
+    }
+    while (user != NULL && message_arg_next(&user, &arg, &error) > 0) {
+        if (!is_declared(args, arg.name))
+            print_argument(w, &n, arg.name, arg.expression);
     }
     if (n % ARGS_PER_LINE != 0)
         (void)fputc('\n', w->out);
+}
+
+/* " if ..." */
+static void print_condition(const struct haproxy_writer *w, const struct spoe_instance *plugin,
+                            uint32_t message)
+{
+    struct haproxy_sink sink = {w->out, " ", "", 0, HAPROXY_ALL, NULL};
+    const char *user = message_option(plugin, message, MESSAGE_IF);
+
+    if (user == NULL)
+        haproxy_ask(w, plugin, SPOE_HAPROXY_EVENT, message, &sink);
+    else if (strncmp(user, "if ", strlen("if ")) == 0 ||
+             strncmp(user, "unless ", strlen("unless ")) == 0)
+        (void)fprintf(w->out, " %s", user);
+    else
+        (void)fprintf(w->out, " if %s", user);
 }
 
 static void print_message(const struct haproxy_writer *w, const struct spoe_instance *plugin,
                           uint32_t message)
 {
     const struct spoe_message_decl *decl = plugin->desc->messages[message];
-    struct haproxy_sink more = {w->out, "    ", "\n", 0, HAPROXY_ALL};
-    struct haproxy_sink condition = {w->out, " ", "", 0, HAPROXY_ALL};
+    const char *event = message_option(plugin, message, MESSAGE_EVENT);
+    struct haproxy_sink more = {w->out, "    ",      "\n",
+                                0,      HAPROXY_ALL, message_option(plugin, message, MESSAGE_ARGS)};
     char name[ENGINE_MESSAGE_SIZE];
 
     engine_message(w->set, plugin, decl, name);
     (void)fprintf(w->out, "\nspoe-message %s\n", name);
     print_arguments(w, plugin, message);
     haproxy_ask(w, plugin, SPOE_HAPROXY_MESSAGE, message, &more);
-    (void)fprintf(w->out, "    event %s", decl->event);
-    haproxy_ask(w, plugin, SPOE_HAPROXY_EVENT, message, &condition);
+    (void)fprintf(w->out, "    event %s", event != NULL ? event : decl->event);
+    print_condition(w, plugin, message);
     (void)fputc('\n', w->out);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/engine.h"
+#include "core/message_options.h"
 
 /* @return NULL: nothing */
 static const struct spoe_haproxy *facet_of(const struct haproxy_writer *w,
@@ -43,6 +44,28 @@ static bool passes(const struct haproxy_sink *sink, const char *line)
            (format != NULL && haproxy_is_quoted(format + 1)) == (sink->which == HAPROXY_QUOTED);
 }
 
+/* "args ..." without those that the user says. */
+static void put_args(struct haproxy_sink *sink, const char *words)
+{
+    struct message_arg word, other;
+    struct error error;
+    bool any = false;
+
+    while (message_arg_next(&words, &word, &error) > 0) {
+        const size_t n = (size_t)(words - word.name.p);
+
+        if (word.name.n != 0 && message_arg_find(sink->user_args, word.name, &other))
+            continue;
+        (void)fprintf(sink->out, "%s%s%.*s", any ? "" : sink->before, any ? " " : "args ", (int)n,
+                      word.name.p);
+        any = true;
+    }
+    if (!any)
+        return;
+    (void)fputs(sink->after, sink->out);
+    sink->n++;
+}
+
 /* A line is a line, whatever a plugin says. */
 static void put(void *arg, const char *line)
 {
@@ -50,6 +73,10 @@ static void put(void *arg, const char *line)
 
     if (!passes(sink, line))
         return;
+    if (sink->user_args != NULL && strncmp(line, "args ", strlen("args ")) == 0) {
+        put_args(sink, line + strlen("args "));
+        return;
+    }
     (void)fputs(sink->before, sink->out);
     for (; *line != '\0'; line++)
         (void)fputc((unsigned char)*line < ' ' ? '?' : *line, sink->out);
@@ -70,7 +97,7 @@ void haproxy_ask(const struct haproxy_writer *w, const struct spoe_instance *plu
 
 void haproxy_lines(const struct haproxy_writer *w, uint32_t place)
 {
-    struct haproxy_sink sink = {w->out, "    ", "\n", 0, HAPROXY_ALL};
+    struct haproxy_sink sink = {w->out, "    ", "\n", 0, HAPROXY_ALL, NULL};
 
     for (size_t i = 0; i < w->set->n; i++)
         haproxy_ask(w, w->set->plugin[i], place, 0, &sink);

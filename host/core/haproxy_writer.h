@@ -30,6 +30,7 @@ struct haproxy_sink {
     const char *before, *after; /* around each */
     size_t n;
     enum { HAPROXY_ALL, HAPROXY_QUOTED, HAPROXY_UNQUOTED } which; /* of a log-format's pairs */
+    const char *user_args; /* arguments that the user says instead; NULL: none */
 };
 
 /* Whether the message comes from the log, not over SPOP. */

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/message_options.h"
+
 const char *instance_find(const char *element)
 {
     const char *slash = strrchr(element, '/');
@@ -72,17 +74,12 @@ static int make_option(struct instance_options *options, size_t i, const struct 
     return env[0] != NULL ? 0 : -1;
 }
 
-int instance_options_init(struct instance_options *options, const struct spoe_plugin *desc,
-                          const char *name)
+/* The plugin's own options. @return 0; -1 out of memory */
+static int add_own(struct instance_options *options, const struct spoe_plugin *desc,
+                   const char *name)
 {
-    size_t n = 0;
+    const size_t n = options->n_own;
 
-    while (desc->options != NULL && desc->options[n] != NULL)
-        n++;
-    *options = (struct instance_options){.n_own = n};
-    options->table = calloc(n + 1, sizeof(const struct spoe_option *));
-    if (options->table == NULL)
-        return -1;
     if (name == NULL) {
         for (size_t i = 0; i < n; i++)
             options->table[i] = desc->options[i];
@@ -99,12 +96,31 @@ int instance_options_init(struct instance_options *options, const struct spoe_pl
     return 0;
 }
 
+int instance_options_init(struct instance_options *options, const struct spoe_plugin *desc,
+                          const char *name)
+{
+    size_t n = 0;
+
+    while (desc->options != NULL && desc->options[n] != NULL)
+        n++;
+    *options = (struct instance_options){.n_own = n, .n_hosts = message_options_count(desc)};
+    options->table = calloc(n + options->n_hosts + 1, sizeof(const struct spoe_option *));
+    options->hosts = calloc(options->n_hosts + 1, sizeof *options->hosts);
+    if (options->table == NULL || options->hosts == NULL || add_own(options, desc, name) != 0 ||
+        message_options_make(desc, options->hosts) != 0)
+        return -1;
+    for (size_t i = 0; i < options->n_hosts; i++)
+        options->table[n + i] = &options->hosts[i];
+    return 0;
+}
+
 void instance_options_fini(struct instance_options *options)
 {
     for (size_t i = 0; options->variables != NULL && i < options->n_own; i++)
         free(options->variables[2 * i]);
     free(options->variables);
     free(options->made);
+    message_options_free(options->hosts, options->n_hosts);
     free((void *)options->table);
     *options = (struct instance_options){.n_own = 0};
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host/core/instance.h - what one instance of a plugin is called, and the options that it has:
- * those that the plugin declares.
+ * those that the plugin declares, and the host's own for it (message_options.h).
  *
  * "FILE" in the option plugins is a plugin by its id. "FILE:INSTANCE" is one of several of it, each
  * with options, variables, messages and metrics of its own, and is called "ID:INSTANCE" wherever
@@ -36,6 +36,8 @@ struct instance_options {
     size_t n_own;                     /* those of the plugin, which are the first */
     struct spoe_option *made;         /* of them, as this instance has them; NULL: as declared */
     char **variables;                 /* of each of these, one, then NULL */
+    struct spoe_option *hosts;        /* which follow */
+    size_t n_hosts;
 };
 
 /** @param name  "ID:INSTANCE", NULL without one. @return 0; -1 out of memory */

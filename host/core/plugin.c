@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "core/handler_log.h"
+#include "core/message_options.h"
 
 /* Put "cannot load FILE: " before the reason and what is known of the versions after it. */
 static void fail_load(struct error *reterr, const char *path, const struct spoe_plugin *desc)
@@ -309,6 +310,7 @@ static int configure(const struct plugin_set *set, struct spoe_instance *plugin,
     }
     cfg.n_options = plugin->options.n_own;
     cfg.section = plugin->settings;
+    message_options_check(plugin, conf);
     if (conf_error_count(conf) != before)
         return -1; /* plugin code sees whole and valid settings only */
     if (plugin->metrics != NULL)

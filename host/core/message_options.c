@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/core/message_options.c - see message_options.h. */
+#include "core/message_options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "conf/option.h"
+#include "core/plugin.h"
+
+static const struct {
+    uint32_t type;
+    const char *key, *help;
+} kinds[N_MESSAGE_OPTIONS] = {
+    [MESSAGE_EVENT] = {SPOE_OPT_ENUM, "event", "HAProxy's event, in place of the plugin's"},
+    [MESSAGE_IF] = {SPOE_OPT_STRING, "if", "HAProxy's condition for it, in place of the plugin's"},
+    [MESSAGE_ARGS] = {SPOE_OPT_STRING, "args", "arguments in place of the plugin's, or more"},
+};
+
+/* What comes from the log has no event. */
+static bool has_options(const struct spoe_message_decl *decl)
+{
+    return (decl->flags & SPOE_MESSAGE_FROM_LOG) == 0;
+}
+
+size_t message_options_count(const struct spoe_plugin *desc)
+{
+    size_t n = 0;
+
+    for (size_t m = 0; desc->messages != NULL && desc->messages[m] != NULL; m++)
+        n += has_options(desc->messages[m]) ? N_MESSAGE_OPTIONS : 0;
+    return n;
+}
+
+static char *make_key(const char *message, enum message_option which)
+{
+    char *key;
+
+    return asprintf(&key, "message.\"%s\".%s", message, kinds[which].key) < 0 ? NULL : key;
+}
+
+int message_options_make(const struct spoe_plugin *desc, struct spoe_option *options)
+{
+    size_t n = 0;
+
+    for (size_t m = 0; desc->messages != NULL && desc->messages[m] != NULL; m++) {
+        for (unsigned k = 0; has_options(desc->messages[m]) && k < N_MESSAGE_OPTIONS; k++) {
+            options[n] = (struct spoe_option){.size = sizeof *options,
+                                              .type = kinds[k].type,
+                                              .flags = OPTION_OF_HOST,
+                                              .key = make_key(desc->messages[m]->name, k),
+                                              .help = kinds[k].help,
+                                              .choices = descriptor_events};
+            if (options[n++].key == NULL)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+void message_options_free(struct spoe_option *options, size_t n)
+{
+    for (size_t i = 0; options != NULL && i < n; i++)
+        free((void *)(uintptr_t)options[i].key);
+    free(options);
+}
+
+/* @return its place in the settings; SIZE_MAX: there is none */
+static size_t place_of(const struct spoe_instance *plugin, uint32_t message,
+                       enum message_option which)
+{
+    char *key =
+        plugin->settings != NULL ? make_key(plugin->desc->messages[message]->name, which) : NULL;
+    const struct spoe_option *option;
+    size_t place = SIZE_MAX;
+
+    for (size_t i = plugin->options.n_own;
+         key != NULL && (option = conf_section_option(plugin->settings, i)) != NULL; i++) {
+        if (strcmp(option->key, key) == 0)
+            place = i;
+    }
+    free(key);
+    return place;
+}
+
+const char *message_option(const struct spoe_instance *plugin, uint32_t message,
+                           enum message_option which)
+{
+    const size_t i = place_of(plugin, message, which);
+
+    if (i == SIZE_MAX || (conf_setting(plugin->settings, i)->flags & SPOE_SETTING_DEFAULT) != 0)
+        return NULL;
+    return conf_setting_text(plugin->settings, i);
+}
+
+/* ---- words of HAProxy's ------------------------------------------------------------------ */
+
+/* The end of the word that begins at p. @return NULL with *reterr */
+static const char *end_of_word(const char *p, struct error *reterr)
+{
+    char quote = '\0';
+
+    for (; *p != '\0' && (quote != '\0' || !text_is_blank(*p)); p++) {
+        if ((unsigned char)*p < ' ') {
+            (void)error_set(reterr, "a control character");
+            return NULL;
+        }
+        if (*p == '\\' && quote != '\'' && p[1] != '\0') {
+            p++;
+        } else if (quote != '\0') {
+            quote = *p == quote ? '\0' : quote;
+        } else if (*p == '"' || *p == '\'') {
+            quote = *p;
+        } else if (*p == '#') {
+            (void)error_set(reterr, "a # begins a comment in HAProxy's file: write \\#");
+            return NULL;
+        }
+    }
+    if (quote == '\0')
+        return p;
+    (void)error_set(reterr, "a %c without its end", quote);
+    return NULL;
+}
+
+int message_arg_next(const char **at, struct message_arg *ret, struct error *reterr)
+{
+    static const char in_name[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    const char *word = *at, *end;
+    size_t n;
+
+    while (text_is_blank(*word))
+        word++;
+    if (*word == '\0')
+        return 0;
+    end = end_of_word(word, reterr);
+    if (end == NULL)
+        return -1;
+    *at = end;
+    n = strspn(word, in_name);
+    if (word[n] == '=' && word + n < end)
+        *ret = (struct message_arg){{word, n}, {word + n + 1, (size_t)(end - word) - n - 1}};
+    else
+        *ret = (struct message_arg){{word, 0}, {word, (size_t)(end - word)}};
+    return 1;
+}
+
+static bool is_name(struct spoe_span a, struct spoe_span b)
+{
+    return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
+}
+
+bool message_arg_find(const char *args, struct spoe_span name, struct message_arg *ret)
+{
+    struct error error;
+
+    while (args != NULL && message_arg_next(&args, ret, &error) > 0) {
+        if (is_name(ret->name, name))
+            return true;
+    }
+    return false;
+}
+
+/* ---- checks ------------------------------------------------------------------------------ */
+
+static const struct spoe_arg_decl *declared(const struct spoe_message_decl *decl,
+                                            struct spoe_span name)
+{
+    for (size_t i = 0; decl->args != NULL && decl->args[i] != NULL; i++) {
+        if (is_name((struct spoe_span){decl->args[i]->name, strlen(decl->args[i]->name)}, name))
+            return decl->args[i];
+    }
+    return NULL;
+}
+
+/* @param before  the text up to this argument's end. @return 0; -1 with *reterr */
+static int check_arg(const struct spoe_message_decl *decl, const struct message_arg *arg,
+                     const char *text, struct error *reterr)
+{
+    const int n = (int)(arg->name.n < PLUGIN_NAME_MAX ? arg->name.n : PLUGIN_NAME_MAX);
+    const struct spoe_arg_decl *own = declared(decl, arg->name);
+    struct message_arg first;
+
+    if (arg->name.n == 0 || arg->name.n > PLUGIN_NAME_MAX)
+        return error_set(reterr, "expected NAME=EXPRESSION at \"%.40s\"", arg->name.p);
+    if (message_arg_find(text, arg->name, &first) && first.name.p != arg->name.p)
+        return error_set(reterr, "argument %.*s is given twice", n, arg->name.p);
+    if (arg->expression.n != 0)
+        return 0;
+    if (own == NULL)
+        return error_set(reterr, "the plugin declares no argument %.*s that could be taken away", n,
+                         arg->name.p);
+    if ((own->flags & SPOE_ARG_REQUIRED) != 0)
+        return error_set(reterr, "argument %.*s is required: it cannot be taken away", n,
+                         arg->name.p);
+    return 0;
+}
+
+static int check_args(const struct spoe_message_decl *decl, const char *text, struct error *reterr)
+{
+    const char *at = text;
+    struct message_arg arg;
+    int result;
+
+    while ((result = message_arg_next(&at, &arg, reterr)) > 0) {
+        if (check_arg(decl, &arg, text, reterr) != 0)
+            return -1;
+    }
+    return result;
+}
+
+static int check_condition(const char *text, struct error *reterr)
+{
+    struct message_arg word;
+    unsigned n = 0;
+    int result;
+
+    while ((result = message_arg_next(&text, &word, reterr)) > 0)
+        n++;
+    return result == 0 && n == 0 ? error_set(reterr, "expected a condition") : result;
+}
+
+void message_options_check(const struct spoe_instance *plugin, struct conf *conf)
+{
+    for (uint32_t m = 0; m < plugin->n_messages; m++) {
+        const char *args = message_option(plugin, m, MESSAGE_ARGS);
+        const char *condition = message_option(plugin, m, MESSAGE_IF);
+        struct error error;
+
+        if (args != NULL && check_args(plugin->desc->messages[m], args, &error) != 0)
+            conf_setting_error(conf, plugin->settings, place_of(plugin, m, MESSAGE_ARGS), "%s",
+                               error.text);
+        if (condition != NULL && check_condition(condition, &error) != 0)
+            conf_setting_error(conf, plugin->settings, place_of(plugin, m, MESSAGE_IF), "%s",
+                               error.text);
+    }
+}
