@@ -44,4 +44,6 @@ SPOE_PLUGIN(
                                                     .default_text = "2k", .help = "longest path",
                                                     .env = SPOE_TEXTS("EXAMPLE_LONGEST"), .min = 1,
                                                     .max = 2048)),
+    .variables = SPOE_VARIABLES(SPOE_VARIABLE(SPOE_SCOPE_TXN, "path_too_long",
+                                              .types = SPOE_ACCEPT_BOOL, .help = "so it is")),
     .configure = configure, .handle = handle, .destroy = free);

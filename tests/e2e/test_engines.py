@@ -29,7 +29,7 @@ class Site(hap.Config):
 
     def __init__(self, tmp, env, variables, rules="", settings=""):
         super().__init__(tmp)
-        main, self.spoe = printed("spoe", "2.6", env=env)
+        main, self.spoe = printed("spoe", "2.6", env={**env, "SPOE_LOG_LEVEL": "warning"})
         self.main = f"global\n    stats socket {self.socket} level admin\n{settings}{main}"
         headers = "".join(HEADER.format(name=name) for name in variables)
         self.edit_main(r'^(    bind "\$\{WEB_ADDR.*\n)', lambda m: m.group(1) + rules)
@@ -113,6 +113,18 @@ def test_a_message_that_two_take(binary, tmp, origin):
         assert {key: got.get(key) for key in names} == {
             "shared_a.shared_a_0": "/path", "shared_a.shared_a_1": "GET", "shared_a.shared_a_others": "0",
             "shared_b.shared_b_0": "127.0.0.1", "shared_b.shared_b_1": "/path", "shared_b.shared_b_others": "0"}
+        assert agent.terminate() == 0
+
+
+def test_instances_have_an_engine_each(binary, tmp, origin):
+    """The same message to each, the same variable of each."""
+    env = {**plugins("several"), "SPOE_PLUGINS": "several:block,several:allow",
+           "SEVERAL_BLOCK_LIST": "bad", "SEVERAL_ALLOW_LIST": "good"}
+    names = ["several_block.list", "several_allow.list"]
+    site = Site(tmp, env, names)
+    with SpoeHost(env=env) as agent, site.run(binary, agent, origin) as proxy:
+        got = variables_of(proxy.get("/"))
+        assert [got.get(name) for name in names] == ["bad", "good"]
         assert agent.terminate() == 0
 
 

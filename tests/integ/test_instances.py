@@ -123,3 +123,12 @@ def test_what_is_in_effect_can_be_read_back(tmp_path):
     status, again = command("-T", *args(BOTH, "-f", conf))
     assert status == 0
     assert [line for line in again.splitlines() if line.startswith("list = x ")]
+
+
+def test_variables_that_would_be_the_same_stop_the_start():
+    """Prefixes have no - and no colon at HAProxy (issue 12, 1)."""
+    status, text = command("-t", *args("several_a,several:a"))
+    assert status == 1
+    assert ("plugins several-a and several:a would set the same variables at HAProxy, such as "
+            "several_a.spoe.status") in text
+    assert command("-t", *args("several_a,several:b"))[0] == 0

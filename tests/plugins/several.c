@@ -90,7 +90,9 @@ static void destroy(void *inst)
     free(inst);
 }
 
+#ifndef PLUGIN_ID
 #define PLUGIN_ID "several"
+#endif
 #define PLUGIN_OPTIONS options
 #define PLUGIN_CONFIGURE configure
 #define PLUGIN_RECONFIGURE reconfigure

@@ -47,17 +47,22 @@
         __VA_ARGS__})
 #define SPOE_ELEMENT_(type, ...) (&(const type){.size = sizeof(type), __VA_ARGS__})
 
-/* Tables for .args, .messages and .options; texts for .env, .env_lenient and .choices. */
+/* Tables for .args, .messages, .options and .variables; texts for .env, .env_lenient and .choices.
+ */
 #define SPOE_ARGS(...) SPOE_TABLE_(struct spoe_arg_decl, __VA_ARGS__)
 #define SPOE_MESSAGES(...) SPOE_TABLE_(struct spoe_message_decl, __VA_ARGS__)
 #define SPOE_OPTIONS(...) SPOE_TABLE_(struct spoe_option, __VA_ARGS__)
+#define SPOE_VARIABLES(...) SPOE_TABLE_(struct spoe_variable_decl, __VA_ARGS__)
 #define SPOE_TEXTS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-/* Their elements: fields of struct spoe_arg_decl, spoe_message_decl and spoe_option. */
+/* Their elements: fields of struct spoe_arg_decl, spoe_message_decl, spoe_option and
+ * spoe_variable_decl. A variable has its scope first, SPOE_SCOPE_TXN mostly. */
 #define SPOE_ARG(name_, ...) SPOE_ELEMENT_(struct spoe_arg_decl, .name = (name_), __VA_ARGS__)
 #define SPOE_MESSAGE(name_, ...)                                                                   \
     SPOE_ELEMENT_(struct spoe_message_decl, .name = (name_), __VA_ARGS__)
 #define SPOE_OPTION(key_, ...) SPOE_ELEMENT_(struct spoe_option, .key = (key_), __VA_ARGS__)
+#define SPOE_VARIABLE(scope_, name_, ...)                                                          \
+    SPOE_ELEMENT_(struct spoe_variable_decl, .scope = (scope_), .name = (name_), __VA_ARGS__)
 
 /* The plugin's descriptor and its entry: fields of struct spoe_plugin. Once in a plugin. */
 #define SPOE_PLUGIN(id_, ...)                                                                      \

@@ -44,6 +44,9 @@ SPOE_PLUGIN(
                                                    .choices = SPOE_TEXTS("red", "green")),
                             [LONGEST] = SPOE_OPTION("longest", .type = SPOE_OPT_SIZE,
                                                     .env = SPOE_TEXTS("L"))),
+    .variables = SPOE_VARIABLES(SPOE_VARIABLE(SPOE_SCOPE_TXN, "verdict", .types = SPOE_ACCEPT_BOOL,
+                                              .help = "yes or no"),
+                                SPOE_VARIABLE(SPOE_SCOPE_SESS, "why", .types = SPOE_ACCEPT_STR)),
     .configure = configure, .handle = handle);
 
 Test(declare, makes_the_descriptor, .timeout = 10)
@@ -86,6 +89,18 @@ Test(declare, options_and_texts_end, .timeout = 10)
     cr_assert_str_eq(options[COLOUR]->choices[1], "green");
     cr_assert_null(options[COLOUR]->choices[2]);
     cr_assert_null(options[COLOUR + 1]);
+}
+
+Test(declare, variables_have_a_scope, .timeout = 10)
+{
+    const struct spoe_variable_decl *const *variables = spoe_plugin_entry_v1()->variables;
+
+    cr_assert_eq(variables[0]->size, sizeof(struct spoe_variable_decl));
+    cr_assert_eq(variables[0]->scope, SPOE_SCOPE_TXN);
+    cr_assert_str_eq(variables[0]->name, "verdict");
+    cr_assert_eq(variables[1]->scope, SPOE_SCOPE_SESS);
+    cr_assert_eq(variables[1]->types, SPOE_ACCEPT_STR);
+    cr_assert_null(variables[2]);
 }
 
 #define FOUR 1, 2, 3, 4
