@@ -52,6 +52,7 @@ struct spoe_reload_source {
     _Atomic uint32_t seeing; /* how many, and one while they are told */
     struct grace *grace;     /* one a worker */
     bool was_built;          /* or tried */
+    bool failing;            /* the last build did */
 };
 
 struct reloader {
@@ -131,12 +132,15 @@ static void count(struct spoe_reload_source *source, spoe_status status, int64_t
         atomic_store(&source->counts.built_unix_ns, clock_unix_ns());
         atomic_store(&source->counts.build_ns, ns);
         (void)atomic_fetch_add(&source->counts.built, 1);
-        log_line(SPOE_LOG_DEBUG, id, "%s: built in %.3f s", source->name, (double)ns / NS_PER_S);
+        log_line(source->failing ? SPOE_LOG_NOTICE : SPOE_LOG_DEBUG, id, "%s: built%s in %.3f s",
+                 source->name, source->failing ? " again" : "", (double)ns / NS_PER_S);
+        source->failing = false;
     } else if (status != SPOE_E_STOPPING || !atomic_load(&source->reloader->cancelled)) {
         (void)atomic_fetch_add(&source->counts.failed, 1);
-        log_line(SPOE_LOG_ERR, id, "%s: not built: %s (%d)%s", source->name,
-                 handler_status_text(status), status,
+        log_line(source->failing ? SPOE_LOG_DEBUG : SPOE_LOG_ERR, id, "%s: not built: %s (%d)%s",
+                 source->name, handler_status_text(status), status,
                  atomic_load(&source->state) != NULL ? "; what was there stays in use" : "");
+        source->failing = true; /* said once; each time it is the plugin that says why */
     }
 }
 

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plugins/ip-reputation/options.c - the options, and what they become. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "instance.h"
+
+#define NS_PER_S INT64_C(1000000000)
+#define MAX_ENTRIES 50000000
+
+enum {
+    OPT_LISTS,
+    OPT_MAX_ENTRIES,
+    OPT_COUNTRY_DB,
+    OPT_ASN_DB,
+    OPT_CROWDSEC_URL,
+    OPT_CROWDSEC_KEY,
+    OPT_CROWDSEC_KEY_FILE,
+    OPT_CROWDSEC_CA,
+    OPT_CROWDSEC_INTERVAL,
+    OPT_CROWDSEC_TIMEOUT,
+    OPT_CROWDSEC_SCORE
+};
+
+const struct spoe_option *const ip_reputation_options[] = {
+    [OPT_LISTS] = SPOE_OPTION("lists", .type = SPOE_OPT_STRING,
+                              .help = "NAME=PATH or NAME:SCORE=PATH of each list, with commas",
+                              .env = SPOE_TEXTS("IP_REPUTATION_LISTS")),
+    [OPT_MAX_ENTRIES] =
+        SPOE_OPTION("max-entries", .type = SPOE_OPT_INT, .default_text = "10000000",
+                    .help = "entries of all lists, and as many decisions, at most",
+                    .env = SPOE_TEXTS("IP_REPUTATION_MAX_ENTRIES"), .min = 1, .max = MAX_ENTRIES),
+    [OPT_COUNTRY_DB] = SPOE_OPTION("country-db", .type = SPOE_OPT_STRING,
+                                   .help = "database in MaxMind's format that has countries",
+                                   .env = SPOE_TEXTS("IP_REPUTATION_COUNTRY_DB")),
+    [OPT_ASN_DB] = SPOE_OPTION("asn-db", .type = SPOE_OPT_STRING,
+                               .help = "database in MaxMind's format that has autonomous systems",
+                               .env = SPOE_TEXTS("IP_REPUTATION_ASN_DB")),
+    [OPT_CROWDSEC_URL] = SPOE_OPTION("crowdsec-url", .type = SPOE_OPT_STRING,
+                                     .help = "CrowdSec's local API, as http://127.0.0.1:8080",
+                                     .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_URL")),
+    [OPT_CROWDSEC_KEY] =
+        SPOE_OPTION("crowdsec-key", .type = SPOE_OPT_STRING, .flags = SPOE_OPTION_SECRET,
+                    .help = "a bouncer's key", .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_KEY")),
+    [OPT_CROWDSEC_KEY_FILE] = SPOE_OPTION("crowdsec-key-file", .type = SPOE_OPT_STRING,
+                                          .help = "a file with the key, read at the start",
+                                          .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_KEY_FILE")),
+    [OPT_CROWDSEC_CA] = SPOE_OPTION("crowdsec-ca", .type = SPOE_OPT_STRING,
+                                    .help = "PEM file of authorities; else the system's",
+                                    .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_CA")),
+    [OPT_CROWDSEC_INTERVAL] =
+        SPOE_OPTION("crowdsec-interval", .type = SPOE_OPT_DURATION, .default_text = "10s",
+                    .help = "how often it is asked", .min = NS_PER_S / 10, .max = 3600 * NS_PER_S,
+                    .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_INTERVAL")),
+    [OPT_CROWDSEC_TIMEOUT] =
+        SPOE_OPTION("crowdsec-timeout", .type = SPOE_OPT_DURATION, .default_text = "60s",
+                    .help = "how long one answer may take", .min = NS_PER_S / 10,
+                    .max = 3600 * NS_PER_S, .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_TIMEOUT")),
+    [OPT_CROWDSEC_SCORE] =
+        SPOE_OPTION("crowdsec-score", .type = SPOE_OPT_INT, .default_text = "100",
+                    .help = "the score of a decision", .min = 0, .max = SCORE_MAX,
+                    .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_SCORE")),
+    NULL};
+
+/* @return NULL: it is not set, or out of memory, which the caller tells by *ok */
+static char *text_of(const struct instance *inst, struct spoe_config *cfg, size_t option, bool *ok)
+{
+    const struct spoe_span text = spoe_config_str(inst->host, cfg, option);
+    char *copy = text.n != 0 ? strndup(text.p, text.n) : NULL;
+
+    *ok &= text.n == 0 || copy != NULL;
+    return copy;
+}
+
+/* The first line of a file. @return NULL, reported */
+static char *read_key(struct instance *inst, struct spoe_config *cfg, const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char line[1024] = "";
+    bool good = file != NULL && fgets(line, sizeof line, file) != NULL;
+    char *key = NULL;
+
+    line[strcspn(line, "\r\n")] = '\0';
+    if (good && line[0] != '\0')
+        key = strdup(line);
+    if (key == NULL)
+        spoe_config_errorf(inst->host, cfg, OPT_CROWDSEC_KEY_FILE, "no key in %.300s", path);
+    explicit_bzero(line, sizeof line);
+    if (file != NULL)
+        (void)fclose(file);
+    return key;
+}
+
+static bool is_key(const char *key)
+{
+    for (; *key != '\0'; key++) {
+        if (*key <= ' ' || *key > '~')
+            return false;
+    }
+    return true;
+}
+
+static bool configure_stream(struct instance *inst, struct spoe_config *cfg, bool *ok)
+{
+    struct stream *stream = &inst->stream;
+    char *file = text_of(inst, cfg, OPT_CROWDSEC_KEY_FILE, ok);
+    bool good = true;
+
+    stream->url = text_of(inst, cfg, OPT_CROWDSEC_URL, ok);
+    stream->key = text_of(inst, cfg, OPT_CROWDSEC_KEY, ok);
+    stream->ca = text_of(inst, cfg, OPT_CROWDSEC_CA, ok);
+    stream->timeout_ns = spoe_config_int(inst->host, cfg, OPT_CROWDSEC_TIMEOUT);
+    inst->stream_interval_ns = spoe_config_int(inst->host, cfg, OPT_CROWDSEC_INTERVAL);
+    inst->crowdsec_score = spoe_config_int(inst->host, cfg, OPT_CROWDSEC_SCORE);
+    if (stream->url == NULL) {
+        free(file);
+        return true;
+    }
+    for (size_t n = strlen(stream->url); n > 0 && stream->url[n - 1] == '/'; n--)
+        stream->url[n - 1] = '\0';
+    if (strncmp(stream->url, "http://", 7) != 0 && strncmp(stream->url, "https://", 8) != 0) {
+        spoe_config_errorf(inst->host, cfg, OPT_CROWDSEC_URL, "not http:// or https://");
+        good = false;
+    }
+    if (stream->key == NULL && file != NULL) {
+        stream->key = read_key(inst, cfg, file);
+        good &= stream->key != NULL;
+    } else if (stream->key == NULL) {
+        spoe_config_errorf(inst->host, cfg, OPT_CROWDSEC_KEY, "crowdsec-url needs a key");
+        good = false;
+    }
+    if (stream->key != NULL && !is_key(stream->key)) {
+        spoe_config_errorf(inst->host, cfg, OPT_CROWDSEC_KEY, "not a key: it has other bytes");
+        good = false;
+    }
+    free(file);
+    return good;
+}
+
+spoe_status instance_configure(struct instance *inst, struct spoe_config *cfg)
+{
+    const struct spoe_span lists = spoe_config_str(inst->host, cfg, OPT_LISTS);
+    char why[WHY_MAX];
+    bool ok = true, good = true;
+
+    if (lists_parse(lists.p, lists.n, &inst->lists, why) != 0) {
+        inst->host->config_error(cfg, OPT_LISTS, spoe_str(why));
+        good = false;
+    }
+    inst->max_entries = (size_t)spoe_config_int(inst->host, cfg, OPT_MAX_ENTRIES);
+    inst->decisions.set.max = inst->max_entries;
+    inst->country_db = text_of(inst, cfg, OPT_COUNTRY_DB, &ok);
+    inst->asn_db = text_of(inst, cfg, OPT_ASN_DB, &ok);
+    if ((inst->country_db != NULL || inst->asn_db != NULL) && !geo_is_built()) {
+        inst->host->config_error(cfg, inst->country_db != NULL ? OPT_COUNTRY_DB : OPT_ASN_DB,
+                                 spoe_str("this plugin was built without libmaxminddb"));
+        good = false;
+    }
+    good &= configure_stream(inst, cfg, &ok);
+    return !ok ? SPOE_E_NOMEM : good ? SPOE_OK : SPOE_E_CONFIG;
+}
+
+void instance_fini(struct instance *inst)
+{
+    lists_fini(&inst->lists);
+    decisions_fini(&inst->decisions);
+    stream_fini(&inst->stream);
+    free(inst->country_db);
+    free(inst->asn_db);
+}
