@@ -249,7 +249,7 @@ void metrics_set_collecting(struct metrics *metrics, const struct callee *owner,
 static char *put_value(char *p, struct spoe_span value)
 {
     const unsigned char *s = (const unsigned char *)value.p;
-    size_t left = value.n, room = SPOE_METRIC_VALUE_MAX;
+    size_t left = s != NULL ? value.n : 0, room = SPOE_METRIC_VALUE_MAX;
 
     while (left > 0) {
         size_t len = text_utf8_len(s, left), n = len;

@@ -35,6 +35,8 @@ static spoe_status begin(const struct spoe_instance *self, const struct spoe_met
 {
     if (!may_declare(self))
         return SPOE_E_UNSUPPORTED;
+    if (decl == NULL)
+        return SPOE_E_INVAL;
     if (self->n_families == SPOE_METRIC_FAMILIES_MAX)
         return SPOE_E_LIMIT;
     if (metric_is_unprefixed(decl))

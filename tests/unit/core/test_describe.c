@@ -291,6 +291,10 @@ Test(metrics_facet, a_plugin_declares_its_own_and_so_many, .timeout = 30)
         cr_assert_null(family);
     }
     cr_assert_eq(metrics_facet.collect(&self, NULL, NULL), SPOE_E_INVAL);
+    self.n_families = 0;
+    cr_assert_eq(metrics_facet.declare(&self, NULL, &family), SPOE_E_INVAL);
+    cr_assert_eq(metrics_facet.provide(&self, NULL, NULL, NULL), SPOE_E_INVAL);
+    self.n_families = SPOE_METRIC_FAMILIES_MAX;
     out = open_text();
     metrics_write(metrics, METRICS_PROMETHEUS, NULL, out);
     cr_assert_eq(fclose(out), 0);

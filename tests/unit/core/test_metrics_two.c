@@ -286,6 +286,18 @@ Test(metrics_two, a_plugin_puts_its_own_series)
     expect(METRICS_PROMETHEUS, "");
 }
 
+/* Neither is a label's value. */
+Test(metrics_two, a_value_that_is_not_there_is_empty)
+{
+    static const char *const one[] = {"a", NULL};
+    const struct spoe_span value = {NULL, 3};
+    struct spoe_metric_decl d = decl(SPOE_METRIC_GAUGE, "x");
+
+    d.labels = one;
+    metric_gauge_set(metric_series(must("", &d), &value), 7);
+    expect(METRICS_PROMETHEUS, "# HELP x A \"help\".\n# TYPE x gauge\nx{a=\"\"} 7\n");
+}
+
 static void put_nothing(void *arg, struct spoe_metric_sink *sink)
 {
     (void)arg;

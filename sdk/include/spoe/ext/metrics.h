@@ -148,7 +148,8 @@ struct spoe_metrics {
      *
      * @param family  NULL: the result is NULL
      * @param values  [borrow] as many as the family has label names, in their order; may be NULL
-     *                where it has none. UTF-8; what is not is replaced, what is too long is cut
+     *                where it has none. UTF-8; what is not is replaced, what is too long is cut,
+     *                one at NULL is empty
      * @return NULL only where family is, or where not even "other" could be made
      * Threads: [any]. Cost: a search; a lock only where the series is new. Since: 1.0.
      */
