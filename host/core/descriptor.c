@@ -2,6 +2,7 @@
 /* host/core/descriptor.c - see descriptor.h. */
 #include "core/descriptor.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #define MESSAGE_SIZE_1_0 (offsetof(struct spoe_message_decl, args) + sizeof(void *))
 #define ARGUMENT_SIZE_1_0 (offsetof(struct spoe_arg_decl, help) + sizeof(char *))
 
+#define OPTION_SIZE_1_0 (offsetof(struct spoe_option, env_lenient) + sizeof(char *))
 #define VARIABLE_SIZE_1_1 (offsetof(struct spoe_variable_decl, help) + sizeof(char *))
 
 #define ARG_FLAGS (SPOE_ARG_REQUIRED | SPOE_ARG_BY_NAME)
@@ -23,6 +25,7 @@
 #define OPTION_FLAGS (SPOE_OPTION_REQUIRED | SPOE_OPTION_SECRET | SPOE_OPTION_RELOADABLE)
 #define ALL_TYPES (SPOE_ACCEPT_ANY | SPOE_MASK(SPOE_T_NULL))
 
+#define STRUCT_SIZE_MAX 4096u
 #define WHERE_MAX 200u
 
 /* ---- fields ---------------------------------------------------------------------------------- */
@@ -136,46 +139,85 @@ static int check_line(const struct spoe_plugin *desc, const char *where, const c
     return strpbrk(text + i, "\r\n") != NULL ? -1 : tolerate(desc, reterr);
 }
 
-/* Where the first word of a line of HAProxy's configuration ends: at white space that is neither
- * quoted nor behind a backslash (its configuration manual, 2.2), or at a control character. */
-static size_t word_length(const char *text)
+/*
+ * Why HAProxy does not read the text as one word, and all that follows it in the line as what it is
+ * (its configuration manual, 2.2). What counts is outside quotes and not behind a backslash.
+ * @param ret_at  where
+ * @return NULL: it does
+ */
+static const char *word_fault(const char *text, size_t *ret_at)
 {
     char quote = '\0';
     size_t i = 0;
 
-    for (; text[i] != '\0'; i++) {
+    for (*ret_at = 0; text[i] != '\0'; i++) {
         const char c = text[i];
 
-        if (c == '\\' && quote != '\'' &&
-            (text[i + 1] == ' ' || text[i + 1] == '\\' || text[i + 1] == '"' ||
-             text[i + 1] == '\''))
+        *ret_at = i;
+        if (c == '\\' && quote != '\'' && text[i + 1] == '\0')
+            return "a backslash at its end";
+        if (c == '\\' && quote != '\'' && strchr(" \\\"'#", text[i + 1]) != NULL)
             i++;
         else if (is_control(c) || (c == ' ' && quote == '\0'))
-            break;
+            return "white space or a control character";
+        else if (c == '#' && quote == '\0')
+            return "the beginning of a comment";
         else if (c == quote)
             quote = '\0';
         else if (quote == '\0' && (c == '"' || c == '\''))
             quote = c;
     }
-    return i;
+    return quote != '\0' ? "a quote without its end" : NULL;
 }
 
-/* HAProxy reads it as one word. */
 static int check_expression(const struct spoe_plugin *desc, const char *where, const char *text,
                             struct error *reterr)
 {
-    size_t n;
+    const char *fault;
+    size_t at;
 
     if (text == NULL || text[0] == '\0')
         return error_set(reterr, "%s: expression is empty", where);
-    n = word_length(text);
-    if (text[n] == '\0')
+    fault = word_fault(text, &at);
+    if (fault == NULL)
         return 0;
-    (void)error_set(reterr,
-                    "%s: expression \"%.64s\" has white space or a control character "
-                    "(0x%02x at %zu)",
-                    where, text, (unsigned char)text[n], n);
+    (void)error_set(reterr, "%s: expression \"%.64s\" has %s (0x%02x at %zu)", where, text, fault,
+                    (unsigned char)text[at], at);
     return strpbrk(text, "\r\n") != NULL ? -1 : tolerate(desc, reterr);
+}
+
+/* A pair of a line of the log: its name is not one that means something else there, and its format
+ * stands in quotes. */
+static int check_pair(const char *where, const struct spoe_arg_decl *arg, struct error *reterr)
+{
+    static const char *const words[] = {SPOE_LOG_MESSAGE, SPOE_LOG_HOSTNAME, SPOE_LOG_TIMESTAMP,
+                                        SPOE_LOG_PROCID};
+    bool taken = strcmp(arg->name, "v") == 0 || strcmp(arg->name, "msg") == 0 ||
+                 strncmp(arg->name, "syslog.", strlen("syslog.")) == 0;
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        taken = taken && strcmp(arg->name, words[i]) != 0;
+    if (taken)
+        return error_set(reterr, "%s: no pair of a line of the log can have this name", where);
+    if (strchr(arg->expression, '"') != NULL)
+        return error_set(reterr,
+                         "%s: expression \"%.64s\" has a quote (0x22 at %zu), and a log-format "
+                         "stands in such",
+                         where, arg->expression, strcspn(arg->expression, "\""));
+    return 0;
+}
+
+/* No struct grows that far: a size above is none. */
+static int check_size(const char *where, uint32_t size, size_t least, const char *of,
+                      struct error *reterr)
+{
+    if (size < least)
+        return error_set(reterr, "%s: size is %u, shorter than the %zu of ABI %s", where, size,
+                         least, of);
+    if (size > STRUCT_SIZE_MAX)
+        return error_set(reterr, "%s: size is %u, and no struct of any ABI is above %u", where,
+                         size, STRUCT_SIZE_MAX);
+    return 0;
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */
@@ -187,9 +229,8 @@ static int check_argument(const struct spoe_plugin *desc, const struct spoe_mess
     char where[WHERE_MAX];
 
     (void)snprintf(where, sizeof where, "message %s, argument %u", decl->name, n);
-    if (arg->size < ARGUMENT_SIZE_1_0)
-        return error_set(reterr, "%s: size is %u, shorter than the %zu of ABI 1.0", where,
-                         arg->size, ARGUMENT_SIZE_1_0);
+    if (check_size(where, arg->size, ARGUMENT_SIZE_1_0, "1.0", reterr) != 0)
+        return -1;
     if (!is_name(arg->name, PLUGIN_NAME_MAX, "_.-"))
         return error_set(reterr, "%s: name \"%.80s\" is not 1 to %u of [A-Za-z0-9_.-]", where,
                          arg->name != NULL ? arg->name : "", PLUGIN_NAME_MAX);
@@ -212,7 +253,8 @@ static int check_argument(const struct spoe_plugin *desc, const struct spoe_mess
     }
     if (check_flags(desc, where, arg->flags, ARG_FLAGS, reterr) != 0 ||
         check_reserved(desc, where, arg->reserved, reterr) != 0 ||
-        check_expression(desc, where, arg->expression, reterr) != 0)
+        check_expression(desc, where, arg->expression, reterr) != 0 ||
+        ((decl->flags & SPOE_MESSAGE_FROM_LOG) != 0 && check_pair(where, arg, reterr) != 0))
         return -1;
     return check_line(desc, where, "help", arg->help, reterr);
 }
@@ -224,9 +266,9 @@ static int check_message(const struct spoe_plugin *desc, uint32_t n, uint32_t *r
     char where[WHERE_MAX];
     uint32_t i = 0;
 
-    if (decl->size < MESSAGE_SIZE_1_0)
-        return error_set(reterr, "message %u: size is %u, shorter than the %zu of ABI 1.0", n,
-                         decl->size, MESSAGE_SIZE_1_0);
+    (void)snprintf(where, sizeof where, "message %u", n);
+    if (check_size(where, decl->size, MESSAGE_SIZE_1_0, "1.0", reterr) != 0)
+        return -1;
     if (!is_name(decl->name, PLUGIN_NAME_MAX, "_.-"))
         return error_set(reterr, "message %u: name \"%.80s\" is not 1 to %u of [A-Za-z0-9_.-]", n,
                          decl->name != NULL ? decl->name : "", PLUGIN_NAME_MAX);
@@ -297,9 +339,14 @@ static int check_option(const struct spoe_plugin *desc, size_t i, struct error *
         if (strcmp(desc->options[j]->key, option->key) == 0)
             result = error_set(&wrong, "another option has its key");
     }
+    (void)snprintf(where, sizeof where, "option %zu", i);
+    if (check_size(where, option->size, OPTION_SIZE_1_0, "1.0", reterr) != 0)
+        return -1;
     if (result != 0)
-        return error_set(reterr, "option %zu (\"%s\"): %.600s", i,
-                         option_has_key(option) ? option->key : "", wrong.text);
+        return error_set(
+            reterr, "option %zu (\"%.80s\"): %.600s (type %u, min %" PRId64 ", max %" PRId64 ")", i,
+            option->key != NULL ? option->key : "", wrong.text, option->type, option->min,
+            option->max);
     (void)snprintf(where, sizeof where, "option %s", option->key);
     if (check_flags(desc, where, option->flags, OPTION_FLAGS, reterr) != 0 ||
         check_reserved(desc, where, option->reserved, reterr) != 0 ||
@@ -332,9 +379,9 @@ static int check_variable(const struct spoe_plugin *desc, uint32_t n, struct err
     const struct spoe_variable_decl *decl = desc->variables[n];
     char where[WHERE_MAX];
 
-    if (decl->size < VARIABLE_SIZE_1_1)
-        return error_set(reterr, "variable %u: size is %u, shorter than the %zu of ABI 1.1", n,
-                         decl->size, VARIABLE_SIZE_1_1);
+    (void)snprintf(where, sizeof where, "variable %u", n);
+    if (check_size(where, decl->size, VARIABLE_SIZE_1_1, "1.1", reterr) != 0)
+        return -1;
     if (!is_variable(decl->name))
         return error_set(reterr,
                          "variable %u: name \"%.80s\" is not 1 to %u of [A-Za-z0-9_.], or such "
@@ -389,14 +436,22 @@ static int check_head(const struct spoe_plugin *desc, struct error *reterr)
     if (desc->needs_minor > SPOE_ABI_MINOR)
         return error_set(reterr, "plugin needs ABI %u.%u, this host has %u.%u", desc->abi_major,
                          desc->needs_minor, SPOE_ABI_MAJOR, SPOE_ABI_MINOR);
-    if (desc->size < PLUGIN_SIZE_1_0)
-        return error_set(reterr, "descriptor of %u bytes is shorter than the %zu of ABI 1.0",
-                         desc->size, PLUGIN_SIZE_1_0);
+    if (check_size("descriptor", desc->size, PLUGIN_SIZE_1_0, "1.0", reterr) != 0)
+        return -1;
     if (!is_id(desc->id) || strcmp(desc->id, "host") == 0)
         return error_set(reterr, "bad id \"%.32s\": 1 to %u of [a-z0-9-], not \"host\"",
                          desc->id != NULL ? desc->id : "", PLUGIN_ID_MAX);
     if (desc->version == NULL || desc->configure == NULL || desc->handle == NULL)
-        return error_set(reterr, "version, configure and handle are mandatory");
+        return error_set(reterr, "%s is NULL: version, configure and handle are mandatory",
+                         desc->version == NULL     ? "version"
+                         : desc->configure == NULL ? "configure"
+                                                   : "handle");
+    if (desc->needs_minor > desc->abi_minor) {
+        (void)error_set(reterr, "needs_minor is %u, above the minor it was built with, %u",
+                        desc->needs_minor, desc->abi_minor);
+        if (tolerate(desc, reterr) != 0)
+            return -1;
+    }
     if (check_reserved(desc, "descriptor", desc->reserved, reterr) != 0 ||
         (desc->size >= offsetof(struct spoe_plugin, reserved_1_1) + sizeof desc->reserved_1_1 &&
          (check_flags(desc, "descriptor", desc->flags, PLUGIN_FLAGS, reterr) != 0 ||

@@ -404,7 +404,7 @@ Test(descriptor, texts_are_one_line_and_expressions_one_word)
                 taken("version");
             setup();
             arg[1].expression = text;
-            if (control || c == ' ')
+            if (control || c == ' ' || c == '#' || c == '"' || c == '\'' || (c == '\\' && i == 1))
                 refused("expression");
             else
                 taken("expression");
@@ -489,8 +489,9 @@ Test(descriptor, options_are_looked_at_whole)
 /* HAProxy's quoting, which makes one word of several (2.12). */
 Test(descriptor, an_expression_may_quote_its_white_space)
 {
-    static const char *const words[] = {"str(a\\ b)", "\"str(a b)\"", "str('a b')", "'a\\'",
-                                        "str(\"a\\\" b\")"};
+    static const char *const words[] = {"str(a\\ b)", "\"str(a b)\"",     "str('a b')",
+                                        "'a\\'",      "str(\"a\\\" b\")", "str(a\\#b)",
+                                        "str('a#b')", "str(\"a#b\")",     "str(a\\'b)"};
     static const char *const more[] = {"str(a\\\\ b)", "\"a\" b", "'a\\' b",
                                        "str(a b)",     "a\\\tb",  "'a\tb'"};
 
@@ -502,6 +503,104 @@ Test(descriptor, an_expression_may_quote_its_white_space)
         arg[1].expression = more[i];
         refused("expression");
     }
+}
+
+/* Issue 12, 1: what takes the rest of HAProxy's line with it. */
+Test(descriptor, an_expression_ends_where_it_ends)
+{
+    static const struct {
+        const char *expression, *why;
+    } cases[] = {
+        {"src#", "has the beginning of a comment (0x23 at 3)"},
+        {"'a' #", "white space"},
+        {"str(\"a)", "has a quote without its end"},
+        {"str('a\\')'", "has a quote without its end"},
+        {"str(a)\\", "has a backslash at its end (0x5c at 6)"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        setup();
+        arg[1].expression = cases[i].expression;
+        refused("message m0, argument a1: expression \"");
+        refused(cases[i].why);
+        desc.abi_minor = desc.needs_minor = 0;
+        taken("of 1.0");
+    }
+}
+
+/* Issue 12, 1: pairs whose names mean something else, or whose format would end the log-format. */
+Test(descriptor, arguments_of_the_log_are_pairs)
+{
+    static const char *const bad[] = {"v", "msg", "syslog.", "syslog.app"};
+    static const char *const good[] = {"vv",
+                                       "message",
+                                       "syslog.message",
+                                       "syslog.hostname",
+                                       "syslog.timestamp",
+                                       "syslog.procid",
+                                       "syslog"};
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        setup();
+        arg[1].name = bad[i];
+        taken("over SPOP");
+        message[1].flags = SPOE_MESSAGE_FROM_LOG;
+        refused("no pair of a line of the log can have this name");
+        refused(bad[i]);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        setup();
+        arg[1].name = good[i];
+        message[1].flags = SPOE_MESSAGE_FROM_LOG;
+        taken(good[i]);
+    }
+    arg[1].expression = "%[str(\"a\")]";
+    refused("has a quote (0x22 at 6)");
+    message[1].flags = 0;
+    taken("over SPOP");
+}
+
+/* Issue 12, 1: a size that is none would have the host read what is not there. */
+Test(descriptor, sizes_are_those_of_structs)
+{
+    uint32_t *const sizes[] = {&desc.size, &arg[1].size, &message[1].size, &option[1].size};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        setup();
+        *sizes[i] = 4096;
+        taken("as long as a struct may be");
+        *sizes[i] = 4097;
+        refused("size is 4097");
+        *sizes[i] = UINT32_MAX;
+        refused("size is 4294967295");
+        *sizes[i] = 23;
+        refused("size is 23, shorter than the ");
+    }
+}
+
+/* Issue 12, 1: an error has the field and its value. */
+Test(descriptor, errors_name_field_and_value)
+{
+    option[1].type = 77;
+    refused("option 1 (\"k1\"): its type is not known to this host (type 77, ");
+    setup();
+    option[1].type = SPOE_OPT_INT;
+    option[1].min = 5;
+    option[1].max = 4;
+    refused("min 5, max 4");
+    setup();
+    option[1].key = "Bad Key";
+    refused("option 1 (\"Bad Key\")");
+    setup();
+    desc.handle = NULL;
+    refused("handle is NULL");
+    setup();
+    desc.version = NULL;
+    refused("version is NULL");
+    setup();
+    desc.needs_minor = 1;
+    desc.abi_minor = 0;
+    taken("of 1.0");
 }
 
 /* 3.10: its slot stays empty, so that no message would ever be handed over. */
