@@ -19,8 +19,9 @@ function(spoe_add_pytest name)
     if(NOT ARG_TIMEOUT)
         set(ARG_TIMEOUT 900)
     endif()
-    add_test(NAME ${name} COMMAND /usr/bin/python3 -B -m pytest -q -p no:cacheprovider
+    add_test(NAME ${name} COMMAND /usr/bin/python3 -B -m pytest -v -p no:cacheprovider
+        -o faulthandler_timeout=300
         --rootdir "${PROJECT_SOURCE_DIR}/tests" "${CMAKE_CURRENT_SOURCE_DIR}/${ARG_FILE}")
     set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
-        ENVIRONMENT "PYTHONPATH=${PROJECT_SOURCE_DIR}/tests;SPOE_TEST_HOST=${SPOE_BIN_DIR}/spoe-host;SPOE_TEST_SOURCE_DIR=${PROJECT_SOURCE_DIR};SPOE_TEST_BUILD_DIR=${CMAKE_BINARY_DIR};ASAN_OPTIONS=abort_on_error=1;UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp exitcode=66 report_thread_leaks=0;${ARG_ENVIRONMENT}")
+        ENVIRONMENT "PYTHONUNBUFFERED=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests;SPOE_TEST_HOST=${SPOE_BIN_DIR}/spoe-host;SPOE_TEST_SOURCE_DIR=${PROJECT_SOURCE_DIR};SPOE_TEST_BUILD_DIR=${CMAKE_BINARY_DIR};ASAN_OPTIONS=abort_on_error=1;UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp exitcode=66 report_thread_leaks=0;${ARG_ENVIRONMENT}")
 endfunction()
