@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "admin/view.h"
+#include "conf/option.h"
 #include "conf/print.h"
 
 #define SECRET "***"
@@ -175,7 +176,7 @@ static void put_option(FILE *out, const struct conf_section *section, size_t i)
 {
     const struct spoe_option *option = conf_section_option(section, i);
     const struct spoe_setting *setting = conf_setting(section, i);
-    const bool secret = (option->flags & SPOE_OPTION_SECRET) != 0;
+    const bool secret = option_is_secret(option);
 
     (void)fputs("    {", out);
     put_member(out, "key", option->key, ", \"value\": ");

@@ -51,6 +51,7 @@ struct conf {
 /* The texts behind a setting's spans. */
 struct texts {
     char *raw, *origin;
+    char *secret;      /* of SPOE_OPT_SECRET that lies in a file; NULL: raw */
     char *written;     /* by conf_setting_written(); NULL: raw */
     size_t n_rejected; /* of env_lenient[]: will not do, and those before it neither */
 };

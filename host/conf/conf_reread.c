@@ -25,6 +25,10 @@ static bool same_value(const struct spoe_value *a, const struct spoe_value *b)
         return a->u.u32 == b->u.u32;
     case SPOE_T_STR:
         return same_span(a->u.s, b->u.s);
+    case SPOE_T_IPV4:
+        return memcmp(a->u.ip4, b->u.ip4, sizeof a->u.ip4) == 0;
+    case SPOE_T_IPV6:
+        return memcmp(a->u.ip6, b->u.ip6, sizeof a->u.ip6) == 0;
     default:
         return a->u.u64 == b->u.u64;
     }
@@ -66,6 +70,7 @@ int conf_setting_keep(struct conf_section *s, size_t i, const struct conf_sectio
     texts.raw = conf_copy(from->raw, &ok);
     texts.origin = conf_copy(from->origin, &ok);
     texts.written = conf_copy(from->written, &ok);
+    texts.secret = conf_copy(from->secret, &ok);
     if (!ok) {
         conf_texts_fini(&texts);
         return -1;
@@ -77,7 +82,9 @@ int conf_setting_keep(struct conf_section *s, size_t i, const struct conf_sectio
         setting->raw.p = texts.raw;
         setting->origin.p = texts.origin;
     }
-    if (setting->value.type == SPOE_T_STR)
+    if (texts.secret != NULL)
+        setting->value.u.s.p = texts.secret;
+    else if (setting->value.type == SPOE_T_STR)
         setting->value.u.s.p = texts.raw;
     return 0;
 }
@@ -92,6 +99,9 @@ bool conf_setting_is_shadowed(struct conf *conf, const struct conf_section *s, s
     if (file == NULL ||
         same_span(setting->origin, (struct spoe_span){file->origin, strlen(file->origin)}))
         return false;
-    return option_parse(s->options[i], file->value, &value, &err) == 0 &&
-           !same_value(&value, &setting->value);
+    if (option_parse(s->options[i], file->value, &value, &err) != 0)
+        return false;
+    if (s->options[i]->type == SPOE_OPT_SECRET) /* where it lies, not what lies there */
+        return !same_span(value.u.s, setting->raw);
+    return !same_value(&value, &setting->value);
 }

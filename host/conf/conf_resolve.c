@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conf/option.h"
+#include "conf/secret.h"
 
 /* A secure wrapper: nothing of the environment counts in a set-uid process. The one place. */
 static const char *env_get(const char *name)
@@ -28,25 +29,24 @@ static int set_value(struct conf_section *s, size_t i, const char *text, const c
                      uint32_t flags, parse_fn *parse, struct error *reterr)
 {
     struct spoe_setting *setting = &s->settings[i];
-    char *own_raw, *own_origin;
+    struct texts own = {.n_rejected = s->texts[i].n_rejected};
     struct spoe_value value;
     bool ok = true;
 
-    own_raw = conf_copy(text, &ok);
-    own_origin = conf_copy(origin, &ok);
-    if (!ok || parse(s->options[i], own_raw, &value, reterr) != 0) {
-        free(own_raw);
-        free(own_origin);
+    own.raw = conf_copy(text, &ok);
+    own.origin = conf_copy(origin, &ok);
+    if (!ok || parse(s->options[i], own.raw, &value, reterr) != 0 ||
+        (s->options[i]->type == SPOE_OPT_SECRET &&
+         secret_read(own.raw, env_get("CREDENTIALS_DIRECTORY"), &own.secret, reterr) != 0)) {
+        conf_texts_fini(&own);
         return ok ? 1 : -1;
     }
-    free(s->texts[i].raw);
-    free(s->texts[i].origin);
-    free(s->texts[i].written);
-    s->texts[i].written = NULL;
-    s->texts[i].raw = own_raw;
-    s->texts[i].origin = own_origin;
-    setting->raw = (struct spoe_span){own_raw, strlen(own_raw)};
-    setting->origin = (struct spoe_span){own_origin, strlen(own_origin)};
+    if (own.secret != NULL)
+        value.u.s = (struct spoe_span){own.secret, strlen(own.secret)};
+    conf_texts_fini(&s->texts[i]);
+    s->texts[i] = own;
+    setting->raw = (struct spoe_span){own.raw, strlen(own.raw)};
+    setting->origin = (struct spoe_span){own.origin, strlen(own.origin)};
     setting->flags = flags;
     setting->value = value;
     return 0;
@@ -216,10 +216,7 @@ int conf_set_by_next(struct conf *conf, struct conf_section *s, size_t i)
     int result;
 
     s->settings[i] = conf_not_set;
-    free(s->texts[i].raw);
-    free(s->texts[i].origin);
-    free(s->texts[i].written);
-    s->texts[i].raw = s->texts[i].origin = s->texts[i].written = NULL;
+    conf_texts_fini(&s->texts[i]);
     if (set_default(conf, s, i) != 0)
         return -1;
     result = set_by_lenient(conf, s, i);

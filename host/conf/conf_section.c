@@ -22,6 +22,10 @@ void conf_texts_fini(struct texts *texts)
     free(texts->raw);
     free(texts->origin);
     free(texts->written);
+    if (texts->secret != NULL)
+        explicit_bzero(texts->secret, strlen(texts->secret));
+    free(texts->secret);
+    *texts = (struct texts){.n_rejected = texts->n_rejected};
 }
 
 struct conf_section *conf_section_create(const char *name, const struct spoe_option *const *options,

@@ -8,6 +8,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include <spoe/options.h>
+#include <spoe/util.h>
+
+#include "conf/option_texts.h"
 #include "conf/value.h"
 
 /* All members up to here are of 1.0. A newer element is longer; nothing past this is read. */
@@ -52,14 +56,32 @@ bool option_has_key(const struct spoe_option *option)
     return p != option->key;
 }
 
+static bool is_list(const struct spoe_option *option)
+{
+    return (option->flags & SPOE_OPTION_LIST) != 0;
+}
+
+bool option_is_secret(const struct spoe_option *option)
+{
+    return (option->flags & SPOE_OPTION_SECRET) != 0 || option->type == SPOE_OPT_SECRET;
+}
+
+bool option_is_of_1_1(const struct spoe_option *option)
+{
+    return is_list(option) || option->type > SPOE_OPT_ENUM;
+}
+
 int option_check(const struct spoe_option *option, struct error *reterr)
 {
     if (option->size < OPTION_SIZE_1_0)
         return error_set(reterr, "its table is shorter than that of ABI 1.0");
     if (!option_has_key(option))
         return error_set(reterr, "its key is not 1 to 64 of a-z, 0-9 and -");
-    if (option->type < SPOE_OPT_BOOL || option->type > SPOE_OPT_ENUM)
+    if (option->type < SPOE_OPT_BOOL || option->type > SPOE_OPT_SECRET)
         return error_set(reterr, "its type is not known to this host");
+    if (is_list(option) && option->type != SPOE_OPT_STRING &&
+        (option->type < SPOE_OPT_PATH || option->type > SPOE_OPT_PREFIX))
+        return error_set(reterr, "its type has no lists");
     if (option->type == SPOE_OPT_ENUM && (option->choices == NULL || option->choices[0] == NULL))
         return error_set(reterr, "it has no choices");
     if (option->min > option->max)
@@ -100,6 +122,13 @@ static void describe_bounds(const struct spoe_option *option, struct text *t)
 
 static void describe_accepted(const struct spoe_option *option, struct text *t)
 {
+    char words[OPTION_TEXT_MAX];
+
+    if (is_list(option)) {
+        option_describe_text(option->type, option->choices, true, words, sizeof words);
+        text_add(t, "a comma-separated list of %s", words);
+        return;
+    }
     switch (option->type) {
     case SPOE_OPT_BOOL:
         text_add(t, "on or off");
@@ -122,7 +151,8 @@ static void describe_accepted(const struct spoe_option *option, struct text *t)
             text_add(t, "%s %s", i == 0 ? "" : ",", option->choices[i]);
         break;
     default: /* a string is never refused */
-        text_add(t, "a text");
+        option_describe_text(option->type, option->choices, false, words, sizeof words);
+        text_add(t, "%s", words);
         break;
     }
 }
@@ -137,6 +167,30 @@ void option_describe(const struct spoe_option *option, char ret[OPTION_TEXT_MAX]
 static bool in_bounds(const struct spoe_option *option, int64_t v)
 {
     return !has_bounds(option) || (v >= option->min && v <= option->max);
+}
+
+static int parse_item(const struct spoe_option *option, struct spoe_span text,
+                      struct spoe_value *ret)
+{
+    if (option->type != SPOE_OPT_STRING)
+        return option_parse_text(option->type, option->choices, text, ret);
+    *ret = (struct spoe_value){.type = SPOE_T_STR, .u.s = text};
+    return VALUE_OK;
+}
+
+/* @param ret_bad  the item that will not do */
+static int parse_list(const struct spoe_option *option, struct spoe_span text,
+                      struct spoe_value *ret, struct spoe_span *ret_bad)
+{
+    struct spoe_span rest = text;
+    struct spoe_value item;
+
+    while (spoe_list_next(&rest, ret_bad)) {
+        if (ret_bad->n == 0 || parse_item(option, *ret_bad, &item) != VALUE_OK)
+            return VALUE_E_SYNTAX;
+    }
+    *ret = (struct spoe_value){.type = SPOE_T_STR, .u.s = text};
+    return VALUE_OK;
 }
 
 static int parse_typed(const struct spoe_option *option, const char *text, struct spoe_value *ret)
@@ -169,24 +223,24 @@ static int parse_typed(const struct spoe_option *option, const char *text, struc
     case SPOE_OPT_ENUM:
         ret->type = SPOE_T_UINT32;
         return value_parse_enum(text, option->choices, &ret->u.u32);
-    default: /* SPOE_OPT_STRING: option_check() has seen to it */
-        ret->type = SPOE_T_STR;
-        ret->u.s.p = text;
-        ret->u.s.n = strlen(text);
-        return VALUE_OK;
+    default: /* a text: option_check() has seen to it */
+        return parse_item(option, (struct spoe_span){text, strlen(text)}, ret);
     }
 }
 
 /* The text in quotes, unless it is a secret, and what would have done. */
-static void explain(const struct spoe_option *option, const char *text, int result,
+static void explain(const struct spoe_option *option, struct spoe_span text, int result,
                     const char *accepted, struct error *reterr)
 {
     struct text t = {.p = reterr->text, .size = OPTION_TEXT_MAX, .n = 0};
 
-    if ((option->flags & SPOE_OPTION_SECRET) != 0)
+    if (option_is_secret(option))
         text_add(&t, "the value");
     else
-        text_add(&t, "\"%.*s%s\"", SHOWN_MAX, text, strlen(text) > SHOWN_MAX ? "..." : "");
+        text_add(&t, "\"%.*s%s\"", (int)(text.n < SHOWN_MAX ? text.n : SHOWN_MAX), text.p,
+                 text.n > SHOWN_MAX ? "..." : "");
+    if (is_list(option))
+        text_add(&t, " in the list");
     text_add(&t, "%s, expected ", result == VALUE_E_RANGE ? " is out of range" : " is not valid");
     if (accepted != NULL)
         text_add(&t, "%s", accepted);
@@ -198,13 +252,15 @@ int option_parse(const struct spoe_option *option, const char *text, struct spoe
                  struct error *reterr)
 {
     struct spoe_value value = {.type = SPOE_T_NULL};
-    int result = parse_typed(option, text, &value);
+    struct spoe_span bad = {text, strlen(text)};
+    int result =
+        is_list(option) ? parse_list(option, bad, &value, &bad) : parse_typed(option, text, &value);
 
     if (result == VALUE_OK) {
         *ret = value;
         return 0;
     }
-    explain(option, text, result, NULL, reterr);
+    explain(option, bad, result, NULL, reterr);
     return -1;
 }
 
@@ -216,12 +272,12 @@ int option_parse_lenient(const struct spoe_option *option, const char *text, str
         *ret = (struct spoe_value){.type = SPOE_T_BOOL, .u.b = strcasecmp(text, "true") == 0};
         if (ret->u.b != 0 || strcasecmp(text, "false") == 0)
             return 0;
-        explain(option, text, VALUE_E_SYNTAX, "true or false", reterr);
+        explain(option, spoe_str(text), VALUE_E_SYNTAX, "true or false", reterr);
         return -1;
     case SPOE_OPT_DURATION:
         if (text[strspn(text, "0123456789")] == '\0')
             return option_parse(option, text, ret, reterr);
-        explain(option, text, VALUE_E_SYNTAX, "a number of milliseconds", reterr);
+        explain(option, spoe_str(text), VALUE_E_SYNTAX, "a number of milliseconds", reterr);
         return -1;
     default:
         return option_parse(option, text, ret, reterr);

@@ -29,6 +29,12 @@ int option_check(const struct spoe_option *option, struct error *reterr);
 /** Whether the element has a key that is fit to be shown. */
 bool option_has_key(const struct spoe_option *option);
 
+/** Whether nobody may see its value. */
+bool option_is_secret(const struct spoe_option *option);
+
+/** Whether hosts of ABI 1.0 do not know its type. */
+bool option_is_of_1_1(const struct spoe_option *option);
+
 /** Describe what the option takes, for people: "a whole number, 1 to 64". */
 void option_describe(const struct spoe_option *option, char ret[OPTION_TEXT_MAX]);
 

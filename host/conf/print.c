@@ -90,8 +90,8 @@ static void print_option(FILE *out, const struct spoe_option *option,
 
     if (is_default) {
         why = "";
-        shown = (option->flags & SPOE_OPTION_SECRET) == 0;
-    } else if ((option->flags & SPOE_OPTION_SECRET) != 0) {
+        shown = !option_is_secret(option);
+    } else if (option_is_secret(option)) {
         why = ", a secret";
         shown = false;
     } else if (has_userinfo(setting->raw.p) || (text != NULL && has_userinfo(text))) {

@@ -22,7 +22,8 @@
 #define ARG_FLAGS (SPOE_ARG_REQUIRED | SPOE_ARG_BY_NAME)
 #define MESSAGE_FLAGS SPOE_MESSAGE_FROM_LOG
 #define PLUGIN_FLAGS SPOE_PLUGIN_INSTANCES
-#define OPTION_FLAGS (SPOE_OPTION_REQUIRED | SPOE_OPTION_SECRET | SPOE_OPTION_RELOADABLE)
+#define OPTION_FLAGS                                                                               \
+    (SPOE_OPTION_REQUIRED | SPOE_OPTION_SECRET | SPOE_OPTION_RELOADABLE | SPOE_OPTION_LIST)
 #define ALL_TYPES (SPOE_ACCEPT_ANY | SPOE_MASK(SPOE_T_NULL))
 
 #define STRUCT_SIZE_MAX 4096u
@@ -353,9 +354,14 @@ static int check_option(const struct spoe_plugin *desc, size_t i, struct error *
         check_line(desc, where, "help", option->help, reterr) != 0 ||
         check_words(desc, where, "env", option->env, "= ", reterr) != 0 ||
         check_words(desc, where, "env_lenient", option->env_lenient, "= ", reterr) != 0 ||
-        (option->type == SPOE_OPT_ENUM &&
+        ((option->type == SPOE_OPT_ENUM || option->type == SPOE_OPT_URL) &&
          check_words(desc, where, "choices", option->choices, "", reterr) != 0))
         return -1;
+    if (option_is_of_1_1(option) && desc->needs_minor < 1)
+        return error_set(reterr,
+                         "%s: type %u and flags 0x%x are of ABI 1.1: needs_minor is %u and must be "
+                         "1 at least, so that older hosts refuse the plugin",
+                         where, option->type, option->flags, desc->needs_minor);
     if (option->default_text != NULL &&
         option_parse(option, option->default_text, &value, &wrong) != 0)
         return error_set(reterr, "%s: bad default: %.600s", where, wrong.text);

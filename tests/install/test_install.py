@@ -25,6 +25,7 @@ EXPECTED = {
     "include/spoe/ext/metrics.h",
     "include/spoe/ext/reload.h",
     "include/spoe/hdrs.h",
+    "include/spoe/options.h",
     "include/spoe/plugin.h",
     "include/spoe/util.h",
     "lib/cmake/spoe-sdk/SpoeAddPlugin.cmake",

@@ -29,8 +29,9 @@
  *
  * Versions: 1.0 first stable version. 1.1 open_count(), quiesce(), reconfigure(),
  * check(), try_out(), config_effective(), request_commit(), request_set_data(), request_data(),
- * SPOE_OPTION_RELOADABLE, SPOE_ARG_BY_NAME, SPOE_MESSAGE_FROM_LOG, SPOE_PLUGIN_INSTANCES,
- * variables, facets spoe.haproxy/1, spoe.health/1, spoe.loop/1, spoe.reload/1.
+ * SPOE_OPTION_RELOADABLE, SPOE_OPTION_LIST, SPOE_OPT_PATH to SPOE_OPT_SECRET, SPOE_ARG_BY_NAME,
+ * SPOE_MESSAGE_FROM_LOG, SPOE_PLUGIN_INSTANCES, variables, facets spoe.haproxy/1, spoe.health/1,
+ * spoe.loop/1, spoe.reload/1.
  */
 #ifndef SPOE_PLUGIN_H
 #define SPOE_PLUGIN_H
@@ -239,13 +240,29 @@ enum {
     SPOE_OPT_DURATION = 3, /* as HAProxy: us ms s m h d; bare number ms -> SPOE_T_INT64, ns */
     SPOE_OPT_SIZE = 4,     /* bytes, or with k, m or g                  -> SPOE_T_UINT64 */
     SPOE_OPT_STRING = 5,   /*                                           -> SPOE_T_STR   */
-    SPOE_OPT_ENUM = 6      /* one of choices[]                          -> SPOE_T_UINT32, index */
+    SPOE_OPT_ENUM = 6,     /* one of choices[]                          -> SPOE_T_UINT32, index */
+    /* Since 1.1; with spoe_plugin.needs_minor 1 only, for hosts of 1.0 refuse the plugin. Texts are
+     * taken apart by spoe/options.h. */
+    SPOE_OPT_PATH = 7,    /* of a file, absolute, below 4096 bytes     -> SPOE_T_STR   */
+    SPOE_OPT_URL = 8,     /* its scheme one of choices[], which may be
+                             NULL: http or https                       -> SPOE_T_STR   */
+    SPOE_OPT_ADDRESS = 9, /* IPv4 or IPv6                    -> SPOE_T_IPV4, SPOE_T_IPV6 */
+    SPOE_OPT_PREFIX = 10, /* 10.0.0.0/8, or an address                 -> SPOE_T_STR   */
+    /* file:PATH, credential:NAME (a file of $CREDENTIALS_DIRECTORY, as systemd has it), or else the
+     * secret itself; as if with SPOE_OPTION_SECRET. Of a file at most 64 KiB without NUL count, and
+     * one line end at its end does not. It is read anew with the configuration.
+     *                                       -> SPOE_T_STR, the secret; setting.raw is the text */
+    SPOE_OPT_SECRET = 11
 };
 /* spoe_option.flags */
 #define SPOE_OPTION_REQUIRED UINT32_C(1) /* must be set somewhere */
 #define SPOE_OPTION_SECRET UINT32_C(2)   /* its value is never logged nor shown */
 /* Its value can change while the host runs, by reconfigure(). Since 1.1. */
 #define SPOE_OPTION_RELOADABLE UINT32_C(4)
+/* Any number of them, with commas between: each is of the option's type, which is STRING, PATH,
+ * URL, ADDRESS or PREFIX. The value is the text, SPOE_T_STR, for spoe_list_next() of
+ * spoe/options.h. With spoe_plugin.needs_minor 1 only. Since 1.1. */
+#define SPOE_OPTION_LIST UINT32_C(8)
 
 /*
  * One option. It is set, in this order of preference, by `--set ID.KEY=VALUE`, by the first
@@ -268,7 +285,7 @@ struct spoe_option {
     const char *default_text;       /* [const] parsed as the others are; NULL: none */
     const char *help;               /* [const] one line */
     const char *const *env;         /* [const] ends with NULL; may be NULL */
-    const char *const *choices;     /* [const] SPOE_OPT_ENUM only, ends with NULL */
+    const char *const *choices;     /* [const] SPOE_OPT_ENUM, SPOE_OPT_URL; ends with NULL */
     int64_t min, max;               /* INT, DURATION (ns), SIZE (bytes); both 0: no bounds */
     const char *const *env_lenient; /* [const] ends with NULL; may be NULL */
 };

@@ -92,7 +92,7 @@ Test(option_check, judges_types_choices_and_bounds, .timeout = 10)
 
     option.type = 0;
     cr_assert_str_eq(wrong_with(&option), "its type is not known to this host");
-    option.type = SPOE_OPT_ENUM + 1;
+    option.type = SPOE_OPT_SECRET + 1;
     cr_assert_str_eq(wrong_with(&option), "its type is not known to this host");
     option.type = SPOE_OPT_ENUM;
     cr_assert_str_eq(wrong_with(&option), "it has no choices");
@@ -106,6 +106,24 @@ Test(option_check, judges_types_choices_and_bounds, .timeout = 10)
     cr_assert_str_eq(wrong_with(&option), "its least value is above its greatest");
     option.max = 2;
     cr_assert_null(wrong_with(&option));
+}
+
+Test(option_check, only_texts_have_lists, .timeout = 10)
+{
+    struct spoe_option option = good();
+
+    option.flags = SPOE_OPTION_LIST;
+    option.choices = choices;
+    for (uint32_t type = SPOE_OPT_BOOL; type <= SPOE_OPT_SECRET; type++) {
+        const bool can =
+            type == SPOE_OPT_STRING || (type >= SPOE_OPT_PATH && type <= SPOE_OPT_PREFIX);
+
+        option.type = type;
+        if (can)
+            cr_assert_null(wrong_with(&option), "type %u", type);
+        else
+            cr_assert_str_eq(wrong_with(&option), "its type has no lists");
+    }
 }
 
 struct parse_case {

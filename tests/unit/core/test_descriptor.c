@@ -482,8 +482,35 @@ Test(descriptor, options_are_looked_at_whole)
              (SPOE_OPTION_REQUIRED | SPOE_OPTION_SECRET | SPOE_OPTION_RELOADABLE)) != 0)
             taken("a flag");
         else
-            refused("flags");
+            refused(option[1].flags == SPOE_OPTION_LIST ? "no lists" : "flags");
     }
+}
+
+/* What a host of 1.0 does not know is refused there with the plugin, so it has to say so (12.2). */
+Test(descriptor, options_of_1_1_want_a_host_of_1_1)
+{
+    for (uint32_t type = SPOE_OPT_PATH; type <= SPOE_OPT_SECRET; type++) {
+        setup();
+        option[1].default_text = NULL;
+        option[1].type = type;
+        desc.needs_minor = 0;
+        refused("are of ABI 1.1: needs_minor is 0");
+        desc.needs_minor = 1;
+        taken("a type of 1.1");
+    }
+    setup();
+    option[1].type = SPOE_OPT_STRING;
+    option[1].default_text = "a, b";
+    option[1].flags = SPOE_OPTION_LIST;
+    desc.needs_minor = 0;
+    refused("option k1: type 5 and flags 0x8 are of ABI 1.1");
+    desc.needs_minor = 1;
+    taken("a list");
+    option[1].default_text = "a,,b";
+    refused("option k1: bad default: \"\" in the list");
+    option[1].type = SPOE_OPT_PREFIX;
+    option[1].default_text = "10.0.0.0/8, 10.0.0.1/8";
+    refused("option k1: bad default: \"10.0.0.1/8\" in the list is not valid");
 }
 
 /* HAProxy's quoting, which makes one word of several (2.12). */
