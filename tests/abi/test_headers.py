@@ -70,6 +70,21 @@ def test_declarations_by_name(tmp_path, compiler, language, standard):
         assert status != 0 and ("initiali" in text or "exceeds" in text), text
 
 
+# 12.2
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+@pytest.mark.parametrize("standard", ["c++17", "c++20"])
+def test_classes_compile(tmp_path, compiler, standard):
+    stub = tmp_path / "stub"
+    stub.write_text("#include <spoe/plugin.hpp>\n#include <spoe/plugin.hpp>\nint unused_in_stub;\n")
+    compile_ok(compiler, "c++", standard, stub, "-I", INCLUDE)
+    source = (SOURCE / "tests/abi/consumer/classes.cc").read_text()
+    for wrong in ("NUMBER", "2"):  # filled twice, left out
+        stub.write_text(source.replace("argument(WORD", f"argument({wrong}"))
+        status, text = run([compiler, "-x", "c++", f"-std={standard}", *FLAGS, stub,
+                            "-I", INCLUDE])
+        assert status != 0 and "a place of the table is left out" in text, text
+
+
 @ALL
 def test_layout_is_frozen(compiler, language, standard):
     compile_ok(compiler, language, standard, SOURCE / "tests/abi/layout.c", "-I", INCLUDE)

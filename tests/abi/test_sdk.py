@@ -64,13 +64,13 @@ def test_layout_of_installation(prefix):
     plugins = prefix / "lib/spoe-host/plugins"
     installed = [p for folder in (plugins, plugins / "optional") if folder.is_dir() for p in folder.iterdir()]
     assert [p for p in installed if p.suffix != ".so"] in ([], [plugins / "optional"])
-    headers = [h.relative_to(prefix) for h in (prefix / "include/spoe").rglob("*.h")]
-    assert len(headers) == len(list((SOURCE / "sdk/include").rglob("*.h")))
+    headers = [h.relative_to(prefix) for h in (prefix / "include/spoe").rglob("*.h*")]
+    assert len(headers) == len(list((SOURCE / "sdk/include").rglob("*.h*")))
     for header in headers:
         assert (prefix / header).read_bytes() == (SOURCE / "sdk" / header).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["consumer", "consumer_cxx"])
+@pytest.mark.parametrize("name", ["consumer", "consumer_cxx", "classes"])
 def test_cmake_consumer_is_a_plugin(built, name):
     assert_is_plugin(built / f"{name}.so")
 
@@ -146,6 +146,42 @@ def test_host_runs_them(prefix, built, monkeypatch):
             assert client.ask("consumer", {"a": "b"}).variables == {"consumer": 2}
             assert client.ask("consumer-cxx").variables == {"consumer_cxx": "hi"}
         assert host.terminate() == 0
+
+
+# 12.2: spoe/plugin.hpp
+def test_classes_in_the_host(prefix, built, monkeypatch):
+    """What is thrown costs a message its variables, and what is forgotten is completed."""
+    monkeypatch.setenv("SPOE_TEST_HOST", str(prefix / "bin/spoe-host"))
+    with SpoeHost(["--plugin-dir", built, "--plugins", "classes.so", "--workers", "1",
+                   "--set", "classes.greeting=hullo",
+                   "--processing-timeout", "30s"]) as host:
+        with Client(host.port) as client:
+            client.hello()
+            said = {"said": "hullo you", "even": True, "worker": 0}
+            asked = {"word": "you", "number": 4}
+            assert client.ask("classes-ask", asked).variables == said
+            assert client.ask("classes-later", {"word": "soon"}).variables == {"later": "soon"}
+            for word, logged in (("it", "handle: thrown: it"), ("memory", "handle: out of memory")):
+                mark = host.mark()
+                assert client.ask("classes-throw", {"word": word}).variables == {}
+                host.wait_line(logged, start=mark)
+            # Were it not completed the answer would come after 30 s.
+            assert client.ask("classes-forget", {"word": "x"}).variables == {}
+            host.wait_line("handle: forgotten")
+            assert client.ask("classes-ask", asked).variables == said
+        assert host.terminate() == 0
+
+
+@pytest.mark.parametrize("fail,words", [
+    ("config", ["command line: classes.fail: it is to fail"]),
+    ("seven", ["something was thrown that is no std::exception"]),
+])
+def test_a_constructor_that_throws_stops_the_start(prefix, built, fail, words):
+    status, text = run([prefix / "bin/spoe-host", "-t", "--plugin-dir", built, "--plugins",
+                        "classes.so", "--set", f"classes.fail={fail}"], env=clean_env())
+    assert status == 1
+    for word in words:
+        assert word in text, text
 
 
 def test_frozen_plugin_runs_in_todays_host():

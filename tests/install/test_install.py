@@ -27,6 +27,7 @@ EXPECTED = {
     "include/spoe/hdrs.h",
     "include/spoe/options.h",
     "include/spoe/plugin.h",
+    "include/spoe/plugin.hpp",
     "include/spoe/util.h",
     "lib/cmake/spoe-sdk/SpoeAddPlugin.cmake",
     "lib/cmake/spoe-sdk/spoe-plugin.map",
