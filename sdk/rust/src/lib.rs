@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Handler plugins of spoe-host in Rust. [`raw`] is the ABI as it is; on top of it stand
+//! [`Plugin`], which a plugin implements, and [`plugin!`], which declares it. No dependencies.
+//!
+//! No panic leaves the plugin: it is logged, and costs the message its variables. A request that
+//! is to be answered later is a [`Pending`], which is completed exactly once: by its destructor
+//! where nobody else does it. `examples/limit.rs` is a whole plugin.
+#![warn(missing_docs)]
+
+pub mod raw;
+mod declare;
+mod views;
+
+pub use views::{Answer, Config, Host, Message, Pending, Request, Value};
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+/// What went wrong: the host is answered `status`, and its log gets the text.
+#[derive(Debug)]
+pub struct Error {
+    /// One of `raw::E_*`.
+    pub status: i32,
+    /// One line.
+    pub text: String,
+}
+
+impl Error {
+    /// An error of this status; one that is not negative becomes `raw::E_INTERNAL`.
+    pub fn new(status: i32, text: impl Into<String>) -> Self {
+        let status = if status < 0 { status } else { raw::E_INTERNAL };
+        Error { status, text: text.into() }
+    }
+}
+
+/// The host refused: the status alone says why.
+impl From<i32> for Error {
+    fn from(status: i32) -> Self {
+        Error::new(status, format!("the host answered {}", status))
+    }
+}
+
+/// One configured plugin. Shared by all workers, so it is `Sync`; what it keeps for each belongs
+/// into thread-locals or locks.
+pub trait Plugin: Sized + Send + Sync + 'static {
+    /// Check the options and make the instance; no thread, no socket.
+    fn configure(host: Host, config: &Config) -> Result<Self, Error>;
+    /// Start threads and connections.
+    fn start(&self) -> Result<(), Error> {
+        Ok(())
+    }
+    /// Handle one message, on a worker's thread; must not block.
+    fn handle(&self, request: &mut Request, message: &Message) -> Result<(), Error>;
+    /// Take new values of the options with `raw::OPTION_RELOADABLE`, all or none.
+    fn reconfigure(&self, _config: &Config) -> Result<(), Error> {
+        Ok(())
+    }
+    /// No message will follow: flush until the deadline.
+    fn drain(&self, _deadline_mono_ns: i64) {}
+    /// Complete what is pending and join every thread.
+    fn stop(&self, _deadline_mono_ns: i64) {}
+}
+
+/* ---- from the host to the trait: what `plugin!` puts into the descriptor --------------------- */
+
+struct Held<P> {
+    host: Host,
+    plugin: P,
+}
+
+fn panic_text(panic: Box<dyn Any + Send>) -> String {
+    match panic.downcast_ref::<&str>() {
+        Some(text) => (*text).to_string(),
+        None => panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "no text".to_string()),
+    }
+}
+
+fn guard<T>(
+    host: &Host,
+    place: &str,
+    fun: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, i32> {
+    match catch_unwind(AssertUnwindSafe(fun)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            host.log(raw::LOG_ERR, &format!("{}: {}", place, error.text));
+            Err(error.status)
+        }
+        Err(panic) => {
+            host.log(raw::LOG_ERR, &format!("{}: panic: {}", place, panic_text(panic)));
+            Err(raw::E_INTERNAL)
+        }
+    }
+}
+
+fn status(result: Result<(), i32>) -> i32 {
+    result.err().unwrap_or(raw::OK)
+}
+
+/// The functions of a plugin for its descriptor; used by [`plugin!`].
+#[doc(hidden)]
+pub mod entry {
+    use super::*;
+
+    unsafe fn held<'a, P>(inst: *mut c_void) -> &'a Held<P> {
+        &*(inst as *const Held<P>)
+    }
+
+    pub unsafe extern "C" fn configure<P: Plugin>(
+        table: *const raw::Host,
+        instance: *mut raw::Instance,
+        cfg: *mut raw::Config,
+        ret: *mut *mut c_void,
+    ) -> i32 {
+        let host = Host::new(table, instance);
+        let config = Config::new(table, cfg);
+        status(guard(&host, "configure", || P::configure(host, &config)).map(|plugin| {
+            *ret = Box::into_raw(Box::new(Held { host, plugin })) as *mut c_void;
+        }))
+    }
+
+    pub unsafe extern "C" fn start<P: Plugin>(inst: *mut c_void) -> i32 {
+        let held = held::<P>(inst);
+        status(guard(&held.host, "start", || held.plugin.start()))
+    }
+
+    pub unsafe extern "C" fn handle<P: Plugin>(
+        inst: *mut c_void,
+        req: *mut raw::Request,
+        msg: *const raw::Message,
+    ) -> i32 {
+        let held = held::<P>(inst);
+        let mut request = Request::new(held.host, req);
+        let message = Message::new(&*msg);
+        let result = status(guard(&held.host, "handle", || {
+            held.plugin.handle(&mut request, &message)
+        }));
+        // Whoever has the Pending completes it, or has done so: also after an error.
+        if request.deferred() {
+            raw::PENDING
+        } else {
+            result
+        }
+    }
+
+    pub unsafe extern "C" fn reconfigure<P: Plugin>(
+        inst: *mut c_void,
+        cfg: *mut raw::Config,
+    ) -> i32 {
+        let held = held::<P>(inst);
+        let config = Config::new(held.host.table(), cfg);
+        status(guard(&held.host, "reconfigure", || held.plugin.reconfigure(&config)))
+    }
+
+    pub unsafe extern "C" fn drain<P: Plugin>(inst: *mut c_void, deadline: i64) {
+        let held = held::<P>(inst);
+        let _ = guard(&held.host, "drain", || {
+            held.plugin.drain(deadline);
+            Ok(())
+        });
+    }
+
+    pub unsafe extern "C" fn stop<P: Plugin>(inst: *mut c_void, deadline: i64) {
+        let held = held::<P>(inst);
+        let _ = guard(&held.host, "stop", || {
+            held.plugin.stop(deadline);
+            Ok(())
+        });
+    }
+
+    pub unsafe extern "C" fn destroy<P: Plugin>(inst: *mut c_void) {
+        if inst.is_null() {
+            return;
+        }
+        let held = Box::from_raw(inst as *mut Held<P>);
+        let host = held.host;
+        let _ = guard(&host, "destroy", move || {
+            drop(held);
+            Ok(())
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;
