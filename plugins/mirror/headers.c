@@ -320,7 +320,6 @@ struct look {
     size_t n_named;
     bool too_many;
     bool marked;
-    struct mirror_body_kind kind;
 };
 
 static void take_named(struct look *look, struct spoe_span value)
@@ -347,10 +346,6 @@ static int look_at(const struct mirror_rules *rules, struct reading in, struct l
     while ((found = next_header(&in, &name, &value)) > 0) {
         if (is_name(name, "connection", 10))
             take_named(look, value);
-        if (is_name(name, "content-length", 14))
-            look->kind.has_length = true;
-        if (is_name(name, "transfer-encoding", 17))
-            look->kind.has_codings = true;
         if (rules->marker != NULL && is_name(name, rules->marker, rules->marker_len))
             look->marked = true;
     }
@@ -399,8 +394,7 @@ static bool add_own(const struct mirror_rules *rules, struct mirror_lines *lines
 
 enum mirror_headers_result mirror_headers_write(const struct mirror_rules *rules,
                                                 struct spoe_span headers, bool binary,
-                                                struct mirror_lines *lines,
-                                                struct mirror_body_kind *ret_kind)
+                                                struct mirror_lines *lines)
 {
     struct reading in = read_from(headers, binary);
     struct look look = {0};
@@ -420,6 +414,5 @@ enum mirror_headers_result mirror_headers_write(const struct mirror_rules *rules
     }
     if (!add_own(rules, lines))
         return MIRROR_HEADERS_NO_MEMORY;
-    *ret_kind = look.kind;
     return MIRROR_HEADERS_OK;
 }

@@ -56,12 +56,6 @@ enum mirror_headers_result {
     MIRROR_HEADERS_NO_MEMORY = -3
 };
 
-/* What the headers say of the body that follows them. */
-struct mirror_body_kind {
-    bool has_length;  /* Content-Length */
-    bool has_codings; /* Transfer-Encoding */
-};
-
 /**
  * The header lines for libcurl: those of the request without what is about one connection only,
  * after the rules; and, as "Name:", what libcurl is to leave out where the request has none.
@@ -72,8 +66,7 @@ struct mirror_body_kind {
  */
 enum mirror_headers_result mirror_headers_write(const struct mirror_rules *rules,
                                                 struct spoe_span headers, bool binary,
-                                                struct mirror_lines *lines,
-                                                struct mirror_body_kind *ret_kind);
+                                                struct mirror_lines *lines);
 
 /** Whether a text is a token of HTTP (RFC 9110, 5.6.2), as methods and names are. */
 bool mirror_is_token(struct spoe_span text);

@@ -29,9 +29,7 @@ struct mirror_job {
     int64_t queued_mono_ns;
     /* Lengths of what is in bytes[]: method NUL target NUL headers body. */
     size_t method_len, target_len, headers_len, body_len;
-    int64_t body_size; /* as HAProxy knows it; -1: it did not say */
-    bool binary;       /* the headers are req.hdrs_bin */
-    bool whole_known;  /* HAProxy said whether that is the whole body; it did not say no */
+    bool binary; /* the headers are req.hdrs_bin */
     char bytes[];
 };
 

@@ -17,7 +17,7 @@
 #include "mirror/metrics.h"
 #include "mirror/sender.h"
 
-enum { METHOD, TARGET, HEADERS, BODY, BODY_SIZE, BODY_WHOLE, SHARE };
+enum { METHOD, TARGET, HEADERS, BODY, BODY_LEN, BODY_END, SHARE };
 
 /* What a worker has: its jobs, and its own random numbers. */
 struct worker {
@@ -87,17 +87,6 @@ static bool can_be_sent(const struct spoe_message *msg)
     return !spoe_span_is(method, "HEAD") || body.n == 0; /* nobody sends one, libcurl cannot */
 }
 
-/* HAProxy has not the whole body, or sends less of it than it has. */
-static bool is_cut(const struct spoe_message *msg)
-{
-    int64_t size;
-
-    if (msg->slot[BODY_WHOLE].type == SPOE_T_BOOL && msg->slot[BODY_WHOLE].u.b == 0)
-        return true;
-    return spoe_get_int(&msg->slot[BODY_SIZE], &size) && size >= 0 &&
-           (uint64_t)size > spoe_slot_str(msg, BODY).n;
-}
-
 static char *put(char *p, const char *from, size_t n)
 {
     if (n > 0)
@@ -119,9 +108,6 @@ static void fill(const struct mirror *mirror, struct mirror_job *job,
     job->headers_len = headers.n;
     job->body_len = body.n;
     job->binary = msg->slot[HEADERS].type == SPOE_T_BIN;
-    job->whole_known = msg->slot[BODY_WHOLE].type == SPOE_T_BOOL;
-    if (!spoe_get_int(&msg->slot[BODY_SIZE], &job->body_size))
-        job->body_size = -1;
     p = put(p, method.p, method.n);
     *p++ = '\0';
     p = put(p, mirror->conf.prefix, mirror->prefix_len);
@@ -158,7 +144,8 @@ static spoe_status handle(void *wctx, struct spoe_request *req, const struct spo
         drop(mirror, MIRROR_DROP_INVALID);
         return SPOE_OK;
     }
-    if (is_cut(msg) && !atomic_load_explicit(&mirror->send_cut, memory_order_relaxed)) {
+    if (!spoe_body_is_whole(&msg->slot[BODY], &msg->slot[BODY_LEN], &msg->slot[BODY_END]) &&
+        !atomic_load_explicit(&mirror->send_cut, memory_order_relaxed)) {
         drop(mirror, MIRROR_DROP_CUT);
         return SPOE_OK;
     }
@@ -370,11 +357,11 @@ static const struct spoe_arg_decl *const args[] = {
                  .expression = "req.hdrs_bin", .help = "all headers; req.hdrs will do as well"),
     [BODY] = SPOE_ARG("body", .types = SPOE_ACCEPT_BIN | SPOE_ACCEPT_STR, .expression = "req.body",
                       .help = "what HAProxy has of the body; not to be cut here"),
-    [BODY_SIZE] = SPOE_ARG("body-size", .types = SPOE_ACCEPT_INT, .expression = "req.body_size",
-                           .help = "the body's size, as far as HAProxy knows it"),
-    [BODY_WHOLE] =
-        SPOE_ARG("body-whole", .types = SPOE_ACCEPT_BOOL, .expression = "internal.htx.has_eom",
-                 .help = "whether HAProxy has the whole body"),
+    [BODY_LEN] = SPOE_ARG("body_len", .types = SPOE_ACCEPT_INT, .expression = "req.body_len",
+                          .help = "how much of the body HAProxy has"),
+    [BODY_END] =
+        SPOE_ARG("body_end", .types = SPOE_ACCEPT_BOOL, .expression = "internal.htx.has_eom",
+                 .help = "whether that is all of it"),
     [SHARE] = SPOE_ARG("share", .types = SPOE_ACCEPT_INT | SPOE_ACCEPT_STR,
                        .expression = "var(txn.mirror_share)",
                        .help = "percent, in place of the option share"),

@@ -106,10 +106,9 @@ static int set_tls(const struct mirror_conf *conf, struct slot *slot)
     return 0;
 }
 
-static bool can_share_connections(const struct mirror_conf *conf)
+static bool has_tls(const struct mirror_conf *conf)
 {
-    return conf->http == MIRROR_HTTP_2 ||
-           (conf->http == MIRROR_HTTP_AUTO && strncmp(conf->base, "https:", 6) == 0);
+    return strncmp(conf->base, "https:", 6) == 0;
 }
 
 static int set_constants(const struct mirror_conf *conf, struct slot *slot)
@@ -121,9 +120,13 @@ static int set_constants(const struct mirror_conf *conf, struct slot *slot)
     SET(slot, CURLOPT_URL, conf->base);
     SET(slot, CURLOPT_PROTOCOLS_STR, "http,https");
     SET(slot, CURLOPT_HTTP_VERSION, versions[conf->http]);
-    /* Wait for a connection that may take many, where it is about to be known whether it does. One
-     * of HTTP/1.1 without TLS would tell so with its first answer only. */
-    SET(slot, CURLOPT_PIPEWAIT, can_share_connections(conf) ? 1L : 0L);
+    /* Wait for a connection that may take many, where TLS is about to tell whether it does. One of
+     * HTTP/1.1 without TLS would tell so with its first answer only. */
+    SET(slot, CURLOPT_PIPEWAIT, has_tls(conf) && conf->http != MIRROR_HTTP_1 ? 1L : 0L);
+    /* libcurl 7.88.1, Debian 12's, fails each request but the first on a connection that is HTTP/2
+     * without TLS (CURLE_HTTP2). */
+    SET(slot, CURLOPT_FORBID_REUSE, !has_tls(conf) && conf->http == MIRROR_HTTP_2 ? 1L : 0L);
+    SET(slot, CURLOPT_FRESH_CONNECT, !has_tls(conf) && conf->http == MIRROR_HTTP_2 ? 1L : 0L);
     SET(slot, CURLOPT_NOSIGNAL, 1L);
     SET(slot, CURLOPT_QUICK_EXIT, 1L); /* no wait for a name server that does not answer */
     SET(slot, CURLOPT_PROXY, "");      /* not even the environment's */
@@ -210,28 +213,14 @@ static void drop(struct mirror_sender *sender, struct mirror_job *job, enum mirr
     give_back(sender, job);
 }
 
-/* Where HAProxy did not say whether the body is whole, its length does, if it has one. */
-static bool is_cut(const struct mirror_job *job, const struct mirror_body_kind *kind)
-{
-    const char *method = job->bytes;
-
-    if (job->whole_known)
-        return false;
-    if (kind->has_length)
-        return job->body_size < 0; /* else it was compared already */
-    return kind->has_codings || job->body_len > 0 || strcmp(method, "POST") == 0 ||
-           strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
-}
-
 /* @return MIRROR_N_DROPS where the request can be sent, else why not */
 static enum mirror_drop prepare(struct mirror_sender *sender, struct slot *slot)
 {
     const struct mirror_job *job = slot->job;
     const struct spoe_span headers = {job->bytes + job->method_len + 1 + job->target_len + 1,
                                       job->headers_len};
-    struct mirror_body_kind kind = {0};
 
-    switch (mirror_headers_write(&sender->conf->rules, headers, job->binary, &slot->lines, &kind)) {
+    switch (mirror_headers_write(&sender->conf->rules, headers, job->binary, &slot->lines)) {
     case MIRROR_HEADERS_OK:
         break;
     case MIRROR_HEADERS_MARKED:
@@ -241,8 +230,6 @@ static enum mirror_drop prepare(struct mirror_sender *sender, struct slot *slot)
     default:
         return MIRROR_DROP_NO_MEMORY;
     }
-    if (!sender->conf->send_cut && is_cut(job, &kind))
-        return MIRROR_DROP_CUT;
     if (set_header_lines(slot) != 0 || set_request(slot) != 0)
         return MIRROR_DROP_NO_MEMORY;
     slot->error[0] = '\0';
