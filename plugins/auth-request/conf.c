@@ -79,7 +79,7 @@ const struct spoe_option *const auth_options[OPT_COUNT + 1] = {
     [OPT_HTTP_VERSION] = OPTION("http-version", "HTTP_VERSION", .type = SPOE_OPT_ENUM,
                                 .default_text = "auto", .choices = http_choices,
                                 .help = "auto: 2 if TLS agrees on it, else 1.1; 1.1; 2: also "
-                                        "without TLS"),
+                                        "without TLS, which takes libcurl 8.0"),
     [OPT_TLS_CA] = OPTION("tls-ca", "TLS_CA", .type = SPOE_OPT_STRING,
                           .help = "file with the CAs to trust (PEM), in place of the system's"),
     [OPT_TLS_CERT] = OPTION("tls-cert", "TLS_CERT", .type = SPOE_OPT_STRING,

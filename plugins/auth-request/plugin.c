@@ -55,6 +55,10 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
         host->config_error(cfg, OPT_URL, spoe_str(why));
         status = SPOE_E_CONFIG;
     }
+    if (status == SPOE_OK && service_check_version(&auth->conf, why, sizeof why) != 0) {
+        host->config_error(cfg, OPT_HTTP_VERSION, spoe_str(why));
+        status = SPOE_E_CONFIG;
+    }
     if (status == SPOE_OK)
         status = numbers_declare(&auth->numbers, host, self);
     /* Does not fail for so few bytes, but may wait for them where a machine has just begun. */

@@ -26,6 +26,8 @@
 #define CONNECTION_LIFE 300L
 /* Files of tls-ca are read again after so long, in seconds. */
 #define CA_LIFE 300L
+/* The first that can use a connection of HTTP/2 without TLS again: curl's issue 10634. */
+#define H2C_LIBCURL_VERSION 0x080000u
 
 struct transfer {
     LIST_ENTRY(transfer) link; /* of the free ones, or of those under way */
@@ -85,6 +87,22 @@ int service_check_url(const char *url, char *why, size_t size)
     curl_free(user);
     curl_url_cleanup(handle);
     return result;
+}
+
+static bool is_tls(const char *url)
+{
+    return strncasecmp(url, "https:", 6) == 0;
+}
+
+int service_check_version(const struct auth_conf *conf, char *why, size_t size)
+{
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+
+    if (conf->http_version != HTTP_2 || is_tls(conf->url) ||
+        info->version_num >= H2C_LIBCURL_VERSION)
+        return 0;
+    (void)snprintf(why, size, "2 without TLS takes libcurl 8.0.0, this is %s", info->version);
+    return -1;
 }
 
 /* ---- what has ended ----------------------------------------------------------------------- */
@@ -314,24 +332,29 @@ static int set_tls(CURL *easy, const struct auth_conf *conf)
     return 0;
 }
 
+/* What libcurl is told: with TLS both sides agree on it, without it has to be known. */
+static long version_of(const struct auth_conf *conf)
+{
+    if (conf->http_version == HTTP_1_1)
+        return CURL_HTTP_VERSION_1_1;
+    if (is_tls(conf->url))
+        return CURL_HTTP_VERSION_2TLS;
+    return conf->http_version == HTTP_2 ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
+                                        : CURL_HTTP_VERSION_1_1;
+}
+
 /* All that is the same for every question. */
 static int set_constants(struct transfer *transfer)
 {
-    static const long versions[] = {[HTTP_AUTO] = CURL_HTTP_VERSION_2TLS,
-                                    [HTTP_1_1] = CURL_HTTP_VERSION_1_1,
-                                    [HTTP_2] = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE};
     const struct auth_conf *conf = transfer->service->env.conf;
+    const long version = version_of(conf);
     CURL *easy = transfer->easy;
 
     SET(easy, CURLOPT_URL, conf->url);
     SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(easy, CURLOPT_HTTP_VERSION, versions[conf->http_version]);
-    /* Wait for a connection that is being made, which may take many questions at once. */
-    SET(easy, CURLOPT_PIPEWAIT,
-        conf->http_version == HTTP_2 ||
-                (conf->http_version == HTTP_AUTO && strncasecmp(conf->url, "https:", 6) == 0)
-            ? 1L
-            : 0L);
+    SET(easy, CURLOPT_HTTP_VERSION, version);
+    /* Wait for a connection that is being made, where it may take many questions at once. */
+    SET(easy, CURLOPT_PIPEWAIT, version == CURL_HTTP_VERSION_1_1 ? 0L : 1L);
     SET(easy, CURLOPT_PROXY, ""); /* not even the environment's */
     SET(easy, CURLOPT_NOSIGNAL, 1L);
     SET(easy, CURLOPT_QUICK_EXIT, 1L); /* no wait for a name server that does not answer */

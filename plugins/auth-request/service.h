@@ -46,6 +46,9 @@ void service_global_stop(void);
 /* Whether an address can be asked. @return 0; -1: why has the reason */
 int service_check_url(const char *url, char *why, size_t size);
 
+/* Whether this libcurl can do what http-version says. @return as service_check_url() */
+int service_check_version(const struct auth_conf *conf, char *why, size_t size);
+
 /* @return [give] NULL: out of memory, or no place on the loop */
 struct service *service_create(const struct service_env *env, service_end_fn *on_end);
 /* Ends what is under way, without on_end(). */

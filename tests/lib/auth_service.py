@@ -2,7 +2,7 @@
 """The service that plugin auth-request asks. It answers by the path that X-Original-URI has:
 
     /status/NNN    that status, with WWW-Authenticate and Location
-    /hold...       200 only after release()
+    /wait...       200 only after release()
     /cut           closes the connection without an answer
     /cookie        200 with Set-Cookie
     /kept/TEXT     200 with Cache-Control: TEXT
@@ -74,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif words[0] == "body":
             self._reply(200, [user], b"b" * int(words[1]))
         else:
-            if words[0].startswith("hold"):
+            if words[0].startswith("wait"):
                 service.gate.wait(procs.LIMIT)
             self._reply(200, [user, ("X-Groups", "a"), ("X-Groups", "b")])
 
