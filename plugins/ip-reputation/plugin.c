@@ -183,5 +183,6 @@ SPOE_PLUGIN("ip-reputation", .version = "1.0", .needs_minor = 1,
                 .args = SPOE_ARGS([IP] = SPOE_ARG("ip", .types = SPOE_ACCEPT_IP,
                                                   .flags = SPOE_ARG_REQUIRED, .expression = "src",
                                                   .help = "the address to look up")))),
-            .options = ip_reputation_options, .variables = variables, .configure = configure,
-            .start = start, .handle = handle, .stop = stop, .destroy = destroy, .check = check);
+            .options = ip_reputation_options, .variables = variables,
+            .flags = SPOE_PLUGIN_INSTANCES, .configure = configure, .start = start,
+            .handle = handle, .stop = stop, .destroy = destroy, .check = check);

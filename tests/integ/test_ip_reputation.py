@@ -250,3 +250,22 @@ def test_sighup_reads_the_lists_again(rig):
     wait_until(lambda: admin.metrics(rig.host)["spoe_host_data_builds_total"].value(
         plugin="ip-reputation", source="lists", result="success") == 2, "a second build")
     rig.end()
+
+
+def test_two_instances_have_lists_of_their_own(rig):
+    """12.1: each is built by itself, and counted by its name."""
+    block, allow = rig.write("block", "192.0.2.0/24\n"), rig.write("allow", "192.0.2.7\n192.0.2.8\n")
+    rig.host = SpoeHost(["--plugin-dir", os.environ["SPOE_TEST_IP_REPUTATION_DIR"], "--plugins",
+                         "ip-reputation:block,ip-reputation:allow"], env={
+        "SPOE_ADMIN_ADDR": "127.0.0.1:0", "IP_REPUTATION_BLOCK_LISTS": f"bad={block}",
+        "IP_REPUTATION_ALLOW_LISTS": f"good={allow}"})
+    rig.client = Client(rig.host.port)
+    rig.client.hello()
+    ip = {"ip": ipaddress.ip_address("192.0.2.7")}
+    assert rig.client.ask("ip-reputation:block.check-ip", ip).variables["list"] == "bad"
+    assert rig.client.ask("ip-reputation:allow.check-ip", ip).variables["list"] == "good"
+    builds = admin.metrics(rig.host)["spoe_host_data_builds_total"]
+    for name in ("block", "allow"):
+        assert builds.value(plugin=f"ip-reputation:{name}", source="lists", result="success") == 1
+    assert rig.number("list_entries", plugin_instance="allow") == 2
+    rig.end()
