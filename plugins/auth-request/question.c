@@ -21,7 +21,7 @@
 static const struct spoe_arg_decl *const args[] = {
     [ARG_METHOD] = ARG("method", "method", SPOE_ACCEPT_STR, "the request's method"),
     [ARG_URI] = ARG("uri", "pathq", SPOE_ACCEPT_STR, "its path and query"),
-    [ARG_HOST] = ARG("host", "req.fhdr(host)", SPOE_ACCEPT_STR, "its header Host"),
+    [ARG_HOST] = ARG("host", "req.fhdr(host),bytes(0,512)", SPOE_ACCEPT_STR, "its header Host"),
     [ARG_SSL] = ARG("ssl", "ssl_fc", SPOE_ACCEPT_BOOL, "whether the client speaks TLS"),
     [ARG_SRC] = ARG("src", "src", SPOE_ACCEPT_IP, "the client's address"),
     [ARG_HDRS] = ARG("hdrs", "req.hdrs_bin", SPOE_ACCEPT_BIN | SPOE_ACCEPT_STR, "all headers"),

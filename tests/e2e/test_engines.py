@@ -161,6 +161,47 @@ def test_an_engine_of_ones_own_name(binary, tmp, origin):
         assert agent.terminate() == 0
 
 
+def ours(origin, collector):
+    """The environment of a host with all plugins of this project that were built, and their prefixes."""
+    folder = os.environ["SPOE_TEST_PLUGIN_DIR"]
+    optional = os.path.join(folder, "optional")
+    found = [os.path.join(optional, name) for name in sorted(os.listdir(optional))] if os.path.isdir(optional) else []
+    prefixes = ["otel", *(os.path.basename(path)[:-3].replace("-", "_") for path in found)]
+    return prefixes, {
+        "SPOE_PLUGIN_DIR": folder, "SPOE_PLUGINS": ",".join(["otel.so", *found]), "SPOE_PROCESSING_TIMEOUT": "10s",
+        "OTLP_ENDPOINT": collector.endpoint, "SPOE_ADMIN_ADDR": "127.0.0.1:0",
+        "AUTH_REQUEST_URL": f"http://{origin.address}/auth",
+        "MIRROR_URL": f"http://{origin.address}/mirror"}
+
+
+# Of a length that HAProxy still takes: 15 360 bytes with the rest.
+LONG = {
+    "path": b"GET /%s HTTP/1.1\r\nHost: a\r\n" % (b"p" * 15000),
+    "query": b"GET /?%s HTTP/1.1\r\nHost: a\r\n" % (b"q" * 15000),
+    "host": b"GET / HTTP/1.1\r\nHost: %s\r\n" % (b"h" * 15000),
+    "method": b"%s / HTTP/1.1\r\nHost: a\r\n" % (b"M" * 14000),
+    "header": b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: %s\r\n" % (b"l" * 15000),
+    "headers": b"GET / HTTP/1.1\r\nHost: a\r\n" + b"a: b\r\n" * 90,
+    "body": b"POST /%s HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n" % (b"p" * 2000),
+}
+
+
+def test_no_client_makes_a_message_of_ours_too_long(binary, tmp, origin, collector):
+    """Each engine's message fits into its frame, whatever the request: else its plugin is not asked, and says so
+    in nothing but set-on-error."""
+    prefixes, env = ours(origin, collector)
+    site = Site(tmp, env, [f"{prefix}.spoe.status" for prefix in prefixes], BUFFER)
+    assert site.spoe.count("\nspoe-agent ") == len(prefixes)
+    failed = {}
+    with SpoeHost(env=env) as agent, site.run(binary, agent, origin) as proxy:
+        for what, head in LONG.items():
+            body = b"b" * 20000 if what == "body" else b""
+            got = raw(proxy.web, head + b"Connection: close\r\n\r\n" + body)
+            failed.update({(what, key): value for key, value in got.items() if key.endswith(".spoe.status")})
+        assert agent.terminate() == 0
+    assert failed == {}
+
+
 # -- bodies
 
 

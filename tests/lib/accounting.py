@@ -75,7 +75,7 @@ def check_totals(host):
             ends = {name: n for name, n in total.items()
                     if n and name not in ("made", "batches", "retries")}
             assert total["made"] == sum(ends.values()), f"{line}{host.report()}"
-        match = re.search(r'totals: (requests=[^"]*)', line)
+        match = re.search(r'totals: (requests=\d+ backends=[^"]*)', line)  # not another plugin's
         if not match:
             continue
         total = {key: int(value) for key, value in
