@@ -78,15 +78,17 @@ static size_t add(char *to, size_t size, size_t n, const char *text)
 size_t thread_describe(const struct thread_record *record, char *to, size_t size)
 {
     const struct callee *callee = atomic_load_explicit(&record->callee, memory_order_acquire);
+    const char *id;
     size_t n = 0;
 
     if (callee == NULL)
         return 0;
+    id = atomic_load_explicit(&callee->id, memory_order_acquire);
     n = add(to, size, n, record->name);
     n = add(to, size, n, " is in ");
     n = add(to, size, n, atomic_load_explicit(&record->function, memory_order_relaxed));
     n = add(to, size, n, " of plugin ");
-    n = add(to, size, n, callee->id != NULL ? callee->id : "?");
+    n = add(to, size, n, id != NULL ? id : "?");
     if (callee->path != NULL) {
         n = add(to, size, n, " (");
         n = add(to, size, n, callee->path);

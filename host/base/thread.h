@@ -17,7 +17,9 @@
 
 /* Who is called; lives longer than the call. */
 struct callee {
-    const char *id;   /* the plugin's; NULL while it is not known */
+    /* The plugin's; NULL while it is not known. It may come, and change, while somebody is still
+     * reading of a call that is over. */
+    _Atomic(const char *) id;
     const char *path; /* its file; NULL where that is not known */
 };
 

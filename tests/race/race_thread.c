@@ -16,9 +16,22 @@
 #define ROUNDS 5000u
 
 static const char want[] = "main is in destroy() of plugin mine (/lib/mine.so)";
+/* Its id becomes known between two calls: who is still at the first may have parts of both. */
+static const char *const also[] = {"main is in load() of plugin ? (/lib/mine.so)",
+                                   "main is in load() of plugin mine (/lib/mine.so)",
+                                   "main is in destroy() of plugin ? (/lib/mine.so)"};
 static _Atomic bool over;
 static _Atomic unsigned n_whole;
 static unsigned n_other;
+
+static bool is_one_of(const char *got, size_t n)
+{
+    for (size_t i = 0; i < sizeof also / sizeof also[0]; i++) {
+        if (n == strlen(also[i]) && memcmp(got, also[i], n) == 0)
+            return true;
+    }
+    return false;
+}
 
 static void *describe(void *arg)
 {
@@ -29,7 +42,7 @@ static void *describe(void *arg)
 
         if (n == sizeof want - 1 && memcmp(got, want, n) == 0)
             n_whole++;
-        else if (n != 0)
+        else if (n != 0 && !is_one_of(got, n))
             n_other++;
     }
     return NULL;
@@ -42,7 +55,11 @@ static void go_through(struct callee *callee, bool wait_for_it)
 
     if (path == NULL || id == NULL)
         abort();
-    *callee = (struct callee){.id = id, .path = path};
+    atomic_store(&callee->id, NULL);
+    callee->path = path;
+    thread_enter(callee, "load()");
+    thread_leave();
+    callee->id = id;
     thread_enter(callee, "destroy()");
     if (wait_for_it) { /* now and then it is described for sure */
         const unsigned n = atomic_load(&n_whole);
@@ -60,7 +77,7 @@ static void go_through(struct callee *callee, bool wait_for_it)
 
 int main(void)
 {
-    struct callee callee;
+    static struct callee callee;
     pthread_t thread;
 
     thread_begin("main");
