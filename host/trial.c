@@ -81,7 +81,7 @@ static void print_missing(const struct route *route, const struct script_line *l
                         memcmp(line->word[w].name.p, arg->name, line->word[w].name.n) == 0;
             if (!there)
                 (void)printf("    argument %s is required by plugin %s\n", arg->name,
-                             target->plugin->desc->id);
+                             plugin_name(target->plugin));
         }
     }
 }
@@ -150,7 +150,8 @@ static int try_message(struct trial *t, const struct route *route, struct script
         }
         print_message(stdout, to, line->message, args, line->n);
         if (to == NULL)
-            return error_set(reterr, "plugin %s cannot be asked alone", target->plugin->desc->id);
+            return error_set(reterr, "plugin %s cannot be asked alone",
+                             plugin_name(target->plugin));
         if (try_plugins(t, to, line, args, reterr) != 0)
             return -1;
     }
@@ -265,6 +266,7 @@ int trial_run(struct control *control, const struct cli *cli, const struct host_
         atomic_load(&t.rig.workers[0].core.counters.misbehaviour) != 0) /* maybe after its answer */
         t.good = false;
     rig_stop(&t.rig, now + (end_ns - now) * 3 / 4);
+    rig_destroy(&t.rig);
     for (size_t i = 0; i < cli->n_tries; i++)
         free(texts[i]);
     return t.good ? 0 : 1;

@@ -316,7 +316,7 @@ static int configure(const struct plugin_set *set, struct spoe_instance *plugin,
     if (plugin->metrics != NULL)
         metrics_declare_for(plugin->metrics, desc, instance_label(set, plugin));
     thread_enter(&plugin->callee, "configure()");
-    status = desc->configure(&host_table, plugin, &cfg, &plugin->inst);
+    status = desc->configure(plugin->host, plugin, &cfg, &plugin->inst);
     thread_leave();
     if (plugin->metrics != NULL)
         metrics_declare_for(plugin->metrics, NULL, NULL);
@@ -345,6 +345,7 @@ int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct error
 
         set->plugin[i]->metrics = set->metrics;
         set->plugin[i]->loop = set->loop;
+        set->plugin[i]->host = set->host != NULL ? set->host : &host_table;
         if (configure(set, set->plugin[i], conf, &error) == 0)
             continue;
         result = -1;

@@ -49,6 +49,7 @@ struct spoe_instance {
     struct instance_options options; /* from configure() on */
     struct conf_section *settings;   /* as resolved, to be shown; NULL before */
     const struct spoe_loop *loop;    /* the facet; NULL: this host has none */
+    const struct spoe_host *host;    /* the table that it was handed */
     struct metrics *metrics;         /* NULL: this host has none */
     uint32_t n_families;             /* declared */
     bool claims_taken_metric;        /* an unprefixed name that is another's: no start */
@@ -73,6 +74,7 @@ struct plugin_set {
     size_t n;
     enum plugin_trust trust;
     const struct spoe_loop *loop; /* the facet that plugins get; NULL: none */
+    const struct spoe_host *host; /* the table that plugins get; NULL: host_table */
     struct metrics *metrics;      /* where plugins declare theirs; outlives them. NULL: nowhere */
 };
 

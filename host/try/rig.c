@@ -70,6 +70,10 @@ void rig_stop(struct rig *rig, int64_t deadline_ns)
 {
     bring(rig, worker_stop, WORKER_STOPPED, INT64_MAX);
     plugin_set_stop(rig->plugins, deadline_ns);
+}
+
+void rig_destroy(struct rig *rig)
+{
     plugin_set_destroy(rig->plugins);
     for (uint32_t i = 0; i < rig->shared.n_workers; i++)
         worker_fini(&rig->workers[i]);

@@ -31,7 +31,9 @@ int rig_start(struct rig *rig, const struct host_conf *conf, struct plugin_set *
  * plugins' drain(): none of them gets a message after it. @param deadline_ns  of each of the two
  * halves */
 void rig_drain(struct rig *rig, int64_t workers_deadline_ns, int64_t plugins_deadline_ns);
-/** worker_stop(), stop() and destroy() of the plugins; then the workers are freed. */
+/** worker_stop(), then stop() of the plugins. */
 void rig_stop(struct rig *rig, int64_t deadline_ns);
+/** destroy() of the plugins; then the workers are freed. */
+void rig_destroy(struct rig *rig);
 
 #endif

@@ -18,6 +18,7 @@ OTEL = os.environ["SPOE_TEST_OTEL"] == "1"
 
 EXPECTED = {
     "bin/spoe-host",
+    "bin/spoe-plugin-check",
     "include/spoe/declare.h",
     "include/spoe/ext/haproxy.h",
     "include/spoe/ext/health.h",
@@ -86,7 +87,7 @@ def test_files():
 def test_modes():
     for path in [PREFIX, *PREFIX.rglob("*")]:
         mode = path.stat().st_mode & 0o7777
-        program = path.is_dir() or path.name == "spoe-host"
+        program = path.is_dir() or path.parent.name == "bin"
         assert mode in ((0o755,) if program else (0o644,)), f"{path}: {mode:o}"
 
 
@@ -96,7 +97,7 @@ def test_no_build_paths():
         path = PREFIX / name
         if path.suffix in (".cmake", ".pc", ".cfg"):
             assert str(BUILD) not in path.read_text(), name
-    for name in [n for n in EXPECTED if n == "bin/spoe-host" or n.endswith(".so")]:
+    for name in [n for n in EXPECTED if n.startswith("bin/") or n.endswith(".so")]:
         dynamic = subprocess.run(["readelf", "-d", PREFIX / name], check=True, text=True,
                                  stdout=subprocess.PIPE, timeout=60).stdout
         assert "RUNPATH" not in dynamic and "RPATH" not in dynamic, name

@@ -23,6 +23,7 @@ LAYERS = {
     "host/lines": ["host/base", "host/spop", "host/conf", "host/core", "host/net"],
     "host/admin": ["host/base", "host/spop", "host/conf", "host/core", "host/net", "host/lines"],
     "host/try": ["host/base", "host/spop", "host/conf", "host/core", "host/net"],
+    "host/check": ["host/base", "host/spop", "host/conf", "host/core", "host/net", "host/try"],
     "otel-plugin/base": [],
     "otel-plugin/context": ["otel-plugin/base"],
     "otel-plugin/record": ["otel-plugin/base"],
