@@ -3,12 +3,15 @@
  * A host of version 1.0, for plugins that are newer: its table ends where 1.0's ended, at the end
  * of a page that is followed by none, so that a plugin that reads a member which 1.0 did not have
  * crashes here. It configures the plugin with the defaults, starts it and hands it one message
- * for every declaration, all arguments absent but the required ones.
+ * for every declaration, all arguments absent but the required ones. What is pending then has to be
+ * completed by the end of stop(). It refuses a plugin that needs more, as hosts of 1.0 do.
  *
- *   fake_host PLUGIN.so
+ *   fake_host PLUGIN.so [errors]    with "errors" a message may be answered with one
  */
 #include <assert.h>
 #include <dlfcn.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +23,13 @@
 #include <spoe/util.h>
 
 #define HOST_SIZE_1_0 104 /* LP64; layout.c holds it */
+#define MESSAGES_MAX 64u
+#define REFUSED 3 /* what it leaves with then */
 
 static const struct spoe_option *const *options;
-static unsigned variables;
+static atomic_uint variables, completed; /* a thread of the plugin's may answer */
+static unsigned pending;
+static bool may_fail;
 
 static const void *get_extension(struct spoe_instance *self, const char *id)
 {
@@ -105,6 +112,7 @@ static void complete(struct spoe_request *req, spoe_status status)
 {
     (void)req;
     (void)status;
+    completed++;
 }
 
 static spoe_status post(struct spoe_worker *worker, void (*fn)(void *arg), void *arg)
@@ -156,12 +164,16 @@ static const struct spoe_host *make_host(void)
 static void hand_message(const struct spoe_plugin *plugin, void *wctx, const char *name,
                          uint32_t index)
 {
-    struct spoe_value slots[64] = {{0}};
-    struct spoe_message msg = {.size = sizeof msg, .index = index, .slot = slots};
+    /* As long as the process: what is pending keeps them. */
+    static struct spoe_value all_slots[MESSAGES_MAX][64];
+    static struct spoe_message messages[MESSAGES_MAX];
+    static int handles[MESSAGES_MAX]; /* what a request points at is the host's own affair */
+    struct spoe_value *slots = all_slots[index];
     const struct spoe_arg_decl *const *args = plugin->messages[index]->args;
-    static int handle; /* what a request points at is the host's own affair */
+    struct spoe_message msg = {.size = sizeof msg, .index = index, .slot = slots};
     spoe_status status;
 
+    assert(index < MESSAGES_MAX);
     for (; args[msg.n_slots] != NULL; msg.n_slots++) {
         if (!(args[msg.n_slots]->flags & SPOE_ARG_REQUIRED))
             continue;
@@ -171,9 +183,31 @@ static void hand_message(const struct spoe_plugin *plugin, void *wctx, const cha
     msg.name = spoe_str(name);
     msg.recv_mono_ns = now_mono_ns();
     msg.deadline_mono_ns = msg.recv_mono_ns + 1000000000;
-    status = plugin->handle(wctx, (struct spoe_request *)(void *)&handle, &msg);
+    messages[index] = msg;
+    status = plugin->handle(wctx, (struct spoe_request *)(void *)&handles[index], &messages[index]);
     printf("handle %s %d\n", name, (int)status);
-    assert(status == SPOE_OK);
+    assert(status == SPOE_OK || status == SPOE_PENDING || may_fail);
+    pending += status == SPOE_PENDING;
+}
+
+static void work(const struct spoe_plugin *plugin, void *inst)
+{
+    static int worker;
+    void *wctx = inst;
+
+    if (SPOE_HAS(plugin, worker_start) &&
+        plugin->worker_start(inst, (struct spoe_worker *)(void *)&worker, 0, &wctx) != SPOE_OK)
+        abort();
+    for (uint32_t i = 0; plugin->messages[i] != NULL; i++)
+        hand_message(plugin, wctx, plugin->messages[i]->name, i);
+    if (SPOE_HAS(plugin, drain))
+        plugin->drain(inst, now_mono_ns() + 1000000000);
+    if (SPOE_HAS(plugin, worker_stop))
+        plugin->worker_stop(wctx);
+    if (SPOE_HAS(plugin, stop))
+        plugin->stop(inst, now_mono_ns() + 1000000000);
+    printf("pending %u completed %u\n", pending, completed);
+    assert(pending == completed);
 }
 
 int main(int argc, char **argv)
@@ -183,7 +217,8 @@ int main(int argc, char **argv)
     static int self;
     void *library, *inst = NULL;
 
-    assert(argc == 2);
+    assert(argc == 2 || argc == 3);
+    may_fail = argc == 3;
     library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (library == NULL) {
         (void)fprintf(stderr, "%s\n", dlerror());
@@ -193,17 +228,17 @@ int main(int argc, char **argv)
     assert(entry != NULL);
     plugin = entry();
     assert(plugin->magic == SPOE_PLUGIN_MAGIC && plugin->abi_major == 1);
-    assert(plugin->needs_minor == 0);
+    if (plugin->needs_minor > 0) {
+        (void)fprintf(stderr, "plugin needs ABI 1.%u, this host has 1.0\n", plugin->needs_minor);
+        return REFUSED;
+    }
     options = plugin->options;
     if (plugin->configure(make_host(), (struct spoe_instance *)(void *)&self,
                           (struct spoe_config *)(void *)&self, &inst) != SPOE_OK)
         return 1;
     if (SPOE_HAS(plugin, start) && plugin->start(inst) != SPOE_OK)
         return 1;
-    for (uint32_t i = 0; plugin->messages[i] != NULL; i++)
-        hand_message(plugin, inst, plugin->messages[i]->name, i);
-    if (SPOE_HAS(plugin, stop))
-        plugin->stop(inst, now_mono_ns() + 1000000000);
+    work(plugin, inst);
     if (SPOE_HAS(plugin, destroy))
         plugin->destroy(inst);
     printf("variables %u\n", variables);

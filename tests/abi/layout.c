@@ -180,6 +180,7 @@ AT(spoe_variable_decl, help, 24, 20);
 CHECK(sizeof(SPOE_VARIABLE_RESERVED) == sizeof("spoe."));
 CHECK(sizeof(SPOE_VARIABLE_STATUS) == sizeof("spoe.status"));
 NUMBER(SPOE_OPTION_RELOADABLE, 4);
+NUMBER(SPOE_ARG_BY_NAME, 2);
 NUMBER(SPOE_MESSAGE_FROM_LOG, 0x10000);
 CHECK((SPOE_MESSAGE_FROM_LOG & SPOE_FLAGS_OPTIONAL) != 0);
 CHECK(sizeof(SPOE_LOG_MESSAGE) == sizeof("syslog.message"));

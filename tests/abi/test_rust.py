@@ -84,3 +84,9 @@ def test_the_example_in_the_host(built):
             host.wait_line("handle: lost")
             assert client.ask("limit-path", {"path": "/"}).variables == {"too_long": False}
         assert host.terminate() == 0
+
+
+def test_the_example_lives_with_a_host_of_version_1_0(built):
+    """12.5: the crate knows of members that such a host does not have."""
+    status, text = run([os.environ["SPOE_TEST_FAKE_HOST"], built / "plugins/limit.so"])
+    assert status == 0 and "pending 1 completed 1" in text, text

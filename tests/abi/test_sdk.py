@@ -203,6 +203,23 @@ def test_plugin_lives_with_a_host_of_version_1_0(plugin):
     check([os.environ["SPOE_TEST_FAKE_HOST"], os.environ[plugin]])
 
 
+# 12.5
+def test_classes_live_with_a_host_of_version_1_0(built):
+    text = check([os.environ["SPOE_TEST_FAKE_HOST"], built / "classes.so", "errors"])
+    assert "pending 2 completed 2" in text
+
+
+def test_host_of_version_1_0_refuses_what_needs_more():
+    """Those of the tree that use what they cannot do without say so; optional ones may not be built."""
+    folders = [BUILD / "lib/spoe-host" / f for f in ("plugins", "plugins/optional", "test-plugins")]
+    names = {"typed.so", "auth-request.so", "ip-reputation.so"}
+    plugins = [p for folder in folders for p in sorted(folder.glob("*.so")) if p.name in names]
+    assert "typed.so" in [p.name for p in plugins]
+    for plugin in plugins:
+        status, text = run([os.environ["SPOE_TEST_FAKE_HOST"], plugin])
+        assert status == 3 and "plugin needs ABI 1.1, this host has 1.0" in text, text
+
+
 def test_plugins_of_the_tree_export_their_entry_only():
     plugins = sorted(BUILD.glob("lib/spoe-host/*/*.so"))
     assert len(plugins) > 20
