@@ -16,7 +16,6 @@ enum {
     OPT_ASN_DB,
     OPT_CROWDSEC_URL,
     OPT_CROWDSEC_KEY,
-    OPT_CROWDSEC_KEY_FILE,
     OPT_CROWDSEC_CA,
     OPT_CROWDSEC_INTERVAL,
     OPT_CROWDSEC_TIMEOUT,
@@ -31,22 +30,19 @@ const struct spoe_option *const ip_reputation_options[] = {
         SPOE_OPTION("max-entries", .type = SPOE_OPT_INT, .default_text = "10000000",
                     .help = "entries of all lists, and as many decisions, at most",
                     .env = SPOE_TEXTS("IP_REPUTATION_MAX_ENTRIES"), .min = 1, .max = MAX_ENTRIES),
-    [OPT_COUNTRY_DB] = SPOE_OPTION("country-db", .type = SPOE_OPT_STRING,
+    [OPT_COUNTRY_DB] = SPOE_OPTION("country-db", .type = SPOE_OPT_PATH,
                                    .help = "database in MaxMind's format that has countries",
                                    .env = SPOE_TEXTS("IP_REPUTATION_COUNTRY_DB")),
-    [OPT_ASN_DB] = SPOE_OPTION("asn-db", .type = SPOE_OPT_STRING,
+    [OPT_ASN_DB] = SPOE_OPTION("asn-db", .type = SPOE_OPT_PATH,
                                .help = "database in MaxMind's format that has autonomous systems",
                                .env = SPOE_TEXTS("IP_REPUTATION_ASN_DB")),
-    [OPT_CROWDSEC_URL] = SPOE_OPTION("crowdsec-url", .type = SPOE_OPT_STRING,
+    [OPT_CROWDSEC_URL] = SPOE_OPTION("crowdsec-url", .type = SPOE_OPT_URL,
                                      .help = "CrowdSec's local API, as http://127.0.0.1:8080",
                                      .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_URL")),
-    [OPT_CROWDSEC_KEY] =
-        SPOE_OPTION("crowdsec-key", .type = SPOE_OPT_STRING, .flags = SPOE_OPTION_SECRET,
-                    .help = "a bouncer's key", .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_KEY")),
-    [OPT_CROWDSEC_KEY_FILE] = SPOE_OPTION("crowdsec-key-file", .type = SPOE_OPT_STRING,
-                                          .help = "a file with the key, read at the start",
-                                          .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_KEY_FILE")),
-    [OPT_CROWDSEC_CA] = SPOE_OPTION("crowdsec-ca", .type = SPOE_OPT_STRING,
+    [OPT_CROWDSEC_KEY] = SPOE_OPTION("crowdsec-key", .type = SPOE_OPT_SECRET,
+                                     .help = "a bouncer's key, or file:PATH, or credential:NAME",
+                                     .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_KEY")),
+    [OPT_CROWDSEC_CA] = SPOE_OPTION("crowdsec-ca", .type = SPOE_OPT_PATH,
                                     .help = "PEM file of authorities; else the system's",
                                     .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_CA")),
     [OPT_CROWDSEC_INTERVAL] =
@@ -73,25 +69,6 @@ static char *text_of(const struct instance *inst, struct spoe_config *cfg, size_
     return copy;
 }
 
-/* The first line of a file. @return NULL, reported */
-static char *read_key(struct instance *inst, struct spoe_config *cfg, const char *path)
-{
-    FILE *file = fopen(path, "re");
-    char line[1024] = "";
-    bool good = file != NULL && fgets(line, sizeof line, file) != NULL;
-    char *key = NULL;
-
-    line[strcspn(line, "\r\n")] = '\0';
-    if (good && line[0] != '\0')
-        key = strdup(line);
-    if (key == NULL)
-        spoe_config_errorf(inst->host, cfg, OPT_CROWDSEC_KEY_FILE, "no key in %.300s", path);
-    explicit_bzero(line, sizeof line);
-    if (file != NULL)
-        (void)fclose(file);
-    return key;
-}
-
 static bool is_key(const char *key)
 {
     for (; *key != '\0'; key++) {
@@ -104,8 +81,6 @@ static bool is_key(const char *key)
 static bool configure_stream(struct instance *inst, struct spoe_config *cfg, bool *ok)
 {
     struct stream *stream = &inst->stream;
-    char *file = text_of(inst, cfg, OPT_CROWDSEC_KEY_FILE, ok);
-    bool good = true;
 
     stream->url = text_of(inst, cfg, OPT_CROWDSEC_URL, ok);
     stream->key = text_of(inst, cfg, OPT_CROWDSEC_KEY, ok);
@@ -113,29 +88,17 @@ static bool configure_stream(struct instance *inst, struct spoe_config *cfg, boo
     stream->timeout_ns = spoe_config_int(inst->host, cfg, OPT_CROWDSEC_TIMEOUT);
     inst->stream_interval_ns = spoe_config_int(inst->host, cfg, OPT_CROWDSEC_INTERVAL);
     inst->crowdsec_score = spoe_config_int(inst->host, cfg, OPT_CROWDSEC_SCORE);
-    if (stream->url == NULL) {
-        free(file);
+    if (stream->url == NULL)
         return true;
-    }
     for (size_t n = strlen(stream->url); n > 0 && stream->url[n - 1] == '/'; n--)
         stream->url[n - 1] = '\0';
-    if (strncmp(stream->url, "http://", 7) != 0 && strncmp(stream->url, "https://", 8) != 0) {
-        spoe_config_errorf(inst->host, cfg, OPT_CROWDSEC_URL, "not http:// or https://");
-        good = false;
-    }
-    if (stream->key == NULL && file != NULL) {
-        stream->key = read_key(inst, cfg, file);
-        good &= stream->key != NULL;
-    } else if (stream->key == NULL) {
+    if (stream->key == NULL)
         spoe_config_errorf(inst->host, cfg, OPT_CROWDSEC_KEY, "crowdsec-url needs a key");
-        good = false;
-    }
-    if (stream->key != NULL && !is_key(stream->key)) {
+    else if (!is_key(stream->key))
         spoe_config_errorf(inst->host, cfg, OPT_CROWDSEC_KEY, "not a key: it has other bytes");
-        good = false;
-    }
-    free(file);
-    return good;
+    else
+        return true;
+    return false;
 }
 
 spoe_status instance_configure(struct instance *inst, struct spoe_config *cfg)

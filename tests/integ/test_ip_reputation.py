@@ -115,7 +115,8 @@ def test_a_start_with_a_broken_list_fails_and_so_does_the_check(rig):
     ("LISTS", "block", "NAME=PATH"),
     ("LISTS", "a=/x,a=/y", "the name is taken"),
     ("CROWDSEC_URL", "http://127.0.0.1:1", "crowdsec-url needs a key"),
-    ("CROWDSEC_URL", "ftp://x", "not http:// or https://"),
+    ("CROWDSEC_URL", "ftp://x", "crowdsec-url"),
+    ("COUNTRY_DB", "relative.mmdb", "country-db"),
     ("MAX_ENTRIES", "0", "max-entries"),
 ])
 def test_what_is_wrong_with_the_options_is_said(name, value, text):
@@ -221,7 +222,7 @@ def test_it_serves_without_crowdsec_and_with_a_wrong_key(rig):
     key = rig.write("key", "wrong\n")
     port = ReservedPort()
     with Lapi("right") as lapi:
-        rig.start(LISTS=f"block={path}", CROWDSEC_URL=lapi.url, CROWDSEC_KEY_FILE=key)
+        rig.start(LISTS=f"block={path}", CROWDSEC_URL=lapi.url, CROWDSEC_KEY=f"file:{key}")
         rig.host.wait_line(r"crowdsec: .*status 403, the key is not taken")
         assert rig.ask("192.0.2.1") == {"score": 100, "list": "block"}
         rig.end()

@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 
+#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,10 +96,16 @@ static void run_mail(void)
         (void)mailbox_run(&workers[i].mailbox);
 }
 
+static int remove_one(const char *name, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(name);
+}
+
 static void teardown(void)
 {
-    char command[128];
-
     for (uint32_t i = 0; i < N_WORKERS; i++)
         mailbox_close(&workers[i].mailbox);
     reloader_stop(plugin.reloader);
@@ -106,8 +113,7 @@ static void teardown(void)
     for (uint32_t i = 0; i < N_WORKERS; i++)
         mailbox_fini(&workers[i].mailbox);
     (void)close(stop_fd);
-    (void)snprintf(command, sizeof command, "rm -r %s", folder);
-    (void)!system(command);
+    (void)nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 TestSuite(reloader, .init = setup, .fini = teardown, .timeout = 120);

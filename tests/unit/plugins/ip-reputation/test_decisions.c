@@ -80,8 +80,7 @@ DECISIONS_TEST(other_shapes_of_the_same)
         " { \"new\" : [ ] , \"deleted\" : [ ] } ",
         "{\"links\":{\"a\":[1,2,{\"b\":null}]},\"new\":null}",
         "{\"new\":[{}]}",
-        "{\"new\":[{\"scope\":null,\"value\":12e3,\"type\":[\"x\"],\"meta\":{\"value\":\"1.2.3.4\"}"
-        "}]}",
+        "{\"new\":[{\"scope\":null,\"value\":12e3,\"type\":[\"x\"],\"m\":{\"a\":{}}}]}",
         "{\"new\":[{\"scope\":\"Ip\",\"value\":\"not an address\",\"type\":\"ban\"}]}",
     };
     struct decisions d = {.n_skipped = 0};
