@@ -2,6 +2,7 @@
 """Nothing keeps the process: plugins that hang, files that hang, a log that nobody reads, no threads,
 no descriptors, no standard streams."""
 
+import contextlib
 import os
 import re
 import resource
@@ -298,6 +299,16 @@ def test_a_failed_start_writes_all_it_has_to_say():
         assert host.popen.wait(LIMIT) == 1
 
 
+@contextlib.contextmanager
+def killed(popen):
+    """A process that does not outlive the block: Popen's own end waits for it without a limit."""
+    try:
+        yield popen
+    finally:
+        popen.kill()
+        popen.wait()
+
+
 @pytest.mark.parametrize("args", [["-t"], ["--print-spoe-config"]], ids=str)
 def test_output_of_a_command_waits_for_its_reader(args):
     """2.2: nothing is lost however slowly it is read, and SIGTERM still ends it."""
@@ -305,7 +316,7 @@ def test_output_of_a_command_waits_for_its_reader(args):
     whole = subprocess.run(command, env=clean_env(), stdout=subprocess.PIPE, check=True,
                            stderr=subprocess.DEVNULL, timeout=LIMIT).stdout
     reader, writer = full_pipe()
-    with subprocess.Popen(command, env=clean_env(), stdout=writer, stderr=subprocess.DEVNULL) as host:
+    with killed(subprocess.Popen(command, env=clean_env(), stdout=writer, stderr=subprocess.DEVNULL)) as host:
         os.close(writer)
         got = b""
         while piece := os.read(reader, 4096):
@@ -314,7 +325,7 @@ def test_output_of_a_command_waits_for_its_reader(args):
     os.close(reader)
     assert got.lstrip(b"x").strip() == whole.strip()
     reader, writer = full_pipe()
-    with subprocess.Popen(command, env=clean_env(), stdout=writer, stderr=writer) as host:
+    with killed(subprocess.Popen(command, env=clean_env(), stdout=writer, stderr=writer)) as host:
         os.close(writer)
         wait_until(lambda: "control" in threads_of(host.pid), "the control thread")
         host.send_signal(signal.SIGTERM)
