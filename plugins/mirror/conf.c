@@ -43,10 +43,9 @@ enum {
 static const char *const http_choices[] = {"auto", "1.1", "2", NULL};
 
 const struct spoe_option *const mirror_options[] = {
-    [URL] =
-        SPOE_OPTION("url", .type = SPOE_OPT_STRING, .flags = SPOE_OPTION_REQUIRED,
-                    .env = SPOE_TEXTS("MIRROR_URL"),
-                    .help = "the second origin: http or https, a path is put before every path"),
+    [URL] = SPOE_OPTION(
+        "url", .type = SPOE_OPT_URL, .flags = SPOE_OPTION_REQUIRED, .env = SPOE_TEXTS("MIRROR_URL"),
+        .help = "the second origin: http or https, a path is put before every path"),
     [SHARE] = SPOE_OPTION("share", .type = SPOE_OPT_STRING, .flags = SPOE_OPTION_RELOADABLE,
                           .default_text = "100", .env = SPOE_TEXTS("MIRROR_SHARE"),
                           .help = "percent of the requests that are repeated, as 0.5 or 20"),
@@ -95,11 +94,11 @@ const struct spoe_option *const mirror_options[] = {
                          .choices = http_choices, .env = SPOE_TEXTS("MIRROR_HTTP"),
                          .help = "auto: HTTP/2 where TLS agrees on it; 2: without TLS, too"),
     [CA] =
-        SPOE_OPTION("tls-ca", .type = SPOE_OPT_STRING, .env = SPOE_TEXTS("MIRROR_TLS_CA"),
+        SPOE_OPTION("tls-ca", .type = SPOE_OPT_PATH, .env = SPOE_TEXTS("MIRROR_TLS_CA"),
                     .help = "file with the authorities that are trusted, in place of the system's"),
-    [CERT] = SPOE_OPTION("tls-cert", .type = SPOE_OPT_STRING, .env = SPOE_TEXTS("MIRROR_TLS_CERT"),
+    [CERT] = SPOE_OPTION("tls-cert", .type = SPOE_OPT_PATH, .env = SPOE_TEXTS("MIRROR_TLS_CERT"),
                          .help = "file with the client certificate, PEM"),
-    [KEY] = SPOE_OPTION("tls-key", .type = SPOE_OPT_STRING, .env = SPOE_TEXTS("MIRROR_TLS_KEY"),
+    [KEY] = SPOE_OPTION("tls-key", .type = SPOE_OPT_PATH, .env = SPOE_TEXTS("MIRROR_TLS_KEY"),
                         .help = "file with its key, where that is not in tls-cert"),
     [VERIFY] = SPOE_OPTION("tls-verify", .type = SPOE_OPT_BOOL, .default_text = "on",
                            .env = SPOE_TEXTS("MIRROR_TLS_VERIFY"),
@@ -190,8 +189,6 @@ static const char *read_url(CURLU *url, struct mirror_conf *conf)
 
     if (scheme == NULL || host == NULL || port == NULL || path == NULL) {
         wrong = "is no URL";
-    } else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0) {
-        wrong = "is neither http nor https";
     } else if (user != NULL || query != NULL) {
         wrong = "has a user or a query: only scheme, host, port and path are taken";
     } else {

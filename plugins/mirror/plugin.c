@@ -367,8 +367,8 @@ static const struct spoe_arg_decl *const args[] = {
                        .help = "percent, in place of the option share"),
     NULL};
 
-SPOE_PLUGIN("mirror", .version = MIRROR_PLUGIN_VERSION,
-            .help = "repeats requests at a second origin",
+SPOE_PLUGIN("mirror", .needs_minor = 1, .flags = SPOE_PLUGIN_INSTANCES,
+            .version = MIRROR_PLUGIN_VERSION, .help = "repeats requests at a second origin",
             .messages = SPOE_MESSAGES(SPOE_MESSAGE("mirror", .event = "on-frontend-http-request",
                                                    .help = "a request to repeat", .args = args)),
             .options = mirror_options, .configure = configure, .reconfigure = reconfigure,

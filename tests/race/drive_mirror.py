@@ -164,6 +164,13 @@ def run(host, rounds):
     return threads, done
 
 
+def ask_until(host, condition):
+    """One request after the other: it goes on."""
+    with Client(host.port) as client:
+        client.hello()
+        wait_until(lambda: client.ask("mirror", message()) and condition(), host.report)
+
+
 def check_totals(host):
     line = host.wait_line(r'component=mirror msg="totals: ([^"]+)"').group(1)
     of = {key: int(value) for key, value in (word.split("=") for word in line.split())}
@@ -188,15 +195,7 @@ def test_killed_and_back(second):
         for thread in threads:
             thread.join()
         assert done == ["whole"] * THREADS  # every message has its ACK, whatever the second origin does
-        # and it goes on: one that is answered in the end
-        with Client(host.port) as client:
-            client.hello()
-
-            def answered():
-                client.ask("mirror", message())
-                return admin.metrics(host)["spoe_mirror_answers_total"].total() > 0
-
-            wait_until(answered, lambda: f"an answer{host.report()}")
+        ask_until(host, lambda: admin.metrics(host)["spoe_mirror_answers_total"].total() > 0)
         assert host.terminate() == 0, host.report()
         check_totals(host)
 
@@ -233,3 +232,22 @@ def test_odd_messages():
                    lambda: f"{ended()}{host.report()}")
         assert host.terminate() == 0, host.report()
         check_totals(host)
+
+
+def test_two_instances(second):
+    """Issue 12, 1: each with an origin and a share of its own."""
+    with ReservedPort() as nobody, SpoeHost(["--plugins", "mirror:here,mirror:off,mirror:nowhere"], env={
+            **ENV, "MIRROR_HERE_URL": f"http://127.0.0.1:{second.port}", "MIRROR_OFF_URL": "http://127.0.0.1:1",
+            "MIRROR_OFF_SHARE": "0", "MIRROR_NOWHERE_URL": f"http://{nobody.address}"}) as host:
+        threads, done = run(host, 10)
+        for thread in threads:
+            thread.join()
+        assert done == ["whole"] * THREADS
+
+        def of(instance, name):
+            return admin.metrics(host)[f"spoe_mirror_{name}_total"].total(plugin_instance=instance)
+
+        ask_until(host, lambda: of("here", "answers") > 0 and of("nowhere", "failures") > 0)
+        assert of("off", "requests") == of("off", "unselected_requests") == of("here", "requests")
+        assert of("nowhere", "answers") == 0
+        assert host.terminate() == 0, host.report()

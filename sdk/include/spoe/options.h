@@ -219,7 +219,8 @@ static inline int spoe_prefix_parse(struct spoe_span text, struct spoe_prefix *r
         prefix.bits = bits;
     }
     for (uint32_t i = prefix.bits / 8; i < size; i++) {
-        const uint8_t keep = i == prefix.bits / 8 ? (uint8_t) ~(0xffu >> prefix.bits % 8) : 0;
+        const uint8_t keep =
+            (uint8_t)(i == prefix.bits / 8 ? 0xffu & ~(0xffu >> prefix.bits % 8) : 0u);
 
         if ((bytes[i] & ~keep) != 0)
             result = -1;

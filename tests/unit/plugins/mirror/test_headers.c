@@ -174,6 +174,10 @@ Test(mirror_headers, what_cannot_be_sent_is_refused, .fini = fini)
         "c",                                            /* no name */
         "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", /* no length */
     };
+    static const char *const bad_text[] = {
+        "name\r\n", "na me: x\r\n", ": x\r\n", "a: x\ry\r\n",
+        "connection: 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,"
+        "27,28,29,30,31,32,33\r\n"};
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         expect_broken(bad[i], strlen(bad[i]), true);
@@ -183,14 +187,8 @@ Test(mirror_headers, what_cannot_be_sent_is_refused, .fini = fini)
     expect_broken("\0\x01"
                   "b",
                   3, true);
-    expect_broken("name\r\n", 6, false);
-    expect_broken("na me: x\r\n", 10, false);
-    expect_broken(": x\r\n", 5, false);
-    expect_broken("a: x\ry\r\n", 8, false);
-    expect_broken(
-        "connection: 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,"
-        "27,28,29,30,31,32,33\r\n",
-        107, false);
+    for (size_t i = 0; i < sizeof bad_text / sizeof bad_text[0]; i++)
+        expect_broken(bad_text[i], strlen(bad_text[i]), false);
 }
 
 Test(mirror_headers, rules_that_say_nothing_are_refused, .fini = fini)
