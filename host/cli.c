@@ -42,6 +42,8 @@ static const struct word {
      "hand \"MESSAGE NAME=VALUE ...\" to the plugins, show the answer and exit"},
     {"try-file", 0, true, CLI_TRY, " FILE",
      "the same with each line, or recorded frame, of a file"},
+    {"new-plugin", 0, true, CLI_NEW_PLUGIN, " NAME",
+     "write a folder with a plugin to begin with, and exit"},
     {"version", 'v', false, CLI_VERSION, "", "version, commit and build time"},
     {"help", 'h', false, CLI_HELP, "", "this text"},
 };
@@ -124,6 +126,8 @@ static void take_word(struct cli *cli, struct conf *conf, const struct word *wor
         return;
     if (word->action == CLI_PLUGIN_INFO)
         cli->plugin_info = value;
+    else if (word->action == CLI_NEW_PLUGIN)
+        cli->new_plugin = value;
     else if (word->action == CLI_PRINT_HAPROXY_CONFIG)
         take_way(cli, conf, value);
     else if (word->action == CLI_TRY)

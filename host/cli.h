@@ -22,6 +22,7 @@ enum cli_action {
     CLI_PRINT_SPOE_CONFIG,    /* --print-spoe-config */
     CLI_PRINT_HAPROXY_CONFIG, /* --print-haproxy-config WAY */
     CLI_SEND_TEST_SPAN,       /* --send-test-span */
+    CLI_NEW_PLUGIN,           /* --new-plugin NAME */
     CLI_TRY,                  /* --try MESSAGE, --try-file FILE */
 };
 
@@ -37,6 +38,7 @@ struct cli {
     enum cli_action action;
     const char *file;                    /* -f */
     const char *plugin_info;             /* --plugin-info */
+    const char *new_plugin;              /* --new-plugin */
     uint32_t ways;                       /* --print-haproxy-config: SPOE_HAPROXY_BY_* */
     struct cli_try tries[CLI_TRIES_MAX]; /* in their order */
     size_t n_tries;

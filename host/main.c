@@ -28,12 +28,15 @@
 #include "core/route.h"
 #include "net/loop.h"
 #include "net/sockets_check.h"
+#include "new_plugin.h"
 #include "reload.h"
 #include "run.h"
 #include "trial.h"
 
 /* What an installation and the build tree have in common: bin/ beside lib/. */
 #define PLUGIN_DIR_FROM_BIN "../lib/spoe-host/plugins"
+#define TEMPLATE_DIR_FROM_BIN "../share/spoe-host/template"
+#define BESIDE_SIZE (PATH_MAX + 64)
 
 /* For --send-test-span: longer than one export takes unless it is told otherwise. */
 #define TRY_OUT_NS (30 * NS_PER_S)
@@ -48,7 +51,7 @@ struct program {
     struct plugin_set plugins;
     struct route_table routes;
     struct reload reload;
-    char plugin_dir[PATH_MAX + sizeof PLUGIN_DIR_FROM_BIN];
+    char plugin_dir[BESIDE_SIZE];
 };
 
 /* Name the errors of the configuration. @return the exit status: one of its own where the host was
@@ -59,27 +62,27 @@ static int report_errors(const struct program *p)
     return p->cli.action == CLI_RUN ? EX_CONFIG : 1;
 }
 
-/* The plugin directory that belongs to this binary. */
-static void installed_plugin_dir(char *ret, size_t size)
+/* A folder that belongs to this binary, by its way from there. */
+static void beside_binary(const char *way, const char *otherwise, char ret[BESIDE_SIZE])
 {
-    char exe[PATH_MAX], path[PATH_MAX + sizeof PLUGIN_DIR_FROM_BIN], *real;
+    char exe[PATH_MAX], path[BESIDE_SIZE], *real;
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
 
     if (n <= 0) {
-        (void)snprintf(ret, size, "/usr/lib/spoe-host/plugins");
+        (void)snprintf(ret, BESIDE_SIZE, "%s", otherwise);
         return;
     }
     exe[n] = '\0';
-    (void)snprintf(path, sizeof path, "%s/%s", dirname(exe), PLUGIN_DIR_FROM_BIN);
+    (void)snprintf(path, sizeof path, "%s/%s", dirname(exe), way);
     real = realpath(path, NULL);
-    (void)snprintf(ret, size, "%s", real != NULL ? real : path);
+    (void)snprintf(ret, BESIDE_SIZE, "%s", real != NULL ? real : path);
     free(real);
 }
 
 /* Where the host's options are said. @return 0; -1 out of memory */
 static int read_host_conf(struct program *p)
 {
-    installed_plugin_dir(p->plugin_dir, sizeof p->plugin_dir);
+    beside_binary(PLUGIN_DIR_FROM_BIN, "/usr/lib/spoe-host/plugins", p->plugin_dir);
     cli_add_file(&p->cli, p->conf);
     if (host_conf_init(&p->host_conf, p->conf, p->plugin_dir, NULL) == 0)
         return 0;
@@ -233,6 +236,22 @@ static int print_haproxy_config(const struct program *p)
     return 1;
 }
 
+/* --new-plugin */
+static int new_plugin(const struct program *p)
+{
+    char templates[BESIDE_SIZE];
+    struct error error;
+
+    beside_binary(TEMPLATE_DIR_FROM_BIN, "/usr/share/spoe-host/template", templates);
+    if (new_plugin_write(templates, p->cli.new_plugin, &error) != 0) {
+        log_line(SPOE_LOG_ERR, "host", "--new-plugin: %s", error.text);
+        return 1;
+    }
+    (void)printf("%s/ is a plugin to begin with: its README.md says how to go on\n",
+                 p->cli.new_plugin);
+    return 0;
+}
+
 static int act(struct program *p)
 {
     int status;
@@ -247,6 +266,8 @@ static int act(struct program *p)
         return 0;
     case CLI_PLUGIN_INFO:
         return plugin_info(p);
+    case CLI_NEW_PLUGIN:
+        return new_plugin(p);
     default:
         break;
     }

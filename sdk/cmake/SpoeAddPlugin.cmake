@@ -25,3 +25,12 @@ function(spoe_add_plugin name)
         target_link_options(${name} PRIVATE LINKER:-z,defs)
     endif()
 endfunction()
+
+# spoe_install_plugin(NAME): where a host looks for it: below the prefix that is given, by
+# CMAKE_INSTALL_PREFIX or `cmake --install --prefix`, or else below the SDK's own.
+function(spoe_install_plugin name)
+    if(CMAKE_INSTALL_PREFIX_INITIALIZED_TO_DEFAULT)
+        set_property(CACHE CMAKE_INSTALL_PREFIX PROPERTY VALUE "${spoe-sdk_PREFIX}")
+    endif()
+    install(TARGETS ${name} LIBRARY DESTINATION "${spoe-sdk_PLUGIN_SUBDIR}")
+endfunction()

@@ -3,12 +3,15 @@
 
 import os
 import pathlib
+import re
 import shutil
 import signal
+import urllib.error
+import urllib.request
 
 import pytest
 
-from lib.procs import SpoeHost, clean_env, run
+from lib.procs import Proc, ReservedPort, SpoeHost, clean_env, run, wait_until
 from lib.spop import Client
 
 SOURCE = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"])
@@ -235,3 +238,105 @@ def test_host_exports_nothing():
     names = [n.split("@")[0] for n in exported(os.environ["SPOE_TEST_HOST"])]
     names = [n for n in names if not n.startswith(("__asan_", "__tsan_", "__ubsan_"))]
     assert set(names) <= libc, names
+
+
+# -- issue 12, 3: from --new-plugin on
+
+
+@pytest.fixture(scope="module")
+def fresh(prefix, tmp_path_factory):
+    """A plugin that --new-plugin has written, and its build, with the installed SDK alone."""
+    where = tmp_path_factory.mktemp("new")
+    check([prefix / "bin/spoe-host", "--new-plugin", "my-first"], cwd=where)
+    folder = where / "my-first"
+    check(["cmake", "-S", folder, "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={prefix}"])
+    check(["cmake", "--build", folder / "build"])
+    return folder
+
+
+def test_a_new_plugin_keeps_the_rules(fresh, prefix):
+    """12.3: its own test is the checker"""
+    assert_is_plugin(fresh / "build/my-first.so")
+    text = check(["ctest", "--test-dir", fresh / "build", "--output-on-failure", "-V"])
+    assert "my-first.so keeps all rules" in text
+    assert not [p for p in fresh.rglob("*") if "build" not in p.parts and p.is_file() and "@" in
+                p.read_text().replace("actions/checkout@v4", "")]
+    text = check([prefix / "bin/spoe-host", "--plugin-dir", fresh / "build", "--try-file",
+                  fresh / "my-first.script"])
+    assert "txn.my_first.hidden = bool false" in text and "txn.my_first.hidden = bool true" in text
+
+
+def test_a_new_plugin_and_haproxy(fresh, prefix, tmp_path, monkeypatch):
+    """12.3: to a variable in HAProxy, by the files that were written"""
+    haproxy = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    assert haproxy, "HAProxy is a package of the tests"
+    monkeypatch.setenv("SPOE_TEST_HOST", str(prefix / "bin/spoe-host"))
+    (tmp_path / "spoe.cfg").write_text(
+        check([prefix / "bin/spoe-host", "--plugin-dir", fresh / "build", "--print-spoe-config"]))
+    with SpoeHost(["--plugin-dir", fresh / "build", "--processing-timeout", "50s"]) as host, \
+            ReservedPort() as web:
+        text = (fresh / "haproxy.cfg").read_text()
+        for was, now in (("127.0.0.1:8080", f"127.0.0.1:{web.port}"),
+                         ("127.0.0.1:12345", f"127.0.0.1:{host.port}"),
+                         ("config spoe.cfg", f"config {tmp_path}/spoe.cfg")):
+            assert was in text
+            text = text.replace(was, now)
+        (tmp_path / "haproxy.cfg").write_text(text)
+        spoe = (tmp_path / "spoe.cfg").read_text()
+        patient = re.sub(r"timeout processing +\S+", "timeout processing 60s", spoe)
+        assert patient != spoe
+        (tmp_path / "spoe.cfg").write_text(patient)
+        with Proc([haproxy, "-db", "-f", tmp_path / "haproxy.cfg"], name="haproxy", env=clean_env()) as proxy:
+
+            def status(path):
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{web.port}{path}", timeout=70) as answer:
+                        return answer.status
+                except urllib.error.HTTPError as error:
+                    return error.code
+                except OSError:
+                    return None  # it has not started yet
+
+            wait_until(lambda: status("/"), lambda: f"HAProxy to answer{proxy.report()}")
+            assert status("/") == 200
+            assert status("/internal/x") == 404
+        assert host.terminate() == 0
+
+
+def test_a_new_plugin_is_installed_below_the_prefix_that_is_given(fresh, prefix, tmp_path):
+    """12.3: --prefix, or else the SDK's"""
+    check(["cmake", "--install", fresh / "build", "--prefix", tmp_path / "other"])
+    assert (tmp_path / "other/lib/spoe-host/plugins/my-first.so").exists()
+    assert not (prefix / "lib/spoe-host/plugins/my-first.so").exists()
+    check(["cmake", "--install", fresh / "build"])
+    (prefix / "lib/spoe-host/plugins/my-first.so").unlink()
+
+
+@pytest.mark.parametrize("name,wrong", [("My", "is no name for a plugin"), ("host", "is no name"),
+                                        ("../x", "is no name"), ("", "is no name"), ("a" * 33, "is no name"),
+                                        ("there", "there: File exists")])
+def test_a_name_that_will_not_do(prefix, tmp_path, name, wrong):
+    """12.3: nothing is written, and nothing written over"""
+    (tmp_path / "there").mkdir()
+    status, text = run([prefix / "bin/spoe-host", "--new-plugin", name], cwd=tmp_path)
+    assert status == 1 and wrong in text
+    assert [p.name for p in tmp_path.iterdir()] == ["there"] and not list((tmp_path / "there").iterdir())
+
+
+def test_pkg_config_with_sanitizers_of_clang(prefix, tmp_path):
+    """12.3: clang links their runtime into executables only"""
+    env = clean_env({"PKG_CONFIG_PATH": prefix / "lib/pkgconfig"})
+    out = tmp_path / "consumer.so"
+    check(["clang", "-std=c11", "-fsanitize=address,undefined", "-fPIC", "-fvisibility=hidden", "-shared",
+           *pkg_config(prefix, "--cflags"), CONSUMER / "consumer.c", CONSUMER / "helpers.c",
+           *check(["pkg-config", "--libs", "spoe-sdk-sanitizer"], env=env).split(), "-o", out])
+    assert exported(out) == ["spoe_plugin_entry_v1"]
+
+
+def test_pages_are_installed_with_links_that_lead_somewhere(prefix):
+    """12.3: to headers and to the example"""
+    page = (prefix / "share/doc/spoe-host/plugins.md").read_text()
+    links = [link for link in re.findall(r"\]\(([^)#]+)", page) if link.startswith("../")]
+    assert len(links) > 2
+    for link in links:
+        assert (prefix / "share/doc/spoe-host" / link).exists(), link

@@ -35,7 +35,13 @@ EXPECTED = {
     "lib/cmake/spoe-sdk/spoe-sdk-config-version.cmake",
     "lib/cmake/spoe-sdk/spoe-sdk-config.cmake",
     "lib/cmake/spoe-sdk/spoe-sdk-targets.cmake",
+    "lib/pkgconfig/spoe-sdk-sanitizer.pc",
     "lib/pkgconfig/spoe-sdk.pc",
+    *(f"share/doc/spoe-host/{page}.md" for page in (
+        "configuration", "container", "haproxy", "log-lines", "metrics", "plugins")),
+    *(f"share/spoe-host/template/{name}" for name in (
+        "CMakeLists.txt", "Containerfile", "README.md", "haproxy.cfg", "plugin.c.in", "plugin.script",
+        "workflow.yml")),
     "share/spoe-host/examples/example/CMakeLists.txt",
     "share/spoe-host/examples/example/README.md",
     "share/spoe-host/examples/example/example.c",
