@@ -137,6 +137,7 @@ static int prepare(struct program *p)
         log_line(SPOE_LOG_INFO, "host", "spoe-host %s, commit %s, built %s", build_version,
                  build_commit, build_time);
     p->plugins.trust = trust_of(&p->host_conf);
+    p->plugins.processing_timeout_ns = p->host_conf.processing_timeout_ns;
     if (plugin_set_load(&p->plugins, p->host_conf.plugin_dirs, p->host_conf.plugins, &error) != 0) {
         conf_error(p->conf, "%s", error.text);
         (void)report_errors(p);

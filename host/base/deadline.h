@@ -3,8 +3,8 @@
  * host/base/deadline.h - things that must happen by a time, in one list per kind.
  *
  * All members of a list wait equally long, so that the order of adding is the order of falling
- * due: adding and removing cost a few pointers, and one timer for the head serves the list. Time
- * is always a parameter. Threads: the owner's only.
+ * due, but for a few: adding and removing cost a few pointers, and one timer for the head serves
+ * the list. Time is always a parameter. Threads: the owner's only.
  */
 #ifndef HOST_BASE_DEADLINE_H
 #define HOST_BASE_DEADLINE_H
@@ -26,6 +26,21 @@ static inline void deadline_add(struct deadline_list *list, struct deadline *d, 
     assert(d->at_ns == 0 && at_ns > 0);
     d->at_ns = at_ns;
     TAILQ_INSERT_TAIL(list, d, link);
+}
+
+/** Add where it belongs, looked for from the end: for one that may be late. */
+static inline void deadline_insert(struct deadline_list *list, struct deadline *d, int64_t at_ns)
+{
+    struct deadline *before = TAILQ_LAST(list, deadline_list);
+
+    assert(d->at_ns == 0 && at_ns > 0);
+    d->at_ns = at_ns;
+    while (before != NULL && before->at_ns > at_ns)
+        before = TAILQ_PREV(before, deadline_list, link);
+    if (before != NULL)
+        TAILQ_INSERT_AFTER(list, before, d, link);
+    else
+        TAILQ_INSERT_HEAD(list, d, link);
 }
 
 /** Remove; nothing happens where it is in no list. */

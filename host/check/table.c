@@ -173,6 +173,11 @@ static void *get_data(struct spoe_request *req)
     return host_table.request_data(req);
 }
 
+static int64_t config_timeout_ns(struct spoe_config *cfg, size_t message)
+{
+    return may_configure("config_timeout_ns") ? host_table.config_timeout_ns(cfg, message) : -1;
+}
+
 const struct spoe_host checked_table = {
     .size = sizeof checked_table,
     .abi_major = SPOE_ABI_MAJOR,
@@ -193,4 +198,5 @@ const struct spoe_host checked_table = {
     .request_commit = commit,
     .request_set_data = set_data,
     .request_data = get_data,
+    .config_timeout_ns = config_timeout_ns,
 };

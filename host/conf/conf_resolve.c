@@ -263,9 +263,11 @@ struct conf_section *conf_resolve(struct conf *conf, const char *section,
     struct conf_section *s;
     size_t n = 0;
 
-    while (options[n] != NULL &&
-           (n < CONF_OPTIONS_MAX || (options[n]->flags & OPTION_OF_HOST) != 0))
+    while (options[n] != NULL) {
+        if (n >= CONF_OPTIONS_MAX && (options[n]->flags & OPTION_OF_HOST) == 0)
+            break;
         n++;
+    }
     if (options[n] != NULL)
         conf_error(conf, "plugin %s: more than %u options", section, CONF_OPTIONS_MAX);
     s = conf_section_create(section, options, n);

@@ -90,6 +90,8 @@ static int call_handler(struct spoe_worker *worker, struct request *request)
         handler_contradicts(request, status);
     }
     request->pending = true;
+    request->waited = true;
+    request->exchange->n_waited++;
     request->exchange->outstanding++;
     worker->n_outstanding++;
     COUNT_ADD(worker, in_flight[request->target->plugin->index], 1);
@@ -126,7 +128,8 @@ static struct request *begin(struct spoe_worker *worker, struct exchange *exchan
     message->frame_id = exchange->frame_id;
     message->recv_unix_ns = input->unix_ns;
     message->recv_mono_ns = input->mono_ns;
-    message->deadline_mono_ns = input->deadline_ns;
+    message->deadline_mono_ns =
+        target->timeout_ns != 0 ? input->mono_ns + target->timeout_ns : input->deadline_ns;
     request->dirty |= request->came;
     request->came = 0;
     if (exchange->last != NULL)

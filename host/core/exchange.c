@@ -50,7 +50,8 @@ struct exchange *exchange_get(struct spoe_worker *worker)
 void exchange_put(struct spoe_worker *worker, struct exchange *exchange)
 {
     assert(IS(exchange, EXCHANGE_MAGIC) && exchange->deadline.at_ns == 0 && exchange->pin == NULL &&
-           exchange->name == NULL && exchange->outstanding == 0 && exchange->first == NULL);
+           exchange->name == NULL && exchange->outstanding == 0 && exchange->n_waited == 0 &&
+           exchange->first == NULL);
     exchange->magic = 0;
     exchange->next_free = worker->exchanges.free;
     worker->exchanges.free = exchange;
@@ -104,6 +105,34 @@ static void expire(struct spoe_worker *worker, struct request *request)
     free_place(worker, request);
 }
 
+/* The ACK waits for it no longer. */
+static void settle(struct request *request)
+{
+    if (!request->waited)
+        return;
+    request->waited = false;
+    request->exchange->n_waited--;
+}
+
+/* What there is of it for the ACK. */
+static void take_completion(struct request *request)
+{
+    const spoe_status status = request_status(request);
+    const size_t before = request->actions_len;
+
+    if (status != SPOE_OK)
+        handler_failed(request, "completed with", status);
+    if (request->answer != NULL) {
+        request_keep_answer(request);
+        (void)atomic_fetch_sub_explicit(&request->exchange->action_bytes,
+                                        before - request->actions_len, memory_order_relaxed);
+    } else if (status != SPOE_OK) {
+        exchange_drop_actions(request);
+    } else {
+        request->in_ack = !request->expired;
+    }
+}
+
 void exchange_on_complete(struct mail *mail)
 {
     struct request *request = container_of(mail, struct request, mail);
@@ -113,13 +142,9 @@ void exchange_on_complete(struct mail *mail)
     assert(IS(request, REQUEST_MAGIC) && IS(exchange, EXCHANGE_MAGIC) &&
            IS(worker, WORKER_CORE_MAGIC));
     assert(request->pending && exchange->outstanding > 0);
-    if (request_status(request) != SPOE_OK) {
-        handler_failed(request, "completed with", request_status(request));
-        exchange_drop_actions(request);
-    } else {
-        request->in_ack = !request->expired;
-    }
+    take_completion(request);
     request->pending = false;
+    settle(request);
     worker->n_outstanding--;
     COUNT_ADD(worker, in_flight[request->target->plugin->index], -1);
     free_place(worker, request);
@@ -127,6 +152,8 @@ void exchange_on_complete(struct mail *mail)
         worker->n_overdue[request->target->plugin->index]--;
     if (--exchange->outstanding == 0)
         worker->on_done(worker, exchange);
+    else if (exchange->n_waited == 0 && !exchange->answered && worker->on_late != NULL)
+        worker->on_late(worker, exchange);
     else if (exchange->n_kept > EXCHANGE_KEPT_MAX * exchange->outstanding)
         exchange_fold(worker, exchange);
 }
@@ -172,34 +199,62 @@ size_t exchange_encode(struct spoe_worker *worker, struct exchange *exchange, ui
     return used;
 }
 
+/* Nobody waits any more for one that is pending. */
+static void cancel(struct spoe_worker *worker, struct request *r, int32_t why)
+{
+    const struct spoe_plugin *desc = r->target->plugin->desc;
+
+    if (why == SPOE_CANCEL_DEADLINE)
+        settle(r);
+    if (why == SPOE_CANCEL_DEADLINE ? !request_expire(r) : request_state(r) == REQUEST_DONE) {
+        /* Completed just now: its mail has yet to be read. */
+        r->in_ack = !r->expired && request_status(r) == SPOE_OK;
+        return;
+    }
+    if (why == SPOE_CANCEL_DEADLINE) {
+        r->expired = true;
+        expire(worker, r);
+        COUNT(&worker->counters, timeouts);
+        COUNT(request_counters(r), timeouts);
+    }
+    if (r->exchange->owner != NULL && r->answer == NULL && request_answer_committed(r))
+        COUNT(&worker->counters, committed);
+    if (!r->cancelled && SPOE_HAS(desc, cancel)) {
+        r->cancelled = true;
+        thread_enter(&r->target->plugin->callee, "cancel()");
+        desc->cancel(worker->wctx[r->target->plugin->index], request_handle(r), why);
+        thread_leave();
+    }
+}
+
 void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int32_t why)
 {
     assert(IS(exchange, EXCHANGE_MAGIC));
     for (struct request *r = exchange->first; r != NULL; r = r->next) {
-        const struct spoe_plugin *desc = r->target->plugin->desc;
-
-        if (!r->pending)
-            continue;
-        if (why == SPOE_CANCEL_DEADLINE ? !request_expire(r) : request_state(r) == REQUEST_DONE) {
-            /* Completed just now: its mail has yet to be read. */
-            r->in_ack = !r->expired && request_status(r) == SPOE_OK;
-            continue;
-        }
-        if (why == SPOE_CANCEL_DEADLINE) {
-            r->expired = true;
-            expire(worker, r);
-            COUNT(&worker->counters, timeouts);
-            COUNT(request_counters(r), timeouts);
-        }
-        if (exchange->owner != NULL && request_answer_committed(r))
-            COUNT(&worker->counters, committed);
-        if (!r->cancelled && SPOE_HAS(desc, cancel)) {
-            r->cancelled = true;
-            thread_enter(&r->target->plugin->callee, "cancel()");
-            desc->cancel(worker->wctx[r->target->plugin->index], request_handle(r), why);
-            thread_leave();
-        }
+        if (r->pending)
+            cancel(worker, r, why);
     }
+}
+
+void exchange_expire(struct spoe_worker *worker, struct exchange *exchange, int64_t now_ns)
+{
+    assert(IS(exchange, EXCHANGE_MAGIC));
+    for (struct request *r = exchange->first; r != NULL; r = r->next) {
+        if (r->pending && r->waited && r->message.deadline_mono_ns <= now_ns)
+            cancel(worker, r, SPOE_CANCEL_DEADLINE);
+    }
+}
+
+const struct request *exchange_next(const struct exchange *exchange, int64_t now_ns)
+{
+    const struct request *next = NULL;
+
+    for (const struct request *r = exchange->first; r != NULL; r = r->next) {
+        if (r->pending && !r->overdue && r->message.deadline_mono_ns > now_ns &&
+            (next == NULL || r->message.deadline_mono_ns < next->message.deadline_mono_ns))
+            next = r;
+    }
+    return next;
 }
 
 /* Whether its actions have yet to go into the ACK. */
@@ -238,11 +293,11 @@ void exchange_answered(struct spoe_worker *worker, struct exchange *exchange)
         exchange_fold(worker, exchange);
 }
 
-void exchange_free_places(struct spoe_worker *worker, struct exchange *exchange)
+void exchange_free_places(struct spoe_worker *worker, struct exchange *exchange, int64_t now_ns)
 {
     assert(IS(exchange, EXCHANGE_MAGIC));
     for (struct request *r = exchange->first; r != NULL; r = r->next) {
-        if (r->pending)
+        if (r->pending && r->message.deadline_mono_ns <= now_ns)
             expire(worker, r);
     }
 }

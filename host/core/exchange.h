@@ -41,6 +41,8 @@ struct exchange {
     bool silent;                  /* of a log line: there is no ACK, now or later */
     bool answered;                /* the ACK has left, or never will */
     uint32_t outstanding;         /* requests not completed */
+    uint32_t n_waited;            /* of them, those that the ACK waits for */
+    uint32_t deadlines;           /* the worker's list that `deadline` is in */
     uint32_t n_kept;              /* requests at the last exchange_fold() */
     struct request *first, *last; /* in the order of messages, then plugins */
 };
@@ -85,6 +87,15 @@ size_t exchange_encode(struct spoe_worker *worker, struct exchange *exchange, ui
 void exchange_cancel(struct spoe_worker *worker, struct exchange *exchange, int32_t why);
 
 /**
+ * Cancel what is pending and due, as exchange_cancel() with SPOE_CANCEL_DEADLINE. The ACK is due
+ * where n_waited is 0 then.
+ */
+void exchange_expire(struct spoe_worker *worker, struct exchange *exchange, int64_t now_ns);
+
+/** The pending request whose deadline is the next after now. @return NULL: there is none */
+const struct request *exchange_next(const struct exchange *exchange, int64_t now_ns);
+
+/**
  * Keep no request that nobody needs: what is finished goes, its actions to the finished one before
  * it. So there are no more than two for each that is pending, and one. Called where some are.
  */
@@ -93,8 +104,8 @@ void exchange_fold(struct spoe_worker *worker, struct exchange *exchange);
 /** The ACK has left, or never will: only what is pending is kept. */
 void exchange_answered(struct spoe_worker *worker, struct exchange *exchange);
 
-/** Its time is over: its requests no longer count in n_pending, completed or not. */
-void exchange_free_places(struct spoe_worker *worker, struct exchange *exchange);
+/** Those of its requests that are due no longer count in n_pending, completed or not. */
+void exchange_free_places(struct spoe_worker *worker, struct exchange *exchange, int64_t now_ns);
 
 /** Free the requests of an exchange that has none outstanding, and the exchange. */
 void exchange_release(struct spoe_worker *worker, struct exchange *exchange);

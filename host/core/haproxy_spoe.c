@@ -145,6 +145,21 @@ static void print_names(const struct haproxy_writer *w, const struct spoe_instan
     }
 }
 
+/* The longest of its messages: HAProxy has one time-out for them all. */
+static int64_t longest_timeout(const struct haproxy_writer *w, const struct spoe_instance *plugin)
+{
+    int64_t longest = 0;
+
+    for (uint32_t m = 0; m < plugin->n_messages; m++) {
+        const int64_t own = plugin->timeout_ns[m];
+        const int64_t timeout = own != 0 ? own : w->conf->processing_timeout_ns;
+
+        if (is_written(w, plugin, m) && timeout > longest)
+            longest = timeout;
+    }
+    return longest;
+}
+
 static void print_section(const struct haproxy_writer *w, const struct spoe_instance *plugin)
 {
     const struct engine engine = engine_of(w->set, w->conf->engine, plugin);
@@ -168,7 +183,7 @@ static void print_section(const struct haproxy_writer *w, const struct spoe_inst
                   "    timeout processing %" PRId64 "ms\n"
                   "    use-backend spoe-host\n",
                   engine.prefix,
-                  (w->conf->processing_timeout_ns + PROCESSING_MARGIN_NS + 999999) / 1000000);
+                  (longest_timeout(w, plugin) + PROCESSING_MARGIN_NS + 999999) / 1000000);
     for (uint32_t m = 0; m < plugin->n_messages; m++) {
         if (is_written(w, plugin, m))
             print_message(w, plugin, m);

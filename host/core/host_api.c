@@ -95,6 +95,16 @@ static void config_effective(struct spoe_config *cfg, size_t option, struct spoe
         conf_setting_written(cfg->conf, cfg->section, option, text);
 }
 
+static int64_t config_timeout_ns(struct spoe_config *cfg, size_t message)
+{
+    const struct spoe_instance *plugin = cfg->plugin;
+
+    if (message >= plugin->n_messages)
+        return -1;
+    return plugin->timeout_ns[message] != 0 ? plugin->timeout_ns[message]
+                                            : cfg->processing_timeout_ns;
+}
+
 /* A function to run on a worker. */
 struct post {
     struct mail mail;
@@ -152,4 +162,5 @@ const struct spoe_host host_table = {
     .request_commit = request_commit,
     .request_set_data = request_set_data,
     .request_data = request_get_data,
+    .config_timeout_ns = config_timeout_ns,
 };

@@ -6,9 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "conf/option.h"
 #include "core/plugin.h"
+
+#define TIMEOUT_KEY "processing-timeout"
+#define TIMEOUT_MIN_NS NS_PER_MS
+#define TIMEOUT_MAX_NS (3600 * NS_PER_S)
 
 static const struct {
     uint32_t type;
@@ -16,48 +21,82 @@ static const struct {
 } kinds[N_MESSAGE_OPTIONS] = {
     [MESSAGE_EVENT] = {SPOE_OPT_ENUM, "event", "HAProxy's event, in place of the plugin's"},
     [MESSAGE_IF] = {SPOE_OPT_STRING, "if", "HAProxy's condition for it, in place of the plugin's"},
+    [MESSAGE_TIMEOUT] = {SPOE_OPT_DURATION, TIMEOUT_KEY,
+                         "how long an answer waits for the plugin, in place of the host's"},
     [MESSAGE_ARGS] = {SPOE_OPT_STRING, "args", "arguments in place of the plugin's, or more"},
 };
 
-/* What comes from the log has no event. */
-static bool has_options(const struct spoe_message_decl *decl)
-{
-    return (decl->flags & SPOE_MESSAGE_FROM_LOG) == 0;
-}
-
-size_t message_options_count(const struct spoe_plugin *desc)
-{
-    size_t n = 0;
-
-    for (size_t m = 0; desc->messages != NULL && desc->messages[m] != NULL; m++)
-        n += has_options(desc->messages[m]) ? N_MESSAGE_OPTIONS : 0;
-    return n;
-}
-
+/* @param message  NULL: it is for all */
 static char *make_key(const char *message, enum message_option which)
 {
     char *key;
 
+    if (message == NULL)
+        return strdup(kinds[which].key);
     return asprintf(&key, "message.\"%s\".%s", message, kinds[which].key) < 0 ? NULL : key;
+}
+
+/* What comes from the log has no event, but has its time. */
+static bool has_option(const struct spoe_message_decl *decl, enum message_option which)
+{
+    return which == MESSAGE_TIMEOUT || (decl->flags & SPOE_MESSAGE_FROM_LOG) == 0;
+}
+
+/* A plugin may have an option of this name, which was its own before it was the host's. */
+static bool has_own_timeout(const struct spoe_plugin *desc)
+{
+    for (size_t i = 0; desc->options != NULL && desc->options[i] != NULL; i++) {
+        if (desc->options[i]->key != NULL && strcmp(desc->options[i]->key, TIMEOUT_KEY) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Make one, or, with NULL, only count it. @return false: out of memory */
+static bool make_option(struct spoe_option *option, const char *message, enum message_option which)
+{
+    if (option == NULL)
+        return true;
+    *option = (struct spoe_option){.size = sizeof *option,
+                                   .type = kinds[which].type,
+                                   .flags = OPTION_OF_HOST,
+                                   .key = make_key(message, which),
+                                   .help = kinds[which].help,
+                                   .choices = descriptor_events};
+    if (which == MESSAGE_TIMEOUT) {
+        option->min = TIMEOUT_MIN_NS;
+        option->max = TIMEOUT_MAX_NS;
+    }
+    return option->key != NULL;
+}
+
+/* @param options  NULL: only to be counted. @return how many; SIZE_MAX: out of memory */
+static size_t make_all(const struct spoe_plugin *desc, struct spoe_option *options)
+{
+    size_t n = has_own_timeout(desc) ? 0 : 1;
+
+    if (n != 0 && !make_option(options, NULL, MESSAGE_TIMEOUT))
+        return SIZE_MAX;
+    for (size_t m = 0; desc->messages != NULL && desc->messages[m] != NULL; m++) {
+        for (unsigned k = 0; k < N_MESSAGE_OPTIONS; k++) {
+            if (!has_option(desc->messages[m], k))
+                continue;
+            if (!make_option(options != NULL ? &options[n] : NULL, desc->messages[m]->name, k))
+                return SIZE_MAX;
+            n++;
+        }
+    }
+    return n;
+}
+
+size_t message_options_count(const struct spoe_plugin *desc)
+{
+    return make_all(desc, NULL);
 }
 
 int message_options_make(const struct spoe_plugin *desc, struct spoe_option *options)
 {
-    size_t n = 0;
-
-    for (size_t m = 0; desc->messages != NULL && desc->messages[m] != NULL; m++) {
-        for (unsigned k = 0; has_options(desc->messages[m]) && k < N_MESSAGE_OPTIONS; k++) {
-            options[n] = (struct spoe_option){.size = sizeof *options,
-                                              .type = kinds[k].type,
-                                              .flags = OPTION_OF_HOST,
-                                              .key = make_key(desc->messages[m]->name, k),
-                                              .help = kinds[k].help,
-                                              .choices = descriptor_events};
-            if (options[n++].key == NULL)
-                return -1;
-        }
-    }
-    return 0;
+    return make_all(desc, options) != SIZE_MAX ? 0 : -1;
 }
 
 void message_options_free(struct spoe_option *options, size_t n)
@@ -67,12 +106,12 @@ void message_options_free(struct spoe_option *options, size_t n)
     free(options);
 }
 
-/* @return its place in the settings; SIZE_MAX: there is none */
-static size_t place_of(const struct spoe_instance *plugin, uint32_t message,
+/* @param message  NULL: it is for all. @return its place in the settings; SIZE_MAX: there is none
+ */
+static size_t place_of(const struct spoe_instance *plugin, const char *message,
                        enum message_option which)
 {
-    char *key =
-        plugin->settings != NULL ? make_key(plugin->desc->messages[message]->name, which) : NULL;
+    char *key = plugin->settings != NULL ? make_key(message, which) : NULL;
     const struct spoe_option *option;
     size_t place = SIZE_MAX;
 
@@ -85,14 +124,18 @@ static size_t place_of(const struct spoe_instance *plugin, uint32_t message,
     return place;
 }
 
+static bool is_set(const struct spoe_instance *plugin, size_t place)
+{
+    return place != SIZE_MAX &&
+           (conf_setting(plugin->settings, place)->flags & SPOE_SETTING_DEFAULT) == 0;
+}
+
 const char *message_option(const struct spoe_instance *plugin, uint32_t message,
                            enum message_option which)
 {
-    const size_t i = place_of(plugin, message, which);
+    const size_t i = place_of(plugin, plugin->desc->messages[message]->name, which);
 
-    if (i == SIZE_MAX || (conf_setting(plugin->settings, i)->flags & SPOE_SETTING_DEFAULT) != 0)
-        return NULL;
-    return conf_setting_text(plugin->settings, i);
+    return is_set(plugin, i) ? conf_setting_text(plugin->settings, i) : NULL;
 }
 
 /* ---- words of HAProxy's ------------------------------------------------------------------ */
@@ -222,18 +265,30 @@ static int check_condition(const char *text, struct error *reterr)
     return result == 0 && n == 0 ? error_set(reterr, "expected a condition") : result;
 }
 
-void message_options_check(const struct spoe_instance *plugin, struct conf *conf)
+/* @return 0: there is none but the host's */
+static int64_t timeout_of(const struct spoe_instance *plugin, const char *message)
+{
+    size_t i = place_of(plugin, message, MESSAGE_TIMEOUT);
+
+    if (!is_set(plugin, i))
+        i = place_of(plugin, NULL, MESSAGE_TIMEOUT);
+    return is_set(plugin, i) ? conf_setting(plugin->settings, i)->value.u.i64 : 0;
+}
+
+void message_options_take(struct spoe_instance *plugin, struct conf *conf)
 {
     for (uint32_t m = 0; m < plugin->n_messages; m++) {
+        const struct spoe_message_decl *decl = plugin->desc->messages[m];
         const char *args = message_option(plugin, m, MESSAGE_ARGS);
         const char *condition = message_option(plugin, m, MESSAGE_IF);
         struct error error;
 
-        if (args != NULL && check_args(plugin->desc->messages[m], args, &error) != 0)
-            conf_setting_error(conf, plugin->settings, place_of(plugin, m, MESSAGE_ARGS), "%s",
-                               error.text);
+        if (args != NULL && check_args(decl, args, &error) != 0)
+            conf_setting_error(conf, plugin->settings, place_of(plugin, decl->name, MESSAGE_ARGS),
+                               "%s", error.text);
         if (condition != NULL && check_condition(condition, &error) != 0)
-            conf_setting_error(conf, plugin->settings, place_of(plugin, m, MESSAGE_IF), "%s",
-                               error.text);
+            conf_setting_error(conf, plugin->settings, place_of(plugin, decl->name, MESSAGE_IF),
+                               "%s", error.text);
+        plugin->timeout_ns[m] = timeout_of(plugin, decl->name);
     }
 }

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/core/message_options.h - the host's own options in a plugin's section: what HAProxy's side
- * has of a message in place of what the plugin declares, so that nobody edits what is printed.
+ * host/core/message_options.h - the host's own options in a plugin's section: how long an answer
+ * may take, and what HAProxy's side has of a message in place of what the plugin declares, so that
+ * nobody edits what is printed.
  *
  *   message."NAME".event = EVENT
  *   message."NAME".if = CONDITION           behind the event
  *   message."NAME".args = NAME=EXPRESSION ...  in place of the argument of that name, or one more;
  *                                           without an expression it is taken away
+ *
+ *   message."NAME".processing-timeout = DURATION
+ *   processing-timeout = DURATION           for all messages of the plugin that have none
  *
  * They come from the file or from --set. Threads: [main].
  */
@@ -24,7 +28,7 @@
 
 struct spoe_instance; /* core/plugin.h */
 
-enum message_option { MESSAGE_EVENT, MESSAGE_IF, MESSAGE_ARGS, N_MESSAGE_OPTIONS };
+enum message_option { MESSAGE_EVENT, MESSAGE_IF, MESSAGE_ARGS, MESSAGE_TIMEOUT, N_MESSAGE_OPTIONS };
 
 /** How many options there are for a plugin's messages. */
 size_t message_options_count(const struct spoe_plugin *desc);
@@ -32,8 +36,8 @@ size_t message_options_count(const struct spoe_plugin *desc);
 int message_options_make(const struct spoe_plugin *desc, struct spoe_option *options);
 void message_options_free(struct spoe_option *options, size_t n);
 
-/** Collect what is wrong with those that are set. */
-void message_options_check(const struct spoe_instance *plugin, struct conf *conf);
+/** Put them in use, and collect what is wrong with those that are set. */
+void message_options_take(struct spoe_instance *plugin, struct conf *conf);
 
 /** @return [borrow from plugin->settings] NULL: it is not set */
 const char *message_option(const struct spoe_instance *plugin, uint32_t message,

@@ -298,7 +298,8 @@ static int configure(const struct plugin_set *set, struct spoe_instance *plugin,
 {
     const struct spoe_plugin *desc = plugin->desc;
     size_t before = conf_error_count(conf);
-    struct spoe_config cfg = {.conf = conf, .plugin = plugin};
+    struct spoe_config cfg = {
+        .conf = conf, .plugin = plugin, .processing_timeout_ns = plugin->processing_timeout_ns};
     spoe_status status;
     int result = -1;
 
@@ -310,7 +311,7 @@ static int configure(const struct plugin_set *set, struct spoe_instance *plugin,
     }
     cfg.n_options = plugin->options.n_own;
     cfg.section = plugin->settings;
-    message_options_check(plugin, conf);
+    message_options_take(plugin, conf);
     if (conf_error_count(conf) != before)
         return -1; /* plugin code sees whole and valid settings only */
     if (plugin->metrics != NULL)
@@ -346,6 +347,7 @@ int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct error
         set->plugin[i]->metrics = set->metrics;
         set->plugin[i]->loop = set->loop;
         set->plugin[i]->host = set->host != NULL ? set->host : &host_table;
+        set->plugin[i]->processing_timeout_ns = set->processing_timeout_ns;
         if (configure(set, set->plugin[i], conf, &error) == 0)
             continue;
         result = -1;

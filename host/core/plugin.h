@@ -42,6 +42,8 @@ struct spoe_instance {
     uint32_t index; /* in configuration order */
     uint32_t n_messages;
     uint32_t n_arguments[PLUGIN_MESSAGES_MAX]; /* slots of each message */
+    int64_t processing_timeout_ns;             /* the host's */
+    int64_t timeout_ns[PLUGIN_MESSAGES_MAX];   /* of each, processing-timeout; 0: the host's */
     enum plugin_state state;
     void *inst;                  /* the plugin's own, from configure() on */
     _Atomic uint64_t log_window; /* second << 32 | lines in it */
@@ -73,9 +75,10 @@ struct plugin_set {
     struct spoe_instance *plugin[PLUGINS_MAX];
     size_t n;
     enum plugin_trust trust;
-    const struct spoe_loop *loop; /* the facet that plugins get; NULL: none */
-    const struct spoe_host *host; /* the table that plugins get; NULL: host_table */
-    struct metrics *metrics;      /* where plugins declare theirs; outlives them. NULL: nowhere */
+    int64_t processing_timeout_ns; /* the host's */
+    const struct spoe_loop *loop;  /* the facet that plugins get; NULL: none */
+    const struct spoe_host *host;  /* the table that plugins get; NULL: host_table */
+    struct metrics *metrics;       /* where plugins declare theirs; outlives them. NULL: nowhere */
 };
 
 /* What configure() and reconfigure() may ask for. */
@@ -83,6 +86,7 @@ struct spoe_config {
     struct conf *conf;
     struct conf_section *section;
     const struct spoe_instance *plugin;
+    int64_t processing_timeout_ns; /* the host's */
     size_t n_options;
     size_t errors; /* reported by the plugin */
 };

@@ -150,7 +150,7 @@ struct request *request_get(struct spoe_worker *worker, struct exchange *exchang
     assert(IS(request, REQUEST_MAGIC) && request_state(request) == REQUEST_FREE);
     request->next = NULL;
     request->exchange = exchange;
-    request->has_place = request->overdue = false;
+    request->has_place = request->overdue = request->waited = false;
     request->pending = request->cancelled = request->expired = request->in_ack = false;
     request->actions_len = 0;
     atomic_store_explicit(&request->data, NULL, memory_order_relaxed);
@@ -462,6 +462,17 @@ bool request_answer_committed(struct request *request)
         return false;
     request->answer = atomic_exchange_explicit(&request->committed, NULL, memory_order_acq_rel);
     return true;
+}
+
+void request_keep_answer(struct request *request)
+{
+    const struct committed *answer = request->answer;
+
+    assert(IS(request, REQUEST_MAGIC) && answer != NULL && answer->len <= request->actions_len);
+    if (answer->len != 0)
+        memcpy(request->actions, answer->actions, answer->len);
+    request->actions_len = answer->len;
+    request->in_ack = true;
 }
 
 /* A request that a handle is of, until it is completed. @return NULL: it is */

@@ -55,6 +55,7 @@ struct request {
     struct request *next; /* in the exchange, or in the free list */
     const struct route_target *target;
     bool pending;     /* handle() returned PENDING */
+    bool waited;      /* the ACK waits for it: it is pending and in time */
     bool overdue;     /* still pending when its time was over */
     bool has_place;   /* counts in host_shared.n_pending */
     bool cancelled;   /* cancel() was called */
@@ -106,6 +107,9 @@ bool request_finish(struct request *request);
 /** The ACK leaves without the completion: what was committed stands for it. @return whether it was
  */
 bool request_answer_committed(struct request *request);
+
+/** It was completed when the ACK had to do without: its answer stays, as if it had set no more. */
+void request_keep_answer(struct request *request);
 
 /** What the request has in the ACK. */
 static inline struct spoe_span request_in_ack(const struct request *request)

@@ -97,6 +97,20 @@ static void set_masks(struct route_target *target)
     }
 }
 
+/* The list of deadlines for a time-out. @return ROUTE_TIMEOUTS_MAX: there are too many */
+static uint32_t deadlines_of(struct route_table *table, int64_t timeout_ns)
+{
+    uint32_t i = 0;
+
+    if (table->n_timeouts == 0)
+        table->n_timeouts = 1; /* the host's, 0 */
+    while (i < table->n_timeouts && table->timeouts_ns[i] != timeout_ns)
+        i++;
+    if (i == table->n_timeouts && i < ROUTE_TIMEOUTS_MAX)
+        table->timeouts_ns[table->n_timeouts++] = timeout_ns;
+    return i;
+}
+
 static int add_target(struct route_table *table, struct spoe_instance *plugin, uint32_t message,
                       struct error *reterr)
 {
@@ -105,12 +119,17 @@ static int add_target(struct route_table *table, struct spoe_instance *plugin, u
                                   .decl = decl,
                                   .message = message,
                                   .n_slots = plugin->n_arguments[message],
+                                  .timeout_ns = plugin->timeout_ns[message],
+                                  .deadlines = deadlines_of(table, plugin->timeout_ns[message]),
                                   .index = table->n_targets};
     struct route *route = get_route(table, decl->name);
     struct route_target *grown;
 
     if (route == NULL)
         goto nomem;
+    if (target.deadlines == ROUTE_TIMEOUTS_MAX)
+        return error_set(reterr, "plugin %s: more than %u different processing-timeouts",
+                         plugin_name(plugin), ROUTE_TIMEOUTS_MAX);
     set_masks(&target);
     for (uint32_t i = 0; i < route->n_targets; i++) {
         if (check_agreement(&route->targets[i], &target, reterr) != 0)

@@ -20,6 +20,8 @@ struct route_target {
     const struct spoe_message_decl *decl;
     uint32_t message; /* index in the plugin's messages[] */
     uint32_t n_slots;
+    int64_t timeout_ns;          /* processing-timeout of its own; 0: the host's */
+    uint32_t deadlines;          /* the list of those that wait as long as it */
     uint64_t slots, required;    /* a bit per slot: all of them, those with SPOE_ARG_REQUIRED */
     uint32_t index;              /* among the targets of all routes */
     struct spoe_metric *seconds; /* how long its handler takes, sampled; NULL: not measured */
@@ -40,12 +42,18 @@ struct route {
     struct route_target *targets; /* of the second kind: the message's */
 };
 
+/* Different processing-timeouts, the host's among them. */
+#define ROUTE_TIMEOUTS_MAX 16u
+
 struct route_table {
     struct route *routes; /* those of messages first */
     size_t n, n_messages;
     uint32_t max_slots; /* of any target */
     uint32_t n_targets; /* of all routes */
     bool any_from_log;
+    int64_t
+        timeouts_ns[ROUTE_TIMEOUTS_MAX]; /* by route_target.deadlines; the first is the host's */
+    uint32_t n_timeouts;
 };
 
 /**

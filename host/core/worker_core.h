@@ -83,6 +83,9 @@ struct spoe_worker {
     spoe_status start_status; /* of the one whose did not */
     /* Called when the last pending message of an exchange has been completed. */
     exchange_done_fn *on_done;
+    /* Called when those that are still pending have all been too late, and the ACK has yet to
+     * leave. NULL: nobody asks. */
+    exchange_done_fn *on_late;
 };
 
 /** @return 0; -1 with errno; nothing is left then */

@@ -92,13 +92,11 @@ static void look_for_gaps(struct source *source, uint64_t peer)
 /* ---- the message ---- */
 
 /* Plugins have not completed it all: hold the line until then, and at most so long its places. */
-static void watch(struct worker *worker, struct exchange *exchange, struct block *block,
-                  int64_t deadline_ns)
+static void watch(struct worker *worker, struct exchange *exchange, struct block *block)
 {
     exchange->pin = block_ref(block);
     exchange_answered(&worker->core, exchange); /* as far as it ever will be */
-    deadline_add(&worker->pending, &exchange->deadline, deadline_ns);
-    worker_arm_pending(worker);
+    worker_watch(worker, exchange, 0);
 }
 
 static void dispatch(struct source *source, struct block *block, const struct dispatch_input *input)
@@ -117,7 +115,7 @@ static void dispatch(struct source *source, struct block *block, const struct di
         if (exchange->outstanding == 0)
             exchange_release(&worker->core, exchange);
         else
-            watch(worker, exchange, block, input->deadline_ns);
+            watch(worker, exchange, block);
     }
     if (result < 0) {
         COUNT(reader_counters(reader), resource_errors);

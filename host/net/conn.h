@@ -34,8 +34,10 @@ bool conn_evict(struct worker *worker, bool crowded);
 
 /** The ACK of an exchange can leave; the exchange is released. conn_run_due() sends it. */
 void conn_exchange_done(struct spoe_worker *core, struct exchange *exchange);
-/** processing-timeout has passed: answer without what is still pending. */
-void conn_exchange_expired(struct deadline *deadline, struct worker *worker);
+/** What is still pending is too late: the ACK leaves without it. */
+void conn_exchange_late(struct spoe_worker *core, struct exchange *exchange);
+/** A processing-timeout has passed: wait no longer for what is due. */
+void conn_exchange_expired(struct deadline *deadline, struct worker *worker, int64_t now_ns);
 /** Let go of what messages pinned that were not completed before the worker stopped. [main] */
 void conn_unpin_all(struct worker *worker);
 

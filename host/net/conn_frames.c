@@ -65,14 +65,12 @@ static void detach(struct conn *conn, struct exchange *exchange)
 }
 
 /* Plugins have not answered it all. @param conn  that waits for the ACK; NULL: nobody does */
-static void watch(struct worker *worker, struct conn *conn, struct exchange *exchange,
-                  int64_t deadline_ns)
+static void watch(struct worker *worker, struct conn *conn, struct exchange *exchange)
 {
     exchange->owner = conn;
     if (conn != NULL)
         TAILQ_INSERT_TAIL(&conn->exchanges, exchange, link);
-    deadline_add(&worker->pending, &exchange->deadline, deadline_ns);
-    worker_arm_pending(worker);
+    worker_watch(worker, exchange, 0);
 }
 
 void conn_exchange_done(struct spoe_worker *core, struct exchange *exchange)
@@ -80,7 +78,7 @@ void conn_exchange_done(struct spoe_worker *core, struct exchange *exchange)
     struct worker *worker = worker_of(core);
     struct conn *conn = exchange->owner;
 
-    deadline_remove(&worker->pending, &exchange->deadline);
+    worker_unwatch(worker, exchange);
     if (conn != NULL) {
         detach(conn_check(conn), exchange);
         put_ack(conn, exchange);
@@ -90,23 +88,38 @@ void conn_exchange_done(struct spoe_worker *core, struct exchange *exchange)
     exchange_release(&worker->core, exchange);
 }
 
-void conn_exchange_expired(struct deadline *deadline, struct worker *worker)
+/* The ACK leaves with what there is. Its other requests are released when they are completed:
+ * conn_exchange_done(). */
+static void answer_late(struct worker *worker, struct conn *conn, struct exchange *exchange)
 {
-    struct exchange *exchange = container_of(deadline, struct exchange, deadline);
-    struct conn *conn = exchange->owner;
-
-    if (conn == NULL && !exchange->silent) { /* its connection is gone, and it has been cancelled */
-        exchange_free_places(&worker->core, exchange);
-        return;
-    }
-    exchange_cancel(&worker->core, exchange, SPOE_CANCEL_DEADLINE);
-    if (conn == NULL)
-        return;
     detach(conn_check(conn), exchange);
     put_ack(conn, exchange);
     exchange_answered(&worker->core, exchange);
     conn_mark_due(conn);
-    /* Its requests are released when they are completed: conn_exchange_done(). */
+}
+
+void conn_exchange_late(struct spoe_worker *core, struct exchange *exchange)
+{
+    struct worker *worker = worker_of(core);
+
+    if (exchange->owner == NULL)
+        return;
+    worker_unwatch(worker, exchange);
+    answer_late(worker, exchange->owner, exchange);
+}
+
+void conn_exchange_expired(struct deadline *deadline, struct worker *worker, int64_t now_ns)
+{
+    struct exchange *exchange = container_of(deadline, struct exchange, deadline);
+    struct conn *conn = exchange->owner;
+
+    if (conn == NULL && !exchange->silent) /* its connection is gone, and it has been cancelled */
+        exchange_free_places(&worker->core, exchange, now_ns);
+    else
+        exchange_expire(&worker->core, exchange, now_ns);
+    worker_watch(worker, exchange, now_ns);
+    if (conn != NULL && exchange->n_waited == 0)
+        answer_late(worker, conn, exchange);
 }
 
 void conn_abandon_exchanges(struct conn *conn)
@@ -280,7 +293,7 @@ static void on_notify(struct conn *conn, const struct spop_frame *frame,
         exchange_release(&worker->core, exchange);
     } else {
         pin(conn, exchange);
-        watch(worker, result > 0 ? conn : NULL, exchange, input->deadline_ns);
+        watch(worker, result > 0 ? conn : NULL, exchange);
         if (result < 0) {
             exchange_cancel(&worker->core, exchange, SPOE_CANCEL_CONN_CLOSED);
             exchange_answered(&worker->core, exchange);

@@ -62,17 +62,49 @@ static void end_turn(struct worker *worker);
 
 /* ---- timers ---- */
 
-void worker_arm_pending(struct worker *worker)
+static struct deadline *first_pending(struct worker *worker)
 {
-    const struct deadline *first = TAILQ_FIRST(&worker->pending);
+    struct deadline *first = NULL;
+
+    for (uint32_t i = 0; i < worker->core.shared->routes->n_timeouts; i++) {
+        struct deadline *d = TAILQ_FIRST(&worker->pending[i]);
+
+        if (d != NULL && (first == NULL || d->at_ns < first->at_ns))
+            first = d;
+    }
+    return first;
+}
+
+static void arm_pending(struct worker *worker)
+{
+    const struct deadline *first = first_pending(worker);
     struct itimerspec when = {0};
 
-    if (worker->pending_timer_set || first == NULL)
+    /* One that is set too early looks again. */
+    if (first == NULL || (worker->pending_at_ns != 0 && worker->pending_at_ns <= first->at_ns))
         return;
     when.it_value.tv_sec = first->at_ns / NS_PER_S;
     when.it_value.tv_nsec = first->at_ns % NS_PER_S;
-    worker->pending_timer_set =
-        timerfd_settime(worker->pending_timer, TFD_TIMER_ABSTIME, &when, NULL) == 0;
+    if (timerfd_settime(worker->pending_timer, TFD_TIMER_ABSTIME, &when, NULL) == 0)
+        worker->pending_at_ns = first->at_ns;
+}
+
+void worker_watch(struct worker *worker, struct exchange *exchange, int64_t now_ns)
+{
+    const struct request *next = exchange_next(exchange, now_ns);
+
+    if (next == NULL)
+        return;
+    exchange->deadlines = next->target->deadlines;
+    /* At the end, but for one that has waited for another request of it before. */
+    deadline_insert(&worker->pending[exchange->deadlines], &exchange->deadline,
+                    next->message.deadline_mono_ns);
+    arm_pending(worker);
+}
+
+void worker_unwatch(struct worker *worker, struct exchange *exchange)
+{
+    deadline_remove(&worker->pending[exchange->deadlines], &exchange->deadline);
 }
 
 static void on_pending_timer(evutil_socket_t fd, short what, void *arg)
@@ -84,11 +116,13 @@ static void on_pending_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)what;
     (void)!read(fd, &count, sizeof count);
-    worker->pending_timer_set = false;
-    while ((due = deadline_pop(&worker->pending, now)) != NULL)
-        conn_exchange_expired(due, worker);
+    worker->pending_at_ns = 0;
+    for (uint32_t i = 0; i < worker->core.shared->routes->n_timeouts; i++) {
+        while ((due = deadline_pop(&worker->pending[i], now)) != NULL)
+            conn_exchange_expired(due, worker, now);
+    }
     end_turn(worker);
-    worker_arm_pending(worker);
+    arm_pending(worker);
 }
 
 void worker_arm_close(struct worker *worker)
@@ -410,6 +444,7 @@ int worker_init(struct worker *worker, struct host_shared *shared, uint32_t inde
         log_line(SPOE_LOG_ERR, "host", "worker %u: %s", index, strerror(errno));
         return -1;
     }
+    worker->core.on_late = conn_exchange_late;
     TAILQ_INIT(&worker->conns);
     TAILQ_INIT(&worker->due);
     TAILQ_INIT(&worker->paused);
@@ -417,7 +452,8 @@ int worker_init(struct worker *worker, struct host_shared *shared, uint32_t inde
     TAILQ_INIT(&worker->unused);
     TAILQ_INIT(&worker->idle);
     TAILQ_INIT(&worker->linger);
-    TAILQ_INIT(&worker->pending);
+    for (uint32_t i = 0; i < ROUTE_TIMEOUTS_MAX; i++)
+        TAILQ_INIT(&worker->pending[i]);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&worker->lock, NULL);

@@ -62,20 +62,21 @@ struct worker {
     struct event mail_event, pending_event;
     struct event *close_timer, *due_timer, *room_timer;
     int pending_timer; /* timerfd: libevent's own timers are too coarse for processing-timeout */
-    bool pending_timer_set;
-    int64_t close_at_ns; /* when close_timer is due; 0: it is not set */
-    struct loop loop;    /* the plugins' timers and descriptors */
+    int64_t pending_at_ns; /* what it is set to; 0: it is not */
+    int64_t close_at_ns;   /* when close_timer is due; 0: it is not set */
+    struct loop loop;      /* the plugins' timers and descriptors */
     struct block_pool blocks;
     struct conn_list conns;
-    struct conn_list due;         /* have something to do in this turn, or the next */
-    const struct conn *resuming;  /* the one of them whose turn it is; NULL: none */
-    struct conn_list paused;      /* wait for room below max-pending */
-    struct deadline_list hello;   /* connections without HELLO, hello-timeout */
-    struct deadline_list unused;  /* those with it but without a NOTIFY yet, idle-timeout */
-    struct deadline_list idle;    /* those with one, by their last frame, idle-timeout */
-    struct deadline_list linger;  /* connections told to go, LINGER_NS */
-    struct deadline_list pending; /* exchanges that plugins have not answered */
-    struct peers peers;           /* of connections whose HELLO was accepted; [any] reads */
+    struct conn_list due;        /* have something to do in this turn, or the next */
+    const struct conn *resuming; /* the one of them whose turn it is; NULL: none */
+    struct conn_list paused;     /* wait for room below max-pending */
+    struct deadline_list hello;  /* connections without HELLO, hello-timeout */
+    struct deadline_list unused; /* those with it but without a NOTIFY yet, idle-timeout */
+    struct deadline_list idle;   /* those with one, by their last frame, idle-timeout */
+    struct deadline_list linger; /* connections told to go, LINGER_NS */
+    /* Exchanges that plugins have not answered, by the time-out of the next request. */
+    struct deadline_list pending[ROUTE_TIMEOUTS_MAX];
+    struct peers peers; /* of connections whose HELLO was accepted; [any] reads */
     _Atomic uint32_t
         n_evicting; /* of those on their way, the ones that another has to go for; [any] */
     _Atomic uint32_t n_conns;     /* also those on their way here; [any] */
@@ -124,8 +125,11 @@ void worker_fini(struct worker *worker);
 
 /* For the connections. */
 
-/** Arm the timers after something was added to a list. */
-void worker_arm_pending(struct worker *worker);
+/** Have conn_exchange_expired() called at its next deadline after now, if there is one. */
+void worker_watch(struct worker *worker, struct exchange *exchange, int64_t now_ns);
+/** Its deadlines do not matter any more. */
+void worker_unwatch(struct worker *worker, struct exchange *exchange);
+/** Arm the timer after something was added to a list. */
 void worker_arm_close(struct worker *worker);
 /** Have conn_run_due() called in the next turn of the event loop. */
 void worker_arm_due(struct worker *worker);

@@ -127,8 +127,7 @@ static void hand_over(struct log_message *m)
         return;
     }
     exchange_answered(&worker->core, exchange);
-    deadline_add(&worker->pending, &exchange->deadline, input.deadline_ns);
-    worker_arm_pending(worker);
+    worker_watch(worker, exchange, 0);
 }
 
 static void run_log_message(struct mail *mail)

@@ -114,11 +114,12 @@ AT(spoe_message, deadline_mono_ns, 96, 72);
 #if SPOE_ABI_MINOR == 0 /* the headers of tests/abi/v1.0/ */
 SIZE(spoe_host, 104, 56);
 #else
-SIZE(spoe_host, 136, 72);
+SIZE(spoe_host, 144, 76);
 AT(spoe_host, config_effective, 104, 56);
 AT(spoe_host, request_commit, 112, 60);
 AT(spoe_host, request_set_data, 120, 64);
 AT(spoe_host, request_data, 128, 68);
+AT(spoe_host, config_timeout_ns, 136, 72);
 #endif
 AT(spoe_host, size, 0, 0);
 AT(spoe_host, abi_major, 4, 4);

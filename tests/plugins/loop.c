@@ -157,10 +157,12 @@ static void worker_stop(void *wctx)
 static spoe_status configure(const struct spoe_host *table, struct spoe_instance *me,
                              struct spoe_config *cfg, void **ret_inst)
 {
-    (void)cfg;
     host = table;
     self = me;
     loop = table->get_extension(me, SPOE_LOOP_1);
+    spoe_logf(table, me, SPOE_LOG_INFO, "waits %lld us, and %lld",
+              (long long)table->config_timeout_ns(cfg, 0) / 1000,
+              (long long)table->config_timeout_ns(cfg, 1));
     *ret_inst = me;
     return loop != NULL && SPOE_HAS(loop, watch_free) && SPOE_HAS(host, request_commit)
                ? SPOE_OK

@@ -29,9 +29,9 @@
  *
  * Versions: 1.0 first stable version. 1.1 open_count(), quiesce(), reconfigure(),
  * check(), try_out(), config_effective(), request_commit(), request_set_data(), request_data(),
- * SPOE_OPTION_RELOADABLE, SPOE_OPTION_LIST, SPOE_OPT_PATH to SPOE_OPT_SECRET, SPOE_ARG_BY_NAME,
- * SPOE_MESSAGE_FROM_LOG, SPOE_PLUGIN_INSTANCES, variables, facets spoe.haproxy/1, spoe.health/1,
- * spoe.loop/1, spoe.reload/1.
+ * config_timeout_ns(), SPOE_OPTION_RELOADABLE, SPOE_OPTION_LIST, SPOE_OPT_PATH to SPOE_OPT_SECRET,
+ * SPOE_ARG_BY_NAME, SPOE_MESSAGE_FROM_LOG, SPOE_PLUGIN_INSTANCES, variables, facets spoe.haproxy/1,
+ * spoe.health/1, spoe.loop/1, spoe.reload/1.
  */
 #ifndef SPOE_PLUGIN_H
 #define SPOE_PLUGIN_H
@@ -483,6 +483,17 @@ struct spoe_host {
      * Threads: [any]. Since: 1.1.
      */
     void *(*request_data)(struct spoe_request *req);
+
+    /**
+     * How long an answer to a message waits for the plugin at most: processing-timeout, as the user
+     * sets it for the message, the plugin or the host. What the plugin waits for itself should take
+     * less. spoe_message.deadline_mono_ns is when it is over.
+     *
+     * @param message  its place in messages[]
+     * @return nanoseconds; -1 where there is no such message
+     * Threads: [main], during configure() and reconfigure(). Since: 1.1.
+     */
+    int64_t (*config_timeout_ns)(struct spoe_config *cfg, size_t message);
 };
 
 /*

@@ -216,6 +216,7 @@ pub struct Host {
     pub request_commit: Option<unsafe extern "C" fn(*mut Request) -> i32>,
     pub request_set_data: Option<unsafe extern "C" fn(*mut Request, *mut c_void) -> i32>,
     pub request_data: Option<unsafe extern "C" fn(*mut Request) -> *mut c_void>,
+    pub config_timeout_ns: Option<unsafe extern "C" fn(*mut Config, usize) -> i64>,
 }
 
 pub type EntryFn = unsafe extern "C" fn() -> *const Plugin;

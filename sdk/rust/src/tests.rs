@@ -85,6 +85,7 @@ fn table(size: usize) -> raw::Host {
         request_commit: Some(commit),
         request_set_data: None,
         request_data: None,
+        config_timeout_ns: None,
     }
 }
 

@@ -62,7 +62,7 @@ fn structs_and_numbers_are_those_of_the_header() {
     layout!(c, Host, "spoe_host", ">=",
             [size, abi_major, abi_minor, name, version, get_extension, log_enabled, log, config_get,
              config_error, set_var, unset_var, complete, post, now_mono_ns, config_effective,
-             request_commit, request_set_data, request_data]);
+             request_commit, request_set_data, request_data, config_timeout_ns]);
     layout!(c, Plugin, "spoe_plugin", ">=",
             [magic, size, abi_major, abi_minor, needs_minor, reserved, id, version, help, messages,
              options, configure, start, worker_start, handle, cancel, drain, worker_stop, stop,

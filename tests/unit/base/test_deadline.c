@@ -49,3 +49,19 @@ Test(deadline, one_in_a_list_cannot_be_added, .signal = SIGABRT)
     deadline_add(&list, &a, 1);
     deadline_add(&list, &a, 1);
 }
+
+Test(deadline, one_that_is_late_is_put_where_it_belongs)
+{
+    struct deadline_list list = TAILQ_HEAD_INITIALIZER(list);
+    struct deadline d[5] = {{.at_ns = 0}};
+    static const int64_t at[5] = {20, 40, 30, 10, 40};
+
+    for (size_t i = 0; i < 5; i++)
+        deadline_insert(&list, &d[i], at[i]);
+    cr_assert_eq(deadline_pop(&list, 50), &d[3]);
+    cr_assert_eq(deadline_pop(&list, 50), &d[0]);
+    cr_assert_eq(deadline_pop(&list, 50), &d[2]);
+    cr_assert_eq(deadline_pop(&list, 50), &d[1], "of equal ones the first");
+    cr_assert_eq(deadline_pop(&list, 50), &d[4]);
+    cr_assert(TAILQ_EMPTY(&list));
+}
