@@ -10,7 +10,8 @@
 
 /*
  * Nothing is required and nothing cut: a request that cannot be asked about as it is has to be told
- * from one that HAProxy did not send, and a path that is cut is another path.
+ * from one that HAProxy did not send, and a path or a host that is cut is another one. Nothing that
+ * a client can make long is sent twice: so all that HAProxy takes fits into its frame.
  */
 #define ARG(name_, expression_, types_, help_)                                                     \
     &(const struct spoe_arg_decl)                                                                  \
@@ -21,10 +22,10 @@
 static const struct spoe_arg_decl *const args[] = {
     [ARG_METHOD] = ARG("method", "method", SPOE_ACCEPT_STR, "the request's method"),
     [ARG_URI] = ARG("uri", "pathq", SPOE_ACCEPT_STR, "its path and query"),
-    [ARG_HOST] = ARG("host", "req.fhdr(host),bytes(0,512)", SPOE_ACCEPT_STR, "its header Host"),
     [ARG_SSL] = ARG("ssl", "ssl_fc", SPOE_ACCEPT_BOOL, "whether the client speaks TLS"),
     [ARG_SRC] = ARG("src", "src", SPOE_ACCEPT_IP, "the client's address"),
-    [ARG_HDRS] = ARG("hdrs", "req.hdrs_bin", SPOE_ACCEPT_BIN | SPOE_ACCEPT_STR, "all headers"),
+    [ARG_HDRS] = ARG("hdrs", "req.hdrs_bin", SPOE_ACCEPT_BIN | SPOE_ACCEPT_STR,
+                     "all headers, Host among them"),
     NULL,
 };
 static const struct spoe_message_decl message = {
@@ -114,13 +115,15 @@ static int add_client(struct question *q, const struct spoe_value *src)
     return add_both(q, "X-Real-IP", "X-Forwarded-For", spoe_str(text));
 }
 
+/* HTTP/1.0 may have no Host; of several, HAProxy goes by the first. */
 static int add_headers(struct question *q, const struct auth_conf *conf,
                        const struct spoe_value *value)
 {
     struct spoe_hdrs hdrs = spoe_hdrs_of(value->u.s);
     struct spoe_span name, text;
+    bool wants_host = (conf->send & SEND_HOST) != 0;
 
-    if (conf->to_service.n == 0)
+    if (conf->to_service.n == 0 && !wants_host)
         return 0;
     if (value->type == SPOE_T_NULL)
         return -1;
@@ -129,6 +132,11 @@ static int add_headers(struct question *q, const struct auth_conf *conf,
 
         if (place >= 0 && add_line(q, conf->to_service.item[place].text, text) != 0)
             return -1;
+        if (!wants_host || !spoe_span_is(name, "host"))
+            continue;
+        if (add_line(q, "X-Forwarded-Host", text) != 0)
+            return -1;
+        wants_host = false;
     }
     return hdrs.cut != 0 ? -1 : 0;
 }
@@ -143,10 +151,6 @@ int question_make(struct question *q, const struct auth_conf *conf, const struct
          add_both(q, "X-Original-Method", "X-Forwarded-Method", slot[ARG_METHOD].u.s) != 0))
         return -1;
     if (add_uri(q, conf, &slot[ARG_URI]) != 0)
-        return -1;
-    /* HTTP/1.0 may have none. */
-    if ((conf->send & SEND_HOST) != 0 && slot[ARG_HOST].type == SPOE_T_STR &&
-        add_line(q, "X-Forwarded-Host", slot[ARG_HOST].u.s) != 0)
         return -1;
     if ((conf->send & SEND_PROTO) != 0 &&
         (slot[ARG_SSL].type != SPOE_T_BOOL ||

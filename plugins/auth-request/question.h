@@ -17,7 +17,7 @@
 #define QUESTION_MAX 65536u
 
 /* Slots of the message: the order of its args[]. */
-enum { ARG_METHOD, ARG_URI, ARG_HOST, ARG_SSL, ARG_SRC, ARG_HDRS, ARG_COUNT };
+enum { ARG_METHOD, ARG_URI, ARG_SSL, ARG_SRC, ARG_HDRS, ARG_COUNT };
 
 struct question {
     size_t n;         /* bytes of text that are used */

@@ -36,8 +36,8 @@ def agent(url, **env):
                          "SPOE_ADMIN_ADDR": "127.0.0.1:0", **env})
 
 
-def proxy(binary, tmp, port, origin, patience="60s"):
-    return HAProxy(binary, Config(tmp).relax(patience), [port], origin.address,
+def proxy(binary, tmp, port, origin, patience="60s", config=None):
+    return HAProxy(binary, config or Config(tmp).relax(patience), [port], origin.address,
                    env={"SPOE_AUTH_REQUEST_CFG": os.path.join(tmp, "spoe-otel.cfg")})
 
 
@@ -100,11 +100,15 @@ def test_a_slow_service(binary, tmp, service, origin, first, env, patience):
 
 
 def test_what_does_not_fit_into_a_frame(binary, tmp, service, origin):
-    """12 kB of headers pass; of a request that makes more than a frame takes nobody is asked."""
-    with agent(service.url) as host, proxy(binary, tmp, host.port, origin, "2s") as web:
-        assert web.get("/many", {"Cookie": "c" * 12000}).status == 200
-        assert web.get("/more", {"Cookie": "c" * 12000, "Host": "h" * 2500}).status == 503
-        assert {r.path for r in origin.requests} == {"/many"}
+    """What HAProxy takes fits; of a request that an argument of the user's makes too long nobody is asked."""
+    config = Config(tmp).relax("2s")
+    config.edit_spoe("hdrs=req.hdrs_bin", "hdrs=req.hdrs_bin again=req.fhdr(again)")
+    with agent(service.url) as host, proxy(binary, tmp, host.port, origin, config=config) as web:
+        assert web.get("/many", {"Cookie": "c" * 14000}).status == 200
+        assert web.get("/host", {"Host": "h" * 14000}).status == 200
+        assert service.asked("/host")[0].header("x-forwarded-host") == "h" * 14000
+        assert web.get("/more", {"Again": "a" * 12000}).status == 503
+        assert {r.path for r in origin.requests} == {"/many", "/host"}
         assert host.terminate() == 0, host.report()
 
 

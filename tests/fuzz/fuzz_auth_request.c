@@ -44,7 +44,6 @@ static void ask(struct auth_conf *conf, struct spoe_span path, struct spoe_span 
 
     slots[ARG_METHOD] = spoe_value_str(spoe_str("GET"));
     slots[ARG_URI] = spoe_value_str(path);
-    slots[ARG_HOST] = spoe_value_str(path);
     slots[ARG_SSL] = spoe_value_bool(1);
     slots[ARG_HDRS] = spoe_value_str(headers);
     conf->send = SEND_METHOD | SEND_PATH | SEND_HOST | SEND_PROTO | SEND_CLIENT;
@@ -80,7 +79,7 @@ static void read_answer(const struct names *names, struct spoe_span lines)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct spoe_span rest = {(const char *)data, size};
+    struct spoe_span rest = {size > 0 ? (const char *)data : "", size};
     const struct spoe_span list = cut(&rest, '\n'), path = cut(&rest, '\0');
     const struct spoe_span length = cut(&rest, '\0');
     struct auth_conf conf = {0};

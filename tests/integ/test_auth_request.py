@@ -36,10 +36,10 @@ def start(url, args=(), **env):
                                          **PATIENT, **env})
 
 
-def question(uri, headers=(), **more):
+def question(uri, headers=(), host="a.example", **more):
     """The message as HAProxy sends it."""
-    hdrs = b"".join(string(k) + string(v) for k, v in [("host", "a.example"), *headers])
-    return ("auth-request", {"method": "GET", "uri": uri, "host": "a.example", "ssl": True, "src": SRC,
+    hdrs = b"".join(string(k) + string(v) for k, v in [("host", host), *headers])
+    return ("auth-request", {"method": "GET", "uri": uri, "ssl": True, "src": SRC,
                              "hdrs": hdrs + b"\0\0", **more})
 
 

@@ -10,6 +10,7 @@
     /body/N        200 with a body of N bytes
     /garbage       what is not HTTP
     others         200
+Where there is no such header, by the path that is asked for.
 Each 200 carries X-User, the Authorization that was sent. `requests` only grows; `connections` counts.
 """
 
@@ -49,13 +50,16 @@ class _Handler(BaseHTTPRequestHandler):
         self._headers_buffer.append(b"\r\n" + body)
         self.flush_headers()
 
+    def do_HEAD(self):
+        self.do_GET()
+
     def do_GET(self):
         service = self.server.service
         request = Request(self.command, self.path,
                           [(key.lower(), value) for key, value in self.headers.items()])
         with service.news:
             service.requests.append(request)
-        uri = request.header("x-original-uri") or "/"
+        uri = request.header("x-original-uri") or request.path
         words = uri.split("?")[0].split("/")[1:]
         user = ("X-User", request.header("authorization") or "nobody")
         if words[0] == "status":

@@ -100,7 +100,6 @@ static void all(void)
     cr_assert_eq(parse(&conf.to_service, "Cookie Authorization"), 0);
     slots[ARG_METHOD] = spoe_value_str(spoe_str("GET"));
     slots[ARG_URI] = spoe_value_str(spoe_str("/p?q"));
-    slots[ARG_HOST] = spoe_value_str(spoe_str("h"));
     slots[ARG_SSL] = spoe_value_bool(1);
     slots[ARG_SRC] = (struct spoe_value){.type = SPOE_T_IPV4, .u.ip4 = {192, 0, 2, 1}};
     HEADERS("\4host\1h\6cookie\3a=1\6cookie\3b=2\15authorization\0\0\0");
@@ -108,8 +107,8 @@ static void all(void)
 
 #define HEAD                                                                                       \
     "X-Original-Method: GET|X-Forwarded-Method: GET|X-Original-URI: /p?q|"                         \
-    "X-Forwarded-Uri: /p?q|X-Forwarded-Host: h|X-Forwarded-Proto: https|"                          \
-    "X-Real-IP: 192.0.2.1|X-Forwarded-For: 192.0.2.1|"
+    "X-Forwarded-Uri: /p?q|X-Forwarded-Proto: https|"                                              \
+    "X-Real-IP: 192.0.2.1|X-Forwarded-For: 192.0.2.1|X-Forwarded-Host: h|"
 
 Test(auth_question, all_of_it, .init = all)
 {
@@ -122,7 +121,8 @@ Test(auth_question, all_of_it, .init = all)
 
 Test(auth_question, what_a_request_may_lack, .init = all)
 {
-    slots[ARG_HOST].type = slots[ARG_SRC].type = SPOE_T_NULL;
+    slots[ARG_SRC].type = SPOE_T_NULL;
+    HEADERS("\0\0");
     cr_assert_not_null(made());
     cr_expect(strstr(made(), "X-Forwarded-Host") == NULL && strstr(made(), "X-Real-IP") == NULL);
     slots[ARG_METHOD].type = SPOE_T_NULL;
@@ -132,6 +132,8 @@ Test(auth_question, what_a_request_may_lack, .init = all)
     slots[ARG_HDRS].type = SPOE_T_NULL;
     cr_expect_null(made());
     conf.to_service.n = 0;
+    cr_expect_null(made(), "for want of Host");
+    conf.send &= ~(unsigned)SEND_HOST;
     cr_expect_not_null(made());
 }
 
