@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.dirname(HERE))
 
 from lib import procs  # noqa: E402
 
+import addresses  # noqa: E402
 import agents  # noqa: E402
 import instructions  # noqa: E402
 import log_way  # noqa: E402
@@ -229,6 +230,7 @@ PARTS = {
     "loss": Bench.loss,
     "growth": Bench.growth,
     "instructions": Bench.instructions,
+    "addresses": addresses.lookups,
     "log": log_way.lines,
     "log-haproxy": log_way.through,
     "haproxy": Bench.haproxy,

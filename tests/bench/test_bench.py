@@ -18,6 +18,7 @@ from lib.origin import Origin
 os.environ["BENCH_BUILD_DIR"] = os.environ["SPOE_TEST_BUILD_DIR"]
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import addresses  # noqa: E402
 import agents  # noqa: E402
 import instructions  # noqa: E402
 import log_way  # noqa: E402
@@ -153,3 +154,22 @@ def test_instructions_are_shown_beside_earlier_ones(capsys):
     line = "- the host with the do-nothing plugin: 16"
     assert markdown.instructions({"instructions": new}).endswith(f"\n\n{line}")
     assert "do-nothing" not in markdown.instructions({"instructions": old})
+
+
+def test_rows_of_addresses():
+    """12.4: or why there are none, where the plugin is not built."""
+    rows = []
+
+    class Rows:
+        def row(self, name, value, target=None, unit="x", note=""):
+            rows.append((name, value, target))
+
+    if not os.path.exists(agents.program("ip-lookup")):
+        with pytest.raises(agents.Failure, match="ip-lookup"):
+            addresses.lookups(Rows(), None)
+        return
+    addresses.lookups(Rows(), None, arguments=["2000"])
+    assert len(rows) == 8 and all(value > 0 for _, value, _ in rows)
+    assert {target for _, _, target in rows} == {3, 5, 128}
+    with pytest.raises(agents.Failure, match="wrote"):
+        addresses.lookups(Rows(), None, program="/bin/true")
