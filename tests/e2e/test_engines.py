@@ -27,9 +27,9 @@ def plugins(*names):
 class Site(hap.Config):
     """What the host writes for its plugins, and variables as headers of the response."""
 
-    def __init__(self, tmp, env, variables, rules="", settings=""):
+    def __init__(self, tmp, env, variables, rules="", settings="", options=()):
         super().__init__(tmp)
-        main, self.spoe = printed("spoe", "2.6", env={**env, "SPOE_LOG_LEVEL": "warning"})
+        main, self.spoe = printed("spoe", "2.6", *options, env={**env, "SPOE_LOG_LEVEL": "warning"})
         self.main = f"global\n    stats socket {self.socket} level admin\n{settings}{main}"
         headers = "".join(HEADER.format(name=name) for name in variables)
         self.edit_main(r'^(    bind "\$\{WEB_ADDR.*\n)', lambda m: m.group(1) + rules)
@@ -264,3 +264,21 @@ def test_a_body_of_http2(body_site, tmp, version):
 def test_no_body_is_whole(body_site):
     got = raw(body_site.web, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     assert (got["body_a.came"], got["body_a.whole"]) == ("0", "1")
+
+
+def test_instances_of_one_plugin_have_variables_of_their_own(binary, tmp, origin):
+    """Each with its condition, which the user says and not the plugin; HAProxy takes their names."""
+    env = plugins("several") | {
+        "SPOE_PLUGINS": "several.so:block,several.so:allow", "SEVERAL_BLOCK_LIST": "bad",
+        "SEVERAL_ALLOW_LIST": "good"}
+    block = 'several:block.message."base-several".'
+    options = ["--set", block + "if={ path_beg /b }", "--set", block + 'args=path=path x=str("a b")']
+    site = Site(tmp, env, ["several_block.list", "several_allow.list", "several_block.spoe.status"],
+                options=options)
+    with SpoeHost(env=env) as agent, site.run(binary, agent, origin) as proxy:
+        for path, expected in (("/b", {"several_block.list": "bad", "several_allow.list": "good"}),
+                               ("/", {"several_allow.list": "good"})):
+            got = variables_of(proxy.get(path))
+            got.pop("origin-traceparent", None)
+            assert got == expected, path
+        assert agent.terminate() == 0
