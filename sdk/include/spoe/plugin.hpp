@@ -600,7 +600,8 @@ template <class C> class plugin
                                           const spoe_message_decl *const *messages,
                                           const spoe_option *const *options = nullptr,
                                           const spoe_variable_decl *const *variables = nullptr,
-                                          std::uint16_t needs_minor = 0) noexcept
+                                          std::uint16_t needs_minor = 0,
+                                          std::uint32_t flags = 0) noexcept
     {
         spoe_plugin p = {};
         p.magic = SPOE_PLUGIN_MAGIC;
@@ -614,6 +615,7 @@ template <class C> class plugin
         p.messages = messages;
         p.options = options;
         p.variables = variables;
+        p.flags = flags;
         p.configure = configure;
         p.handle = handle;
         p.destroy = destroy;

@@ -77,7 +77,7 @@ impl spoe::Plugin for Limit {
 spoe::plugin! {
     Limit,
     id: "limit", version: "1.0", help: "tells whether a path is too long, in Rust",
-    needs_minor: 0,
+    needs_minor: 0, flags: raw::PLUGIN_INSTANCES,
     messages: Messages {
         CheckPath {
             name: "limit-path", event: "on-frontend-http-request", help: "answered at once",

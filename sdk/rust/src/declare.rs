@@ -34,7 +34,8 @@ macro_rules! text {
 /// ```ignore
 /// spoe::plugin! {
 ///     Limit,
-///     id: "limit", version: "1.0", help: "tells whether a path is too long", needs_minor: 0,
+///     id: "limit", version: "1.0", help: "tells whether a path is too long",
+///     needs_minor: 0, flags: raw::PLUGIN_INSTANCES,
 ///     messages: Messages {
 ///         CheckPath {
 ///             name: "check-path", event: "on-frontend-http-request", help: "one request",
@@ -54,7 +55,7 @@ macro_rules! plugin {
     (
         $type:ty,
         id: $id:literal, version: $version:literal, help: $help:literal,
-        needs_minor: $needs_minor:expr,
+        needs_minor: $needs_minor:expr, $( flags: $flags:expr, )?
         messages: $messages:ident { $( $message:ident {
             name: $name:literal, event: $event:literal, help: $message_help:literal,
             args: $slots:ident { $( $slot:ident {
@@ -162,6 +163,8 @@ macro_rules! plugin {
                 } as *const $crate::raw::VariableDecl, )*
                 std::ptr::null(),
             ] as *const *const $crate::raw::VariableDecl,
+            flags: 0 $( + $flags )?,
+            reserved_1_1: 0,
         };
 
         /// The one symbol that a plugin exports.

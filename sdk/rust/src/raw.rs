@@ -41,6 +41,8 @@ pub const ACCEPT_STR: u32 = 0x100;
 pub const ACCEPT_BIN: u32 = 0x200;
 pub const ACCEPT_ANY: u32 = 0x3fe;
 
+pub const PLUGIN_INSTANCES: u32 = 1;
+
 pub const ARG_REQUIRED: u32 = 1;
 pub const ARG_BY_NAME: u32 = 2;
 pub const MESSAGE_FROM_LOG: u32 = 0x10000;
@@ -253,6 +255,8 @@ pub struct Plugin {
     pub check: Option<unsafe extern "C" fn(*mut c_void) -> i32>,
     pub try_out: Option<unsafe extern "C" fn(*mut c_void, i64) -> i32>,
     pub variables: *const *const VariableDecl,
+    pub flags: u32,
+    pub reserved_1_1: u32,
 }
 
 // Constant tables, whose pointers lead to constants.

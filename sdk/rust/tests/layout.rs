@@ -66,11 +66,12 @@ fn structs_and_numbers_are_those_of_the_header() {
     layout!(c, Plugin, "spoe_plugin", ">=",
             [magic, size, abi_major, abi_minor, needs_minor, reserved, id, version, help, messages,
              options, configure, start, worker_start, handle, cancel, drain, worker_stop, stop,
-             destroy, get_extension, open_count, quiesce, reconfigure, check, try_out, variables]);
+             destroy, get_extension, open_count, quiesce, reconfigure, check, try_out, variables,
+             flags, reserved_1_1]);
     numbers!(c, ABI_MAJOR PLUGIN_MAGIC
         OK PENDING E_INVAL E_NOMEM E_CONFIG E_TOOBIG E_STALE E_STOPPING E_UNSUPPORTED E_LIMIT
         E_INTERNAL T_NULL T_BOOL T_INT32 T_UINT32 T_INT64 T_UINT64 T_IPV4 T_IPV6 T_STR T_BIN
-        ACCEPT_BOOL ACCEPT_INT ACCEPT_IP ACCEPT_STR ACCEPT_BIN ACCEPT_ANY ARG_REQUIRED ARG_BY_NAME
+        ACCEPT_BOOL ACCEPT_INT ACCEPT_IP ACCEPT_STR ACCEPT_BIN ACCEPT_ANY PLUGIN_INSTANCES ARG_REQUIRED ARG_BY_NAME
         MESSAGE_FROM_LOG SCOPE_PROC SCOPE_SESS SCOPE_TXN SCOPE_REQ SCOPE_RES CANCEL_CONN_CLOSED
         CANCEL_DEADLINE CANCEL_DRAIN LOG_ERR LOG_WARNING LOG_NOTICE LOG_INFO LOG_DEBUG OPT_BOOL
         OPT_INT OPT_DURATION OPT_SIZE OPT_STRING OPT_ENUM OPT_PATH OPT_URL OPT_ADDRESS OPT_PREFIX
