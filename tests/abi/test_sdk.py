@@ -11,6 +11,7 @@ import urllib.request
 
 import pytest
 
+from lib import admin
 from lib.procs import Proc, ReservedPort, SpoeHost, clean_env, run, wait_until
 from lib.spop import Client
 
@@ -201,7 +202,34 @@ def test_frozen_plugin_runs_in_todays_host():
         assert host.terminate() == 0
 
 
-@pytest.mark.parametrize("plugin", ["SPOE_TEST_EXAMPLE", "SPOE_TEST_SLOTS", "SPOE_TEST_FROZEN"])
+# 12.5
+def test_frozen_plugin_of_1_1_runs_in_todays_host(tmp_path):
+    """What 1.1 brought, as plugins that were built then use it."""
+    conf = tmp_path / "host.ini"
+    conf.write_text("[frozen-v1-1]\nnumber = 8\n")
+    with SpoeHost(["-f", conf, "--plugin-dir", os.environ["SPOE_TEST_FROZEN_DIR"],
+                   "--processing-timeout", "200ms"], env={"SPOE_ADMIN_ADDR": "127.0.0.1:0",
+                                                          "SPOE_ADDR": "127.0.0.1:0"}) as host:
+        with Client(host.port) as client:
+            client.hello()
+            wanted = {"frozen_path": "/p", "frozen_number": 8, "frozen_reconfigured": 0}
+            assert client.ask("frozen-1", {"path": "/p"}).variables == wanted
+            assert client.ask("frozen-1-later").variables == {"frozen_late": "committed"}
+            conf.write_text("[frozen-v1-1]\nnumber = 9\n")
+            host.signal(signal.SIGHUP)
+            host.wait_line("these options change: frozen-v1-1.number")
+            wanted.update(frozen_number=9, frozen_reconfigured=1)
+            assert client.ask("frozen-1", {"path": "/p"}).variables == wanted
+            page = admin.page(host, "/status")
+            assert [p["reason"] for p in page["plugins"] if p["id"] == "frozen-v1-1"] == ["is old"]
+            handled = admin.metrics(host)["spoe_frozen_v1_1_handled_total"]
+            assert handled.value() == 3
+        assert host.terminate() == 0
+        host.wait_line("frozen is quiet")
+
+
+@pytest.mark.parametrize("plugin", ["SPOE_TEST_EXAMPLE", "SPOE_TEST_SLOTS", "SPOE_TEST_FROZEN",
+                                    "SPOE_TEST_FROZEN_1"])
 def test_plugin_lives_with_a_host_of_version_1_0(plugin):
     check([os.environ["SPOE_TEST_FAKE_HOST"], os.environ[plugin]])
 

@@ -275,8 +275,8 @@ frontend second
     bind {address} {bind}
     http-request set-header X-Ver %[req.ver]
     http-request set-header X-Client %[ssl_c_s_dn(cn)] if {{ ssl_fc }}
-    default_backend origin
-backend origin
+    default_backend second
+backend second
     server second {origin}
 """
 

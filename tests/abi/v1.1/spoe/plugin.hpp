@@ -1,0 +1,640 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spoe/plugin.hpp - a plugin as a C++ class, C++17 and later; header only, no part of the ABI. What
+ * is thrown in the class ends here: it is logged, and the host gets a status. Since 1.1.
+ *
+ *     class limit {
+ *       public:
+ *         limit(spoe::host, spoe::config cfg) : longest_(cfg.size(LONGEST)) {}
+ *         void handle(spoe::request &req, spoe::message msg)
+ *         {
+ *             req.set(SPOE_SCOPE_TXN, "too_long", msg.text(PATH).size() > longest_);
+ *         }
+ *       private:
+ *         std::uint64_t longest_;
+ *     };
+ *
+ *     constexpr spoe::table args{spoe::argument(PATH, "path", SPOE_ACCEPT_STR, "path")};
+ *     constexpr spoe::table messages{
+ *         spoe::message_of(0, "check-path", "on-frontend-http-request", args)};
+ *     constexpr spoe_plugin plugin = spoe::plugin<limit>::describe("limit", "1.0", "", messages);
+ *     const spoe_plugin *spoe_plugin_entry_v1() { return &plugin; }
+ *
+ * The class may have any of these besides, each as the member of struct spoe_plugin of that name:
+ *
+ *     void start(); void drain(int64_t); void stop(int64_t); void quiesce(); uint64_t open_count();
+ *     void reconfigure(spoe::config); void check(); void try_out(int64_t);
+ *     void cancel(spoe_request *, int32_t); const void *extension(const char *);
+ *
+ * and a class `worker`, made on each worker as worker(limit &, spoe_worker *, uint32_t index),
+ * which then has handle() and cancel() in its place. The destructors are worker_stop() and
+ * destroy().
+ */
+#ifndef SPOE_PLUGIN_HPP
+#define SPOE_PLUGIN_HPP
+
+#if __cplusplus < 201703L
+#error "spoe/plugin.hpp needs C++17"
+#endif
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <spoe/util.h>
+
+namespace spoe
+{
+
+inline std::string_view view(spoe_span s) noexcept
+{
+    return s.n > 0 ? std::string_view(s.p, s.n) : std::string_view();
+}
+
+inline spoe_span span(std::string_view s) noexcept
+{
+    spoe_span span;
+    span.p = s.data();
+    span.n = s.size();
+    return span;
+}
+
+/* To be thrown: what the host is answered, and a line for its log. */
+class error : public std::exception
+{
+  public:
+    error(spoe_status status, std::string text) : status_(status), text_(std::move(text))
+    {
+    }
+    spoe_status status() const noexcept
+    {
+        return status_;
+    }
+    const char *what() const noexcept override
+    {
+        return text_.c_str();
+    }
+
+  private:
+    spoe_status status_;
+    std::string text_;
+};
+
+/* ---- what the host hands over: views, to be copied freely -------------------------------- */
+
+class host
+{
+  public:
+    host(const spoe_host *table, spoe_instance *self) noexcept : table_(table), self_(self)
+    {
+    }
+    const spoe_host *table() const noexcept
+    {
+        return table_;
+    }
+    spoe_instance *self() const noexcept
+    {
+        return self_;
+    }
+    std::int64_t now_mono_ns() const noexcept
+    {
+        return table_->now_mono_ns();
+    }
+    /* A facet, or NULL: host.extension<spoe_metrics>(SPOE_METRICS_1). */
+    template <class Table> const Table *extension(const char *id) const noexcept
+    {
+        return static_cast<const Table *>(table_->get_extension(self_, id));
+    }
+    bool logs(std::int32_t level) const noexcept
+    {
+        return table_->log_enabled(self_, level) != 0;
+    }
+    void log(std::int32_t level, std::string_view text, spoe_request *req = nullptr) const noexcept
+    {
+        if (logs(level))
+            table_->log(self_, req, level, span(text));
+    }
+
+  private:
+    const spoe_host *table_;
+    spoe_instance *self_;
+};
+
+/* Options, by their places; in the constructor and in reconfigure() only. */
+class config
+{
+  public:
+    config(const spoe_host *table, spoe_config *cfg) noexcept : table_(table), cfg_(cfg)
+    {
+    }
+    bool is_set(std::size_t i) const noexcept
+    {
+        return spoe_config_is_set(table_, cfg_, i) != 0;
+    }
+    bool boolean(std::size_t i) const noexcept
+    {
+        return spoe_config_bool(table_, cfg_, i) != 0;
+    }
+    std::int64_t integer(std::size_t i) const noexcept
+    {
+        return spoe_config_int(table_, cfg_, i);
+    }
+    std::chrono::nanoseconds duration(std::size_t i) const noexcept
+    {
+        return std::chrono::nanoseconds(integer(i));
+    }
+    std::uint64_t size(std::size_t i) const noexcept
+    {
+        return spoe_config_size(table_, cfg_, i);
+    }
+    std::uint32_t choice(std::size_t i) const noexcept
+    {
+        return spoe_config_choice(table_, cfg_, i);
+    }
+    std::string_view text(std::size_t i) const noexcept
+    {
+        return view(spoe_config_str(table_, cfg_, i));
+    }
+    const spoe_setting *setting(std::size_t i) const noexcept
+    {
+        return table_->config_get(cfg_, i);
+    }
+    /* Report it; then throw spoe::error(SPOE_E_CONFIG, ...). */
+    void report(std::size_t i, std::string_view text) const noexcept
+    {
+        table_->config_error(cfg_, i, span(text));
+    }
+
+  private:
+    const spoe_host *table_;
+    spoe_config *cfg_;
+};
+
+class message
+{
+  public:
+    explicit message(const spoe_message *msg) noexcept : msg_(msg)
+    {
+    }
+    const spoe_message *raw() const noexcept
+    {
+        return msg_;
+    }
+    std::uint32_t index() const noexcept
+    {
+        return msg_->index;
+    }
+    spoe_value slot(std::uint32_t i) const noexcept
+    {
+        return spoe_slot(msg_, i);
+    }
+    bool has(std::uint32_t i) const noexcept
+    {
+        return slot(i).type != SPOE_T_NULL;
+    }
+    /* Text or bytes; empty where there are none. They live as long as the request. */
+    std::string_view text(std::uint32_t i) const noexcept
+    {
+        return view(spoe_slot_str(msg_, i));
+    }
+    std::optional<std::int64_t> integer(std::uint32_t i) const noexcept
+    {
+        const spoe_value v = slot(i);
+        std::int64_t n = 0;
+        return spoe_get_int(&v, &n) ? std::optional<std::int64_t>(n) : std::nullopt;
+    }
+
+  private:
+    const spoe_message *msg_;
+};
+
+/* What sets variables: a request while handle() runs, and one that is pending. */
+class answer
+{
+  public:
+    spoe_status set(std::uint32_t scope, std::string_view name, const spoe_value &v) const noexcept
+    {
+        return host_.table()->set_var(req_, scope, span(name), &v);
+    }
+    spoe_status set(std::uint32_t scope, std::string_view name, bool b) const noexcept
+    {
+        return set(scope, name, spoe_value_bool(b));
+    }
+    template <class Int,
+              std::enable_if_t<std::is_integral_v<Int> && !std::is_same_v<Int, bool>, int> = 0>
+    spoe_status set(std::uint32_t scope, std::string_view name, Int i) const noexcept
+    {
+        return set(scope, name, spoe_value_int(static_cast<std::int64_t>(i)));
+    }
+    spoe_status set(std::uint32_t scope, std::string_view name, std::string_view s) const noexcept
+    {
+        return set(scope, name, spoe_value_str(span(s)));
+    }
+    spoe_status set(std::uint32_t scope, std::string_view name, const char *s) const noexcept
+    {
+        return set(scope, name, std::string_view(s));
+    }
+    spoe_status unset(std::uint32_t scope, std::string_view name) const noexcept
+    {
+        return host_.table()->unset_var(req_, scope, span(name));
+    }
+    void log(std::int32_t level, std::string_view text) const noexcept
+    {
+        host_.log(level, text, req_);
+    }
+    spoe_request *raw() const noexcept
+    {
+        return req_;
+    }
+
+  protected:
+    answer(host h, spoe_request *req) noexcept : host_(h), req_(req)
+    {
+    }
+    host host_;
+    spoe_request *req_;
+};
+
+/* A request that is answered later. It is completed once, whatever happens: where nobody does it,
+ * by the destructor, with an error. To be moved to whoever answers; may be on any thread. */
+class pending : public answer
+{
+  public:
+    pending(host h, spoe_request *req) noexcept : answer(h, req)
+    {
+    }
+    pending(pending &&other) noexcept : answer(other.host_, std::exchange(other.req_, nullptr))
+    {
+    }
+    pending &operator=(pending &&other) noexcept
+    {
+        if (this != &other) {
+            complete(SPOE_E_INTERNAL);
+            host_ = other.host_;
+            req_ = std::exchange(other.req_, nullptr);
+        }
+        return *this;
+    }
+    pending(const pending &) = delete;
+    pending &operator=(const pending &) = delete;
+    ~pending()
+    {
+        complete(SPOE_E_INTERNAL);
+    }
+    /* The variables are for HAProxy, or with an error are not. No set() after it. */
+    void complete(spoe_status status = SPOE_OK) noexcept
+    {
+        if (req_ != nullptr)
+            host_.table()->complete(std::exchange(req_, nullptr), status);
+    }
+    explicit operator bool() const noexcept
+    {
+        return req_ != nullptr;
+    }
+};
+
+/* A request while handle() runs. */
+class request : public answer
+{
+  public:
+    request(host h, spoe_request *req) noexcept : answer(h, req)
+    {
+    }
+    request(const request &) = delete;
+    request &operator=(const request &) = delete;
+    /* Answer it later: handle() gives SPOE_PENDING then, whatever it returns. Once. */
+    pending defer() noexcept
+    {
+        deferred_ = true;
+        return pending(host_, req_);
+    }
+    bool deferred() const noexcept
+    {
+        return deferred_;
+    }
+
+  private:
+    bool deferred_ = false;
+};
+
+/* ---- tables ------------------------------------------------------------------------------ */
+
+template <class Decl> struct placed {
+    std::size_t at;
+    Decl decl;
+};
+
+/* Elements by their places, which are slots: one left out or filled twice does not compile where
+ * the table is constexpr. It has to stay where it is made: make it static, or at namespace scope.
+ */
+template <class Decl, std::size_t N> class table
+{
+  public:
+    template <class... Placed> constexpr explicit table(const Placed &...elements)
+    {
+        (put(elements), ...);
+    }
+    table(const table &) = delete;
+    table &operator=(const table &) = delete;
+    constexpr operator const Decl * const *() const noexcept
+    {
+        return pointers_;
+    }
+
+  private:
+    constexpr void put(const placed<Decl> &element)
+    {
+        if (element.at >= N || pointers_[element.at] != nullptr)
+            throw "a place of the table is left out, or filled twice";
+        elements_[element.at] = element.decl;
+        pointers_[element.at] = &elements_[element.at];
+    }
+    Decl elements_[N] = {};
+    const Decl *pointers_[N + 1] = {};
+};
+template <class Decl, class... More>
+table(const placed<Decl> &, const More &...) -> table<Decl, 1 + sizeof...(More)>;
+
+constexpr placed<spoe_arg_decl> argument(std::size_t slot, const char *name, std::uint32_t types,
+                                         const char *expression, std::uint32_t flags = 0,
+                                         const char *help = nullptr) noexcept
+{
+    return {slot, {sizeof(spoe_arg_decl), types, flags, 0, name, expression, help}};
+}
+
+constexpr placed<spoe_message_decl> message_of(std::size_t index, const char *name,
+                                               const char *event,
+                                               const spoe_arg_decl *const *args = nullptr,
+                                               const char *help = nullptr,
+                                               std::uint32_t flags = 0) noexcept
+{
+    spoe_message_decl decl = {};
+    decl.size = sizeof decl;
+    decl.flags = flags;
+    decl.name = name;
+    decl.event = event;
+    decl.help = help;
+    decl.args = args;
+    return {index, decl};
+}
+
+constexpr placed<spoe_variable_decl> variable(std::size_t index, const char *name,
+                                              std::uint32_t scope, std::uint32_t types,
+                                              const char *help = nullptr) noexcept
+{
+    return {index, {sizeof(spoe_variable_decl), scope, types, 0, name, help}};
+}
+
+/* Further fields: auto o = option(...); o.decl.max = 9; within a constexpr function. */
+constexpr placed<spoe_option> option(std::size_t index, const char *key, std::uint32_t type,
+                                     const char *default_text = nullptr, const char *help = nullptr,
+                                     std::uint32_t flags = 0,
+                                     const char *const *env = nullptr) noexcept
+{
+    spoe_option decl = {};
+    decl.size = sizeof decl;
+    decl.type = type;
+    decl.flags = flags;
+    decl.key = key;
+    decl.default_text = default_text;
+    decl.help = help;
+    decl.env = env;
+    return {index, decl};
+}
+
+/* ---- the plugin -------------------------------------------------------------------------- */
+
+namespace detail
+{
+
+/* Run what is the plugin's. @return its status, or that of what it threw, which is logged */
+template <class Fn> spoe_status guard(const host &h, const char *where, Fn &&fn) noexcept
+{
+    const char *what = nullptr;
+    spoe_status status = SPOE_E_INTERNAL;
+    try {
+        if constexpr (std::is_void_v<decltype(fn())>) {
+            fn();
+            return SPOE_OK;
+        } else {
+            return fn();
+        }
+    } catch (const error &e) {
+        status = e.status() < 0 ? e.status() : SPOE_E_INTERNAL;
+        spoe_logf(h.table(), h.self(), SPOE_LOG_ERR, "%s: %s", where, e.what());
+        return status;
+    } catch (const std::bad_alloc &) {
+        status = SPOE_E_NOMEM;
+        what = "out of memory";
+    } catch (const std::exception &e) {
+        spoe_logf(h.table(), h.self(), SPOE_LOG_ERR, "%s: %s", where, e.what());
+        return status;
+    } catch (...) {
+        what = "something was thrown that is no std::exception";
+    }
+    spoe_logf(h.table(), h.self(), SPOE_LOG_ERR, "%s: %s", where, what);
+    return status;
+}
+
+#define SPOE_HAS_MEMBER_(name)                                                                     \
+    template <class C, class = void> struct has_##name : std::false_type {                         \
+    };                                                                                             \
+    template <class C> struct has_##name<C, std::void_t<decltype(&C::name)>> : std::true_type {    \
+    }
+SPOE_HAS_MEMBER_(start);
+SPOE_HAS_MEMBER_(drain);
+SPOE_HAS_MEMBER_(stop);
+SPOE_HAS_MEMBER_(quiesce);
+SPOE_HAS_MEMBER_(open_count);
+SPOE_HAS_MEMBER_(reconfigure);
+SPOE_HAS_MEMBER_(check);
+SPOE_HAS_MEMBER_(try_out);
+SPOE_HAS_MEMBER_(cancel);
+SPOE_HAS_MEMBER_(extension);
+#undef SPOE_HAS_MEMBER_
+
+template <class C, class = void> struct has_worker : std::false_type {
+};
+template <class C> struct has_worker<C, std::void_t<typename C::worker>> : std::true_type {
+};
+
+template <class C, bool = has_worker<C>::value> struct handler {
+    using type = C;
+};
+template <class C> struct handler<C, true> {
+    using type = typename C::worker;
+};
+
+/* What the host is given for an instance, or for a worker. */
+template <class C> struct held {
+    template <class... Args>
+    explicit held(host in, Args &&...args) : h(in), object(std::forward<Args>(args)...)
+    {
+    }
+    host h;
+    C object;
+};
+
+} // namespace detail
+
+template <class C> class plugin
+{
+    using H = typename detail::handler<C>::type;
+    using instance = detail::held<C>;
+    using context = detail::held<H>;
+    static constexpr bool has_worker = detail::has_worker<C>::value;
+
+    static instance &of(void *inst) noexcept
+    {
+        return *static_cast<instance *>(inst);
+    }
+
+    static spoe_status configure(const spoe_host *table, spoe_instance *self, spoe_config *cfg,
+                                 void **ret_inst) noexcept
+    {
+        const host h(table, self);
+        return detail::guard(h, "configure",
+                             [&] { *ret_inst = new instance(h, h, config(table, cfg)); });
+    }
+    static void destroy(void *inst) noexcept
+    {
+        delete static_cast<instance *>(inst);
+    }
+    static spoe_status worker_start(void *inst, spoe_worker *worker, std::uint32_t index,
+                                    void **ret_wctx) noexcept
+    {
+        instance &in = of(inst);
+        return detail::guard(in.h, "worker_start", [&] {
+            if constexpr (has_worker)
+                *ret_wctx = new context(in.h, in.object, worker, index);
+        });
+    }
+    static void worker_stop(void *wctx) noexcept
+    {
+        if constexpr (has_worker)
+            delete static_cast<context *>(wctx);
+    }
+    static spoe_status handle(void *wctx, spoe_request *raw, const spoe_message *msg) noexcept
+    {
+        context &ctx = *static_cast<context *>(wctx);
+        request req(ctx.h, raw);
+        const spoe_status status =
+            detail::guard(ctx.h, "handle", [&] { return ctx.object.handle(req, message(msg)); });
+        return req.deferred() ? static_cast<spoe_status>(SPOE_PENDING) : status;
+    }
+    static void cancel(void *wctx, spoe_request *raw, std::int32_t why) noexcept
+    {
+        context &ctx = *static_cast<context *>(wctx);
+        if constexpr (detail::has_cancel<H>::value)
+            (void)detail::guard(ctx.h, "cancel", [&] { ctx.object.cancel(raw, why); });
+    }
+    static spoe_status start(void *inst) noexcept
+    {
+        if constexpr (detail::has_start<C>::value)
+            return detail::guard(of(inst).h, "start", [&] { return of(inst).object.start(); });
+        return SPOE_OK;
+    }
+    static void drain(void *inst, std::int64_t deadline) noexcept
+    {
+        if constexpr (detail::has_drain<C>::value)
+            (void)detail::guard(of(inst).h, "drain", [&] { of(inst).object.drain(deadline); });
+    }
+    static void stop(void *inst, std::int64_t deadline) noexcept
+    {
+        if constexpr (detail::has_stop<C>::value)
+            (void)detail::guard(of(inst).h, "stop", [&] { of(inst).object.stop(deadline); });
+    }
+    static void quiesce(void *inst) noexcept
+    {
+        if constexpr (detail::has_quiesce<C>::value)
+            (void)detail::guard(of(inst).h, "quiesce", [&] { of(inst).object.quiesce(); });
+    }
+    static std::uint64_t open_count(void *inst) noexcept
+    {
+        std::uint64_t n = 0;
+        if constexpr (detail::has_open_count<C>::value)
+            (void)detail::guard(of(inst).h, "open_count",
+                                [&] { n = of(inst).object.open_count(); });
+        return n;
+    }
+    static spoe_status reconfigure(void *inst, spoe_config *cfg) noexcept
+    {
+        if constexpr (detail::has_reconfigure<C>::value)
+            return detail::guard(of(inst).h, "reconfigure", [&] {
+                return of(inst).object.reconfigure(config(of(inst).h.table(), cfg));
+            });
+        return SPOE_OK;
+    }
+    static spoe_status check(void *inst) noexcept
+    {
+        if constexpr (detail::has_check<C>::value)
+            return detail::guard(of(inst).h, "check", [&] { return of(inst).object.check(); });
+        return SPOE_OK;
+    }
+    static spoe_status try_out(void *inst, std::int64_t deadline) noexcept
+    {
+        if constexpr (detail::has_try_out<C>::value)
+            return detail::guard(of(inst).h, "try_out",
+                                 [&] { return of(inst).object.try_out(deadline); });
+        return SPOE_OK;
+    }
+    static const void *extension(void *inst, const char *id) noexcept
+    {
+        const void *found = nullptr;
+        if constexpr (detail::has_extension<C>::value)
+            (void)detail::guard(of(inst).h, "extension",
+                                [&] { found = of(inst).object.extension(id); });
+        return found;
+    }
+
+  public:
+    /* The descriptor; what the class does not have the host does not call. */
+    static constexpr spoe_plugin describe(const char *id, const char *version, const char *help,
+                                          const spoe_message_decl *const *messages,
+                                          const spoe_option *const *options = nullptr,
+                                          const spoe_variable_decl *const *variables = nullptr,
+                                          std::uint16_t needs_minor = 0,
+                                          std::uint32_t flags = 0) noexcept
+    {
+        spoe_plugin p = {};
+        p.magic = SPOE_PLUGIN_MAGIC;
+        p.size = sizeof p;
+        p.abi_major = SPOE_ABI_MAJOR;
+        p.abi_minor = SPOE_ABI_MINOR;
+        p.needs_minor = needs_minor;
+        p.id = id;
+        p.version = version;
+        p.help = help;
+        p.messages = messages;
+        p.options = options;
+        p.variables = variables;
+        p.flags = flags;
+        p.configure = configure;
+        p.handle = handle;
+        p.destroy = destroy;
+        p.worker_start = has_worker ? worker_start : nullptr;
+        p.worker_stop = has_worker ? worker_stop : nullptr;
+        p.start = detail::has_start<C>::value ? start : nullptr;
+        p.cancel = detail::has_cancel<H>::value ? cancel : nullptr;
+        p.drain = detail::has_drain<C>::value ? drain : nullptr;
+        p.stop = detail::has_stop<C>::value ? stop : nullptr;
+        p.get_extension = detail::has_extension<C>::value ? extension : nullptr;
+        p.open_count = detail::has_open_count<C>::value ? open_count : nullptr;
+        p.quiesce = detail::has_quiesce<C>::value ? quiesce : nullptr;
+        p.reconfigure = detail::has_reconfigure<C>::value ? reconfigure : nullptr;
+        p.check = detail::has_check<C>::value ? check : nullptr;
+        p.try_out = detail::has_try_out<C>::value ? try_out : nullptr;
+        return p;
+    }
+};
+
+} // namespace spoe
+
+#endif
