@@ -5,12 +5,14 @@
  * page.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include <spoe/util.h>
 
 #include "auth-request/asks.h"
 #include "auth-request/auth.h"
+#include "auth-request/haproxy_side.h"
 #include "auth-request/question.h"
 #include "auth-request/reply.h"
 #include "auth-request/service.h"
@@ -121,6 +123,12 @@ static void stop(void *inst, int64_t deadline_mono_ns)
         service_global_stop();
 }
 
+static const void *get_extension(void *inst, const char *id)
+{
+    (void)inst;
+    return strcmp(id, SPOE_HAPROXY_1) == 0 ? &auth_haproxy_side : NULL;
+}
+
 const struct spoe_plugin *spoe_plugin_entry_v1(void)
 {
     static const struct spoe_plugin plugin = {
@@ -143,6 +151,8 @@ const struct spoe_plugin *spoe_plugin_entry_v1(void)
         .stop = stop,
         .destroy = destroy,
         .variables = auth_variables,
+        .get_extension = get_extension,
+        .flags = SPOE_PLUGIN_INSTANCES, /* nothing is in statics */
     };
 
     return &plugin;

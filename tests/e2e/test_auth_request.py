@@ -11,6 +11,7 @@ from lib import haproxy as hap
 from lib import procs
 from lib.auth_service import AuthService
 from lib.haproxy import Client, HAProxy, source_text
+from lib.haproxy_config import printed
 from lib.procs import Proc, SpoeHost, wait_until
 
 
@@ -45,6 +46,21 @@ def test_the_files_are_accepted(binary, tmp):
     """Without a warning, as they are."""
     main, spoe = Config(tmp).write()
     status, out = hap.check(binary, main, {"SPOE_AUTH_REQUEST_CFG": spoe})
+    assert status == 0, out
+
+
+def test_what_is_printed_is_accepted(binary, tmp):
+    """The rules by the options, and they fail closed."""
+    main, spoe = printed("spoe", env={"SPOE_PLUGINS": "auth-request", "AUTH_REQUEST_URL": "http://127.0.0.1/",
+                                      "AUTH_REQUEST_RESPONSE_HEADERS": "X-User WWW-Authenticate"})
+    assert "http-request deny deny_status 503 unless { var(txn.auth_request.allowed) -m bool }" in main
+    assert "http-request set-header X-User %[var(txn.auth_request.header_x_user)]" in main
+    assert "return status 401" in main and "del-header WWW-Authenticate" not in main
+    paths = [os.path.join(tmp, name) for name in ("haproxy.cfg", "spoe.cfg")]
+    for path, text in zip(paths, (main, spoe)):
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+    status, out = hap.check(binary, paths[0], {"SPOE_CFG": paths[1]})
     assert status == 0, out
 
 

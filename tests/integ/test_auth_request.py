@@ -433,6 +433,32 @@ def test_load_while_the_service_dies_and_the_host_ends(service):
                 assert set(load.reasons) <= {"allowed", "timeout", *dead}
 
 
+# -- what the host makes of it
+
+
+def test_it_keeps_the_rules_of_plugins(service, tmp_path):
+    """By spoe-plugin-check, with a service and without one."""
+    script = tmp_path / "script"
+    script.write_text("auth-request method=GET uri=/a ssl=0 src=10.0.0.1 hdrs:hex=06636f6f6b69650161" "0000\n"
+                      "auth-request method=GET uri=/b ssl=1 hdrs:hex=0000\nauth-request method=GET uri=/c\n")
+    check = os.path.join(os.path.dirname(host_binary()), "spoe-plugin-check")
+    plugin = os.path.join(os.environ["SPOE_TEST_AUTH_REQUEST_DIR"], "auth-request.so")
+    status, out = run([check, "--set", f"auth-request.url={service.url}", plugin, script], env=clean_env())
+    assert status == 0 and "keeps all rules" in out, out
+
+
+def test_two_of_it(service):
+    """Each asks for itself, with options of its own."""
+    with AuthService() as other:
+        args = ["--plugins", "auth-request:one,auth-request:two", *(
+            word for name, at in (("one", service), ("two", other))
+            for word in ("--set", f"auth-request:{name}.url={at.url}", "--set", f"auth-request:{name}.timeout=50s"))]
+        with SpoeHost([*ARGS[:2], *args], env=PATIENT) as host, connected(host) as client:
+            assert ask(client, "/a")["allowed"] is True
+            assert len(service.asked("/a")) == len(other.asked("/a")) == 1
+            assert host.terminate() == 0, host.report()
+
+
 # -- options
 
 
