@@ -134,14 +134,16 @@ def test_a_request_is_repeated_whole(binary, mirror):
 
 
 def test_headers_are_rewritten(binary, mirror):
-    """Issue 12, 4: set, remove, Host; a path before every path; repeated ones stay so."""
+    """Issue 12, 4: set, remove, Host; a path before every path; repeated ones stay so; from where it connects."""
     env = {"MIRROR_SET_HEADERS": r"X-Env: staging, X-List: a\, b, X-One: new",
            "MIRROR_REMOVE_HEADERS": "authorization, x-internal-*", "MIRROR_HOST": "mirror.example",
-           "MIRROR_MARKER": "X-Copy: yes"}
+           "MIRROR_MARKER": "X-Copy: yes", "MIRROR_INTERFACE": "127.0.0.2", "MIRROR_LOCAL_PORT": "20000",
+           "MIRROR_LOCAL_PORT_RANGE": "40000"}
     with scene(binary, mirror, "http://{}/base/", env) as s:
         assert raw(s.proxy.web, b"GET /x?y HTTP/1.1\r\nHost: a\r\nAuthorization: secret\r\nX-One: 1\r\n"
                    b"X-Internal-Id: 7\r\nX-Two: a\r\nX-Two: b\r\nX-Env: prod\r\n\r\n").endswith("200 OK")
         got = s.second.wait_request("/base/x?y")
+        assert got.connection[0] == "127.0.0.2" and 20000 <= got.connection[1] < 60000
         assert got.header("host") == "mirror.example" and got.header("x-list") == "a, b"
         assert got.all("x-one") == ["new"] and got.all("x-env") == ["staging"]
         assert got.all("x-two") == ["a", "b"] and got.header("x-copy") == "yes"
@@ -275,8 +277,8 @@ frontend second
     bind {address} {bind}
     http-request set-header X-Ver %[req.ver]
     http-request set-header X-Client %[ssl_c_s_dn(cn)] if {{ ssl_fc }}
-    default_backend second
-backend second
+    default_backend origin
+backend origin
     server second {origin}
 """
 

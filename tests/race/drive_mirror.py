@@ -5,6 +5,7 @@ SIGTERM in the middle of it. In the TSan and ASan builds any finding ends the ho
 The load is a fixed number of rounds by each thread; nothing depends on how they interleave."""
 
 import os
+import pathlib
 import random
 import re
 import socket
@@ -13,7 +14,7 @@ import threading
 
 import pytest
 
-from lib import admin
+from lib import admin, procs
 from lib.procs import ReservedPort, SpoeHost, wait_until
 from lib.spop import BadFrame, Client, notify_frame, string
 
@@ -232,6 +233,29 @@ def test_odd_messages():
                    lambda: f"{ended()}{host.report()}")
         assert host.terminate() == 0, host.report()
         check_totals(host)
+
+
+def test_docs_have_every_metric_and_option():
+    """Issue 12, 4: docs/mirror.md."""
+    page = (pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"]) / "docs/mirror.md").read_text()
+    with SpoeHost(["--plugins", "mirror"], env={**ENV, "MIRROR_URL": "http://127.0.0.1:1"}) as host:
+        names = {name for name in admin.metrics(host) if name.startswith("spoe_mirror_")}
+        assert host.terminate() == 0, host.report()
+    assert len(names) > 10
+    assert names == set(re.findall(r"`(spoe_mirror_[a-z_]+)", page))
+    status, text = procs.run([procs.host_binary(), "--plugin-info", f"{ENV['SPOE_PLUGIN_DIR']}/mirror.so"])
+    options = re.findall(r"^ *mirror\.([a-z-]+) ", text, re.M)
+    assert status == 0 and len(options) > 15, text
+    for option in options:
+        assert f"`{option}`" in page and f"`MIRROR_{option.upper().replace('-', '_')}`" in page, option
+
+
+def test_it_keeps_the_rules():
+    """Issue 12, 3: of plugin.h, as spoe-plugin-check sees them."""
+    check = pathlib.Path(procs.host_binary()).with_name("spoe-plugin-check")
+    status, text = procs.run([check, f"{ENV['SPOE_PLUGIN_DIR']}/mirror.so"],
+                             env=procs.clean_env({"MIRROR_URL": "http://127.0.0.1:1"}))
+    assert status == 0 and "keeps all rules" in text, text
 
 
 def test_two_instances(second):

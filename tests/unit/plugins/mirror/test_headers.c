@@ -174,10 +174,11 @@ Test(mirror_headers, what_cannot_be_sent_is_refused, .fini = fini)
         "c",                                            /* no name */
         "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", /* no length */
     };
-    static const char *const bad_text[] = {
-        "name\r\n", "na me: x\r\n", ": x\r\n", "a: x\ry\r\n",
+    static const char many[] =
         "connection: 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,"
-        "27,28,29,30,31,32,33\r\n"};
+        "27,28,29,30,31,32,33\r\n";
+    static const char *const bad_text[] = {"name\r\n", "na me: x\r\n", ": x\r\n", "a: x\ry\r\n",
+                                           many};
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         expect_broken(bad[i], strlen(bad[i]), true);
