@@ -2,6 +2,7 @@
 /*
  * A plugin of which there may be several: each sets a variable to its option, and counts.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@ struct several {
     struct spoe_instance *self;
     const struct spoe_metrics *metrics;
     struct spoe_metric *asked;
-    char list[64];
+    pthread_mutex_t lock;
+    char list[64]; /* lock */
 };
 
 static const char *const env[] = {"SEVERAL_LIST", NULL};
@@ -36,8 +38,10 @@ static void take(struct several *s, struct spoe_config *cfg)
     const struct spoe_value *value = &s->host->config_get(cfg, 0)->value;
     const size_t n = value->u.s.n < sizeof s->list - 1 ? value->u.s.n : sizeof s->list - 1;
 
+    pthread_mutex_lock(&s->lock);
     memcpy(s->list, value->u.s.p, n);
     s->list[n] = '\0';
+    pthread_mutex_unlock(&s->lock);
 }
 
 static spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,
@@ -54,6 +58,7 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
         return SPOE_E_NOMEM;
     s->host = host;
     s->self = self;
+    pthread_mutex_init(&s->lock, NULL);
     take(s, cfg);
     s->metrics = host->get_extension(self, SPOE_METRICS_1);
     if (s->metrics == NULL || s->metrics->declare(self, &decl, &family) != SPOE_OK) {
@@ -70,7 +75,7 @@ static spoe_status reconfigure(void *inst, struct spoe_config *cfg)
 {
     struct several *s = inst;
 
-    take(s, cfg); /* no message is on its way in the tests that do this */
+    take(s, cfg);
     spoe_logf(s->host, s->self, SPOE_LOG_INFO, "list is now %s", s->list);
     return SPOE_OK;
 }
@@ -78,16 +83,24 @@ static spoe_status reconfigure(void *inst, struct spoe_config *cfg)
 static spoe_status handle(void *wctx, struct spoe_request *req, const struct spoe_message *msg)
 {
     struct several *s = wctx;
-    const struct spoe_value value = spoe_value_str(spoe_str(s->list));
+    struct spoe_value value;
+    spoe_status status;
 
     (void)msg;
     s->metrics->counter_add(s->asked, 1);
-    return s->host->set_var(req, SPOE_SCOPE_TXN, spoe_str("list"), &value);
+    pthread_mutex_lock(&s->lock);
+    value = spoe_value_str(spoe_str(s->list));
+    status = s->host->set_var(req, SPOE_SCOPE_TXN, spoe_str("list"), &value);
+    pthread_mutex_unlock(&s->lock);
+    return status;
 }
 
 static void destroy(void *inst)
 {
-    free(inst);
+    struct several *s = inst;
+
+    pthread_mutex_destroy(&s->lock);
+    free(s);
 }
 
 #ifndef PLUGIN_ID
