@@ -22,10 +22,11 @@ static size_t record_length(const uint8_t *record)
 bool answer_next(const struct answer *answer, size_t *at, uint8_t *ret_place,
                  struct spoe_span *ret_value)
 {
-    const uint8_t *record = answer->bytes + *at;
+    const uint8_t *record;
 
     if (*at >= answer->n)
-        return false;
+        return false; /* bytes may be NULL */
+    record = answer->bytes + *at;
     *ret_place = record[0];
     *ret_value = (struct spoe_span){(const char *)record + RECORD_HEAD, record_length(record)};
     *at += RECORD_HEAD + ret_value->n;
