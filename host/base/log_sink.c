@@ -34,7 +34,7 @@ static struct {
     char buffer[2][LOG_BUFFER_BYTES];
 } sink = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
 
-static _Thread_local bool is_sink; /* must not wait for itself */
+static _Thread_local bool is_sink; /* writes at once */
 
 /* Write one line, as long as it takes; what can never be written is lost. */
 static bool write_line(const char *p, size_t n)
@@ -125,13 +125,15 @@ void log_sink_put(const char *line, size_t n, bool may_wait)
 {
     uint64_t mine;
 
-    if (!atomic_load_explicit(&sink.runs, memory_order_acquire)) {
+    /* The thread's own line, of what was dropped, goes to where those lines are missing. In the
+     * buffer it might find no room, and nobody would be told. */
+    if (is_sink || !atomic_load_explicit(&sink.runs, memory_order_acquire)) {
         if (!write_line(line, n))
             (void)atomic_fetch_add(&sink.dropped, 1);
         return;
     }
     (void)pthread_mutex_lock(&sink.lock);
-    may_wait = may_wait && sink.wait && !is_sink;
+    may_wait = may_wait && sink.wait;
     while (may_wait && LOG_BUFFER_BYTES - atomic_load(&sink.n_fill) < n)
         (void)pthread_cond_wait(&sink.gone, &sink.lock);
     if (LOG_BUFFER_BYTES - atomic_load(&sink.n_fill) < n) {

@@ -126,29 +126,14 @@ static void put_number(unsigned i)
     log_sink_put(line, LINE, true);
 }
 
-/* 2.2: a pipe that is full holds up nobody; what did not fit is counted, told, and nothing else. */
-Test(log_sink, what_nobody_reads_is_dropped_and_counted, .timeout = 120)
+/* All that was taken is in got[], and how many were not where they are missing, maybe in parts. */
+static void check_got(size_t n, unsigned n_lines)
 {
-    const unsigned n_lines = 6000; /* 600 kB: more than the pipe and both buffers hold */
     unsigned n_read = 0, n_told = 0;
     int64_t last = -1;
     char *line, *next;
-    size_t n;
 
-    pipe_in(0);
-    cr_assert_eq(log_start(false), 0);
-    for (unsigned i = 0; i < n_lines; i++)
-        put_number(i);
-    cr_assert_gt(log_dropped(), 0);
-    cr_assert_leq(log_dropped(), n_lines - (LOG_BUFFER_BYTES / LINE));
-    cr_assert_not(log_sink_flush(clock_mono_ns()), "nobody has read");
-    n = read_all(got, sizeof got, (n_lines - log_dropped()) * LINE);
-    cr_assert(log_sink_flush(clock_mono_ns() + SOON_NS));
-    log_stop(clock_mono_ns() + SOON_NS);
-    pipe_out();
-    n += read_all(got + n, sizeof got - n, sizeof got - n - 1);
     got[n] = '\0';
-    /* All that was taken comes, and how many were not where they are missing, maybe in parts. */
     for (line = got; (next = strchr(line, '\n')) != NULL; line = next + 1) {
         const char *told = strstr(line, "msg=\"");
 
@@ -162,7 +147,63 @@ Test(log_sink, what_nobody_reads_is_dropped_and_counted, .timeout = 120)
         n_read++;
     }
     cr_assert_eq(n_read + log_dropped(), n_lines);
-    cr_assert_eq(n_told, log_dropped(), "%s", got);
+    cr_assert_eq(n_told, log_dropped(), "%u and %u", n_told, (unsigned)log_dropped());
+}
+
+/* Read what is still to come of so many lines, of which `n` bytes are in got[]. */
+static void read_rest(size_t n, unsigned n_lines)
+{
+    const size_t all = (n_lines - log_dropped()) * LINE;
+
+    n += read_all(got + n, sizeof got - n, all - n);
+    cr_assert(log_sink_flush(clock_mono_ns() + SOON_NS));
+    log_stop(clock_mono_ns() + SOON_NS);
+    pipe_out();
+    n += read_all(got + n, sizeof got - n, sizeof got - n - 1);
+    check_got(n, n_lines);
+}
+
+/* 2.2: a pipe that is full holds up nobody; what did not fit is counted, told, and nothing else. */
+Test(log_sink, what_nobody_reads_is_dropped_and_counted, .timeout = 120)
+{
+    const unsigned n_lines = 6000; /* 600 kB: more than the pipe and both buffers hold */
+
+    pipe_in(0);
+    cr_assert_eq(log_start(false), 0);
+    for (unsigned i = 0; i < n_lines; i++)
+        put_number(i);
+    cr_assert_gt(log_dropped(), 0);
+    cr_assert_leq(log_dropped(), n_lines - (LOG_BUFFER_BYTES / LINE));
+    cr_assert_not(log_sink_flush(clock_mono_ns()), "nobody has read");
+    read_rest(0, n_lines);
+}
+
+/* Numbered lines until so many more are dropped. @return the next number */
+static unsigned put_until_dropped(unsigned i, unsigned n)
+{
+    const uint64_t until = log_dropped() + n;
+
+    while (log_dropped() < until)
+        put_number(i++);
+    return i;
+}
+
+/* 2.2: what is dropped is told although there is no room again by then. */
+Test(log_sink, what_is_dropped_is_told_while_more_is, .timeout = 120)
+{
+    const unsigned pipe_lines = 4096 / LINE;
+    unsigned n_lines;
+    size_t n;
+
+    pipe_in(0);
+    cr_assert_gt(fcntl(reader, F_SETPIPE_SZ, 4096), 0);
+    cr_assert_eq(log_start(false), 0);
+    n_lines = put_until_dropped(0, 3);
+    /* The thread is at its last buffer, the one that was full, and has some lines of it still to
+     * write: what was dropped it knows, and has not told. */
+    n = read_all(got, sizeof got, (n_lines - log_dropped() - 2 * pipe_lines) * LINE);
+    n_lines = put_until_dropped(n_lines, 3);
+    read_rest(n, n_lines);
 }
 
 static void *read_later(void *arg)
