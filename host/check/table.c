@@ -19,7 +19,11 @@ static pthread_t main_thread;
 
 void table_set_phase(enum table_phase to)
 {
-    main_thread = pthread_self();
+    static bool known;
+
+    if (!known) /* there is no other thread yet that asks */
+        main_thread = pthread_self();
+    known = true;
     atomic_store(&phase, (int)to);
 }
 

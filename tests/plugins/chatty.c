@@ -15,23 +15,22 @@ static spoe_status handle(void *wctx, struct spoe_request *req, const struct spo
 #include "base.h"
 
 static const struct spoe_host *the_host;
+static char text[2000];
 
 static spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,
                              struct spoe_config *cfg, void **ret_inst)
 {
     (void)cfg;
     the_host = host;
+    memset(text, 'c', sizeof text);
     *ret_inst = self;
     return SPOE_OK;
 }
 
 static spoe_status handle(void *wctx, struct spoe_request *req, const struct spoe_message *msg)
 {
-    static char text[2000];
-
     (void)req;
     (void)msg;
-    memset(text, 'c', sizeof text);
     the_host->log(wctx, NULL, SPOE_LOG_INFO, (struct spoe_span){text, sizeof text});
     return SPOE_OK;
 }
