@@ -118,12 +118,12 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
                              struct spoe_config *cfg, void **ret)
 {
     const struct spoe_span url = spoe_config_str(host, cfg, URL);
-    struct auth *auth = calloc(1, sizeof *auth + url.n + 1);
+    struct auth *auth = *ret = calloc(1, sizeof *auth + url.n + 1);
     if (auth == NULL)
         return SPOE_E_NOMEM;
     *auth = (struct auth){.host = host, .loop = host->get_extension(self, SPOE_LOOP_1)};
     memcpy(auth->url, url.p, url.n);
-    return *ret = auth, SPOE_OK;
+    return SPOE_OK;
 }
 
 SPOE_PLUGIN("auth", .version = "1.0", .help = "asks an HTTP service", .needs_minor = 1,
