@@ -416,17 +416,17 @@ void loop_end(struct worker *worker)
 void loop_fini(struct worker *worker)
 {
     struct loop *loop = &worker->loop;
-    struct spoe_timer *timer;
-    struct spoe_watch *watch;
+    struct spoe_timer *timer, *next_timer;
+    struct spoe_watch *watch, *next_watch;
 
-    while ((timer = LIST_FIRST(&loop->timers)) != NULL) {
-        LIST_REMOVE(timer, link);
+    for (timer = LIST_FIRST(&loop->timers); timer != NULL; timer = next_timer) {
+        next_timer = LIST_NEXT(timer, link);
         free(timer);
     }
-    while ((watch = LIST_FIRST(&loop->watches)) != NULL) {
+    for (watch = LIST_FIRST(&loop->watches); watch != NULL; watch = next_watch) {
+        next_watch = LIST_NEXT(watch, link);
         if (watch->events != 0)
             (void)event_del(&watch->event);
-        LIST_REMOVE(watch, link);
         free(watch);
     }
     free(loop->heap);

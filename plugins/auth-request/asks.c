@@ -410,13 +410,14 @@ struct asks *asks_create(struct auth *auth, struct spoe_worker *worker)
 void asks_destroy(struct asks *asks)
 {
     const struct numbers *numbers;
-    struct waiter *waiter;
-    struct ask *ask;
+    struct waiter *waiter, *next_waiter;
+    struct ask *ask, *next;
 
     if (asks == NULL)
         return;
     numbers = &asks->auth->numbers;
-    while ((ask = TAILQ_FIRST(&asks->order)) != NULL) {
+    for (ask = TAILQ_FIRST(&asks->order); ask != NULL; ask = next) {
+        next = TAILQ_NEXT(ask, in_order);
         if (ask->transfer != NULL)
             service_abort(asks->service, ask->transfer);
         answer_all(asks, ask, REASON_STOPPING, NULL);
@@ -429,8 +430,8 @@ void asks_destroy(struct asks *asks)
     }
     cache_destroy(asks->cache);
     asks->auth->loop->timer_free(asks->timer);
-    while ((waiter = LIST_FIRST(&asks->free)) != NULL) {
-        LIST_REMOVE(waiter, link);
+    for (waiter = LIST_FIRST(&asks->free); waiter != NULL; waiter = next_waiter) {
+        next_waiter = LIST_NEXT(waiter, link);
         free(waiter);
     }
     explicit_bzero(&asks->question, sizeof asks->question);

@@ -70,12 +70,14 @@ static void drop(struct cache *cache, struct entry *entry)
 
 void cache_destroy(struct cache *cache)
 {
-    struct entry *entry;
+    struct entry *entry, *next;
 
     if (cache == NULL)
         return;
-    while ((entry = TAILQ_FIRST(&cache->order)) != NULL)
+    for (entry = TAILQ_FIRST(&cache->order); entry != NULL; entry = next) {
+        next = TAILQ_NEXT(entry, in_order);
         drop(cache, entry);
+    }
     free(cache->buckets);
     free(cache);
 }
@@ -148,6 +150,7 @@ int cache_put(struct cache *cache, uint64_t hash, struct spoe_span key, const st
         entry = make(hash, key, answer, expires_ns);
     if (entry != NULL) {
         while (cache->n >= entries || cache->bytes > bytes - size) {
+            /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see what TAILQ_REMOVE does */
             drop(cache, TAILQ_LAST(&cache->order, entry_order));
             ret->evicted++;
         }

@@ -477,20 +477,24 @@ struct service *service_create(const struct service_env *env, service_end_fn *on
 
 void service_destroy(struct service *service)
 {
-    struct transfer *transfer;
-    struct watch *watch;
+    struct transfer *transfer, *next;
+    struct watch *watch, *next_watch;
 
     if (service == NULL)
         return;
-    while ((transfer = LIST_FIRST(&service->busy)) != NULL)
+    for (transfer = LIST_FIRST(&service->busy); transfer != NULL; transfer = next) {
+        next = LIST_NEXT(transfer, link);
         put_back(transfer);
-    while ((transfer = LIST_FIRST(&service->free)) != NULL) {
-        LIST_REMOVE(transfer, link);
+    }
+    for (transfer = LIST_FIRST(&service->free); transfer != NULL; transfer = next) {
+        next = LIST_NEXT(transfer, link);
         transfer_free(transfer);
     }
     (void)curl_multi_cleanup(service->multi);
-    while ((watch = LIST_FIRST(&service->watches)) != NULL)
+    for (watch = LIST_FIRST(&service->watches); watch != NULL; watch = next_watch) {
+        next_watch = LIST_NEXT(watch, link);
         unwatch(watch);
+    }
     service->env.loop->timer_free(service->timer);
     free(service);
 }
