@@ -53,7 +53,7 @@ mutants: ## Which small changes to the code no test notices (BASE=REVISION: what
 format: ## Format the sources in place
 	@tools/lint format-write
 
-container: ## Build the image spoe-host:VERSION with buildah, podman or docker
+container: ## Build the images spoe-host:VERSION and :VERSION-plugins with buildah, podman or docker
 	@tools/build-image
 
 clean: ## Remove the build tree

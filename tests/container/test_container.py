@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The image: built from the Containerfile without a registry, looked at, and run.
+"""The images: built from the Containerfile without a registry, looked at, and run.
 
 The base image is made with debootstrap and imported under the name that the Containerfile uses.
 What lasts (that image, the layer with the build packages) is kept in SPOE_CONTAINER_CACHE, so that
 a second run needs no network. Needs root, buildah, debootstrap and Debian's archive keyring.
 """
 
+import filecmp
+import ipaddress
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import socket
@@ -18,6 +21,7 @@ import subprocess
 
 import pytest
 
+from lib import spop
 from lib.procs import Proc, ReservedPort, wait_until
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -26,6 +30,10 @@ BASE = "docker.io/library/debian:13"
 MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
 COMMIT = "0123456789ab"
 BUILD_TIME = "2001-02-03T04:05:06Z"
+HOST = "/usr/bin/spoe-host"
+OTEL = "/usr/lib/spoe-host/plugins/otel.so"
+OPTIONAL = [f"/usr/lib/spoe-host/plugins/optional/{name}.so"
+            for name in ("auth-request", "ip-reputation", "mirror")]
 
 
 def use_storage(driver):
@@ -90,26 +98,28 @@ def base_image():
     archive.unlink()
 
 
-class Image:
-    """The built image, a container of it with its root mounted, and the example plugin."""
+def build_images():
+    """test and test-plugins, and the example plugin from the stage that they were built in."""
+    os.environ.update(ENGINE="buildah", BASE=BASE, SPOE_GIT_COMMIT=COMMIT, SPOE_BUILD_TIME=BUILD_TIME,
+                      TAG="localhost/spoe-host:test", STAGES="build host plugins")
+    run("tools/build-image", "--pull-never")
+    plugins = CACHE / "plugins"
+    shutil.rmtree(plugins, ignore_errors=True)
+    plugins.mkdir(parents=True)
+    stage = buildah("from", "--pull-never", "localhost/spoe-host:test-build")
+    example = "src/build/release/lib/spoe-host/examples/example.so"
+    shutil.copy(pathlib.Path(buildah("mount", stage)) / example, plugins)
+    buildah("rm", stage)
+    return plugins
 
-    def __init__(self):
-        # The build stage first: the example plugin for that Debian comes from there.
-        os.environ.update(ENGINE="buildah", BASE=BASE, SPOE_GIT_COMMIT=COMMIT,
-                          SPOE_BUILD_TIME=BUILD_TIME)
-        for tag, stage in (("build", ["--target", "build"]), ("test", [])):
-            os.environ["TAG"] = f"localhost/spoe-host:{tag}"
-            run("tools/build-image", "--layers", "--pull-never", *stage)
-        self.plugins = CACHE / "plugins"
-        shutil.rmtree(self.plugins, ignore_errors=True)
-        self.plugins.mkdir(parents=True)
-        stage = buildah("from", "--pull-never", "localhost/spoe-host:build")
-        example = "src/build/release/lib/spoe-host/examples/example.so"
-        shutil.copy(pathlib.Path(buildah("mount", stage)) / example, self.plugins)
-        buildah("rm", stage)
-        self.config = json.loads(buildah("inspect", "--type", "image", "localhost/spoe-host:test")
-                                 )["OCIv1"]["config"]
-        self.container = buildah("from", "--pull-never", *limits(), "localhost/spoe-host:test")
+
+class Image:
+    """A built image and a container of it with its root mounted."""
+
+    def __init__(self, tag):
+        name = f"localhost/spoe-host:{tag}"
+        self.config = json.loads(buildah("inspect", "--type", "image", name))["OCIv1"]["config"]
+        self.container = buildah("from", "--pull-never", *limits(), name)
         self.root = pathlib.Path(buildah("mount", self.container))
 
     def argv(self, *args, mounts=()):
@@ -118,13 +128,44 @@ class Image:
         return ["buildah", "run", *volumes, self.container, "--",
                 *self.config["Entrypoint"], *args]
 
+    def files(self):
+        return {"/" + str(p.relative_to(self.root)): p for p in self.root.rglob("*")
+                if p.is_file() and not p.is_symlink()}
+
+    def libraries(self):
+        """Names of the shared objects that are no plugins."""
+        return {f.rsplit("/", 1)[1] for f in self.files() if ".so" in f and "/spoe-host/" not in f}
+
+    def needed_by(self, *paths):
+        """Names of the libraries that these need, directly or not."""
+        where = {f.rsplit("/", 1)[1]: p for f, p in self.files().items()}
+        todo, seen = [self.root / p.lstrip("/") for p in paths], set()
+        while todo:
+            names = set(re.findall(r"\(NEEDED\).*\[(.*)\]", run("readelf", "-d", todo.pop())))
+            todo += [where[name] for name in names - seen]
+            seen |= names
+        return seen
+
 
 @pytest.fixture(scope="module")
-def image():
+def example():
+    """The folder with the example plugin; the images are built."""
     os.environ["BUILDAH_ISOLATION"] = "chroot"      # works where namespaces cannot be had
     pick_storage()
     base_image()
-    built = Image()
+    return build_images()
+
+
+@pytest.fixture(scope="module")
+def image(example):
+    built = Image("test")
+    yield built
+    buildah("rm", built.container)
+
+
+@pytest.fixture(scope="module")
+def with_plugins(example):
+    built = Image("test-plugins")
     yield built
     buildah("rm", built.container)
 
@@ -138,16 +179,28 @@ def test_configuration(image):
 
 def test_holds_only_what_it_needs(image):
     """No shell, no package manager, no other program; libraries, certificates, /plugins."""
-    files = {"/" + str(p.relative_to(image.root)): p for p in image.root.rglob("*")
-             if p.is_file() and not p.is_symlink()}
+    files = image.files()
     rest = sorted(f for f in files if not (f.startswith("/usr/lib/") and ".so" in f))
     loader = [f for f in rest if f.startswith("/usr/lib64/ld-linux")]
     assert [f for f in rest if f not in loader] == [
-        "/etc/nsswitch.conf", "/etc/ssl/certs/ca-certificates.crt", "/usr/bin/spoe-host"]
-    assert "/usr/lib/spoe-host/plugins/otel.so" in files
+        "/etc/nsswitch.conf", "/etc/ssl/certs/ca-certificates.crt", HOST]
+    assert [f for f in files if "/spoe-host/" in f] == [OTEL]
+    assert image.libraries() == image.needed_by(HOST, OTEL)
     assert not [f for f, p in files.items() if p.stat().st_mode & (stat.S_ISUID | stat.S_ISGID)]
     assert (image.root / "plugins").is_dir()
     assert files["/etc/ssl/certs/ca-certificates.crt"].stat().st_size > 100000
+
+
+def test_the_second_adds_the_optional_plugins_alone(image, with_plugins):
+    """12.4: them and the libraries that they need; the rest is the first image's, file by file."""
+    assert with_plugins.config == image.config
+    theirs, ours = with_plugins.files(), image.files()
+    assert sorted(f for f in theirs if "/spoe-host/" in f) == sorted([OTEL, *OPTIONAL])
+    assert with_plugins.libraries() == with_plugins.needed_by(HOST, OTEL, *OPTIONAL)
+    changed = [f for f, p in ours.items() if f not in theirs or not filecmp.cmp(p, theirs[f], shallow=False)]
+    assert not changed
+    # The database of addresses is what nothing else has.
+    assert any(name.startswith("libmaxminddb.so") for name in with_plugins.libraries() - image.libraries())
 
 
 def test_no_shell_runs(image):
@@ -201,9 +254,9 @@ def port():
 
 
 @pytest.mark.parametrize("mounted", [True, False])
-def test_answers(image, mounted, port):
+def test_answers(image, example, mounted, port):
     """With an example plugin mounted at /plugins, and with the empty folder that the image has."""
-    mounts = [f"{image.plugins}:/plugins:ro"] if mounted else []
+    mounts = [f"{example}:/plugins:ro"] if mounted else []
     argv = image.argv("--listen", f"127.0.0.1:{port}", "--admin", "127.0.0.1:0", mounts=mounts)
     with Proc(argv, name="container") as host:
         def answered():
@@ -226,6 +279,29 @@ def test_answers(image, mounted, port):
         assert pids, host.report()
         for pid in pids:
             assert os.stat(f"/proc/{pid}").st_uid == 65532
+
+
+def test_the_second_answers(with_plugins, port, tmp_path):
+    """12.4: all optional plugins beside otel; one of them is asked."""
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "block").write_text("192.0.2.0/24\n", encoding="ascii")
+    with ReservedPort() as nobody:
+        argv = with_plugins.argv(
+            "--listen", f"127.0.0.1:{port}", "--admin", "127.0.0.1:0",
+            "--plugins", "otel,auth-request,ip-reputation,mirror",
+            "--set", "host.processing-timeout=30s",
+            "--set", f"auth-request.url=http://{nobody.address}/",
+            "--set", "ip-reputation.lists=block:70=/lists/block",
+            "--set", f"mirror.url=http://{nobody.address}", mounts=[f"{lists}:/lists:ro"])
+        with Proc(argv, name="container") as host:
+            host.wait_line('msg="ready"')
+            with spop.Client(port) as client:
+                client.hello()
+                answer = client.ask("check-ip", {"ip": ipaddress.ip_address("192.0.2.7")}).variables
+            assert (answer["score"], answer["list"]) == (70, "block"), host.report()
+            for name in "otel", "auth-request", "ip-reputation", "mirror":
+                assert f"plugin {name} " in host.text(), host.report()
 
 
 def is_host(pid, port):
