@@ -225,9 +225,8 @@ static void take_field(struct answer_reader *reader, const char *line, size_t n)
     if (name_n == 0)
         return; /* also a line that goes on with the one before, which RFC 9112 5.2 has done with */
     value = trim(colon + 1, n - name_n - 1);
-    if (name_n == 10 && strncasecmp(line, "set-cookie", 10) == 0)
-        reader->keep_none = true;
-    else if (name_n == 4 && strncasecmp(line, "vary", 4) == 0 && spoe_span_is(value, "*"))
+    if ((name_n == 10 && strncasecmp(line, "set-cookie", 10) == 0) ||
+        (name_n == 4 && strncasecmp(line, "vary", 4) == 0 && spoe_span_is(value, "*")))
         reader->keep_none = true;
     else if (name_n == 13 && strncasecmp(line, "cache-control", 13) == 0)
         read_cache_control(reader, value);

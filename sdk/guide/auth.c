@@ -122,7 +122,7 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     if (auth == NULL)
         return SPOE_E_NOMEM;
     *auth = (struct auth){.host = host, .loop = host->get_extension(self, SPOE_LOOP_1)};
-    memcpy(auth->url, url.p, url.n);
+    memcpy(auth->url, url.n > 0 ? url.p : "", url.n);
     return SPOE_OK;
 }
 
