@@ -38,13 +38,14 @@ EXPECTED = {
     "lib/pkgconfig/spoe-sdk-sanitizer.pc",
     "lib/pkgconfig/spoe-sdk.pc",
     *(f"share/doc/spoe-host/{page}.md" for page in (
-        "configuration", "container", "haproxy", "log-lines", "metrics", "plugins")),
+        "agent-in-go", "configuration", "container", "haproxy", "log-lines", "metrics", "plugins")),
     *(f"share/spoe-host/template/{name}" for name in (
         "CMakeLists.txt", "Containerfile", "README.md", "haproxy.cfg", "plugin.c.in", "plugin.script",
         "workflow.yml")),
     "share/spoe-host/examples/example/CMakeLists.txt",
     "share/spoe-host/examples/example/README.md",
     "share/spoe-host/examples/example/example.c",
+    *(f"share/spoe-host/examples/guide/{name}.c" for name in ("auth", "hosts", "journal", "numbers")),
     "share/spoe-host/rust/Cargo.toml",
     "share/spoe-host/rust/examples/limit.rs",
     "share/spoe-host/rust/src/declare.rs",
