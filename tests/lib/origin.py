@@ -97,11 +97,11 @@ class _Server(ThreadingHTTPServer):
 class Origin:
     """The server in threads of the test. `address` is "127.0.0.1:PORT"; `requests` only grows."""
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.requests = []
         self.news = threading.Condition()
         self.gate = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.origin = self
         self.port = self._server.server_address[1]
         self.address = f"127.0.0.1:{self.port}"
