@@ -105,7 +105,8 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     if (me == NULL)
         return SPOE_E_NOMEM;
     *me = (struct hosts){host, self, host->get_extension(self, SPOE_RELOAD_1), NULL};
-    memcpy(me->path, path.p, path.n);
+    if (path.n > 0)
+        memcpy(me->path, path.p, path.n);
     const struct spoe_reload_decl decl = {.size = sizeof decl,
                                           .flags = SPOE_RELOAD_REQUIRED, /* no start without it */
                                           .name = "hosts",

@@ -113,7 +113,8 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
         return SPOE_E_NOMEM;
     me->host = host;
     me->self = self;
-    memcpy(me->path, path.p, path.n); /* the host takes none that is longer */
+    if (path.n > 0)
+        memcpy(me->path, path.p, path.n); /* the host takes none that is longer */
     me->written = spoe_meter_counter(host, self, "written_total", "Lines", NULL);
     me->dropped = spoe_meter_counter(host, self, "dropped_total", "No room", NULL);
     me->failed = spoe_meter_counter(host, self, "failed_total", "Lost lines", NULL);

@@ -23,9 +23,15 @@ def start(plugin, *options):
     return SpoeHost([str(arg) for arg in args] + [word for option in options for word in ("--set", option)])
 
 
+def put(path, text):
+    """At once: whoever reads it meanwhile has the one before."""
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").rename(path)
+
+
 def test_data_from_disk(tmp_path):
     path = tmp_path / "hosts"
-    path.write_text("b.example\na.example\r\n\nc.example")
+    put(path, "b.example\na.example\r\n\nc.example")
     with start("hosts", f"hosts.path={path}") as host, Client(host.port) as client:
         client.hello()
 
@@ -34,10 +40,10 @@ def test_data_from_disk(tmp_path):
 
         assert [known(f"{c}.example") for c in "abcd"] == [True, True, True, False]
         assert not known("") and not known("a") and not known("a" * 255) and not known("a" * 5000)
-        path.write_text("d.example\n" + "x" * 255 + "\n")
+        put(path, "d.example\n" + "x" * 255 + "\n")
         host.wait_line(rf"{path}:2: too long")
         assert known("a.example") and not known("d.example"), "those of before"
-        path.write_text("d.example\n")
+        put(path, "d.example\n")
         wait_until(lambda: known("d.example"), "the new names")
         assert not known("a.example")
         assert host.terminate() == 0, host.report()
