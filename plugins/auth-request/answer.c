@@ -175,7 +175,7 @@ int64_t answer_ttl(const struct answer_reader *reader, int64_t ttl_ns)
 
 /* ---- lines -------------------------------------------------------------------------------- */
 
-/* "HTTP/1.1 200 OK": another head begins. */
+/* "HTTP/1.1 200 OK". By its place alone: a header may look like it. */
 static void begin_head(struct answer_reader *reader, struct spoe_span line)
 {
     const char *space = memchr(line.p, ' ', line.n);
@@ -183,7 +183,9 @@ static void begin_head(struct answer_reader *reader, struct spoe_span line)
     unsigned status = 0;
 
     answer_begin(reader, reader->wanted);
-    if (line.n - at < 3 || (line.n - at > 3 && line.p[at + 3] != ' '))
+    reader->in_head = true;
+    if (line.n < 5 || memcmp(line.p, "HTTP/", 5) != 0 || line.n - at < 3 ||
+        (line.n - at > 3 && line.p[at + 3] != ' '))
         return;
     for (size_t i = at; i < at + 3; i++) {
         if (!isdigit((unsigned char)line.p[i]))
@@ -222,15 +224,21 @@ static void take_field(struct answer_reader *reader, const char *line, size_t n)
     struct spoe_span value;
     int place;
 
+    reader->counts = false;
     if (name_n == 0)
-        return; /* also a line that goes on with the one before, which RFC 9112 5.2 has done with */
+        return;
     value = trim(colon + 1, n - name_n - 1);
-    if ((name_n == 10 && strncasecmp(line, "set-cookie", 10) == 0) ||
-        (name_n == 4 && strncasecmp(line, "vary", 4) == 0 && spoe_span_is(value, "*")))
+    if (name_n == 10 && strncasecmp(line, "set-cookie", 10) == 0) {
         reader->keep_none = true;
-    else if (name_n == 13 && strncasecmp(line, "cache-control", 13) == 0)
+    } else if (name_n == 4 && strncasecmp(line, "vary", 4) == 0) {
+        reader->keep_none |= spoe_span_is(value, "*") != 0;
+        reader->counts = true;
+    } else if (name_n == 13 && strncasecmp(line, "cache-control", 13) == 0) {
         read_cache_control(reader, value);
+        reader->counts = true;
+    }
     place = names_find(reader->wanted, line, name_n);
+    reader->counts |= place >= 0;
     if (place < 0 || reader->fault != ANSWER_GOOD)
         return;
     if (is_clean(value))
@@ -245,10 +253,16 @@ void answer_take_line(struct answer_reader *reader, const char *line, size_t n)
         return;
     while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
         n--;
-    if (n >= 5 && memcmp(line, "HTTP/", 5) == 0)
-        begin_head(reader, (struct spoe_span){line, n});
-    else if (n == 0)
+    if (!reader->in_head) {
+        begin_head(reader, (struct spoe_span){line, n}); /* whatever it looks like */
+    } else if (n == 0) {
+        reader->in_head = false;
         reader->ended = reader->status >= 200;
-    else
+    } else if (line[0] == ' ' || line[0] == '\t') {
+        /* It goes on with the line before (RFC 9112 5.2), whose value was not whole then. */
+        if (reader->counts && reader->fault == ANSWER_GOOD)
+            reader->fault = ANSWER_BAD_VALUE;
+    } else {
         take_field(reader, line, n);
+    }
 }

@@ -37,7 +37,9 @@ enum answer_fault { ANSWER_GOOD, ANSWER_TOO_LARGE, ANSWER_BAD_VALUE, ANSWER_NO_M
 struct answer_reader {
     const struct names *wanted;
     uint16_t status; /* 0: none is known */
+    bool in_head;    /* its first line has been read, and not its end */
     bool ended;      /* the final head is whole; what follows are trailers */
+    bool counts;     /* the last header does: it is wanted, or about keeping */
     bool keep_none;  /* it says that it is for this one request */
     enum answer_fault fault;
     int64_t max_age_s; /* -1: it says nothing about it */

@@ -259,7 +259,7 @@ Test(auth_answer, headers_that_cannot_be_had, .init = want)
 
     read_lines("HTTP/1.1 200|X-User: a\x01|");
     cr_expect_eq(reader.fault, ANSWER_BAD_VALUE);
-    answer_begin(&reader, &wanted);
+    read_lines("HTTP/1.1 200|");
     memset(line, 'u', sizeof line);
     memcpy(line, "x-user:", 7);
     answer_take_line(&reader, line, 7 + ANSWER_HEADERS_MAX - 3);
@@ -267,9 +267,37 @@ Test(auth_answer, headers_that_cannot_be_had, .init = want)
     cr_expect_eq(reader.n, ANSWER_HEADERS_MAX);
     answer_take_line(&reader, "x-user: b", 9);
     cr_expect_eq(reader.fault, ANSWER_TOO_LARGE);
-    answer_begin(&reader, &wanted);
+    read_lines("HTTP/1.1 200|");
     answer_take_line(&reader, line, 7 + ANSWER_HEADERS_MAX - 2);
     cr_expect_eq(reader.fault, ANSWER_TOO_LARGE);
+}
+
+/* 12.4: a header that looks like a status line does not turn a no into a yes; libcurl lets one with
+ * a colon pass. */
+Test(auth_answer, a_status_line_among_the_headers, .init = want)
+{
+    static const char *const lines[] = {"HTTP/1.1 200 OK: x", "HTTP/1.1: 200", "HTTP/2 200 :"};
+
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        char text[100];
+
+        (void)snprintf(text, sizeof text, "HTTP/1.1 403 No|X-User: a|%s|X-Other: b||", lines[i]);
+        read_lines(text);
+        cr_expect(reader.ended && reader.status == 403, "%s: %u", lines[i], reader.status);
+        cr_expect(spoe_span_is(value(0, 0), "a"));
+    }
+}
+
+/* 12.4: a header that goes on in the next line is not taken for a whole one. */
+Test(auth_answer, headers_of_several_lines, .init = want)
+{
+    read_lines("HTTP/1.1 200|X-User: a|  b||");
+    cr_expect_eq(reader.fault, ANSWER_BAD_VALUE);
+    read_lines("HTTP/1.1 200|Cache-Control: max-age=60,|\tno-store||");
+    cr_expect_eq(reader.fault, ANSWER_BAD_VALUE);
+    read_lines("HTTP/1.1 200|X-Other: a| x-user: b|X-User: c||");
+    cr_expect_eq(reader.fault, ANSWER_GOOD);
+    cr_expect(spoe_span_is(value(0, 0), "c"));
 }
 
 Test(auth_answer, how_long_it_may_be_kept, .init = want)
