@@ -175,11 +175,8 @@ static bool prefix_of(const struct decision *decision, struct prefix *ret)
            prefix_parse(decision->value, strlen(decision->value), ret, &why) == 0;
 }
 
-typedef bool decision_fn(struct decisions *decisions, const struct prefix *prefix, uint16_t list,
-                         bool *changed);
-
-static bool take_array(struct json *json, struct decisions *decisions, decision_fn *fn,
-                       bool *changed)
+/* @param into  what is about addresses is added */
+static bool take_array(struct json *json, struct decisions *decisions, struct prefix_set *into)
 {
     struct decision decision;
     struct prefix prefix;
@@ -195,7 +192,7 @@ static bool take_array(struct json *json, struct decisions *decisions, decision_
             return false;
         if (!prefix_of(&decision, &prefix))
             decisions->n_skipped++;
-        else if (!fn(decisions, &prefix, list_of(&decision), changed))
+        else if (prefix_set_add(into, &prefix, list_of(&decision)) != 0)
             return wrong(json, "more decisions than max-entries, or than memory holds");
     } while (take(json, ','));
     return take(json, ']') || wrong(json, "a list of decisions does not end");
@@ -203,7 +200,7 @@ static bool take_array(struct json *json, struct decisions *decisions, decision_
 
 /* The decisions of one of the two names, wherever it stands. */
 static bool take_part(const char *body, size_t n, const char *name, struct decisions *decisions,
-                      decision_fn *fn, bool *changed, const char **ret_why)
+                      struct prefix_set *into, const char **ret_why)
 {
     struct json json = {.at = body, .end = body + n};
     char key[TEXT_MAX];
@@ -217,7 +214,7 @@ static bool take_part(const char *body, size_t n, const char *name, struct decis
             if (!take(&json, ':'))
                 (void)wrong(&json, "no colon behind a name");
             else if (strcmp(key, name) == 0)
-                (void)take_array(&json, decisions, fn, changed);
+                (void)take_array(&json, decisions, into);
             else
                 (void)skip_value(&json);
         } while (json.why == NULL && take(&json, ','));
@@ -250,42 +247,6 @@ static int compare4(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static bool drop(struct decisions *decisions, const struct prefix *prefix, uint16_t list,
-                 bool *changed)
-{
-    struct prefix_set *set = &decisions->set;
-
-    if (prefix->v4) {
-        const uint64_t key = prefix->ip.lo << 32 | (uint64_t)prefix->len << 16 | list;
-        uint64_t *found =
-            set->n4 != 0 ? bsearch(&key, set->v4, set->n4, sizeof key, compare4) : NULL;
-
-        if (found == NULL)
-            return true;
-        *changed = true;
-        memmove(found, found + 1, (set->n4 - (size_t)(found - set->v4) - 1) * sizeof *found);
-        set->n4--;
-    } else {
-        const struct prefix6 key = {.ip = prefix->ip, .list = list, .len = prefix->len};
-        struct prefix6 *found =
-            set->n6 != 0 ? bsearch(&key, set->v6, set->n6, sizeof key, compare6) : NULL;
-
-        if (found == NULL)
-            return true;
-        *changed = true;
-        memmove(found, found + 1, (set->n6 - (size_t)(found - set->v6) - 1) * sizeof *found);
-        set->n6--;
-    }
-    return true;
-}
-
-static bool put(struct decisions *decisions, const struct prefix *prefix, uint16_t list,
-                bool *changed)
-{
-    *changed = true;
-    return prefix_set_add(&decisions->set, prefix, list) == 0;
-}
-
 /* Sorted, and each once. */
 static void tidy(struct prefix_set *set)
 {
@@ -308,15 +269,48 @@ static void tidy(struct prefix_set *set)
     set->n6 = n;
 }
 
+/* Take out of a set what is in another one, in one pass: all of a list may go at once. Both are
+ * tidy. @return whether there was any */
+static bool subtract(struct prefix_set *set, const struct prefix_set *gone)
+{
+    size_t n = 0, g = 0;
+    bool any;
+
+    for (size_t i = 0; i < set->n4; i++) {
+        while (g < gone->n4 && gone->v4[g] < set->v4[i])
+            g++;
+        if (g == gone->n4 || gone->v4[g] != set->v4[i])
+            set->v4[n++] = set->v4[i];
+    }
+    any = n != set->n4;
+    set->n4 = n;
+    n = g = 0;
+    for (size_t i = 0; i < set->n6; i++) {
+        while (g < gone->n6 && compare6(&gone->v6[g], &set->v6[i]) < 0)
+            g++;
+        if (g == gone->n6 || compare6(&gone->v6[g], &set->v6[i]) != 0)
+            set->v6[n++] = set->v6[i];
+    }
+    any |= n != set->n6;
+    set->n6 = n;
+    return any;
+}
+
 int decisions_take(struct decisions *decisions, const char *body, size_t n, bool *ret_changed,
                    const char **ret_why)
 {
-    bool good;
+    struct prefix_set *set = &decisions->set;
+    struct prefix_set gone = {.max = 0}; /* a body is bounded */
+    size_t before;
+    bool good = take_part(body, n, "deleted", decisions, &gone, ret_why);
 
-    *ret_changed = false;
-    good = take_part(body, n, "deleted", decisions, drop, ret_changed, ret_why) &&
-           take_part(body, n, "new", decisions, put, ret_changed, ret_why);
-    tidy(&decisions->set);
+    tidy(&gone);
+    *ret_changed = subtract(set, &gone);
+    prefix_set_fini(&gone);
+    before = set->n4 + set->n6;
+    good = good && take_part(body, n, "new", decisions, set, ret_why);
+    *ret_changed |= set->n4 + set->n6 != before;
+    tidy(set);
     return good ? 0 : -1;
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <spoe/options.h>
+
 #include "instance.h"
 
 #define NS_PER_S INT64_C(1000000000)
@@ -78,6 +80,15 @@ static bool is_key(const char *key)
     return true;
 }
 
+/* PATH is put behind it; a password in it would be shown wherever it is named. */
+static bool is_api(const char *url)
+{
+    struct spoe_url parts;
+
+    return spoe_url_split(spoe_str(url), &parts) != 0 && parts.userinfo.n == 0 &&
+           (parts.path.n == 0 || memchr(parts.path.p, '?', parts.path.n) == NULL);
+}
+
 static bool configure_stream(struct instance *inst, struct spoe_config *cfg, bool *ok)
 {
     struct stream *stream = &inst->stream;
@@ -92,7 +103,10 @@ static bool configure_stream(struct instance *inst, struct spoe_config *cfg, boo
         return true;
     for (size_t n = strlen(stream->url); n > 0 && stream->url[n - 1] == '/'; n--)
         stream->url[n - 1] = '\0';
-    if (stream->key == NULL)
+    if (!is_api(stream->url))
+        spoe_config_errorf(inst->host, cfg, OPT_CROWDSEC_URL,
+                           "has a user or a query: only scheme, host, port and path are taken");
+    else if (stream->key == NULL)
         spoe_config_errorf(inst->host, cfg, OPT_CROWDSEC_KEY, "crowdsec-url needs a key");
     else if (!is_key(stream->key))
         spoe_config_errorf(inst->host, cfg, OPT_CROWDSEC_KEY, "not a key: it has other bytes");

@@ -86,8 +86,11 @@ static void set_options(CURL *curl, const struct stream *stream, const char *url
     (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, asking);
     (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
-    if (stream->ca != NULL)
+    if (stream->ca != NULL) {
         (void)curl_easy_setopt(curl, CURLOPT_CAINFO, stream->ca);
+        /* libcurl's own folder would be trusted beside it */
+        (void)curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+    }
 }
 
 static int ask(CURL *curl, struct asking *asking, const char *url, const char *error,

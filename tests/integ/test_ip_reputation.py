@@ -116,6 +116,8 @@ def test_a_start_with_a_broken_list_fails_and_so_does_the_check(rig):
     ("LISTS", "a=/x,a=/y", "the name is taken"),
     ("CROWDSEC_URL", "http://127.0.0.1:1", "crowdsec-url needs a key"),
     ("CROWDSEC_URL", "ftp://x", "crowdsec-url"),
+    ("CROWDSEC_URL", "http://user:pass@127.0.0.1:1", "has a user or a query"),
+    ("CROWDSEC_URL", "http://127.0.0.1:1/?x", "has a user or a query"),
     ("COUNTRY_DB", "relative.mmdb", "country-db"),
     ("MAX_ENTRIES", "0", "max-entries"),
 ])

@@ -2,6 +2,7 @@
 /* 12.4: CrowdSec's decisions, as its local API tells of them. */
 #include <criterion/criterion.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +71,40 @@ DECISIONS_TEST(come_and_go)
     cr_assert_eq(take(&d, "{\"deleted\":[" DECISION("Ip", "192.0.2.1", "ban") "]}", &changed, &why),
                  0);
     cr_assert(changed && d.set.n4 == 1 && !find(&d, 0xc0000201).found);
+    decisions_fini(&d);
+}
+
+/* 12.4: all of a long list are gone at once: in one pass, not in one for each. */
+DECISIONS_TEST(many_go_at_once)
+{
+    enum { MANY = 400000 };
+    static const char one[] = "{\"scope\":\"Ip\",\"type\":\"ban\",\"value\":\"%s\"},";
+    struct decisions d = {.n_skipped = 0};
+    char *body = NULL, address[32];
+    const char *why;
+    size_t n;
+    bool changed;
+
+    for (unsigned pass = 0; pass < 2; pass++) {
+        FILE *out = open_memstream(&body, &n);
+
+        cr_assert_not_null(out);
+        (void)fprintf(out, "{\"%s\":[", pass == 0 ? "new" : "deleted");
+        for (unsigned i = 0; i < MANY; i++) {
+            (void)snprintf(address, sizeof address,
+                           i % 2 == 0 ? "10.%u.%u.%u" : "2001:db8::%x:%x:%x", i >> 16, i >> 8 & 255,
+                           i & 255);
+            (void)fprintf(out, one, address);
+        }
+        (void)fprintf(out, one, "192.0.2.1");
+        (void)fseek(out, -1, SEEK_CUR);
+        (void)fputs("]}", out);
+        (void)fclose(out);
+        cr_assert_eq(decisions_take(&d, body, n, &changed, &why), 0, "%s", why);
+        cr_assert(changed);
+        cr_assert_eq(d.set.n4 + d.set.n6, pass == 0 ? MANY + 1 : 0);
+        free(body);
+    }
     decisions_fini(&d);
 }
 
