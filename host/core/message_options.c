@@ -150,7 +150,11 @@ static const char *end_of_word(const char *p, struct error *reterr)
             (void)error_set(reterr, "a control character");
             return NULL;
         }
-        if (*p == '\\' && quote != '\'' && p[1] != '\0') {
+        if (*p == '\\' && quote != '\'') {
+            if ((unsigned char)p[1] < ' ') { /* or the text's end: then HAProxy's next byte */
+                (void)error_set(reterr, "a \\ before nothing that it could stand for");
+                return NULL;
+            }
             p++;
         } else if (quote != '\0') {
             quote = *p == quote ? '\0' : quote;
