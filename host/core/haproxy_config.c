@@ -12,6 +12,9 @@
 #include "core/haproxy_spoe.h"
 #include "core/haproxy_writer.h"
 
+/* Without it a message has of a body what came along with the headers. */
+#define WAIT_FOR_BODY "option http-buffer-request"
+
 static void print_plugins(FILE *out, const struct plugin_set *set)
 {
     for (size_t i = 0; i < set->n; i++)
@@ -37,6 +40,8 @@ void haproxy_config_spoe(FILE *out, const struct plugin_set *set, const struct h
     (void)fprintf(out, "# Written by spoe-host %s --print-spoe-config for:\n", build_version);
     print_plugins(out, set);
     (void)fputs("# In haproxy.cfg, in each frontend:\n", out);
+    if (haproxy_spoe_has_body(&w))
+        (void)fputs("#     " WAIT_FOR_BODY "\n", out);
     haproxy_spoe_filters(&w, "#     ", "THIS-FILE");
     (void)fputs("# and a backend named spoe-host, mode tcp, with this host as its server.\n", out);
     haproxy_spoe_sections(&w);
@@ -80,6 +85,8 @@ static void print_defaults(const struct haproxy_writer *w)
                 "    timeout http-request 10s\n"
                 "    timeout http-keep-alive 10s\n",
                 w->out);
+    if ((w->ways & SPOE_HAPROXY_BY_SPOE) != 0 && haproxy_spoe_has_body(w))
+        (void)fputs("    " WAIT_FOR_BODY "\n", w->out);
     if ((w->ways & SPOE_HAPROXY_BY_LOG) != 0)
         (void)fputs("    option dontlognull\n", w->out); /* no line without a request */
     /* Without a format of the frontend's own a profile's line is written at accept(). */

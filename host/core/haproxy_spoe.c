@@ -14,6 +14,7 @@
 #define ARGS_PER_LINE 8u /* HAProxy reads at most 64 words a line; lines add up */
 /* HAProxy waits this much longer than the host takes at most. */
 #define PROCESSING_MARGIN_NS INT64_C(5000000)
+#define BODY_FETCH "req.body" /* and what begins so */
 
 /* A message of which no argument is wanted is not written, unless it has none. */
 static bool is_written(const struct haproxy_writer *w, const struct spoe_instance *plugin,
@@ -51,15 +52,8 @@ const struct spoe_instance *haproxy_spoe_plugin(const struct haproxy_writer *w, 
     return NULL;
 }
 
-/* One more of n, a few in a line. */
-static void print_argument(const struct haproxy_writer *w, unsigned *n, struct spoe_span name,
-                           struct spoe_span expression)
-{
-    (void)fprintf(w->out, "%s%.*s=%.*s%s", *n % ARGS_PER_LINE == 0 ? "    args " : " ", (int)name.n,
-                  name.p, (int)expression.n, expression.p,
-                  *n % ARGS_PER_LINE == ARGS_PER_LINE - 1 ? "\n" : "");
-    ++*n;
-}
+/* Takes one argument of a message. */
+typedef void take_argument(void *arg, struct spoe_span name, struct spoe_span expression);
 
 static bool is_declared(const struct spoe_arg_decl *const *args, struct spoe_span name)
 {
@@ -72,31 +66,78 @@ static bool is_declared(const struct spoe_arg_decl *const *args, struct spoe_spa
 
 /* Those that the plugin declares and wants, and those that the user says, in place of one of that
  * name or as one more; empty ones are not there. */
-static void print_arguments(const struct haproxy_writer *w, const struct spoe_instance *plugin,
-                            uint32_t message)
+static void each_argument(const struct haproxy_writer *w, const struct spoe_instance *plugin,
+                          uint32_t message, take_argument *take, void *take_arg)
 {
     const struct spoe_arg_decl *const *args = plugin->desc->messages[message]->args;
     const char *user = message_option(plugin, message, MESSAGE_ARGS);
     struct message_arg arg;
     struct error error;
-    unsigned n = 0;
 
     for (size_t a = 0; args != NULL && args[a] != NULL; a++) {
         const struct spoe_span name = spoe_str(args[a]->name);
 
         if (message_arg_find(user, name, &arg)) {
             if (arg.expression.n != 0)
-                print_argument(w, &n, name, arg.expression);
+                take(take_arg, name, arg.expression);
         } else if (haproxy_wants(w, plugin, message, a)) {
-            print_argument(w, &n, name, spoe_str(args[a]->expression));
+            take(take_arg, name, spoe_str(args[a]->expression));
         }
     }
     while (user != NULL && message_arg_next(&user, &arg, &error) > 0) {
         if (!is_declared(args, arg.name))
-            print_argument(w, &n, arg.name, arg.expression);
+            take(take_arg, arg.name, arg.expression);
     }
-    if (n % ARGS_PER_LINE != 0)
+}
+
+struct argument_lines {
+    FILE *out;
+    unsigned n;
+};
+
+/* One more of n, a few in a line. */
+static void print_argument(void *arg, struct spoe_span name, struct spoe_span expression)
+{
+    struct argument_lines *lines = arg;
+
+    (void)fprintf(lines->out, "%s%.*s=%.*s%s", lines->n % ARGS_PER_LINE == 0 ? "    args " : " ",
+                  (int)name.n, name.p, (int)expression.n, expression.p,
+                  lines->n % ARGS_PER_LINE == ARGS_PER_LINE - 1 ? "\n" : "");
+    lines->n++;
+}
+
+static void print_arguments(const struct haproxy_writer *w, const struct spoe_instance *plugin,
+                            uint32_t message)
+{
+    struct argument_lines lines = {w->out, 0};
+
+    each_argument(w, plugin, message, print_argument, &lines);
+    if (lines.n % ARGS_PER_LINE != 0)
         (void)fputc('\n', w->out);
+}
+
+static void look_for_body(void *arg, struct spoe_span name, struct spoe_span expression)
+{
+    bool *has_body = arg;
+
+    (void)name;
+    if (memmem(expression.p, expression.n, BODY_FETCH, strlen(BODY_FETCH)) != NULL)
+        *has_body = true;
+}
+
+bool haproxy_spoe_has_body(const struct haproxy_writer *w)
+{
+    bool has_body = false;
+
+    for (size_t i = 0; i < w->set->n; i++) {
+        const struct spoe_instance *plugin = w->set->plugin[i];
+
+        for (uint32_t m = 0; m < plugin->n_messages; m++) {
+            if (is_written(w, plugin, m))
+                each_argument(w, plugin, m, look_for_body, &has_body);
+        }
+    }
+    return has_body;
 }
 
 /* " if ..." */

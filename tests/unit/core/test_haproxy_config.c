@@ -29,6 +29,8 @@ static const struct spoe_message_decl line = MESSAGE(SPOE_MESSAGE_FROM_LOG, "on-
 static const struct spoe_message_decl same_line =
     MESSAGE(SPOE_MESSAGE_FROM_LOG, "on-http-log", others);
 static const struct spoe_message_decl another = MESSAGE(SPOE_MESSAGE_FROM_LOG, "another", others);
+static const struct spoe_arg_decl *const body_args[] = {ARG("b", "req.body,bytes(0,100)"), NULL};
+static const struct spoe_message_decl body = MESSAGE(0, "body", body_args);
 static const struct spoe_message_decl response = MESSAGE(0, "response", spoe_args);
 
 static const struct spoe_message_decl *messages_a[3], *messages_b[3];
@@ -208,6 +210,34 @@ Test(haproxy_config, no_engine_without_messages)
     HAS("    filter spoe engine a config \"${SPOE_CFG-/etc/haproxy/spoe-a.cfg}\"\n");
     HAS_NOT("engine b");
     HAS_NOT("[b]");
+}
+
+static int print_section(void)
+{
+    FILE *out;
+
+    free(text);
+    text = NULL;
+    out = open_memstream(&text, &size);
+    cr_assert_not_null(out);
+    haproxy_config_spoe(out, &set, &conf);
+    return fclose(out);
+}
+
+/* Issue 12, 1: whoever takes a body needs a frontend that waits for it. */
+Test(haproxy_config, a_body_is_waited_for)
+{
+    cr_assert_eq(print(SPOE_HAPROXY_BY_SPOE, HAPROXY_2_6), 0);
+    HAS_NOT("http-buffer-request");
+    cr_assert_eq(print_section(), 0);
+    HAS_NOT("http-buffer-request");
+    messages_b[0] = &body;
+    cr_assert_eq(print(SPOE_HAPROXY_BY_SPOE, HAPROXY_2_6), 0);
+    HAS("    timeout http-keep-alive 10s\n    option http-buffer-request\n    place1 ways1");
+    cr_assert_eq(print_section(), 0);
+    HAS("# In haproxy.cfg, in each frontend:\n#     option http-buffer-request\n#     filter ");
+    cr_assert_eq(print(SPOE_HAPROXY_BY_LOG, HAPROXY_2_6), 0);
+    HAS_NOT("http-buffer-request");
 }
 
 Test(haproxy_config, a_plugin_that_says_nothing_of_it)
