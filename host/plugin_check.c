@@ -41,6 +41,7 @@ struct program {
     struct check check;
     bool verbose;
     bool is_child;
+    bool is_left_out[N_SCENARIOS];
     enum scenario scenario; /* of a child */
     unsigned nth;
     char **argv;
@@ -248,9 +249,18 @@ static int try_memory(const struct program *p)
 
 static int try_all(const struct program *p)
 {
+    bool left_out = false;
+
     for (enum scenario s = SCENARIO_load; s < N_SCENARIOS; s++) {
         bool failed;
-        const int result = s == SCENARIO_memory ? try_memory(p) : try_scenario(p, s, 0, &failed);
+        int result;
+
+        if (p->is_left_out[s]) {
+            (void)printf("not run %s (%s)\n", scenario_name(s), scenario_text(s));
+            left_out = true;
+            continue;
+        }
+        result = s == SCENARIO_memory ? try_memory(p) : try_scenario(p, s, 0, &failed);
 
         /* What comes after it would say the same. */
         if (result != 0) {
@@ -260,7 +270,7 @@ static int try_all(const struct program *p)
         (void)printf("good    %s (%s)\n", scenario_name(s), scenario_text(s));
         (void)fflush(stdout);
     }
-    (void)printf("%s keeps all rules\n", p->check.file);
+    (void)printf("%s keeps all rules%s\n", p->check.file, left_out ? " that were tried" : "");
     return 0;
 }
 
@@ -279,6 +289,7 @@ static void help(void)
                "  --set ID.KEY=VALUE    set an option of the plugin\n"
                "  --library NAME        threads whose names begin so, and descriptors of such\n"
                "                        files, are a library's, and may be left\n"
+               "  --without SCENARIO    leave it out, such as memory\n"
                "  --trust-any           as plugin-trust = any\n"
                "  -v, --verbose         show the log of every scenario\n"
                "      --rules           what is checked\n"
@@ -311,14 +322,30 @@ static int add_to(const char **list, const char *word)
     return 0;
 }
 
-static int take_scenario(struct program *p, const char *name)
+/* @return 0; -1 told */
+static int find_scenario(const char *name, enum scenario *ret)
 {
-    p->is_child = true;
-    for (p->scenario = SCENARIO_load; p->scenario < N_SCENARIOS; p->scenario++) {
-        if (strcmp(scenario_name(p->scenario), name) == 0)
+    for (*ret = SCENARIO_load; *ret < N_SCENARIOS; ++*ret) {
+        if (strcmp(scenario_name(*ret), name) == 0)
             return 0;
     }
     return usage("no scenario", name);
+}
+
+static int take_scenario(struct program *p, const char *name)
+{
+    p->is_child = true;
+    return find_scenario(name, &p->scenario);
+}
+
+static int leave_out(struct program *p, const char *name)
+{
+    enum scenario scenario;
+
+    if (find_scenario(name, &scenario) != 0)
+        return -1;
+    p->is_left_out[scenario] = true;
+    return 0;
 }
 
 static int take_number(const char *value, unsigned *ret)
@@ -337,6 +364,8 @@ static int take_valued(struct program *p, const char *word, const char *value)
         return add_to(p->check.sets, value);
     if (strcmp(word, "--library") == 0)
         return add_to(p->check.libraries, value);
+    if (strcmp(word, "--without") == 0)
+        return leave_out(p, value);
     if (strcmp(word, "--scenario") == 0)
         return take_scenario(p, value);
     if (strcmp(word, "--nth") == 0)
@@ -347,8 +376,8 @@ static int take_valued(struct program *p, const char *word, const char *value)
 
 static bool takes_value(const char *word)
 {
-    static const char *const words[] = {"-f",        "--file",     "--set",
-                                        "--library", "--scenario", "--nth"};
+    static const char *const words[] = {"-f",        "--file",     "--set", "--library",
+                                        "--without", "--scenario", "--nth"};
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(words[i], word) == 0)

@@ -292,6 +292,11 @@ def test_a_new_plugin_keeps_the_rules(fresh, prefix):
     text = check([prefix / "bin/spoe-host", "--plugin-dir", fresh / "build", "--try-file",
                   fresh / "my-first.script"])
     assert "txn.my_first.hidden = bool false" in text and "txn.my_first.hidden = bool true" in text
+    text = check([prefix / "bin/spoe-host", "--plugin-info", fresh / "build/my-first.so"])
+    assert "txn.my_first.hidden  bool" in text
+    text = check([prefix / "bin/spoe-host", "--plugin-dir", fresh / "build", "--plugins", "my-first:a,my-first:b",
+                  "--set", "my-first:b.hidden=/b", "--try", "my-first:b.my-first path=/b"])
+    assert "txn.my_first_b.hidden = bool true" in text
 
 
 def test_a_new_plugin_and_haproxy(fresh, prefix, tmp_path, monkeypatch):

@@ -111,6 +111,13 @@ def test_good_plugins_of_the_tree():
         assert (status, rules) == (0, set()), text
 
 
+def test_a_scenario_is_left_out():
+    """12.3: what a language decides, such as to abort where memory ends, and no plugin can mend"""
+    status, text, _ = check("--without", "memory", "--set", "breaks.rule=memory", PLUGINS / "breaks.so")
+    assert status == 0 and "\nnot run memory (" in text and "keeps all rules that were tried" in text, text
+    assert "good    quiet (" in text, text
+
+
 def test_a_script(tmp_path):
     """12.3: what it says wrong is named with its line"""
     script = tmp_path / "script"
@@ -122,6 +129,7 @@ def test_a_script(tmp_path):
 @pytest.mark.parametrize("args,words", [
     ((), "which plugin?"), (("/nonexistent.so",), "/nonexistent.so: No such file"),
     (("--sett", "a"), "unknown option --sett"), (("a", "b", "c"), "unexpected c"), (("--set",), "no value behind"),
+    (("--without", "nothing", "a"), "no scenario nothing"),
 ])
 def test_the_command_line(args, words):
     """12.3"""
