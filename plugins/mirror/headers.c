@@ -329,10 +329,13 @@ static void take_named(struct look *look, struct spoe_span value)
         const size_t n = comma != NULL ? (size_t)(comma - value.p) : value.n;
         const struct spoe_span name = trim((struct spoe_span){value.p, n});
 
-        if (name.n > 0 && look->n_named == NAMED_MAX)
-            look->too_many = true;
-        else if (name.n > 0)
-            look->named[look->n_named++] = name;
+        /* Host is about the request, whatever a client says: libcurl would send its own. */
+        if (name.n > 0 && !is_name(name, "host", 4)) {
+            if (look->n_named == NAMED_MAX)
+                look->too_many = true;
+            else
+                look->named[look->n_named++] = name;
+        }
         value.p += n + (comma != NULL ? 1u : 0u);
         value.n -= n + (comma != NULL ? 1u : 0u);
     }

@@ -107,6 +107,15 @@ Test(mirror_headers, what_is_about_one_connection_is_left_out, .fini = fini)
     expect(binary(pairs, buf), true, "host: a|x-hop-too: stays|empty;");
 }
 
+/* 12.4: a client cannot have its request repeated at another site. */
+Test(mirror_headers, host_is_not_about_one_connection, .fini = fini)
+{
+    const char *const pairs[] = {"host", "a", "connection", "x-hop, Host", "x-hop", "1", NULL};
+    char buf[256];
+
+    expect(binary(pairs, buf), true, "host: a");
+}
+
 Test(mirror_headers, libcurls_own_are_left_out_where_the_request_has_none, .fini = fini)
 {
     const char *const none[] = {"host", "a", NULL};
