@@ -136,6 +136,22 @@ static void read_names(struct reading *r, enum auth_option option, struct names 
         reject(r, option, why);
 }
 
+/* Two headers whose variable is the same, as of X-User and X_User: one would pass for the other. */
+static void check_variables(struct reading *r, const struct names *names)
+{
+    char why[200];
+
+    for (size_t i = 0; i < names->n; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(names->item[i].variable, names->item[j].variable) != 0)
+                continue;
+            (void)snprintf(why, sizeof why, "%s and %s would be the same variable",
+                           names->item[j].text, names->item[i].text);
+            reject(r, OPT_RESPONSE_HEADERS, why);
+        }
+    }
+}
+
 /* What would change the question's frame on the wire, or say what is for the plugin to say. */
 static void check_sent(struct reading *r, const struct names *names)
 {
@@ -229,6 +245,7 @@ spoe_status auth_conf_read(const struct spoe_host *host, struct spoe_config *cfg
     read_names(&r, OPT_REQUEST_HEADERS, &ret->to_service);
     read_names(&r, OPT_RESPONSE_HEADERS, &ret->from_service);
     check_sent(&r, &ret->to_service);
+    check_variables(&r, &ret->from_service);
     read_deny_status(&r, ret);
     ret->fail_open = value_of(&r, OPT_FAIL)->u.u32 == 1;
     ret->coalesce = value_of(&r, OPT_COALESCE)->u.b != 0;

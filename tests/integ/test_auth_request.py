@@ -463,6 +463,7 @@ def test_two_of_it(service):
 
 
 BAD_OPTIONS = [
+    ({"AUTH_REQUEST_RESPONSE_HEADERS": "x-a, X-User, x_user"}, "X-User and x_user would be the same variable"),
     ({"AUTH_REQUEST_URL": "ftp://a/"}, "only http:// and https://"),
     ({"AUTH_REQUEST_URL": "http://u:p@a/"}, "no user and password"),
     ({"AUTH_REQUEST_URL": "http://"}, "no address as"),
