@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options of the types of ABI 1.1, each answered as it was understood; the key can be changed. */
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include <spoe/options.h>
@@ -18,8 +18,8 @@ struct typed {
     uint32_t n_networks, n_files;
     struct spoe_value home;
     char endpoint[TEXT_MAX];
-    char keys[2][TEXT_MAX];
-    _Atomic uint32_t key; /* which of keys[] counts */
+    pthread_mutex_t lock; /* of the key */
+    char key[TEXT_MAX];
 };
 
 static void copy(char to[TEXT_MAX], struct spoe_span text)
@@ -50,7 +50,8 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     t->home = host->config_get(cfg, HOME)->value;
     if (spoe_url_split(spoe_config_str(host, cfg, ENDPOINT), &url))
         copy(t->endpoint, url.host);
-    copy(t->keys[0], spoe_config_str(host, cfg, KEY));
+    copy(t->key, spoe_config_str(host, cfg, KEY));
+    (void)pthread_mutex_init(&t->lock, NULL);
     *ret_inst = t;
     return SPOE_OK;
 }
@@ -58,16 +59,16 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
 static spoe_status reconfigure(void *inst, struct spoe_config *cfg)
 {
     struct typed *t = inst;
-    const uint32_t next = 1 - t->key; /* read by nobody since the last change: enough for a test */
 
-    copy(t->keys[next], spoe_config_str(t->host, cfg, KEY));
-    t->key = next;
+    (void)pthread_mutex_lock(&t->lock);
+    copy(t->key, spoe_config_str(t->host, cfg, KEY));
+    (void)pthread_mutex_unlock(&t->lock);
     return SPOE_OK;
 }
 
 static spoe_status handle(void *wctx, struct spoe_request *req, const struct spoe_message *msg)
 {
-    const struct typed *t = wctx;
+    struct typed *t = wctx;
     const struct spoe_value address = spoe_slot(msg, ADDRESS);
     int inside = 0;
 
@@ -77,7 +78,10 @@ static spoe_status handle(void *wctx, struct spoe_request *req, const struct spo
     (void)spoe_set_int(t->host, req, SPOE_SCOPE_TXN, "files", t->n_files);
     (void)spoe_set_str(t->host, req, SPOE_SCOPE_TXN, "endpoint", spoe_str(t->endpoint));
     (void)t->host->set_var(req, SPOE_SCOPE_TXN, spoe_str("home"), &t->home);
-    return spoe_set_str(t->host, req, SPOE_SCOPE_TXN, "key", spoe_str(t->keys[t->key]));
+    (void)pthread_mutex_lock(&t->lock);
+    (void)spoe_set_str(t->host, req, SPOE_SCOPE_TXN, "key", spoe_str(t->key));
+    (void)pthread_mutex_unlock(&t->lock);
+    return SPOE_OK;
 }
 
 SPOE_PLUGIN("typed", .version = "1.0", .help = "options of ABI 1.1", .needs_minor = 1,
