@@ -57,24 +57,39 @@ static void set_health(const struct auth *auth, int32_t state, const char *text)
         auth->health->set(auth->self, state, spoe_str(text));
 }
 
+/* How long after an answer no failure is told of: where some questions fail and others do not, a
+ * client could fill the log. */
+#define CALM_NS INT64_C(1000000000)
+
+static void note_answer(struct auth *auth)
+{
+    uint64_t failures;
+
+    if (atomic_load_explicit(&auth->n_failed, memory_order_relaxed) == 0)
+        return;
+    failures = atomic_exchange(&auth->n_failed, 0);
+    if (!atomic_load(&auth->is_down))
+        return;
+    atomic_store(&auth->calm_until_ns, auth->host->now_mono_ns() + CALM_NS);
+    if (!atomic_exchange(&auth->is_down, false))
+        return; /* another worker has seen one, too */
+    spoe_logf(auth->host, auth->self, SPOE_LOG_NOTICE,
+              "the service answers again, after %llu failures", (unsigned long long)failures);
+    set_health(auth, SPOE_HEALTH_READY, "");
+}
+
 /* The log hears of the first failure and of the first answer after it. */
 static void note_health(struct auth *auth, enum reason reason, unsigned status, const char *text)
 {
-    uint64_t before;
-
     if (!reason_is_failure(reason)) {
-        before = atomic_load_explicit(&auth->n_failed, memory_order_relaxed) == 0
-                     ? 0
-                     : atomic_exchange(&auth->n_failed, 0);
-        if (before > 0 && reason <= REASON_DENIED) {
-            spoe_logf(auth->host, auth->self, SPOE_LOG_NOTICE,
-                      "the service answers again, after %llu failures", (unsigned long long)before);
-            set_health(auth, SPOE_HEALTH_READY, "");
-        }
+        if (reason <= REASON_DENIED)
+            note_answer(auth);
         return;
     }
-    before = atomic_fetch_add(&auth->n_failed, 1);
-    if (before > 0)
+    (void)atomic_fetch_add(&auth->n_failed, 1);
+    if (atomic_load(&auth->is_down) ||
+        auth->host->now_mono_ns() < atomic_load(&auth->calm_until_ns) ||
+        atomic_exchange(&auth->is_down, true))
         return;
     if (text != NULL)
         spoe_logf(auth->host, auth->self, SPOE_LOG_WARNING, "%s: %s: %s; requests are %s",

@@ -23,7 +23,9 @@ struct auth {
     struct numbers numbers;
     uint64_t hash_key[2];
     _Atomic uint32_t n_workers;
-    _Atomic uint64_t n_failed; /* questions, since the service has answered one */
+    _Atomic uint64_t n_failed;     /* questions, since the service has answered one */
+    _Atomic bool is_down;          /* a failure has been told of, and no answer since */
+    _Atomic int64_t calm_until_ns; /* none is told of before */
     _Atomic bool warned_of_deadline;
     bool curl_started;
 };

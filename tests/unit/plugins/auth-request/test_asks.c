@@ -292,3 +292,28 @@ Test(auth_asks, the_log_hears_of_the_first_failure_and_of_the_end)
     cr_expect(strstr(logged, "|the service answers again, after 3 failures|") != NULL);
     end();
 }
+
+/* A service that fails for some questions alone: a client can ask for those as often as it likes.
+ */
+Test(auth_asks, failures_and_answers_in_turn_do_not_fill_the_log)
+{
+    size_t n;
+
+    begin();
+    (void)ask(0, "/a");
+    answer(0, REASON_CONNECT, "");
+    (void)ask(1, "/a");
+    answer(1, REASON_ALLOWED, YES);
+    n = strlen(logged);
+    cr_assert(strstr(logged, "answers again, after 1 failures|") != NULL);
+    (void)ask(2, "/a");
+    answer(2, REASON_CONNECT, "");
+    (void)ask(3, "/a");
+    answer(3, REASON_ALLOWED, YES);
+    cr_expect_str_eq(logged + n, "");
+    now_ns += 1000 * MS; /* one that goes on is told of */
+    (void)ask(4, "/a");
+    answer(4, REASON_CONNECT, "");
+    cr_expect_str_eq(logged + n, "http://service/: connect: a reason; requests are denied|");
+    end();
+}
