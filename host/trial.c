@@ -108,6 +108,21 @@ static struct engine engine_of_line(const struct trial *t, const struct route *r
                      route != NULL ? route->targets[0].plugin : t->plugins->plugin[0]);
 }
 
+/* The longest of those that take it. @param route  NULL: it is not known who does */
+static int64_t timeout_of(const struct trial *t, const struct route *route)
+{
+    int64_t longest_ns = 0;
+
+    for (uint32_t i = 0; route != NULL && i < route->n_targets; i++) {
+        const int64_t own_ns = route->targets[i].timeout_ns;
+        const int64_t ns = own_ns != 0 ? own_ns : t->conf->processing_timeout_ns;
+
+        if (ns > longest_ns)
+            longest_ns = ns;
+    }
+    return longest_ns != 0 ? longest_ns : t->conf->processing_timeout_ns;
+}
+
 /* Hand over what has been read. @return 0; -1 with *reterr */
 static int try_plugins(struct trial *t, const struct route *route, const struct script_line *line,
                        const struct spoe_arg *args, struct error *reterr)
@@ -120,7 +135,7 @@ static int try_plugins(struct trial *t, const struct route *route, const struct 
         return -1;
     if (call.faults[CALL_missing_arguments] != 0 && route != NULL)
         print_missing(route, line);
-    if (!print_answer(stdout, &call, engine.prefix, t->conf->processing_timeout_ns))
+    if (!print_answer(stdout, &call, engine.prefix, timeout_of(t, route)))
         t->good = false;
     t->late = t->late || !call.answered || call.faults[CALL_timeouts] != 0;
     if (!call.answered)

@@ -38,7 +38,8 @@ EXPECTED = {
     "lib/pkgconfig/spoe-sdk-sanitizer.pc",
     "lib/pkgconfig/spoe-sdk.pc",
     *(f"share/doc/spoe-host/{page}.md" for page in (
-        "agent-in-go", "configuration", "container", "haproxy", "log-lines", "metrics", "plugins")),
+        "agent-in-go", "auth-request", "configuration", "container", "haproxy", "ip-reputation", "log-lines",
+        "metrics", "mirror", "plugins")),
     *(f"share/spoe-host/template/{name}" for name in (
         "CMakeLists.txt", "Containerfile", "README.md", "haproxy.cfg", "plugin.c.in", "plugin.script",
         "workflow.yml")),

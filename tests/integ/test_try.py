@@ -86,6 +86,9 @@ def test_answers_that_come_later():
     assert status == 0, err
     assert variables(out) == {"txn.pending.pending": 'string "k"'}
     assert "later than processing-timeout, 1.000 ms" in out
+    status, out, err = attempt("--processing-timeout", "1ms", "--set", "pending.processing-timeout=60s", "--try",
+                               "pending key=k mode=after delay=50", plugins=["pending"])
+    assert status == 0 and "txn.pending.pending" in out and "later than" not in out, out + err  # the plugin's own
 
 
 @pytest.mark.parametrize("mode,told", [("fail", "the plugin failed"),
