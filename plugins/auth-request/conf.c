@@ -30,8 +30,8 @@ static const char *const send_words[] = {"method", "uri",   "path",
                                          "host",   "proto", "client-address"};
 
 const struct spoe_option *const auth_options[OPT_COUNT + 1] = {
-    [OPT_URL] = OPTION("url", "URL", .type = SPOE_OPT_STRING, .flags = SPOE_OPTION_REQUIRED,
-                       .help = "the service to ask, http:// or https://"),
+    [OPT_URL] = OPTION("url", "URL", .type = SPOE_OPT_URL, .flags = SPOE_OPTION_REQUIRED,
+                       .help = "the service to ask"),
     [OPT_SEND] = OPTION("send", "SEND", .type = SPOE_OPT_STRING,
                         .default_text = "method, uri, host, proto, client-address",
                         .help = "what of the request is sent: method, uri or path, host, proto, "
@@ -80,11 +80,11 @@ const struct spoe_option *const auth_options[OPT_COUNT + 1] = {
                                 .default_text = "auto", .choices = http_choices,
                                 .help = "auto: 2 if TLS agrees on it, else 1.1; 1.1; 2: also "
                                         "without TLS, which takes libcurl 8.0"),
-    [OPT_TLS_CA] = OPTION("tls-ca", "TLS_CA", .type = SPOE_OPT_STRING,
+    [OPT_TLS_CA] = OPTION("tls-ca", "TLS_CA", .type = SPOE_OPT_PATH,
                           .help = "file with the CAs to trust (PEM), in place of the system's"),
-    [OPT_TLS_CERT] = OPTION("tls-cert", "TLS_CERT", .type = SPOE_OPT_STRING,
+    [OPT_TLS_CERT] = OPTION("tls-cert", "TLS_CERT", .type = SPOE_OPT_PATH,
                             .help = "file with the client's certificate (PEM)"),
-    [OPT_TLS_KEY] = OPTION("tls-key", "TLS_KEY", .type = SPOE_OPT_STRING,
+    [OPT_TLS_KEY] = OPTION("tls-key", "TLS_KEY", .type = SPOE_OPT_PATH,
                            .help = "file with the key of tls-cert (PEM)"),
     NULL,
 };

@@ -464,9 +464,9 @@ def test_two_of_it(service):
 
 BAD_OPTIONS = [
     ({"AUTH_REQUEST_RESPONSE_HEADERS": "x-a, X-User, x_user"}, "X-User and x_user would be the same variable"),
-    ({"AUTH_REQUEST_URL": "ftp://a/"}, "only http:// and https://"),
+    ({"AUTH_REQUEST_URL": "ftp://a/"}, "expected a URL: http://HOST[:PORT][/PATH] or https://"),
     ({"AUTH_REQUEST_URL": "http://u:p@a/"}, "no user and password"),
-    ({"AUTH_REQUEST_URL": "http://"}, "no address as"),
+    ({"AUTH_REQUEST_URL": "http://"}, "expected a URL: http://HOST"),
     ({"AUTH_REQUEST_URL": ""}, "url"),
     ({"AUTH_REQUEST_REQUEST_HEADERS": "cookie, host"}, "host cannot be sent"),
     ({"AUTH_REQUEST_REQUEST_HEADERS": "x-real-ip"}, "x-real-ip cannot be sent"),
@@ -476,6 +476,7 @@ BAD_OPTIONS = [
     ({"AUTH_REQUEST_DENY_STATUS": "200"}, "from 300 to 599"),
     ({"AUTH_REQUEST_DENY_STATUS": "4o1"}, "from 300 to 599"),
     ({"AUTH_REQUEST_TLS_CA": "/nowhere.pem"}, "cannot read /nowhere.pem"),
+    ({"AUTH_REQUEST_TLS_CA": "ca.pem"}, "expected an absolute path"),
     ({"AUTH_REQUEST_TLS_CERT": "/dev/null"}, "belong together"),
     ({"AUTH_REQUEST_TIMEOUT": "0"}, "timeout"),
 ]
