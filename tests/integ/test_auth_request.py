@@ -15,7 +15,8 @@ from lib.procs import ReservedPort, SpoeHost, clean_env, host_binary, run, wait_
 from lib.spop import BadFrame, Client, string
 
 ARGS = ["--plugin-dir", os.environ["SPOE_TEST_AUTH_REQUEST_DIR"], "--plugins", "auth-request"]
-PATIENT = {"SPOE_WORKERS": "1", "AUTH_REQUEST_TIMEOUT": "50s", "SPOE_PROCESSING_TIMEOUT": "60s"}
+PATIENT = {"SPOE_WORKERS": "1", "AUTH_REQUEST_TIMEOUT": "50s", "SPOE_PROCESSING_TIMEOUT": "60s",
+           "SPOE_SHUTDOWN_TIMEOUT": "60s"}
 SRC = ipaddress.ip_address("192.0.2.7")
 
 
