@@ -196,12 +196,11 @@ static bool wants_of_line(bool beside_spoe, uint32_t version, uint32_t slot)
     case LOG_INBOUND:
     case LOG_TRACESTATE:
         return !beside_spoe;
-    case LOG_SERVER_ID:
+    case LOG_SERVER_ID: /* the one in tp is enough for these rules, and the other is the plugin's */
     case LOG_CLIENT_ID:
-        return false; /* the one in tp is enough for these rules, and the other is the plugin's */
-    case LOG_UNIQUE_ID:
+    case LOG_UNIQUE_ID: /* written with the prefix of the agent's variables */
     case LOG_MARK:
-        return false; /* written with the prefix of the agent's variables */
+        return false;
     case LOG_START:
         return version >= HAPROXY_2_9;
     default:
