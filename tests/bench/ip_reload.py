@@ -18,7 +18,7 @@ import tempfile
 import time
 
 from lib import admin
-from lib.procs import SpoeHost
+from lib.procs import SpoeHost, wait_until
 from lib.spop import Client
 
 ROUNDS, QUESTIONS = 10, 2000
@@ -78,8 +78,8 @@ def stretch(host, client, rng, reloads):
             host.signal(signal.SIGHUP)
         else:
             took += some
-    while reloads and built(host) == seen:
-        time.sleep(0.05)
+    if reloads:
+        wait_until(lambda: built(host) != seen, "the last build", interval=0.05)
     return took
 
 

@@ -407,9 +407,12 @@ def test_totals_while_it_starts():
     """2.4: SIGUSR1 at every moment of the start; the totals come once there is something to count."""
     with SpoeHost([*host_args("slots"), "--workers", "4"], wait=False) as host:
         wait_until(lambda: "control" in threads_of(host.pid), "the control thread")
-        while host.count(r'msg="ready"') == 0 and host.alive():
+
+        def is_ready():
             host.signal(signal.SIGUSR1)
-            time.sleep(0.005)
+            return host.count(r'msg="ready"') > 0 or not host.alive()
+
+        wait_until(is_ready, "ready", interval=0.005)
         host.signal(signal.SIGUSR1)
         host.wait_line(r"totals: connections=0")
         assert host.terminate() == 0
