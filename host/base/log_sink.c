@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "base/thread.h"
 
+#define LINE_MS 100 /* for the thread to end the line that it writes, in a crash */
+
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t more, gone;
@@ -31,6 +33,8 @@ static struct {
     _Atomic size_t n_fill;
     _Atomic(const char *) out;
     _Atomic size_t out_at, n_out;
+    _Atomic bool crashing; /* the crash handler writes what is left, and nobody else any more */
+    _Atomic bool busy;     /* the thread changes the buffers or writes */
     char buffer[2][LOG_BUFFER_BYTES];
 } sink = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
 
@@ -58,6 +62,18 @@ static bool write_line(const char *p, size_t n)
     return true;
 }
 
+/* Of the thread and a crash handler one writes: what both did would be there twice, and behind the
+ * last line. Each says what it does first and then looks at what the other has said. */
+static void begin(void)
+{
+    atomic_store(&sink.busy, true);
+    if (!atomic_load(&sink.crashing))
+        return;
+    atomic_store(&sink.busy, false);
+    for (;;)
+        (void)pause(); /* the process ends */
+}
+
 /* Up to PIPE_BUF a write to a pipe is one piece: one line at a time. */
 static void write_lines(const char *p, size_t n)
 {
@@ -65,6 +81,7 @@ static void write_lines(const char *p, size_t n)
         const char *end = memchr(p + at, '\n', n - at);
         size_t len = (size_t)(end - (p + at)) + 1; /* each has its end */
 
+        begin();
         if (!write_line(p + at, len))
             (void)atomic_fetch_add(&sink.dropped, 1);
         at += len;
@@ -100,6 +117,7 @@ static void *sink_main(void *arg)
 
         while (atomic_load(&sink.n_fill) == 0 && !sink.quit)
             (void)pthread_cond_wait(&sink.more, &sink.lock);
+        begin();
         n = turn();
         if (n == 0)
             break;
@@ -112,6 +130,7 @@ static void *sink_main(void *arg)
             log_line(SPOE_LOG_WARNING, "host",
                      "%ju log lines were dropped: standard error was not read in time",
                      (uintmax_t)full);
+        atomic_store(&sink.busy, false);
         (void)pthread_mutex_lock(&sink.lock);
         sink.written = upto;
         (void)pthread_cond_broadcast(&sink.gone);
@@ -240,11 +259,22 @@ static void write_now_lines(const char *p, size_t n)
     }
 }
 
+/* A thread that hangs in write() is not waited for, nor one that has crashed itself. */
+static void take_over(void)
+{
+    atomic_store(&sink.crashing, true);
+    for (int ms = 0; ms < LINE_MS && !is_sink && atomic_load(&sink.busy); ms++)
+        (void)poll(NULL, 0, 1);
+}
+
 void log_sink_crash(const char *line, size_t n)
 {
     if (atomic_load(&sink.runs)) {
-        size_t at = atomic_load(&sink.out_at), end = atomic_load(&sink.n_out);
+        size_t at, end;
 
+        take_over();
+        at = atomic_load(&sink.out_at);
+        end = atomic_load(&sink.n_out);
         if (at < end)
             write_now_lines(atomic_load(&sink.out) + at, end - at);
         write_now_lines(atomic_load(&sink.fill), atomic_load(&sink.n_fill));

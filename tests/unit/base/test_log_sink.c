@@ -445,3 +445,47 @@ Test(log_sink, a_crash_does_not_wait_for_a_reader, .timeout = 60)
     (void)crash_in_a_copy(ends[1], ends[0]);
     cr_assert_null(strstr(got, "crash"));
 }
+
+#define N_RACES 50
+#define RACE_LINES 20
+
+/* A process that logs some lines and crashes at once, while the thread of the log has begun with
+ * them; it lives until all that anybody writes is written. */
+static void log_and_crash(int writer)
+{
+    if (dup2(writer, STDERR_FILENO) != STDERR_FILENO || log_start(false) != 0)
+        _exit(1);
+    for (unsigned i = 0; i < RACE_LINES; i++)
+        put_number(i);
+    log_sink_crash("crash\n", 6);
+    (void)log_sink_flush(clock_mono_ns() + 10 * NS_PER_MS);
+    _exit(0);
+}
+
+/* 2.8: each line once, and nothing behind the last one. */
+Test(log_sink, a_crash_and_the_thread_do_not_write_the_same, .timeout = 60)
+{
+    for (unsigned race = 0; race < N_RACES; race++) {
+        int ends[2], status;
+        size_t n = 0;
+        ssize_t r;
+        pid_t child;
+
+        cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+        child = fork();
+        cr_assert_geq(child, 0);
+        if (child == 0)
+            log_and_crash(ends[1]);
+        (void)close(ends[1]);
+        while ((r = read(ends[0], got + n, sizeof got - 1 - n)) > 0)
+            n += (size_t)r;
+        (void)close(ends[0]);
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        cr_assert_eq(status, 0);
+        got[n] = '\0';
+        cr_assert_eq(n, (size_t)RACE_LINES * LINE + 6, "%s", got);
+        for (unsigned i = 0; i < RACE_LINES; i++)
+            cr_assert_eq(strtol(got + (size_t)i * LINE, NULL, 10), i);
+        cr_assert_str_eq(got + (size_t)RACE_LINES * LINE, "crash\n");
+    }
+}
