@@ -64,29 +64,30 @@ static bool write_line(const char *p, size_t n)
 
 /* Of the thread and a crash handler one writes: what both did would be there twice, and behind the
  * last line. Each says what it does first and then looks at what the other has said. */
-static void begin(void)
+static bool begin(void)
 {
     atomic_store(&sink.busy, true);
     if (!atomic_load(&sink.crashing))
-        return;
+        return true;
     atomic_store(&sink.busy, false);
-    for (;;)
-        (void)pause(); /* the process ends */
+    return false;
 }
 
 /* Up to PIPE_BUF a write to a pipe is one piece: one line at a time. */
-static void write_lines(const char *p, size_t n)
+static bool write_lines(const char *p, size_t n)
 {
     for (size_t at = 0; at < n;) {
         const char *end = memchr(p + at, '\n', n - at);
         size_t len = (size_t)(end - (p + at)) + 1; /* each has its end */
 
-        begin();
+        if (!begin())
+            return false;
         if (!write_line(p + at, len))
             (void)atomic_fetch_add(&sink.dropped, 1);
         at += len;
         atomic_store(&sink.out_at, at);
     }
+    return true;
 }
 
 /* Change the buffers. Locked. @return bytes to write */
@@ -114,28 +115,31 @@ static void *sink_main(void *arg)
     for (;;) {
         uint64_t upto, full;
         size_t n;
+        bool mine; /* no crash handler has taken over */
 
         while (atomic_load(&sink.n_fill) == 0 && !sink.quit)
             (void)pthread_cond_wait(&sink.more, &sink.lock);
-        begin();
-        n = turn();
+        n = begin() ? turn() : 0;
         if (n == 0)
             break;
         upto = sink.put;
         full = sink.full;
         sink.full = 0;
         (void)pthread_mutex_unlock(&sink.lock);
-        write_lines(atomic_load(&sink.out), n);
-        if (full != 0)
+        mine = write_lines(atomic_load(&sink.out), n);
+        if (mine && full != 0)
             log_line(SPOE_LOG_WARNING, "host",
                      "%ju log lines were dropped: standard error was not read in time",
                      (uintmax_t)full);
         atomic_store(&sink.busy, false);
         (void)pthread_mutex_lock(&sink.lock);
+        if (!mine)
+            break;
         sink.written = upto;
         (void)pthread_cond_broadcast(&sink.gone);
     }
     (void)pthread_mutex_unlock(&sink.lock);
+    atomic_store(&sink.busy, false);
     thread_end();
     return NULL;
 }
