@@ -172,6 +172,14 @@ static int apply_to_plugin(struct reading *r, struct view *view, struct spoe_ins
     return 0;
 }
 
+static void swap_texts(char **a, char **b)
+{
+    char *text = *a;
+
+    *a = *b;
+    *b = text;
+}
+
 /* @return 0; -1 out of memory */
 static int apply(const struct reload *reload, struct view *view, struct reading *r)
 {
@@ -186,6 +194,7 @@ static int apply(const struct reload *reload, struct view *view, struct reading 
     conf->log_level = r->host.log_level;
     conf->log_format = r->host.log_format;
     log_init(conf->log_level, conf->log_format);
+    swap_texts(&conf->admin_token, &r->host.admin_token);
     put_in_use(view, &conf->settings, &r->host.settings);
     return 0;
 }

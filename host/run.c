@@ -126,6 +126,8 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
     (void)!read(fd, &count, sizeof count);
     if (atomic_load(&run->view.state) == HOST_READY)
         reload_run(run->reload, &run->view);
+    if (run->admin != NULL && admin_set_token(run->admin, run->conf->admin_token) != 0)
+        log_line(SPOE_LOG_ERR, "host", "out of memory: the token is the one before");
 }
 
 /* Whether this loop turns is asked. */

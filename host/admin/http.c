@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -21,12 +22,17 @@
 
 #define COMPONENT "admin"
 #define HINT " (option admin, SPOE_ADMIN_ADDR: give each host its own, or off)"
-#define ACCEPT_RETRY_S 1 /* after too many open files */
+#define ACCEPT_RETRY_S 1    /* after too many open files */
+#define PATH_LOGGED_MAX 200 /* bytes of a path in a line */
 #define PLAIN_TEXT "text/plain; charset=utf-8"
 
 struct admin {
     const struct admin_page *pages;
     void *arg;
+    pthread_mutex_t lock; /* of the token */
+    char *token;          /* NULL: there is none */
+    const char *const *hosts;
+    struct log_limit refused_limit;
     struct sockets sockets;
     struct event_base *base;
     struct http_conns conns;
@@ -42,8 +48,10 @@ struct admin {
 
 /* ---- pages ------------------------------------------------------------------------------- */
 
-/* Have a page written into memory. Out of memory the answer stays without a text, status 500. */
-static void render(const struct admin_page *page, void *arg, struct http_answer *answer)
+/* Have a page, or what a POST to it says, written into memory. Out of memory the answer stays
+ * without a text, status 500. */
+static void render(const struct admin_page *page, void *arg, const struct admin_post *post,
+                   struct http_answer *answer)
 {
     char *text = NULL;
     size_t n = 0;
@@ -53,7 +61,7 @@ static void render(const struct admin_page *page, void *arg, struct http_answer 
 
     if (out == NULL)
         return;
-    status = page->write(arg, out);
+    status = post != NULL ? page->post(arg, post, out) : page->write(arg, out);
     failed = ferror(out) != 0;
     failed |= fclose(out) != 0;
     if (failed) {
@@ -61,7 +69,8 @@ static void render(const struct admin_page *page, void *arg, struct http_answer 
         return;
     }
     answer->status = status;
-    answer->content_type = page->content_type;
+    answer->content_type = post == NULL || status < 400 ? page->content_type : PLAIN_TEXT;
+    answer->headers = page->headers;
     answer->text = text;
     answer->n = n;
 }
@@ -78,6 +87,12 @@ static int write_index(void *arg, FILE *out)
     return 404;
 }
 
+static bool is_path(const struct admin_page *page, const struct http_request *request)
+{
+    return strlen(page->path) == request->path.n &&
+           memcmp(page->path, request->path.p, request->path.n) == 0;
+}
+
 /* The page that is asked for: of several the one that Accept likes best, else the first. */
 static const struct admin_page *find_page(const struct admin *admin,
                                           const struct http_request *request)
@@ -88,8 +103,7 @@ static const struct admin_page *find_page(const struct admin *admin,
     for (const struct admin_page *page = admin->pages; page->path != NULL; page++) {
         unsigned quality;
 
-        if (strlen(page->path) != request->path.n ||
-            memcmp(page->path, request->path.p, request->path.n) != 0)
+        if (!is_path(page, request) || (request->method == HTTP_POST && page->post == NULL))
             continue;
         quality =
             page->media_type != NULL ? http_accept_quality(request->accept, page->media_type) : 0;
@@ -101,22 +115,79 @@ static const struct admin_page *find_page(const struct admin *admin,
     return found;
 }
 
-static void answer_request(void *arg, const struct http_request *request, struct http_answer *ret)
+/* Who may have what there is at a path; where nothing is, who may be told so. */
+static struct access_page access_of(const struct admin *admin, const struct http_request *request)
+{
+    struct access_page ret = {.can_get = false};
+
+    for (const struct admin_page *page = admin->pages; page->path != NULL; page++) {
+        if (!is_path(page, request))
+            continue;
+        ret.can_get = true;
+        ret.get = page->access;
+        if (page->post != NULL && !ret.can_post) {
+            ret.can_post = true;
+            ret.post = page->post_access;
+        }
+    }
+    ret.can_get |= !ret.can_post;
+    return ret;
+}
+
+static struct access_answer decide(struct admin *admin, const struct http_peer *peer,
+                                   const struct http_request *request)
+{
+    const struct access_page page = access_of(admin, request);
+    struct access_rules rules = {.hosts = admin->hosts};
+    struct access_answer answer;
+
+    (void)pthread_mutex_lock(&admin->lock);
+    if (admin->token != NULL)
+        rules.token = (struct spoe_span){admin->token, strlen(admin->token)};
+    answer = access_decide(&rules, peer->from, request, &page);
+    (void)pthread_mutex_unlock(&admin->lock);
+    if (answer.status == 401 || answer.status == 403 || answer.status == 421)
+        log_limited(&admin->refused_limit, SPOE_LOG_NOTICE, COMPONENT,
+                    "refused %s a request for %.*s: %d, %s", peer->name,
+                    request->path.n < PATH_LOGGED_MAX ? (int)request->path.n : PATH_LOGGED_MAX,
+                    request->path.p, answer.status, answer.text);
+    return answer;
+}
+
+/* A status with a line that says why. */
+static void refuse(struct http_answer *ret, int status, const char *text, const char *headers)
+{
+    const int n = asprintf(&ret->text, "%s\n", text);
+
+    ret->status = status;
+    ret->headers = headers;
+    ret->n = n > 0 ? (size_t)n : 0;
+    if (n < 0)
+        ret->text = NULL;
+}
+
+static void answer_request(void *arg, const struct http_peer *peer,
+                           const struct http_request *request, struct http_answer *ret)
 {
     struct admin *admin = arg;
-    const struct admin_page index = {NULL, PLAIN_TEXT, write_index, NULL};
+    const struct admin_page index = {.content_type = PLAIN_TEXT, .write = write_index};
+    const struct admin_post post = {.body = request->body, .who = peer->name};
+    const struct access_answer access = decide(admin, peer, request);
     const struct admin_page *page;
 
-    if (request->method == HTTP_OTHER) {
-        ret->status = 405;
-        ret->allow = "GET, HEAD";
+    if (access.status != 200) {
+        refuse(ret, access.status, access.text, access.headers);
+        return;
+    }
+    if (request->method == HTTP_POST && !request->has_length) {
+        refuse(ret, 411, "a POST has Content-Length", NULL);
         return;
     }
     page = find_page(admin, request);
     if (page != NULL)
-        render(page, admin->arg, ret);
+        render(page, admin->arg, request->method == HTTP_POST ? &post : NULL, ret);
     else
-        render(&index, admin, ret);
+        render(&index, admin, NULL, ret);
 }
 
 /* ---- sockets ----------------------------------------------------------------------------- */
@@ -166,8 +237,8 @@ static int serve(struct admin *admin)
         log_line(SPOE_LOG_INFO, COMPONENT, "admin on %s", s->name);
         if (s->exposed)
             log_line(SPOE_LOG_WARNING, COMPONENT,
-                     "other machines can reach the admin address, which has no authentication: "
-                     "whoever connects can read metrics and options");
+                     "other machines can reach the admin address: whoever connects can read "
+                     "metrics and options");
     }
     return 0;
 }
@@ -232,10 +303,16 @@ int admin_start(const struct host_conf *conf, const struct admin_page *pages, vo
     }
     admin->pages = pages;
     admin->arg = arg;
+    admin->hosts = (const char *const *)(void *)conf->admin_hosts;
+    (void)pthread_mutex_init(&admin->lock, NULL); /* cannot fail without attributes */
     admin->sockets = (struct sockets){.conf = conf, .component = COMPONENT, .hint = HINT};
     admin->stop_fd = -1;
     admin->conns = (struct http_conns){.answer = answer_request, .arg = admin};
     TAILQ_INIT(&admin->conns.list);
+    if (admin_set_token(admin, conf->admin_token) != 0) {
+        log_line(SPOE_LOG_ERR, COMPONENT, "out of memory");
+        goto fail;
+    }
     if (sockets_open(&admin->sockets, &conf->admin) != 0)
         goto fail;
     if (init_server(admin) != 0 || serve(admin) != 0) {
@@ -253,6 +330,27 @@ int admin_start(const struct host_conf *conf, const struct admin_page *pages, vo
 fail:
     admin_stop(admin);
     return -1;
+}
+
+static void free_token(char *token)
+{
+    if (token != NULL)
+        explicit_bzero(token, strlen(token));
+    free(token);
+}
+
+int admin_set_token(struct admin *admin, const char *token)
+{
+    char *copy = token != NULL ? strdup(token) : NULL, *before;
+
+    if (token != NULL && copy == NULL)
+        return -1;
+    (void)pthread_mutex_lock(&admin->lock);
+    before = admin->token;
+    admin->token = copy;
+    (void)pthread_mutex_unlock(&admin->lock);
+    free_token(before);
+    return 0;
 }
 
 void admin_stop(struct admin *admin)
@@ -277,5 +375,7 @@ void admin_stop(struct admin *admin)
     if (admin->stop_fd >= 0)
         (void)close(admin->stop_fd);
     sockets_close(&admin->sockets);
+    free_token(admin->token);
+    (void)pthread_mutex_destroy(&admin->lock);
     free(admin);
 }

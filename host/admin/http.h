@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/admin/http.h - the admin endpoint: a few read-only pages over HTTP.
+ * host/admin/http.h - the admin endpoint: a few pages over HTTP.
  *
  * It has a thread and an event loop of its own, so that it answers while the host starts and
- * drains, and no worker ever waits for it. GET and HEAD only. At most ADMIN_CONNS_MAX connections
- * (http_conn.h).
+ * drains, and no worker ever waits for it. GET and HEAD change nothing; what a POST does is the
+ * page's. Who may have which page: access.h. At most ADMIN_CONNS_MAX connections (http_conn.h).
  */
 #ifndef HOST_ADMIN_HTTP_H
 #define HOST_ADMIN_HTTP_H
@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "admin/access.h"
 #include "conf/host_conf.h"
 
 /**
@@ -21,12 +22,26 @@
  */
 typedef int admin_page_fn(void *arg, FILE *out);
 
-/* A path may stand twice or more, with other types: whoever asks chooses, by Accept. */
+/* A POST to a page. */
+struct admin_post {
+    struct spoe_span body; /* [borrow] at most HTTP_BODY_MAX bytes, said to be JSON */
+    const char *who;       /* [borrow] for logs: an address, or "uid 1000, pid 12" */
+};
+
+/** Do it, and write what came of it; of a status from 400 on that is a text. As admin_page_fn. */
+typedef int admin_post_fn(void *arg, const struct admin_post *post, FILE *out);
+
+/* A path may stand twice or more, with other types: whoever asks chooses, by Accept. A POST goes to
+ * the first that takes one. */
 struct admin_page {
     const char *path;
     const char *content_type;
     admin_page_fn *write;
-    const char *media_type; /* to choose by; NULL: there is no choice */
+    const char *media_type;        /* to choose by; NULL: there is no choice */
+    enum access_class access;      /* who may GET it */
+    admin_post_fn *post;           /* NULL: there is no POST */
+    enum access_class post_access; /* who may POST */
+    const char *headers;           /* [const] further lines of the head, with their ends, or NULL */
 };
 
 struct admin;
@@ -39,6 +54,12 @@ struct admin;
  */
 int admin_start(const struct host_conf *conf, const struct admin_page *pages, void *arg,
                 struct admin **ret);
+/**
+ * The token that is asked for from now on; NULL: there is none. [main]
+ * @param token  [borrow]
+ * @return 0; -1 out of memory: it is the one before
+ */
+int admin_set_token(struct admin *admin, const char *token);
 /** End the thread, close everything. Takes NULL. [main] */
 void admin_stop(struct admin *admin);
 

@@ -16,9 +16,10 @@
 
 #include "base/clock.h"
 #include "base/magic.h"
+#include "net/sockets.h"
 
 #define HTTP_CONN_MAGIC MAGIC('H', 'T', 'T', 'P')
-#define ANSWER_HEAD_MAX 512u
+#define ANSWER_HEAD_MAX 1024u
 
 enum http_conn_state { HTTP_READING, HTTP_WRITING, HTTP_ENDING };
 
@@ -29,13 +30,14 @@ struct http_conn {
     TAILQ_ENTRY(http_conn) link;
     struct event event;
     int fd;
+    struct http_peer peer;
     bool keep_alive; /* after the answer that is being written */
     bool again;      /* the next request may be in the input already */
     bool dead;
     int64_t end_ns; /* ENDING: when it is over */
     size_t skip;    /* bytes of a body, to be thrown away */
     size_t in_len;
-    char in[HTTP_HEAD_MAX];
+    char in[HTTP_HEAD_MAX + HTTP_BODY_MAX];
     char head[ANSWER_HEAD_MAX];
     size_t head_len;
     char *text;
@@ -51,9 +53,17 @@ static const char *reason_of(int status)
     } reasons[] = {
         {200, "OK"},
         {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
+        {409, "Conflict"},
+        {411, "Length Required"},
         {413, "Content Too Large"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {421, "Misdirected Request"},
+        {422, "Unprocessable Content"},
         {431, "Request Header Fields Too Large"},
         {501, "Not Implemented"},
         {503, "Service Unavailable"},
@@ -95,17 +105,15 @@ static void put_date(char *to, size_t size)
 
 static void start_answer(struct http_conn *conn, struct http_answer *answer, bool with_body)
 {
-    const char *allow = answer->allow;
     char date[64];
     int n;
 
     put_date(date, sizeof date);
     n = snprintf(conn->head, sizeof conn->head,
                  "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-                 "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%s%s%s%s\r\n",
+                 "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%s%s\r\n",
                  answer->status, reason_of(answer->status), date, answer->content_type, answer->n,
-                 allow != NULL ? "Allow: " : "", allow != NULL ? allow : "",
-                 allow != NULL ? "\r\n" : "",
+                 answer->headers != NULL ? answer->headers : "",
                  conn->keep_alive ? "Connection: keep-alive\r\n" : "Connection: close\r\n");
     assert(n > 0 && (size_t)n < sizeof conn->head);
     conn->head_len = (size_t)n;
@@ -131,13 +139,18 @@ static bool take_request(struct http_conn *conn)
     n = http_request_parse(conn->in, conn->in_len, &request);
     if (n == 0)
         return false;
+    if (n > 0 && request.method == HTTP_POST) {
+        if (conn->in_len - (size_t)n < request.body_len)
+            return false;
+        request.body = (struct spoe_span){conn->in + n, request.body_len};
+    }
     if (n < 0) {
         answer.status = -n;
         conn->keep_alive = false;
         start_answer(conn, &answer, false);
         return true;
     }
-    conn->conns->answer(conn->conns->arg, &request, &answer);
+    conn->conns->answer(conn->conns->arg, &conn->peer, &request, &answer);
     conn->keep_alive = request.keep_alive;
     conn->skip = request.body_len;
     start_answer(conn, &answer, request.method != HTTP_HEAD);
@@ -254,6 +267,29 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 
 /* ---- life ---- */
 
+static void find_peer(int fd, struct http_peer *ret)
+{
+    struct sockaddr_storage ours = {.ss_family = AF_UNSPEC}, theirs = {.ss_family = AF_UNSPEC};
+    struct sockaddr *own = (struct sockaddr *)(void *)&ours;
+    struct sockaddr *other = (struct sockaddr *)(void *)&theirs;
+    socklen_t own_len = sizeof ours, other_len = sizeof theirs, len = sizeof(struct ucred);
+    struct ucred cred;
+
+    *ret = (struct http_peer){.from = ACCESS_FROM_ELSEWHERE, .name = "?"};
+    if (getsockname(fd, own, &own_len) != 0 || getpeername(fd, other, &other_len) != 0)
+        return;
+    if (own->sa_family == AF_UNIX) {
+        ret->from = ACCESS_FROM_UNIX;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
+            (void)snprintf(ret->name, sizeof ret->name, "uid %u, pid %d", (unsigned)cred.uid,
+                           (int)cred.pid);
+        return;
+    }
+    if (sockets_is_loopback(own) && sockets_is_loopback(other))
+        ret->from = ACCESS_FROM_LOOPBACK;
+    sockets_name(other, other_len, ret->name, sizeof ret->name);
+}
+
 void http_conn_create(struct http_conns *conns, int fd)
 {
     struct http_conn *conn = calloc(1, sizeof *conn);
@@ -267,6 +303,7 @@ void http_conn_create(struct http_conns *conns, int fd)
     conn->magic = HTTP_CONN_MAGIC;
     conn->conns = conns;
     conn->fd = fd;
+    find_peer(fd, &conn->peer);
     TAILQ_INSERT_TAIL(&conns->list, conn, link);
     conns->n++;
     (void)event_assign(&conn->event, conns->base, fd, EV_READ, on_event, conn);

@@ -6,7 +6,8 @@
  *     a request that cannot be understood, or "Connection: close": WRITING --> ENDING
  *     end of stream, reset, ADMIN_TIMEOUT_S without news: --> freed
  *
- * Nothing is read while an answer is being written. A connection holds HTTP_HEAD_MAX bytes of input
+ * Nothing is read while an answer is being written. A POST is answered once its body is there. A
+ * connection holds HTTP_HEAD_MAX and HTTP_BODY_MAX bytes of input
  * and one page, and nothing once it has ended. ENDING has shut our side down and reads to the end,
  * so that a reset does not overtake the answer. Threads: the admin thread's.
  */
@@ -17,11 +18,18 @@
 
 #include <event2/event.h>
 
+#include "admin/access.h"
 #include "admin/http_request.h"
 
 #define ADMIN_CONNS_MAX 16u /* beyond them the one without news for longest is closed */
 #define ADMIN_TIMEOUT_S 60  /* of a connection on which nothing happens */
 #define ADMIN_LINGER_S 1    /* for the peer to close, in ENDING, whatever it sends */
+
+/* Who is at the other end of a connection. */
+struct http_peer {
+    enum access_from from;
+    char name[128]; /* for logs: an address, or "uid 1000, pid 12" */
+};
 
 struct http_conn;
 TAILQ_HEAD(http_conn_list, http_conn);
@@ -30,13 +38,14 @@ TAILQ_HEAD(http_conn_list, http_conn);
 struct http_answer {
     int status;
     const char *content_type; /* [const] */
-    const char *allow;        /* [const] NULL: no such header */
+    const char *headers;      /* [const] further lines of the head, with their ends; NULL: none */
     char *text;               /* [own] NULL: none */
     size_t n;
 };
 
 /** Answer a request. */
-typedef void http_answer_fn(void *arg, const struct http_request *request, struct http_answer *ret);
+typedef void http_answer_fn(void *arg, const struct http_peer *peer,
+                            const struct http_request *request, struct http_answer *ret);
 
 /* The connections, by their last news. */
 struct http_conns {

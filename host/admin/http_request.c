@@ -15,7 +15,8 @@ struct fields {
     unsigned n_hosts;
     bool has_length, close, keep_alive;
     size_t length;
-    struct spoe_span accept;
+    struct spoe_span accept, host;
+    struct http_request *ret; /* those that it has by their names */
 };
 
 static bool is(struct spoe_span span, const char *text)
@@ -79,8 +80,9 @@ static struct spoe_span trim(struct spoe_span span)
     return span;
 }
 
-/* The path of a request's target: "/path?query", or "http://host/path?query". */
-static struct spoe_span path_of(struct spoe_span target)
+/* The path of a request's target: "/path?query", or "http://host/path?query", whose host counts
+ * (RFC 9112 3.2.2). */
+static struct spoe_span path_of(struct spoe_span target, struct spoe_span *ret_host)
 {
     static const char scheme[] = "http://";
     const size_t n = sizeof scheme - 1;
@@ -89,6 +91,8 @@ static struct spoe_span path_of(struct spoe_span target)
     if (target.n > n && strncasecmp(target.p, scheme, n) == 0) {
         const char *slash = memchr(target.p + n, '/', target.n - n);
 
+        *ret_host = (struct spoe_span){target.p + n, slash != NULL ? (size_t)(slash - target.p) - n
+                                                                   : target.n - n};
         if (slash == NULL)
             return (struct spoe_span){"/", 1};
         target.n -= (size_t)(slash - target.p);
@@ -120,8 +124,9 @@ static int parse_request_line(struct spoe_span line, struct http_request *ret, b
     *ret_is_1_0 = line.p[7] == '0';
     ret->method = method.n == 3 && memcmp(method.p, "GET", 3) == 0    ? HTTP_GET
                   : method.n == 4 && memcmp(method.p, "HEAD", 4) == 0 ? HTTP_HEAD
+                  : method.n == 4 && memcmp(method.p, "POST", 4) == 0 ? HTTP_POST
                                                                       : HTTP_OTHER;
-    ret->path = path_of(target);
+    ret->path = path_of(target, &ret->host);
     return ret->path.n > 0 ? 0 : -400;
 }
 
@@ -157,8 +162,19 @@ static void parse_connection(struct fields *fields, struct spoe_span value)
     }
 }
 
+/* One of those that decide who may have the page: a second one could be what counts for another.
+ * @return 0; -400 */
+static int take_once(struct spoe_span *to, struct spoe_span value)
+{
+    if (to->p != NULL)
+        return -400;
+    *to = value;
+    return 0;
+}
+
 static int parse_field(struct spoe_span line, struct fields *fields)
 {
+    struct http_request *ret = fields->ret;
     struct spoe_span name;
 
     /* A name with white space, or a line that begins with it, is no token. */
@@ -173,23 +189,38 @@ static int parse_field(struct spoe_span line, struct fields *fields)
         return parse_length(fields, line);
     if (is(name, "transfer-encoding"))
         return -501;
-    if (is(name, "host"))
+    if (is(name, "origin"))
+        return take_once(&ret->origin, line);
+    if (is(name, "sec-fetch-site"))
+        return take_once(&ret->fetch_site, line);
+    if (is(name, "authorization"))
+        return take_once(&ret->authorization, line);
+    if (is(name, "content-type"))
+        return take_once(&ret->content_type, line);
+    if (is(name, "expect") && ret->method == HTTP_POST)
+        return -417; /* nobody is asked to wait for a 100 */
+    if (is(name, "host")) {
         fields->n_hosts++;
-    else if (is(name, "accept") && fields->accept.n == 0)
+        fields->host = line;
+    } else if (is(name, "forwarded") || is(name, "x-forwarded-for")) {
+        ret->forwarded = true;
+    } else if (is(name, "accept") && fields->accept.n == 0) {
         fields->accept = line;
-    else if (is(name, "connection"))
+    } else if (is(name, "connection")) {
         parse_connection(fields, line);
+    }
     return 0;
 }
 
 int http_request_parse(const char *bytes, size_t n, struct http_request *ret)
 {
     struct reader reader = {bytes, bytes + n};
-    struct fields fields = {.n_hosts = 0};
+    struct fields fields = {.ret = ret};
     struct spoe_span line;
     bool is_1_0 = false;
     int error;
 
+    *ret = (struct http_request){.method = HTTP_OTHER};
     do { /* RFC 9112 2.2: empty lines before the first */
         if (!next_line(&reader, &line))
             return n >= HTTP_HEAD_MAX ? -431 : 0;
@@ -210,7 +241,10 @@ int http_request_parse(const char *bytes, size_t n, struct http_request *ret)
         return -400; /* RFC 9112 3.2 */
     if (fields.length > HTTP_BODY_MAX)
         return -413;
+    if (ret->host.n == 0)
+        ret->host = fields.host;
     ret->accept = fields.accept;
+    ret->has_length = fields.has_length;
     ret->body_len = fields.length;
     ret->keep_alive = is_1_0 ? fields.keep_alive && !fields.close : !fields.close;
     return (int)(reader.p - bytes);

@@ -12,16 +12,22 @@
 #include <spoe/plugin.h>
 
 #define HTTP_HEAD_MAX 8192u /* bytes of a request's head */
-#define HTTP_BODY_MAX 1024u /* a body has no use, but may come */
+#define HTTP_BODY_MAX 4096u /* of a body; of other methods than POST it is passed over */
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_OTHER };
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OTHER };
 
 struct http_request {
     enum http_method method;
     struct spoe_span path;   /* without the query; into the bytes */
+    struct spoe_span host;   /* the target's authority, else Host; likewise; n 0: none */
     struct spoe_span accept; /* the first header field of that name; likewise; empty: none */
+    /* The same of these; p NULL: none. Of two of a name, which say different things, it is 400. */
+    struct spoe_span origin, fetch_site, authorization, content_type;
+    bool forwarded; /* a proxy says that it passes it on for somebody */
     bool keep_alive;
+    bool has_length;
     size_t body_len;
+    struct spoe_span body; /* of a POST; set by whoever has it (http_conn.c) */
 };
 
 /**

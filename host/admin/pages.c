@@ -346,13 +346,21 @@ static int page_status(void *arg, FILE *out)
     return 200;
 }
 
+#define TEXT "text/plain; charset=utf-8"
+#define JSON "application/json"
+
 const struct admin_page view_pages[] = {
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", page_metrics, "text/plain"},
-    {"/metrics", "application/openmetrics-text; version=1.0.0; charset=utf-8", page_openmetrics,
-     "application/openmetrics-text"},
-    {"/healthz", "text/plain; charset=utf-8", page_healthz, NULL},
-    {"/readyz", "text/plain; charset=utf-8", page_readyz, NULL},
-    {"/plugins", "application/json", page_plugins, NULL},
-    {"/status", "application/json", page_status, NULL},
-    {NULL, NULL, NULL, NULL},
+    {.path = "/metrics",
+     .content_type = "text/plain; version=0.0.4; charset=utf-8",
+     .write = page_metrics,
+     .media_type = "text/plain"},
+    {.path = "/metrics",
+     .content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+     .write = page_openmetrics,
+     .media_type = "application/openmetrics-text"},
+    {.path = "/healthz", .content_type = TEXT, .write = page_healthz},
+    {.path = "/readyz", .content_type = TEXT, .write = page_readyz},
+    {.path = "/plugins", .content_type = JSON, .write = page_plugins, .access = ACCESS_HOST},
+    {.path = "/status", .content_type = JSON, .write = page_status, .access = ACCESS_HOST},
+    {.path = NULL},
 };

@@ -31,6 +31,9 @@ struct conf_section; /* the settings of one table of options */
 #define CONF_PIPE_WAIT_NS INT64_C(30000000000) /* for a file that is a pipe */
 #define CONF_ERRORS_MAX ERROR_LIST_MAX
 
+/** A variable of the environment that is set and not empty; NULL: it is not, or must not count. */
+const char *conf_env(const char *name);
+
 /** @return NULL out of memory. */
 struct conf *conf_create(void);
 void conf_destroy(struct conf *conf);

@@ -11,7 +11,7 @@
 #include "conf/secret.h"
 
 /* A secure wrapper: nothing of the environment counts in a set-uid process. The one place. */
-static const char *env_get(const char *name)
+const char *conf_env(const char *name)
 {
     const char *value = secure_getenv(name);
 
@@ -37,7 +37,7 @@ static int set_value(struct conf_section *s, size_t i, const char *text, const c
     own.origin = conf_copy(origin, &ok);
     if (!ok || parse(s->options[i], own.raw, &value, reterr) != 0 ||
         (s->options[i]->type == SPOE_OPT_SECRET &&
-         secret_read(own.raw, env_get("CREDENTIALS_DIRECTORY"), &own.secret, reterr) != 0)) {
+         secret_read(own.raw, conf_env("CREDENTIALS_DIRECTORY"), &own.secret, reterr) != 0)) {
         conf_texts_fini(&own);
         return ok ? 1 : -1;
     }
@@ -90,7 +90,7 @@ static int set_by_first(struct conf *conf, struct conf_section *s, size_t i)
         (void)take_turn(conf, s, i, line->value, line->origin, &turn); /* reported */
     }
     for (size_t e = 0; option->env != NULL && option->env[e] != NULL; e++) {
-        const char *text = env_get(option->env[e]);
+        const char *text = conf_env(option->env[e]);
         char *origin = NULL;
 
         if (text == NULL)
@@ -110,7 +110,7 @@ static int set_by_lenient(struct conf *conf, struct conf_section *s, size_t i)
     const char *const *env = option->env_lenient;
 
     for (size_t e = s->texts[i].n_rejected; env != NULL && env[e] != NULL; e++) {
-        const char *text = env_get(env[e]);
+        const char *text = conf_env(env[e]);
         char *origin = NULL;
         struct error err;
         int result;
@@ -233,7 +233,7 @@ static void check_owner(struct conf *conf, const char *section, const char *vari
 
     STAILQ_FOREACH(n, &conf->variables, next)
     {
-        if (n->section != NULL && strcmp(n->key, variable) == 0 && env_get(variable) != NULL)
+        if (n->section != NULL && strcmp(n->key, variable) == 0 && conf_env(variable) != NULL)
             conf_error(conf,
                        "environment %s: it would be for %s as well as for %s; say it in the "
                        "file or by --set",

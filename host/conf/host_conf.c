@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "conf/admin_token.h"
 #include "conf/listen.h"
 #include "conf/log_listen.h"
 #include "conf/value.h"
@@ -32,6 +33,8 @@ enum {
     OPT_LOG_LINE_MAX,
     OPT_LOG_RECEIVE_BUFFER,
     OPT_ADMIN,
+    OPT_ADMIN_HOSTS,
+    OPT_ADMIN_TOKEN_FILE,
     OPT_PLUGIN_DIR,
     OPT_PLUGINS,
     OPT_PLUGIN_TRUST,
@@ -104,6 +107,15 @@ const struct spoe_option *const host_options[N_OPTIONS + 1] = {
     [OPT_ADMIN] = OPTION(.type = SPOE_OPT_STRING, .key = "admin", .default_text = "127.0.0.1:9902",
                          .env = ENV("SPOE_ADMIN_ADDR"),
                          .help = "address of metrics and health over HTTP, as in listen; or off"),
+    [OPT_ADMIN_HOSTS] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "admin-hosts", .env = ENV("SPOE_ADMIN_HOSTS"),
+               .help = "names that the admin endpoint goes by, comma-separated, beside localhost "
+                       "and addresses"),
+    [OPT_ADMIN_TOKEN_FILE] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "admin-token-file",
+               .env = ENV("SPOE_ADMIN_TOKEN_FILE"), .flags = SPOE_OPTION_RELOADABLE,
+               .help = "file of the token for changes and request data over TCP: /PATH or "
+                       "credential:NAME"),
     [OPT_PLUGIN_DIR] =
         OPTION(.type = SPOE_OPT_STRING, .key = "plugin-dir", .env = ENV("SPOE_PLUGIN_DIR"),
                .help = "directories of plugins, colon-separated"),
@@ -349,6 +361,27 @@ static int add_plugin_dir(const struct build *b, size_t option, const char *item
     return append(&b->hc->plugin_dirs, item);
 }
 
+static int add_admin_host(const struct build *b, size_t option, const char *item)
+{
+    static const char of_names[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "0123456789-._";
+
+    if (strspn(item, of_names) == strlen(item))
+        return append(&b->hc->admin_hosts, item);
+    bad_item(b, option, item, "a name, without a scheme or a port");
+    return 0;
+}
+
+/* Read when the option is: an error of it is one of the configuration. */
+static void set_admin_token(const struct build *b)
+{
+    const char *where = get_text(b, OPT_ADMIN_TOKEN_FILE);
+    struct error wrong;
+
+    if (where != NULL && admin_token_read(where, &b->hc->admin_token, &wrong) != 0)
+        conf_setting_error(b->conf, b->section, OPT_ADMIN_TOKEN_FILE, "%s", wrong.text);
+}
+
 static int add_plugin(const struct build *b, size_t option, const char *item)
 {
     (void)option;
@@ -499,6 +532,9 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
     if (result == 0)
         result = set_admin(&b);
     if (result == 0)
+        result = for_each_item(&b, OPT_ADMIN_HOSTS, ',', add_admin_host);
+    set_admin_token(&b);
+    if (result == 0)
         result = set_socket_group(&b, in_use);
     if (result == 0)
         result = copy_text(&b, OPT_ENGINE, &hc->engine);
@@ -535,6 +571,10 @@ void host_conf_fini(struct host_conf *hc)
         listen_fini(&hc->log_listen[i].at);
     listen_fini(&hc->admin);
     conf_section_destroy(hc->settings);
+    if (hc->admin_token != NULL)
+        explicit_bzero(hc->admin_token, strlen(hc->admin_token));
+    free(hc->admin_token);
+    free_list(hc->admin_hosts);
     free_list(hc->plugin_dirs);
     free_list(hc->plugins);
     free(hc->socket_group);

@@ -48,6 +48,8 @@ struct host_conf {
     size_t n_log_from;        /* 0: everybody's */
     struct host_listen admin; /* where the admin endpoint listens */
     bool has_admin;           /* false: "off" */
+    char **admin_hosts;       /* names that it goes by, ends with NULL; NULL: none */
+    char *admin_token;        /* a secret; NULL: none */
     char **plugin_dirs;       /* in order, ends with NULL */
     char **plugins;           /* ends with NULL; NULL: all in the directories */
     char *socket_group;       /* group of unix: sockets, as given; NULL: the process's own */

@@ -52,7 +52,7 @@ void sockets_tune(int fd)
                          sizeof options[i].value);
 }
 
-static bool is_loopback(const struct sockaddr *sa)
+bool sockets_is_loopback(const struct sockaddr *sa)
 {
     if (sa->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
@@ -140,7 +140,7 @@ static int open_tcp_address(struct sockets *sockets, const struct host_listen *l
     if (s == NULL)
         return -1;
     sockets_name((const struct sockaddr *)(const void *)&bound, len, s->name, sizeof s->name);
-    s->exposed = !is_loopback((const struct sockaddr *)(const void *)&bound);
+    s->exposed = !sockets_is_loopback((const struct sockaddr *)(const void *)&bound);
     return 0;
 fail:
     error = errno;

@@ -59,6 +59,9 @@ bool sockets_has_not(int error);
 /** The folder of a socket file, whose path is absolute; "/" for one in the root. */
 void sockets_folder(const char *path, char ret[sizeof(struct sockaddr_un)]);
 
+/** Whether nobody but this machine has it: 127.0.0.0/8, ::1, or a socket file's. */
+bool sockets_is_loopback(const struct sockaddr *sa);
+
 /** An address as it is logged; "unix" for a socket file's. */
 void sockets_name(const struct sockaddr *sa, socklen_t len, char *ret, size_t size);
 

@@ -22,6 +22,8 @@ VARIABLES = {
     "SPOE_ADDR": ("127.0.0.1:0,[::1]:0", "localhost", {}),
     "SPOE_SOCKET_GROUP": ("0", "no-such-group", {}),
     "SPOE_ADMIN_ADDR": ("127.0.0.1:0", "localhost", {}),
+    "SPOE_ADMIN_HOSTS": ("spoe-host,admin.example", "http://a", {}),
+    "SPOE_ADMIN_TOKEN_FILE": ("{admin.token}", NO_FILE, {}),
     "SPOE_PLUGIN_DIR": (OTEL_DIR, "/nonexistent", {"SPOE_PLUGINS": ""}),
     "SPOE_PLUGINS": ("otel.so", "absent.so", {}),
     "SPOE_LOG_ADDR": ("udp:127.0.0.1:0,tcp+octet:127.0.0.1:0", "127.0.0.1:0", {}),
@@ -134,6 +136,8 @@ VARIABLES = {
 def check(tmp_path_factory):
     """check(env): spoe-host -t's (exit status, output)."""
     certs = Certs(tmp_path_factory.mktemp("certs"))
+    with open(f"{certs.directory}/admin.token", "w", encoding="ascii") as token:
+        token.write("a-token-of-24-characters\n")
 
     def run_check(env):
         texts = {k: os.fsdecode(v) if isinstance(v, bytes) else v for k, v in env.items()}

@@ -45,11 +45,27 @@ static int page_other(void *arg, FILE *out)
     return 200;
 }
 
-static const struct admin_page pages[] = {{"/one", "text/one", page_one, NULL},
-                                          {"/two", "text/two", page_two, NULL},
-                                          {"/both", "text/plain; a=b", page_one, "text/plain"},
-                                          {"/both", "x/other; a=b", page_other, "x/other"},
-                                          {NULL, NULL, NULL, NULL}};
+static int page_post(void *arg, const struct admin_post *post, FILE *out)
+{
+    (void)arg;
+    (void)fprintf(out, "%.*s by %s", (int)post->body.n, post->body.p, post->who);
+    return post->body.n == 0 ? 422 : 200;
+}
+
+#define PAGE(...)                                                                                  \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+static const struct admin_page pages[] = {
+    PAGE(.path = "/one", .content_type = "text/one", .write = page_one),
+    PAGE(.path = "/two", .content_type = "text/two", .write = page_two),
+    PAGE(.path = "/both", .content_type = "text/plain; a=b", .write = page_one,
+         .media_type = "text/plain"),
+    PAGE(.path = "/both", .content_type = "x/other; a=b", .write = page_other,
+         .media_type = "x/other"),
+    PAGE(.path = "/change", .content_type = "text/change", .write = page_one, .post = page_post,
+         .post_access = ACCESS_CHANGE, .headers = "X-Mine: yes\r\n"),
+    PAGE(.path = NULL)};
 
 static char folder[] = "/tmp/admin-XXXXXX";
 static char path[64], text[80];
@@ -117,7 +133,8 @@ Test(admin, answers, .timeout = 30)
     got = ask("GET /two HTTP/1.0\r\n\r\n");
     cr_assert(begins(got, "HTTP/1.1 503 ") && ends(got, "\r\n\r\nnot yet\n"), "%s", got);
     got = ask("GET /on HTTP/1.0\r\n\r\n");
-    cr_assert(begins(got, "HTTP/1.1 404 ") && ends(got, "\r\n\r\n/one\n/two\n/both\n"), "%s", got);
+    cr_assert(begins(got, "HTTP/1.1 404 ") && ends(got, "\r\n\r\n/one\n/two\n/both\n/change\n"),
+              "%s", got);
     /* issue 11, 3.2: of two forms of a page the reader chooses */
     got = ask("GET /both HTTP/1.0\r\nAccept: */*\r\n\r\n");
     cr_assert(has(got, "Content-Type: text/plain; a=b\r\n") && ends(got, "\r\n\r\nsaid\n"), "%s",
@@ -130,6 +147,31 @@ Test(admin, answers, .timeout = 30)
     cr_assert(ends(got, "\r\n\r\nsaid\n"), "%s", got);
     got = ask("POST /one HTTP/1.0\r\n\r\n");
     cr_assert(begins(got, "HTTP/1.1 405 ") && has(got, "\r\nAllow: GET, HEAD\r\n"), "%s", got);
+    /* issue 13, 3: a POST, which says who asks */
+#define POST "POST /change HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+#define JSON "Content-Type: application/json\r\n"
+    got = ask(POST JSON "Content-Length: 3\r\n\r\nabc");
+    cr_assert(begins(got, "HTTP/1.1 200 OK\r\n") && has(got, "\r\nX-Mine: yes\r\n"), "%s", got);
+    cr_assert(has(got, "Content-Type: text/change\r\n") && has(got, "\r\n\r\nabc by uid "), "%s",
+              got);
+    got = ask(POST JSON "Content-Length: 0\r\n\r\n");
+    cr_assert(begins(got, "HTTP/1.1 422 ") && has(got, "Content-Type: text/plain"), "%s", got);
+    got = ask(POST JSON "\r\n");
+    cr_assert(begins(got, "HTTP/1.1 411 "), "%s", got);
+    got = ask(POST "Content-Length: 3\r\n\r\nabc");
+    cr_assert(begins(got, "HTTP/1.1 415 "), "%s", got);
+    got = ask(POST JSON "Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc");
+    cr_assert(begins(got, "HTTP/1.1 417 "), "%s", got);
+    got = ask(POST JSON "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    cr_assert(begins(got, "HTTP/1.1 501 "), "%s", got);
+    got = ask("PUT /change HTTP/1.0\r\n\r\n");
+    cr_assert(begins(got, "HTTP/1.1 405 ") && has(got, "\r\nAllow: GET, HEAD, POST\r\n"), "%s",
+              got);
+    got = ask(POST "Origin: http://evil.example\r\n" JSON "Content-Length: 3\r\n\r\nabc");
+    cr_assert(begins(got, "HTTP/1.1 403 ") && has(got, "another origin"), "%s", got);
+    cr_assert_eq(admin_set_token(admin, "sixteen-or-more-letters"), 0);
+    got = ask(POST "Authorization: Bearer other\r\n" JSON "Content-Length: 3\r\n\r\nabc");
+    cr_assert(begins(got, "HTTP/1.1 401 ") && has(got, "\r\nWWW-Authenticate: Bearer "), "%s", got);
     admin_stop(admin);
     cr_assert_neq(lstat(path, &st), 0, "its socket file is gone");
     (void)rmdir(folder);

@@ -16,9 +16,21 @@
 static unsigned n_answers;
 static size_t page_size = PAGE_SIZE;
 
-static void answer(void *arg, const struct http_request *request, struct http_answer *ret)
+static struct spoe_span last_body;
+
+static void answer(void *arg, const struct http_peer *peer, const struct http_request *request,
+                   struct http_answer *ret)
 {
     (void)arg;
+    cr_assert_eq(peer->from, ACCESS_FROM_UNIX);
+    cr_assert_eq(strncmp(peer->name, "uid ", 4), 0, "%s", peer->name);
+    last_body = (struct spoe_span){NULL, 0};
+    if (request->method == HTTP_POST) { /* all of it is there, and nothing else */
+        cr_assert_eq(request->body.n, request->body_len);
+        last_body.n = request->body.n;
+        for (size_t i = 0; i < request->body.n; i++)
+            cr_assert_eq(request->body.p[i], 'G');
+    }
     n_answers++;
     cr_assert_eq(request->path.n, strlen("/page"));
     ret->status = 200;
@@ -172,6 +184,39 @@ Test(http_conn, lingers_no_longer_than_it_may, .timeout = 30)
     cr_assert_eq(conns.n, 1);
     cr_assert_geq(event_base_loop(conns.base, EVLOOP_ONCE), 0); /* until its time-out */
     cr_assert_eq(conns.n, 0, "freed, though the peer has not closed");
+    (void)close(fd);
+    finish();
+}
+
+/* issue 13, 3: a POST is answered once its body is there, the largest too, and the next request
+ * begins behind it. */
+Test(http_conn, a_posted_body_is_waited_for, .timeout = 30)
+{
+    static char bytes[HTTP_BODY_MAX];
+    char head[128];
+    int fd;
+    bool end;
+
+    start();
+    page_size = 10;
+    fd = connect_peer();
+    memset(bytes, 'G', sizeof bytes);
+    (void)snprintf(head, sizeof head,
+                   "POST /page HTTP/1.1\r\nHost: h\r\nContent-Length: %u\r\n\r\n", HTTP_BODY_MAX);
+    cr_assert_gt(send(fd, head, strlen(head), 0), 0);
+    for (size_t i = 0; i < sizeof bytes; i += 512) {
+        turn();
+        cr_assert_eq(n_answers, 0);
+        cr_assert_eq(send(fd, bytes + i, 512, 0), 512);
+    }
+    turn();
+    cr_assert_eq(n_answers, 1);
+    cr_assert_eq(last_body.n, HTTP_BODY_MAX);
+    cr_assert_gt(send(fd, REQUEST, strlen(REQUEST), 0), 0);
+    turn();
+    (void)read_all(fd, got, sizeof got, &end);
+    cr_assert_not(end);
+    cr_assert_eq(n_answers, 2);
     (void)close(fd);
     finish();
 }

@@ -34,7 +34,8 @@ Test(http_request, takes, .timeout = 30)
         {"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", HTTP_GET, "/", false, 0},
         {"GET / HTTP/1.1\r\nHost: h\r\nConnection: closed\r\n\r\n", HTTP_GET, "/", true, 0},
         {"GET / HTTP/1.2\r\nHost: h\r\n\r\n", HTTP_GET, "/", true, 0},
-        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1024\r\n\r\n", HTTP_OTHER, "/", true, 1024},
+        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4096\r\n\r\n", HTTP_POST, "/", true, 4096},
+        {"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n", HTTP_OTHER, "/", true, 1},
         {"GET / HTTP/1.1\r\nHost: h\r\ncontent-length:\t007 \r\n\r\n", HTTP_GET, "/", true, 7},
         {"GET / HTTP/1.1\r\nHost: h\r\nX: \t\r\nY: a:b\x80\xff\r\n\r\n", HTTP_GET, "/", true, 0},
     };
@@ -76,8 +77,14 @@ Test(http_request, refuses, .timeout = 30)
         {400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n"},
         {400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\n"},
         {400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n"},
-        {413, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1025\r\n\r\n"},
+        {413, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 4097\r\n\r\n"},
         {413, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551617\r\n\r\n"},
+        {417, "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n"},
+        /* issue 13, 3: of what decides who may have a page there is one */
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\nOrigin: http://a\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nSec-Fetch-Site: none\r\nSec-Fetch-Site:\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: a\r\nAuthorization:\r\nAuthorization: Bearer a\r\n\r\n"},
+        {400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: a\r\nContent-Type: b\r\n\r\n"},
         {501, "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"},
         {505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n"},
         {505, "GET / HTTP/0.9\r\nHost: a\r\n\r\n"},
@@ -108,6 +115,32 @@ Test(http_request, refuses, .timeout = 30)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         cr_assert_eq(http_request_parse(cases[i].head, strlen(cases[i].head), &got),
                      -cases[i].status, "case %zu", i);
+}
+
+/* issue 13, 3: what decides who may have a page. */
+Test(http_request, reads_who_asks, .timeout = 30)
+{
+    static const char head[] = "POST http://t:1/a HTTP/1.1\r\nHost: h\r\nOrigin: o\r\n"
+                               "Authorization: Bearer x\r\nsec-fetch-site:\tcross-site\r\n"
+                               "Content-Type: application/json\r\nContent-Length: 0\r\n\r\n";
+    static const char proxied[] = "GET / HTTP/1.1\r\nHost: h:2\r\nX-Forwarded-For: a\r\n\r\n";
+    static const char bare[] = "GET http:///a HTTP/1.0\r\n\r\n";
+    struct http_request got;
+
+#define IS(span, text) cr_assert(span.n == strlen(text) && memcmp(span.p, text, span.n) == 0)
+    cr_assert_gt(http_request_parse(head, strlen(head), &got), 0);
+    IS(got.host, "t:1"); /* RFC 9112 3.2.2 */
+    IS(got.origin, "o");
+    IS(got.authorization, "Bearer x");
+    IS(got.fetch_site, "cross-site");
+    IS(got.content_type, "application/json");
+    cr_assert(got.has_length && !got.forwarded);
+    cr_assert_gt(http_request_parse(proxied, strlen(proxied), &got), 0);
+    IS(got.host, "h:2");
+    cr_assert(got.forwarded && !got.has_length);
+    cr_assert(got.origin.p == NULL && got.authorization.p == NULL && got.fetch_site.p == NULL);
+    cr_assert_gt(http_request_parse(bare, strlen(bare), &got), 0);
+    cr_assert_eq(got.host.n, 0);
 }
 
 /* The exact limit and one more, in one field and in many. */

@@ -97,6 +97,8 @@ Test(host_conf, has_the_documented_names)
         {"log-line-max", "SPOE_LOG_LINE_MAX", "64k"},
         {"log-receive-buffer", "SPOE_LOG_RECEIVE_BUFFER", "4m"},
         {"admin", "SPOE_ADMIN_ADDR", "127.0.0.1:9902"},
+        {"admin-hosts", "SPOE_ADMIN_HOSTS", NULL},
+        {"admin-token-file", "SPOE_ADMIN_TOKEN_FILE", NULL},
         {"plugin-dir", "SPOE_PLUGIN_DIR", NULL},
         {"plugins", "SPOE_PLUGINS", NULL},
         {"plugin-trust", "SPOE_PLUGIN_TRUST", "checked"},
