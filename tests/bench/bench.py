@@ -22,6 +22,7 @@ import addresses  # noqa: E402
 import agents  # noqa: E402
 import instructions  # noqa: E402
 import log_way  # noqa: E402
+import plugin_rows  # noqa: E402
 import through_haproxy  # noqa: E402
 from agents import ENDLESS, MANY_AGENT_CORES, Failure, measure, say  # noqa: E402
 
@@ -231,6 +232,7 @@ PARTS = {
     "growth": Bench.growth,
     "instructions": Bench.instructions,
     "addresses": addresses.lookups,
+    **plugin_rows.PARTS,
     "log": log_way.lines,
     "log-haproxy": log_way.through,
     "haproxy": Bench.haproxy,

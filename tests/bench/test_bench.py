@@ -4,6 +4,7 @@
 Environment: SPOE_TEST_BUILD_DIR.
 """
 
+import argparse
 import functools
 import json
 import os
@@ -23,6 +24,7 @@ import agents  # noqa: E402
 import instructions  # noqa: E402
 import log_way  # noqa: E402
 import markdown  # noqa: E402
+import plugin_rows  # noqa: E402
 
 REQUESTS = 500
 
@@ -156,20 +158,39 @@ def test_instructions_are_shown_beside_earlier_ones(capsys):
     assert "do-nothing" not in markdown.instructions({"instructions": old})
 
 
+class Rows:
+    """What a part needs of the bench."""
+
+    def __init__(self):
+        self.rows = []
+        self.options = argparse.Namespace(rounds=1)
+
+    def row(self, name, value, target=None, unit="x", note=""):
+        self.rows.append((name, value, target))
+
+
+def test_rows_of_mirror_and_auth_request():
+    """12.4"""
+    rows = Rows()
+    plugin_rows.mirror(rows, None, arguments=["200"])
+    plugin_rows.auth(rows, None, questions=20)
+    plugin_rows.reload(rows, None, prefixes=2000, rounds=1, questions=100)
+    assert len(rows.rows) == 2 + 2 + 3 and all(value > 0 for _, value, _ in rows.rows)
+    with pytest.raises(agents.Failure, match="wrote"):
+        plugin_rows.mirror(rows, None, program="/bin/true")
+
+
 def test_rows_of_addresses():
     """12.4: or why there are none, where the plugin is not built."""
-    rows = []
-
-    class Rows:
-        def row(self, name, value, target=None, unit="x", note=""):
-            rows.append((name, value, target))
+    bench = Rows()
+    rows = bench.rows
 
     if not os.path.exists(agents.program("ip-lookup")):
         with pytest.raises(agents.Failure, match="ip-lookup"):
-            addresses.lookups(Rows(), None)
+            addresses.lookups(bench, None)
         return
-    addresses.lookups(Rows(), None, arguments=["2000"])
+    addresses.lookups(bench, None, arguments=["2000"])
     assert len(rows) == 8 and all(value > 0 for _, value, _ in rows)
     assert {target for _, _, target in rows} == {3, 5, 128}
     with pytest.raises(agents.Failure, match="wrote"):
-        addresses.lookups(Rows(), None, program="/bin/true")
+        addresses.lookups(bench, None, program="/bin/true")
