@@ -25,6 +25,7 @@
 #include "core/engine.h"
 #include "core/haproxy_config.h"
 #include "core/plugin.h"
+#include "core/recent.h"
 #include "core/route.h"
 #include "net/loop.h"
 #include "net/sockets_check.h"
@@ -351,6 +352,7 @@ static void finish(struct program *p, int status)
         (void)control_end(&p->control);
     plugin_set_destroy(&p->plugins);
     metrics_destroy(p->plugins.metrics);
+    recent_destroy(p->plugins.recent);
     route_table_free(&p->routes);
     host_conf_fini(&p->host_conf);
     conf_destroy(p->conf);
@@ -377,7 +379,8 @@ int main(int argc, char **argv)
     p.conf = conf_create();
     p.plugins.loop = &loop_facet;
     p.plugins.metrics = metrics_create();
-    if (p.conf == NULL || p.plugins.metrics == NULL) {
+    p.plugins.recent = recent_create();
+    if (p.conf == NULL || p.plugins.metrics == NULL || p.plugins.recent == NULL) {
         log_line(SPOE_LOG_ERR, "host", "out of memory");
     } else {
         bool bad = cli_parse(&p.cli, p.conf, argc, argv) != 0;

@@ -473,6 +473,7 @@ int host_run(struct control *control, const struct reload *reload, const struct 
                                .routes = routes,
                                .shared = &run.shared,
                                .metrics = plugins->metrics,
+                               .recent = plugins->recent,
                                .start_unix_ns = clock_unix_ns(),
                                .start_mono_ns = clock_mono_ns()},
                       .control = control};

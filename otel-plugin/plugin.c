@@ -306,13 +306,15 @@ static spoe_status start(void *inst)
     otel->sink = (struct sink){.queue = otel->queue,
                                .counters = &otel->counters,
                                .discard = conf->exporter.kind == EXPORTER_NONE};
-    otel->handlers = (struct handlers){.host = otel->host,
-                                       .self = otel->self,
-                                       .store = otel->store,
-                                       .sink = &otel->sink,
-                                       .counters = &otel->counters,
-                                       .untraced = otel->handlers.untraced,
-                                       .reorder = conf->span_reorder_ns > 0};
+    otel->handlers =
+        (struct handlers){.host = otel->host,
+                          .self = otel->self,
+                          .store = otel->store,
+                          .sink = &otel->sink,
+                          .counters = &otel->counters,
+                          .untraced = otel->handlers.untraced,
+                          .recent = otel->host->get_extension(otel->self, SPOE_RECENT_1),
+                          .reorder = conf->span_reorder_ns > 0};
     if (policies_use(otel->policies, conf, conf) != SPOE_OK)
         return SPOE_E_NOMEM;
     otel->evictor.worker = &otel->evictor_worker;

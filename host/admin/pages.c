@@ -251,7 +251,8 @@ static void put_peer(FILE *out, const struct peer_group *group, uint32_t open)
         (void)fprintf(out, "    {\"versions\": null, \"connections\": %" PRIu32 "}", open);
         return;
     }
-    (void)fputs("    {\"versions\": ", out);
+    (void)fputs("    {", out);
+    put_member(out, "address", group->address, ", \"versions\": ");
     text_put_json(out, (struct spoe_span){group->versions, group->versions_len});
     (void)fprintf(out,
                   ", \"max_frame_size\": %" PRIu32 ", \"frame_size\": %" PRIu32

@@ -15,6 +15,7 @@
 #include "core/dispatch.h"
 #include "core/metrics.h"
 #include "core/plugin.h"
+#include "core/recent.h"
 #include "admin/http.h"
 #include "lines/lines.h"
 #include "net/listener.h"
@@ -33,6 +34,7 @@ struct view {
     const struct listeners *listeners;
     const struct lines *lines; /* NULL: no log lines are taken */
     struct metrics *metrics;
+    struct recent *recent;
     struct host_metrics *host_metrics;
     int64_t start_unix_ns, start_mono_ns;
     _Atomic int state;          /* enum host_state; [any] reads */

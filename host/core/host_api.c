@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "core/plugin.h"
+#include "core/recent.h"
 #include "core/request.h"
 
 #define LOG_TEXT_MAX 2048
@@ -27,6 +28,8 @@ static const void *get_extension(struct spoe_instance *self, const char *id)
         return self->loop;
     if (id != NULL && strcmp(id, SPOE_RELOAD_1) == 0)
         return &reload_facet;
+    if (id != NULL && self->recent != NULL && strcmp(id, SPOE_RECENT_1) == 0)
+        return &recent_facet;
     return NULL;
 }
 

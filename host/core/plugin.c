@@ -345,6 +345,7 @@ int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct error
         struct error error = {{0}};
 
         set->plugin[i]->metrics = set->metrics;
+        set->plugin[i]->recent = set->recent;
         set->plugin[i]->loop = set->loop;
         set->plugin[i]->host = set->host != NULL ? set->host : &host_table;
         set->plugin[i]->processing_timeout_ns = set->processing_timeout_ns;

@@ -30,6 +30,8 @@
 #define PLUGINS_MAX 64u
 #define PLUGIN_LOG_PER_SECOND 100u /* lines of one plugin; more are held back and counted */
 
+struct recent;
+
 /* How far a plugin got; taking it down undoes exactly this. */
 enum plugin_state { PLUGIN_LOADED, PLUGIN_CONFIGURED, PLUGIN_STARTED, PLUGIN_STOPPED };
 
@@ -57,6 +59,7 @@ struct spoe_instance {
     bool claims_taken_metric;        /* an unprefixed name that is another's: no start */
     struct health health;            /* what it says of itself */
     struct reloader *reloader;       /* of its sources; NULL: it has none */
+    struct recent *recent;           /* where finished requests go; NULL: nowhere */
 };
 
 /* What it is called, as no other in this host is. */
@@ -79,6 +82,7 @@ struct plugin_set {
     const struct spoe_loop *loop;  /* the facet that plugins get; NULL: none */
     const struct spoe_host *host;  /* the table that plugins get; NULL: host_table */
     struct metrics *metrics;       /* where plugins declare theirs; outlives them. NULL: nowhere */
+    struct recent *recent;         /* where their finished requests go; likewise */
 };
 
 /* What configure() and reconfigure() may ask for. */

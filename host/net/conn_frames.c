@@ -261,7 +261,7 @@ static void on_hello(struct conn *conn, const struct spop_frame *frame)
     if (hello.engine_id.n != 0 && !set_engine(conn, hello.engine_id))
         return;
     COUNT(conn_counters(conn), hellos);
-    conn->peer_group = peers_join(&conn->worker->peers, &hello, conn->frame_size);
+    conn->peer_group = peers_join(&conn->worker->peers, conn->fd, &hello, conn->frame_size);
     conn->frame_max = conn->frame_size; /* SPOE.txt 3.2.4 */
     conn->state = CONN_OPEN;
 }

@@ -17,6 +17,7 @@
 #include "input/handlers.h"
 #include "input/mark.h"
 #include "input/messages.h"
+#include "input/recent.h"
 #include "record/http_parts.h"
 
 const struct policy policy_default = {
@@ -210,7 +211,7 @@ void context_begin(struct handlers_worker *worker, const struct policy *policy,
     else
         context->flags &= (uint8_t)~TRACE_FLAG_SAMPLED;
     ret->sampled = sampled;
-    ret->record = sampled || ending_may_keep(policy) || policy->logs;
+    ret->record = sampled || ending_may_keep(policy) || policy->logs || recent_is_on(handlers);
     if (!sampled)
         count(&handlers->counters->unsampled, 1);
 }

@@ -55,7 +55,7 @@ struct new_context {
     struct trace_context parent;  /* the caller's, as it came; where has_parent */
     bool has_parent, w3c_parent;
     bool sampled; /* for HAProxy: whether spans of it are exported */
-    bool record;  /* make spans: sampled, kept in case of an error, or logged */
+    bool record;  /* make spans: sampled, kept in case of an error, logged, or looked at */
     enum logged logged;
     uint32_t due_s; /* of LOGGED_HERE: when it ends without its line, since 1970 */
     size_t tracestate_len;

@@ -12,6 +12,7 @@
 #include "input/message_fill.h"
 #include "input/metering.h"
 #include "input/messages.h"
+#include "input/recent.h"
 
 /* What marks spans that the sampler passed over and that were exported all the same; its values. */
 #define ATTR_KEPT "haproxy.sampling.kept"
@@ -150,6 +151,13 @@ static struct span *complete(struct handlers_worker *worker, const struct policy
     return client != NULL ? client : server;
 }
 
+/* To whoever looks at requests. Where a line is to come that does. */
+static void show(struct handlers_worker *worker, const struct store_request *request, bool exported)
+{
+    if (!request->logged)
+        recent_request(worker->shared, request->server, request->client, exported, false);
+}
+
 /* A request that the sampler passed over: its spans go nowhere, unless they are kept. */
 static void end_unsampled(struct handlers_worker *worker, const struct policy *policy,
                           const struct spoe_message *response, struct store_request *request)
@@ -165,18 +173,20 @@ static void end_unsampled(struct handlers_worker *worker, const struct policy *p
     if (server !=
         NULL) /* what HAProxy says of the end is never later; it costs filling the spans */
         why = ending_kept_for(policy, is_error, received - server->start_unix_ns);
-    if (server == NULL || (why == KEPT_FOR_NOTHING && !logging_is_on(worker))) {
+    if (server == NULL || (why == KEPT_FOR_NOTHING && !logging_or_recent(worker))) {
         meter(worker, response, request, received);
         ending_count_unsampled(worker->shared, request);
         return;
     }
     spans = complete(worker, policy, response, request);
     why = ending_kept_for(policy, is_error, server->end_unix_ns - server->start_unix_ns);
+    if (why != KEPT_FOR_NOTHING)
+        ending_mark_kept(worker->shared, why, request->server, request->client);
+    show(worker, request, why != KEPT_FOR_NOTHING);
     if (why == KEPT_FOR_NOTHING) {
         ending_count_unsampled(worker->shared, request);
         return;
     }
-    ending_mark_kept(worker->shared, why, request->server, request->client);
     ending_hand_over(worker, request, spans);
 }
 
@@ -186,8 +196,11 @@ void ending_by_response(struct handlers_worker *worker, const struct spoe_messag
     const struct policy *policy = handlers_policy(worker->shared);
 
     if (ending_is_sampled(request)) {
+        struct span *spans = complete(worker, policy, response, request);
+
         COUNT_OWN(worker, ended);
-        ending_hand_over(worker, request, complete(worker, policy, response, request));
+        show(worker, request, true);
+        ending_hand_over(worker, request, spans);
     } else {
         end_unsampled(worker, policy, response, request);
     }
@@ -244,6 +257,7 @@ void ending_without_response(struct handlers_worker *worker, struct store_reques
 
         logging_request(worker, request->server, request->client, NULL,
                         request->server->end_unix_ns);
+        recent_request(h, request->server, request->client, true, true);
         ending_hand_over(worker, request, spans);
         count(at_stop ? &h->counters->ended_at_stop : &h->counters->evicted, 1);
         if (request->logged)

@@ -29,6 +29,7 @@
 #ifndef OTEL_INPUT_HANDLERS_H
 #define OTEL_INPUT_HANDLERS_H
 
+#include <spoe/ext/recent.h>
 #include <spoe/plugin.h>
 
 #include "base/conf_types.h"
@@ -52,7 +53,8 @@ struct handlers {
     struct sink *sink;
     struct counters *counters;
     struct untraced_ids *untraced;
-    uint8_t process[MARK_PROCESS]; /* whose the requests are that it opens */
+    const struct spoe_recent *recent; /* for whoever looks at requests; NULL: nobody can */
+    uint8_t process[MARK_PROCESS];    /* whose the requests are that it opens */
     int64_t started_unix_ns;
     _Atomic(const struct policy *) policy; /* NULL: policy_default */
     bool reorder;                          /* the store keeps messages for their request */

@@ -16,6 +16,7 @@
 #include "input/message_fill.h"
 #include "input/metering.h"
 #include "input/messages.h"
+#include "input/recent.h"
 #include "record/http_parts.h"
 #include "signal/fill.h"
 
@@ -202,6 +203,7 @@ static void finish_spans(struct handlers_worker *worker, const struct policy *po
     server->next = NULL;
     logging_request(worker, server, client, &line->msg->slot[LOG_USER_LINE],
                     line->msg->recv_unix_ns);
+    recent_request(worker->shared, server, client, exported, false);
     if (!exported)
         return;
     if (!ending_is_sampled(request))
@@ -218,7 +220,7 @@ static void export_line(struct handlers_worker *worker, const struct policy *pol
 {
     struct counters *counters = worker->shared->counters;
 
-    if (!exported && !logging_is_on(worker))
+    if (!exported && !logging_or_recent(worker))
         return;
     if (make_spans(worker, policy, line, request)) {
         if (exported)
@@ -285,7 +287,7 @@ static void end_without_spans(struct handlers_worker *worker, const struct polic
 {
     const bool exported = context_is_sampled(&request->context) || is_kept(policy, line);
 
-    if (!exported && !logging_is_on(worker))
+    if (!exported && !logging_or_recent(worker))
         return;
     if (!log_read_context(line, &worker->ids)) /* HAProxy had no answer */
         log_take_context(line, &request->context, &worker->ids);
@@ -334,7 +336,7 @@ void log_line_end(struct handlers_worker *worker, const struct policy *policy,
     exported = sampled || is_kept(policy, line);
     if (request->server == NULL) {
         end_without_spans(worker, policy, line, request);
-    } else if (!exported && !logging_is_on(worker)) {
+    } else if (!exported && !logging_or_recent(worker)) {
         ending_count_unsampled(worker->shared, request);
     } else {
         if (sampled)

@@ -7,11 +7,18 @@
 #define OTEL_INPUT_LOGGING_H
 
 #include "input/handlers.h"
+#include "input/recent.h"
 
 /** Whether log records are wanted at all: it needs spans, also of what is not sampled. */
 static inline bool logging_is_on(const struct handlers_worker *worker)
 {
     return worker->logs != NULL;
+}
+
+/** Whether a request that is not sampled is of use to anybody: to a log record, or to who looks. */
+static inline bool logging_or_recent(const struct handlers_worker *worker)
+{
+    return logging_is_on(worker) || recent_is_on(worker->shared);
 }
 
 /**

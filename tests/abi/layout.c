@@ -18,6 +18,7 @@
 #include <spoe/ext/haproxy.h>
 #include <spoe/ext/health.h>
 #include <spoe/ext/loop.h>
+#include <spoe/ext/recent.h>
 #include <spoe/ext/reload.h>
 #endif
 
@@ -360,6 +361,54 @@ NUMBER(SPOE_HEALTH_DEGRADED, 1);
 NUMBER(SPOE_HEALTH_DOWN, 2);
 NUMBER(SPOE_HEALTH_TEXT_MAX, 256);
 CHECK(sizeof(SPOE_HEALTH_1) == sizeof("spoe.health/1"));
+#endif
+
+/* spoe/ext/recent.h, facet spoe.recent/1, since 1.1 */
+#if SPOE_ABI_MINOR >= 1
+SIZE(spoe_recent_part, 72, 60);
+AT(spoe_recent_part, kind, 0, 0);
+AT(spoe_recent_part, flags, 4, 4);
+AT(spoe_recent_part, name, 8, 8);
+AT(spoe_recent_part, id, 24, 16);
+AT(spoe_recent_part, parent_id, 32, 24);
+AT(spoe_recent_part, start_unix_ns, 40, 32);
+AT(spoe_recent_part, end_unix_ns, 48, 40);
+AT(spoe_recent_part, n_attributes, 56, 48);
+AT(spoe_recent_part, n_left_out, 60, 52);
+AT(spoe_recent_part, attributes, 64, 56);
+SIZE(spoe_recent_request, 176, 116);
+AT(spoe_recent_request, size, 0, 0);
+AT(spoe_recent_request, flags, 4, 4);
+AT(spoe_recent_request, trace_id, 8, 8);
+AT(spoe_recent_request, start_unix_ns, 24, 24);
+AT(spoe_recent_request, end_unix_ns, 32, 32);
+AT(spoe_recent_request, status, 40, 40);
+AT(spoe_recent_request, method, 48, 48);
+AT(spoe_recent_request, target, 64, 56);
+AT(spoe_recent_request, client, 80, 64);
+AT(spoe_recent_request, frontend, 96, 72);
+AT(spoe_recent_request, backend, 112, 80);
+AT(spoe_recent_request, server, 128, 88);
+AT(spoe_recent_request, termination, 144, 96);
+AT(spoe_recent_request, n_parts, 160, 104);
+AT(spoe_recent_request, reserved, 164, 108);
+AT(spoe_recent_request, parts, 168, 112);
+SIZE(spoe_recent, 24, 16);
+AT(spoe_recent, size, 0, 0);
+AT(spoe_recent, reserved, 4, 4);
+AT(spoe_recent, wanted, 8, 8);
+AT(spoe_recent, add, 16, 12);
+NUMBER(SPOE_RECENT_MAX, 200);
+NUMBER(SPOE_RECENT_PARTS_MAX, 8);
+NUMBER(SPOE_RECENT_BYTES_MAX, 8192);
+NUMBER(SPOE_RECENT_VALUE_MAX, 512);
+NUMBER(SPOE_RECENT_SERVER, 1);
+NUMBER(SPOE_RECENT_CLIENT, 2);
+NUMBER(SPOE_RECENT_PHASE, 3);
+NUMBER(SPOE_RECENT_ERROR, 1);
+NUMBER(SPOE_RECENT_SAMPLED, 1);
+NUMBER(SPOE_RECENT_INCOMPLETE, 2);
+CHECK(sizeof(SPOE_RECENT_1) == sizeof("spoe.recent/1"));
 #endif
 
 /* spoe/ext/loop.h, facet spoe.loop/1, since 1.1 */

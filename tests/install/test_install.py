@@ -22,6 +22,7 @@ EXPECTED = {
     "include/spoe/declare.h",
     "include/spoe/ext/haproxy.h",
     "include/spoe/ext/health.h",
+    "include/spoe/ext/recent.h",
     "include/spoe/ext/loop.h",
     "include/spoe/ext/metrics.h",
     "include/spoe/ext/reload.h",

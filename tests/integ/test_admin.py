@@ -128,9 +128,9 @@ def test_status(start, connect):
     (worker,) = status["workers"]
     assert (worker["connections"], worker["messages"]) == (4, 1)
     assert worker["peers"] == [
-        {"versions": "2.0", "max_frame_size": 16380, "frame_size": 8000, "pipelining": True,
+        {"address": "127.0.0.1", "versions": "2.0", "max_frame_size": 16380, "frame_size": 8000, "pipelining": True,
          "connections": 2},
-        {"versions": "1.0, 2.0", "max_frame_size": 4096, "frame_size": 4096, "pipelining": True,
+        {"address": "127.0.0.1", "versions": "1.0, 2.0", "max_frame_size": 4096, "frame_size": 4096, "pipelining": True,
          "connections": 1}]
     options = {o["key"]: o for o in status["options"]}
     assert options["max-frame-size"]["value"] == "8000"

@@ -31,7 +31,7 @@
  * check(), try_out(), config_effective(), request_commit(), request_set_data(), request_data(),
  * config_timeout_ns(), SPOE_OPTION_RELOADABLE, SPOE_OPTION_LIST, SPOE_OPT_PATH to SPOE_OPT_SECRET,
  * SPOE_ARG_BY_NAME, SPOE_MESSAGE_FROM_LOG, SPOE_PLUGIN_INSTANCES, variables, facets spoe.haproxy/1,
- * spoe.health/1, spoe.loop/1, spoe.reload/1.
+ * spoe.health/1, spoe.loop/1, spoe.recent/1, spoe.reload/1.
  */
 #ifndef SPOE_PLUGIN_H
 #define SPOE_PLUGIN_H

@@ -458,12 +458,15 @@ Test(view, workers_are_shown_with_their_peers)
     has("\"state\": \"ready\", \"start_time_seconds\": 1234, \"uptime_seconds\": ");
     has("  \"workers\": [\n"
         "  {\"connections\": 2, \"messages\": 3, \"peers\": [\n"
-        "    {\"versions\": \"2.0\", \"max_frame_size\": 16380, \"frame_size\": 16380, "
+        "    {\"address\": \"unix\", \"versions\": \"2.0\", \"max_frame_size\": 16380, "
+        "\"frame_size\": 16380, "
         "\"pipelining\": true, \"connections\": 1},\n"
-        "    {\"versions\": \"2.0\", \"max_frame_size\": 4096, \"frame_size\": 4096, "
+        "    {\"address\": \"unix\", \"versions\": \"2.0\", \"max_frame_size\": 4096, "
+        "\"frame_size\": 4096, "
         "\"pipelining\": true, \"connections\": 1}]},\n"
         "  {\"connections\": 1, \"messages\": 0, \"peers\": [\n"
-        "    {\"versions\": \"2.0\", \"max_frame_size\": 16380, \"frame_size\": 16380, "
+        "    {\"address\": \"unix\", \"versions\": \"2.0\", \"max_frame_size\": 16380, "
+        "\"frame_size\": 16380, "
         "\"pipelining\": true, \"connections\": 1}]}],\n"
         "  \"connections\": 3, \"max_connections\": 5,\n"
         "  \"pending\": 2, \"max_pending\": 17,\n");

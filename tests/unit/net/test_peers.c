@@ -3,6 +3,10 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "net/peers.h"
 
@@ -20,7 +24,7 @@ static struct peer_group *join(uint32_t max_frame_size, bool pipelining, const c
 {
     const struct spop_hello hello = hello_of(max_frame_size, pipelining, versions);
 
-    return peers_join(&peers, &hello, frame_size);
+    return peers_join(&peers, -1, &hello, frame_size);
 }
 
 Test(peers, are_of_one_kind_where_all_they_said_is_the_same, .timeout = 10)
@@ -49,6 +53,46 @@ Test(peers, are_of_one_kind_where_all_they_said_is_the_same, .timeout = 10)
     cr_assert_eq(join(16384, true, "1.0,2.0", 8192), first, "its place is kept");
     cr_assert_eq(first->open, 1);
     cr_assert_eq(peers.n, 6);
+}
+
+/* 13, 3: connections by HAProxy. */
+Test(peers, are_told_apart_by_where_they_come_from, .timeout = 10)
+{
+    const struct spop_hello hello = hello_of(16384, true, "2.0");
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+    socklen_t len = sizeof address;
+    struct peer_group *group;
+    int pair[2], listener, any = 0;
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    group = peers_join(&peers, pair[0], &hello, 8192);
+    cr_assert_str_eq(group->address, "unix");
+    cr_assert_str_eq(join(16384, true, "2.0", 8192)->address, "", "not known");
+    cr_assert_eq(peers_join(&peers, pair[1], &hello, 8192), group);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+
+    listener = socket(AF_INET, SOCK_STREAM, 0);
+    pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(listen(listener, 1), 0);
+    cr_assert_eq(getsockname(listener, (struct sockaddr *)(void *)&address, &len), 0);
+    cr_assert_eq(connect(pair[0], (const struct sockaddr *)(const void *)&address, len), 0);
+    cr_assert_str_eq(peers_join(&peers, pair[0], &hello, 8192)->address, "127.0.0.1");
+    (void)close(pair[0]);
+    (void)close(listener);
+
+    listener = socket(AF_INET6, SOCK_STREAM, 0); /* IPv4 on a socket of both is IPv4 */
+    if (listener >= 0 && setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &any, sizeof any) == 0 &&
+        listen(listener, 1) == 0) {
+        len = sizeof address;
+        cr_assert_eq(getsockname(listener, (struct sockaddr *)(void *)&address, &len), 0);
+        pair[0] = socket(AF_INET6, SOCK_STREAM, 0);
+        cr_assert_eq(inet_pton(AF_INET6, "::ffff:127.0.0.1", &address.sin6_addr), 1);
+        cr_assert_eq(connect(pair[0], (const struct sockaddr *)(const void *)&address, len), 0);
+        cr_assert_str_eq(peers_join(&peers, pair[0], &hello, 8192)->address, "127.0.0.1");
+        (void)close(pair[0]);
+    }
+    (void)close(listener);
 }
 
 /* Whoever comes when there is one place left is of no kind, with all that follow. */

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/core/recent.c - the ring of the last finished requests. */
+#include "core/recent.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/plugin.h"
+#include "core/recent_json.h"
+
+#define TRIES 4u /* slots that a request looks at for one that is free */
+
+struct slot {
+    pthread_mutex_t lock;
+    uint64_t number; /* of the request; 0: there is none */
+    size_t n;
+    char *text; /* SPOE_RECENT_BYTES_MAX; NULL: it is off */
+};
+
+struct recent {
+    _Atomic bool on;
+    _Atomic uint64_t turn;   /* which slot is next */
+    _Atomic uint64_t number; /* of the last request; given under its slot's lock */
+    _Atomic uint64_t missed;
+    int64_t looked_ns;
+    struct slot slot[SPOE_RECENT_MAX];
+};
+
+struct recent *recent_create(void)
+{
+    struct recent *recent = calloc(1, sizeof *recent);
+
+    for (size_t i = 0; recent != NULL && i < SPOE_RECENT_MAX; i++)
+        (void)pthread_mutex_init(&recent->slot[i].lock, NULL);
+    return recent;
+}
+
+void recent_destroy(struct recent *recent)
+{
+    if (recent == NULL)
+        return;
+    recent_end(recent);
+    for (size_t i = 0; i < SPOE_RECENT_MAX; i++)
+        (void)pthread_mutex_destroy(&recent->slot[i].lock);
+    free(recent);
+}
+
+bool recent_is_on(const struct recent *recent)
+{
+    return atomic_load_explicit(&recent->on, memory_order_relaxed);
+}
+
+int recent_start(struct recent *recent, int64_t now_mono_ns)
+{
+    for (size_t i = 0; i < SPOE_RECENT_MAX; i++) {
+        struct slot *slot = &recent->slot[i];
+
+        (void)pthread_mutex_lock(&slot->lock);
+        if (slot->text == NULL)
+            slot->text = malloc(SPOE_RECENT_BYTES_MAX);
+        (void)pthread_mutex_unlock(&slot->lock);
+        if (slot->text == NULL) {
+            recent_end(recent);
+            return -1;
+        }
+    }
+    recent->looked_ns = now_mono_ns;
+    atomic_store(&recent->on, true);
+    return 0;
+}
+
+void recent_end(struct recent *recent)
+{
+    atomic_store(&recent->on, false);
+    for (size_t i = 0; i < SPOE_RECENT_MAX; i++) {
+        struct slot *slot = &recent->slot[i];
+
+        (void)pthread_mutex_lock(&slot->lock);
+        if (slot->text != NULL)
+            explicit_bzero(slot->text, SPOE_RECENT_BYTES_MAX);
+        free(slot->text);
+        slot->text = NULL;
+        slot->number = 0;
+        (void)pthread_mutex_unlock(&slot->lock);
+    }
+}
+
+bool recent_look(struct recent *recent, int64_t now_mono_ns)
+{
+    if (recent_expire(recent, now_mono_ns) == 0)
+        return false;
+    recent->looked_ns = now_mono_ns;
+    return true;
+}
+
+int64_t recent_expire(struct recent *recent, int64_t now_mono_ns)
+{
+    const int64_t left = recent->looked_ns + RECENT_LOOK_NS - now_mono_ns;
+
+    if (!recent_is_on(recent))
+        return 0;
+    if (left > 0)
+        return left;
+    recent_end(recent);
+    return 0;
+}
+
+/* @param slot  locked */
+static void fill(struct recent *recent, struct slot *slot, const char *plugin,
+                 const struct spoe_recent_request *request)
+{
+    if (slot->text == NULL)
+        return; /* it has ended meanwhile */
+    slot->number = atomic_fetch_add(&recent->number, 1) + 1;
+    slot->n = recent_json(slot->number, plugin, request, slot->text);
+}
+
+void recent_add(struct recent *recent, const char *plugin,
+                const struct spoe_recent_request *request)
+{
+    if (!recent_is_on(recent))
+        return;
+    for (unsigned i = 0; i < TRIES; i++) {
+        const uint64_t turn = atomic_fetch_add(&recent->turn, 1);
+        struct slot *slot = &recent->slot[turn % SPOE_RECENT_MAX];
+
+        if (pthread_mutex_trylock(&slot->lock) != 0)
+            continue;
+        fill(recent, slot, plugin, request);
+        (void)pthread_mutex_unlock(&slot->lock);
+        return;
+    }
+    (void)atomic_fetch_add(&recent->missed, 1);
+}
+
+uint64_t recent_write(struct recent *recent, uint64_t after, FILE *out)
+{
+    /* Whoever has a number up to this one holds the lock of its slot, or has written it. */
+    const uint64_t last = atomic_load(&recent->number);
+    const char *separator = "";
+
+    if (after > last)
+        after = 0; /* a number of the process before */
+    for (size_t i = 0; i < SPOE_RECENT_MAX; i++) {
+        struct slot *slot = &recent->slot[i];
+
+        (void)pthread_mutex_lock(&slot->lock);
+        if (slot->number > after && slot->number <= last) {
+            (void)fprintf(out, "%s", separator);
+            (void)fwrite(slot->text, 1, slot->n, out);
+            separator = ",\n";
+        }
+        (void)pthread_mutex_unlock(&slot->lock);
+    }
+    return last;
+}
+
+uint64_t recent_missed(const struct recent *recent)
+{
+    return atomic_load(&recent->missed);
+}
+
+/* ---- the facet --------------------------------------------------------------------------- */
+
+static int32_t facet_wanted(struct spoe_instance *self)
+{
+    return recent_is_on(self->recent) ? 1 : 0;
+}
+
+static void facet_add(struct spoe_instance *self, const struct spoe_recent_request *request)
+{
+    if (request->size >= sizeof *request)
+        recent_add(self->recent, plugin_name(self), request);
+}
+
+const struct spoe_recent recent_facet = {
+    .size = sizeof(struct spoe_recent),
+    .wanted = facet_wanted,
+    .add = facet_add,
+};
