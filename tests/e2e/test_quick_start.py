@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's own lines, steps 4 and 5, on a configuration as distributions ship it (issue 11, 5.1)."""
+"""The lines of docs/get-started.md on a configuration as distributions ship it (issue 11, 5.1)."""
 
 import os
 import re
 
 from lib import haproxy as hap
+from lib import pages
 from lib.log_proxy import LogProxy
 from lib.lines import where
 from lib.origin import SLOW_BODY
@@ -16,17 +17,9 @@ from conftest import host_env
 PATIENT = (r"timeout processing .*", "timeout processing 20s")
 
 
-def blocks(step):
-    """The blocks without a language of a step: HAProxy's lines."""
-    with open(os.path.join(hap.SOURCE, "README.md"), encoding="utf-8") as file:
-        section = re.search(rf"^### {step}\. .*?(?=^##)", file.read(), re.S | re.M).group(0)
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```", section, re.S | re.M)
-    return [text for language, text in fenced if not language]
-
-
 def configuration(spoe):
-    frontend, backend, agent, untraced = blocks(4)
-    (whole,) = blocks(5)
+    frontend, backend, agent, untraced, whole = (
+        pages.part("docs/get-started.md", word) for word in ("frontend", "backend", "agent", "untraced", "line"))
     return f"""global
     log 127.0.0.1:514 local0
 defaults
