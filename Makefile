@@ -4,7 +4,7 @@
 #   Debian's; demo too), KEEP=1 (demo: leave it running), BASE=FILE (bench: compare with).
 # A variable given on make's command line reaches the scripts through the environment.
 .DEFAULT_GOAL := help
-.PHONY: help deps build install demo bench test test-all test-race fuzz lint mutants format container clean
+.PHONY: help deps build install demo bench test test-all test-race fuzz lint mutants format container deb clean
 
 PREFIX ?= /usr/local
 
@@ -55,6 +55,9 @@ format: ## Format the sources in place
 
 container: ## Build the images spoe-host:VERSION and :VERSION-plugins with buildah, podman or docker
 	@tools/build-image
+
+deb: ## Build the Debian packages, for Debian 12 and 13, each in a minbase (SUITES="bookworm trixie", ARCH=arm64)
+	@tools/build-deb $(SUITES)
 
 clean: ## Remove the build tree
 	@# A container test that was killed leaves its root mounted.

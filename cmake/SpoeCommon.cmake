@@ -11,6 +11,14 @@ target_compile_options(spoe_common INTERFACE
     $<$<BOOL:${SPOE_WERROR}>:-Werror>)
 target_link_options(spoe_common INTERFACE LINKER:--as-needed LINKER:-z,relro LINKER:-z,now)
 
+# Two builds of one commit give the same bytes wherever they are made: no path of the build in asserts and in what
+# debuggers read. A debug build keeps them, so that its sources are found. The last one that fits counts.
+add_library(spoe_paths INTERFACE)
+set(paths "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=." "-ffile-prefix-map=${CMAKE_BINARY_DIR}=./build")
+target_compile_options(spoe_paths INTERFACE "$<$<NOT:$<CONFIG:Debug>>:${paths}>")
+target_link_options(spoe_paths INTERFACE "$<$<NOT:$<CONFIG:Debug>>:${paths}>")
+target_link_libraries(spoe_common INTERFACE spoe_paths)
+
 # What compiler and linker have against attackers; tests/install/test_binaries.py holds what is built
 # against it. Level 3 of _FORTIFY_SOURCE is gcc 12's and clang's; it needs an optimised build.
 include(CheckCCompilerFlag)

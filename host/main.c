@@ -34,8 +34,8 @@
 #include "run.h"
 #include "trial.h"
 
-/* What an installation and the build tree have in common: bin/ beside lib/. */
-#define PLUGIN_DIR_FROM_BIN "../lib/spoe-host/plugins"
+/* An installation and the build tree have in common: bin/ beside lib/, or lib/TRIPLET/. */
+#define PLUGIN_DIR_FROM_BIN "../" INSTALL_LIBDIR "/spoe-host/plugins"
 #define TEMPLATE_DIR_FROM_BIN "../share/spoe-host/template"
 #define BESIDE_SIZE (PATH_MAX + 64)
 
@@ -83,7 +83,7 @@ static void beside_binary(const char *way, const char *otherwise, char ret[BESID
 /* Where the host's options are said. @return 0; -1 out of memory */
 static int read_host_conf(struct program *p)
 {
-    beside_binary(PLUGIN_DIR_FROM_BIN, "/usr/lib/spoe-host/plugins", p->plugin_dir);
+    beside_binary(PLUGIN_DIR_FROM_BIN, "/usr/" INSTALL_LIBDIR "/spoe-host/plugins", p->plugin_dir);
     cli_add_file(&p->cli, p->conf);
     if (host_conf_init(&p->host_conf, p->conf, p->plugin_dir, NULL) == 0)
         return 0;
