@@ -53,8 +53,8 @@ mutants: ## Which small changes to the code no test notices (BASE=REVISION: what
 format: ## Format the sources in place
 	@tools/lint format-write
 
-container: ## Build the images spoe-host:VERSION and :VERSION-plugins with buildah, podman or docker
-	@tools/build-image
+container: ## Build the images spoe-host:VERSION and :VERSION-plugins with buildah, podman or docker (SBOM=FOLDER)
+	@SBOM="$(SBOM)" tools/build-image
 
 deb: ## Build the Debian packages, for Debian 12 and 13, each in a minbase (SUITES="bookworm trixie", ARCH=arm64)
 	@tools/build-deb $(SUITES)

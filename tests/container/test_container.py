@@ -7,6 +7,7 @@ a second run needs no network. Needs root, buildah, debootstrap and Debian's arc
 """
 
 import filecmp
+import hashlib
 import ipaddress
 import json
 import os
@@ -21,7 +22,7 @@ import subprocess
 
 import pytest
 
-from lib import spop
+from lib import spdx, spop
 from lib.procs import Proc, ReservedPort, wait_until
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -31,6 +32,8 @@ MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
 COMMIT = "0123456789ab"
 BUILD_TIME = "2001-02-03T04:05:06Z"
 HOST = "/usr/bin/spoe-host"
+LIBRARIES = ("/usr/lib/", "/usr/lib64/")
+DATABASE = "/var/lib/dpkg/status.d/"
 OTEL = "/usr/lib/spoe-host/plugins/otel.so"
 OPTIONAL = [f"/usr/lib/spoe-host/plugins/optional/{name}.so"
             for name in ("auth-request", "ip-reputation", "mirror")]
@@ -101,7 +104,7 @@ def base_image():
 def build_images():
     """test and test-plugins, and the example plugin from the stage that they were built in."""
     os.environ.update(ENGINE="buildah", BASE=BASE, SPOE_GIT_COMMIT=COMMIT, SPOE_BUILD_TIME=BUILD_TIME,
-                      TAG="localhost/spoe-host:test", STAGES="build host plugins")
+                      TAG="localhost/spoe-host:test", STAGES="build host plugins", SBOM=str(CACHE / "sbom"))
     run("tools/build-image", "--pull-never")
     plugins = CACHE / "plugins"
     shutil.rmtree(plugins, ignore_errors=True)
@@ -117,10 +120,15 @@ class Image:
     """A built image and a container of it with its root mounted."""
 
     def __init__(self, tag):
+        self.tag = tag
         name = f"localhost/spoe-host:{tag}"
         self.config = json.loads(buildah("inspect", "--type", "image", name))["OCIv1"]["config"]
         self.container = buildah("from", "--pull-never", *limits(), name)
         self.root = pathlib.Path(buildah("mount", self.container))
+        self.state = CACHE / f"dpkg-{tag}"          # for dpkg, which wants a folder to itself
+        shutil.rmtree(self.state, ignore_errors=True)
+        (self.state / "info").mkdir(parents=True)
+        (self.state / "updates").mkdir()
 
     def argv(self, *args, mounts=()):
         """The entry point with arguments, in the container, as the image's user."""
@@ -134,7 +142,8 @@ class Image:
 
     def libraries(self):
         """Names of the shared objects that are no plugins."""
-        return {f.rsplit("/", 1)[1] for f in self.files() if ".so" in f and "/spoe-host/" not in f}
+        return {f.rsplit("/", 1)[1] for f in self.files() if f.startswith(LIBRARIES) and ".so" in f
+                and "/spoe-host/" not in f}
 
     def needed_by(self, *paths):
         """Names of the libraries that these need, directly or not."""
@@ -178,13 +187,17 @@ def test_configuration(image):
 
 
 def test_holds_only_what_it_needs(image):
-    """No shell, no package manager, no other program; libraries, certificates, /plugins."""
+    """No shell, no package manager, no other program; libraries, certificates, /plugins; and, of each
+    package that these are from, its licence and its part of the database."""
     files = image.files()
-    rest = sorted(f for f in files if not (f.startswith("/usr/lib/") and ".so" in f))
-    loader = [f for f in rest if f.startswith("/usr/lib64/ld-linux")]
-    assert [f for f in rest if f not in loader] == [
-        "/etc/nsswitch.conf", "/etc/ssl/certs/ca-certificates.crt", HOST]
-    assert [f for f in files if "/spoe-host/" in f] == [OTEL]
+    rest = sorted(f for f in files if not (f.startswith(LIBRARIES) and ".so" in f))
+    texts = ("/usr/share/common-licenses/", "/usr/share/doc/", "/var/lib/dpkg/status.d/")
+    assert [f for f in rest if not f.startswith(texts)] == [
+        "/etc/debian_version", "/etc/nsswitch.conf", "/etc/ssl/certs/ca-certificates.crt", HOST,
+        "/usr/lib/os-release"]
+    assert [f for f in files if f.startswith("/usr/lib/spoe-host/")] == [OTEL]
+    programs = [f for f, p in files.items() if p.stat().st_mode & 0o111 and ".so" not in f]
+    assert programs == [HOST]
     assert image.libraries() == image.needed_by(HOST, OTEL)
     assert not [f for f, p in files.items() if p.stat().st_mode & (stat.S_ISUID | stat.S_ISGID)]
     assert (image.root / "plugins").is_dir()
@@ -192,15 +205,84 @@ def test_holds_only_what_it_needs(image):
 
 
 def test_the_second_adds_the_optional_plugins_alone(image, with_plugins):
-    """12.4: them and the libraries that they need; the rest is the first image's, file by file."""
+    """12.4: them, the libraries that they need, and what tells of these; the rest is the first image's,
+    file by file."""
     assert with_plugins.config == image.config
     theirs, ours = with_plugins.files(), image.files()
-    assert sorted(f for f in theirs if "/spoe-host/" in f) == sorted([OTEL, *OPTIONAL])
+    assert sorted(f for f in theirs if f.startswith("/usr/lib/spoe-host/")) == sorted([OTEL, *OPTIONAL])
     assert with_plugins.libraries() == with_plugins.needed_by(HOST, OTEL, *OPTIONAL)
     changed = [f for f, p in ours.items() if f not in theirs or not filecmp.cmp(p, theirs[f], shallow=False)]
-    assert not changed
+    # A package of which the optional plugins need one more library.
+    assert not [f for f in changed if not (f.startswith(DATABASE) and f.endswith(".md5sums"))]
     # The database of addresses is what nothing else has.
     assert any(name.startswith("libmaxminddb.so") for name in with_plugins.libraries() - image.libraries())
+
+
+def packages_of(image):
+    """The database, as dpkg itself reads it: name -> version, and the files that it names for each."""
+    files = image.files()
+    names = sorted(f for f in files if f.startswith(DATABASE) and not f.endswith(".md5sums"))
+    versions, owned = {}, {}
+    for name in names:
+        package = name.removeprefix(DATABASE)
+        fields = dict(re.findall(r"^([\w-]+): (.*)$", files[name].read_text(), re.M))
+        assert fields["Package"] == package and fields["Status"] == "install ok installed"
+        versions[package] = fields["Version"]
+        for line in files[f"{name}.md5sums"].read_text().splitlines():
+            md5, path = line.split("  ")
+            assert hashlib.md5(files[f"/{path}"].read_bytes()).hexdigest() == md5
+            assert owned.setdefault(f"/{path}", package) == package
+    return versions, owned
+
+
+def test_licences_and_database(image, with_plugins):
+    """13.1: each file is a package's, each package has its licence, and dpkg and Debian know them."""
+    for built, ours in ((image, {"spoe-host", "spoe-host-otel"}),
+                        (with_plugins, {"spoe-host", "spoe-host-otel", "spoe-host-auth-request",
+                                        "spoe-host-ip-reputation", "spoe-host-mirror"})):
+        versions, owned = packages_of(built)
+        files = built.files()
+        assert {name for name in versions if name.startswith("spoe-host")} == ours
+        assert {f for f in files if not f.startswith(DATABASE)} == set(owned)
+        for name in versions:
+            text = files[f"/usr/share/doc/{name}/copyright"].read_text(errors="replace")
+            assert re.search(r"licen[cs]e|copyright", text, re.I), name
+            # What it refers to is there as well.
+            for common in re.findall(r"/usr/share/common-licenses/([\w.-]*\w)", text):
+                assert (built.root / "usr/share/common-licenses" / common).exists(), (name, common)
+        # dpkg takes the database, put together as Debian has it, and all that ours depend on is there.
+        status = "\n".join(files[f"{DATABASE}{name}"].read_text() for name in versions)
+        (built.state / "status").write_text(status)
+        listed = run("dpkg-query", f"--admindir={built.state}", "-W", "-f", "${Package} ${Version}\n")
+        assert dict(line.split() for line in listed.splitlines()) == versions
+        for name in ours:
+            needs = run("dpkg-query", f"--admindir={built.state}", "-W", "-f", "${Depends}", name)
+            assert {word.split()[0] for word in needs.split(", ")} <= set(versions), needs
+        # By these a scanner knows which Debian's advisories count.
+        release = (built.root / "etc/os-release").read_text()
+        assert "ID=debian" in release and 'VERSION_ID="13"' in release
+        assert (built.root / "etc/debian_version").read_text().startswith("13")
+    assert "libmaxminddb0" in versions and "libmaxminddb0" not in packages_of(image)[0]
+
+
+@pytest.mark.parametrize("which", ["image", "with_plugins"])
+def test_sbom(which, request):
+    """13.1: it is SPDX, and has each package of the database and each file of the image, and no others."""
+    built = request.getfixturevalue(which)
+    made = json.loads((CACHE / "sbom" / f"spoe-host-{built.tag}.spdx.json").read_text())
+    spdx.check(made)
+    assert made["creationInfo"]["created"] == BUILD_TIME
+    versions, owned = packages_of(built)
+    packages = {p["name"]: p for p in made["packages"] if p["primaryPackagePurpose"] != "CONTAINER"}
+    assert {name: p["versionInfo"] for name, p in packages.items()} == versions
+    sums = {f["fileName"].removeprefix("."): spdx.checksum(f, "SHA256") for f in made["files"]}
+    assert sums == {f: hashlib.sha256(p.read_bytes()).hexdigest() for f, p in built.files().items()}
+    ids = {f["SPDXID"]: f["fileName"].removeprefix(".") for f in made["files"]}
+    for name, package in packages.items():
+        contains = spdx.related(made, package["SPDXID"], "CONTAINS")
+        assert {ids[i] for i in contains} == {f for f, owner in owned.items() if owner == name}
+    libc = packages["libc6"]["SPDXID"]
+    assert libc in spdx.related(made, packages["spoe-host"]["SPDXID"], "DEPENDS_ON")
 
 
 def test_no_shell_runs(image):
