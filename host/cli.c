@@ -12,6 +12,8 @@
 #include <spoe/ext/haproxy.h>
 
 #include "conf/host_conf.h"
+#include "conf/option.h"
+#include "conf/options_json.h"
 #include "conf/suggest.h"
 #include "core/haproxy_config.h"
 
@@ -24,28 +26,40 @@ static const struct word {
     const char *shown;      /* in --help: its value */
     const char *help;
 } words[] = {
-    {"file", 'f', true, CLI_RUN, " FILE", "read options from an INI file"},
-    {"check", 't', false, CLI_CHECK, "", "check configuration and plugins, then exit"},
+    {"help", 'h', false, CLI_HELP, "", "this text. The host's options with variables and defaults"},
+    {"version", 'v', false, CLI_VERSION, "", "version, git commit, build time and plugin ABI"},
+    {"check", 't', false, CLI_CHECK, "",
+     "check configuration and plugins, then exit. Status 0 if the host would start"},
     {"print-config", 'T', false, CLI_PRINT_CONFIG, "",
-     "write the configuration in effect and where each value comes from, then exit"},
-    {"set", 0, true, CLI_RUN, " ID.KEY=VALUE", "set an option of a plugin (or of host)"},
+     "write the configuration in effect and where each value comes from, then exit. It is checked "
+     "as by `--check`"},
+    {"file", 'f', true, CLI_RUN, " FILE",
+     "read options from an INI file. By default `/etc/spoe-host/spoe-host.ini`, if that is there"},
+    {"set", 0, true, CLI_RUN, " ID.KEY=VALUE",
+     "set an option of a plugin (or of host). May be given again"},
     {"plugin-info", 0, true, CLI_PLUGIN_INFO, " NAME",
-     "describe a plugin, a file or one in the plugin directories, and exit"},
+     "describe a plugin, a file or one in the plugin directories, and exit. Id, version, ABI, "
+     "messages with arguments, variables, options"},
+    {"print-options", 0, true, CLI_PRINT_OPTIONS, " NAME",
+     "write the options of a plugin, or of `host`, as JSON, and exit. For tools: these pages are "
+     "made of it"},
     {"print-spoe-config", 0, false, CLI_PRINT_SPOE_CONFIG, "",
      "write HAProxy's SPOE section for the plugins and exit"},
     {"print-haproxy-config", 0, true, CLI_PRINT_HAPROXY_CONFIG, "=spoe|log|both",
-     "write all of HAProxy's side for the plugins and exit"},
-    {"for", 0, true, CLI_RUN, " VERSION", "the oldest HAProxy that is to take it (2.6)"},
+     "write all of HAProxy's side for the plugins and exit. By SPOE messages, by lines of the log, "
+     "or by both"},
+    {"for", 0, true, CLI_RUN, " VERSION",
+     "the oldest HAProxy that is to take it (2.6). Belongs to `--print-haproxy-config`"},
     {"send-test-span", 0, false, CLI_SEND_TEST_SPAN, "",
-     "let the plugins send once what they send to others, report and exit"},
+     "let the plugins send once what they send to others, report and exit. Status 0 if it was "
+     "taken. That it was is on standard output, the rest in the log"},
     {"try", 0, true, CLI_TRY, " MESSAGE",
-     "hand \"MESSAGE NAME=VALUE ...\" to the plugins, show the answer and exit"},
+     "hand \"MESSAGE NAME=VALUE ...\" to the plugins, show the answer and exit. In this process, "
+     "without HAProxy: what a rule in HAProxy would see. May be given again"},
     {"try-file", 0, true, CLI_TRY, " FILE",
-     "the same with each line, or recorded frame, of a file"},
+     "the same with each line, or recorded frame, of a file. May be given again"},
     {"new-plugin", 0, true, CLI_NEW_PLUGIN, " NAME",
      "write a folder with a plugin to begin with, and exit"},
-    {"version", 'v', false, CLI_VERSION, "", "version, commit and build time"},
-    {"help", 'h', false, CLI_HELP, "", "this text"},
 };
 #define N_WORDS (sizeof words / sizeof words[0])
 
@@ -124,7 +138,7 @@ static void take_word(struct cli *cli, struct conf *conf, const struct word *wor
         conf_error(conf, "command line: %s needs a value", said);
     if (value == NULL)
         return;
-    if (word->action == CLI_PLUGIN_INFO)
+    if (word->action == CLI_PLUGIN_INFO || word->action == CLI_PRINT_OPTIONS)
         cli->plugin_info = value;
     else if (word->action == CLI_NEW_PLUGIN)
         cli->new_plugin = value;
@@ -256,6 +270,8 @@ void cli_add_file(const struct cli *cli, struct conf *conf)
 
 void cli_help(FILE *out)
 {
+    char help[OPTION_TEXT_MAX];
+
     (void)fputs("spoe-host: a host for HAProxy SPOE agents\n"
                 "\n"
                 "  spoe-host [-f FILE] [--KEY VALUE ...] [--set PLUGIN.KEY=VALUE ...]\n"
@@ -264,16 +280,36 @@ void cli_help(FILE *out)
     for (size_t w = 0; w < N_WORDS; w++) {
         const char letter[] = {'-', words[w].letter, ',', '\0'};
 
+        option_brief(words[w].help, help);
         (void)fprintf(out, "  %3s --%s%-*s %s\n", words[w].letter != 0 ? letter : "", words[w].name,
-                      20 - (int)strlen(words[w].name), words[w].shown, words[w].help);
+                      20 - (int)strlen(words[w].name), words[w].shown, help);
     }
     (void)fputs("\nOptions of the host (environment variable, default):\n", out);
     for (size_t i = 0; host_options[i] != NULL; i++) {
         const struct spoe_option *option = host_options[i];
 
-        (void)fprintf(out, "      --%-20s %s (%s, %s)\n", option->key,
-                      option->help != NULL ? option->help : "",
+        option_brief(option->help, help);
+        (void)fprintf(out, "      --%-20s %s (%s, %s)\n", option->key, help,
                       option->env != NULL && option->env[0] != NULL ? option->env[0] : "-",
                       option->default_text != NULL ? option->default_text : "-");
     }
+}
+
+void cli_words_json(FILE *out)
+{
+    (void)fputs("[", out);
+    for (size_t w = 0; w < N_WORDS; w++) {
+        const char letter[] = {words[w].letter, '\0'};
+
+        (void)fputs(w > 0 ? ",\n  {" : "\n  {", out);
+        options_json_member(out, "name", words[w].name);
+        (void)fputs(", ", out);
+        options_json_member(out, "letter", letter);
+        (void)fputs(", ", out);
+        options_json_member(out, "value", words[w].shown);
+        (void)fputs(", ", out);
+        options_json_member(out, "help", words[w].help);
+        (void)fputs("}", out);
+    }
+    (void)fputs("\n]", out);
 }

@@ -18,6 +18,7 @@ enum cli_action {
     CLI_VERSION,              /* --version */
     CLI_HELP,                 /* --help */
     CLI_PLUGIN_INFO,          /* --plugin-info FILE */
+    CLI_PRINT_OPTIONS,        /* --print-options NAME */
     CLI_PRINT_CONFIG,         /* -T */
     CLI_PRINT_SPOE_CONFIG,    /* --print-spoe-config */
     CLI_PRINT_HAPROXY_CONFIG, /* --print-haproxy-config WAY */
@@ -37,7 +38,7 @@ struct cli_try {
 struct cli {
     enum cli_action action;
     const char *file;                    /* -f */
-    const char *plugin_info;             /* --plugin-info */
+    const char *plugin_info;             /* --plugin-info, --print-options */
     const char *new_plugin;              /* --new-plugin */
     uint32_t ways;                       /* --print-haproxy-config: SPOE_HAPROXY_BY_* */
     struct cli_try tries[CLI_TRIES_MAX]; /* in their order */
@@ -53,5 +54,7 @@ int cli_parse(struct cli *cli, struct conf *conf, int argc, char **argv);
 /** Read the file that the command line names, or HOST_CONF_FILE if it is there. */
 void cli_add_file(const struct cli *cli, struct conf *conf);
 void cli_help(FILE *out);
+/** The words that are not options of the host, as a JSON array, for --print-options. */
+void cli_words_json(FILE *out);
 
 #endif

@@ -14,6 +14,7 @@
 #include "cli.h"
 #include "conf/conf.h"
 #include "conf/host_conf.h"
+#include "conf/options_json.h"
 #include "conf/print.h"
 #include "control.h"
 #include "base/build_info.h"
@@ -24,6 +25,7 @@
 #include "core/describe.h"
 #include "core/engine.h"
 #include "core/haproxy_config.h"
+#include "core/message_options.h"
 #include "core/plugin.h"
 #include "core/recent.h"
 #include "core/route.h"
@@ -96,8 +98,8 @@ static enum plugin_trust trust_of(const struct host_conf *conf)
     return conf->plugin_trust_any ? PLUGIN_TRUST_ANY : PLUGIN_TRUST_CHECKED;
 }
 
-/* A file, or the name of one in the plugin directories. */
-static int plugin_info(struct program *p)
+/* A file, or the name of one in the plugin directories. @return NULL, logged */
+static struct spoe_instance *open_plugin(struct program *p)
 {
     const char *name = p->cli.plugin_info;
     struct error error;
@@ -107,16 +109,46 @@ static int plugin_info(struct program *p)
 
     /* Of the host's options plugin-dir and plugin-trust count; the others need not be right. */
     if (read_host_conf(p) != 0)
-        return 1;
+        return NULL;
     if (strchr(name, '/') == NULL && !(stat(name, &st) == 0 && S_ISREG(st.st_mode)))
         path = plugin_find(p->host_conf.plugin_dirs, name);
     plugin = plugin_open(path != NULL ? path : name, trust_of(&p->host_conf), &error);
     free(path);
-    if (plugin == NULL) {
+    if (plugin == NULL)
         log_line(SPOE_LOG_ERR, "host", "%s", error.text);
+    return plugin;
+}
+
+static int plugin_info(struct program *p)
+{
+    struct spoe_instance *plugin = open_plugin(p);
+
+    if (plugin == NULL)
         return 1;
-    }
     describe_plugin(stdout, plugin);
+    plugin_close(plugin);
+    return 0;
+}
+
+/* --print-options */
+static int print_options(struct program *p)
+{
+    const bool of_host = strcmp(p->cli.plugin_info, "host") == 0;
+    struct spoe_instance *plugin = of_host ? NULL : open_plugin(p);
+
+    if (!of_host && plugin == NULL)
+        return 1;
+    (void)fputs("{", stdout);
+    options_json_member(stdout, "section", of_host ? "host" : plugin->desc->id);
+    if (of_host) {
+        (void)fputs(",\n\"words\": ", stdout);
+        cli_words_json(stdout);
+        (void)fputs(",\n\"message_options\": ", stdout);
+        message_options_json(stdout);
+    }
+    (void)fputs(",\n\"options\": ", stdout);
+    options_json(stdout, of_host ? host_options : plugin->desc->options);
+    (void)fputs("}\n", stdout);
     plugin_close(plugin);
     return 0;
 }
@@ -268,6 +300,8 @@ static int act(struct program *p)
         return 0;
     case CLI_PLUGIN_INFO:
         return plugin_info(p);
+    case CLI_PRINT_OPTIONS:
+        return print_options(p);
     case CLI_NEW_PLUGIN:
         return new_plugin(p);
     default:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/conf/host_conf.h - the host's own options: the table, and the typed struct made of it.
+ * host/conf/host_conf.h - the host's own options as a typed struct, made of the table in
+ * host_options.h.
  */
 #ifndef HOST_CONF_HOST_CONF_H
 #define HOST_CONF_HOST_CONF_H
@@ -11,6 +12,7 @@
 #include <sys/types.h>
 
 #include "conf/conf.h"
+#include "conf/host_options.h"
 #include "conf/network.h"
 #include "base/log.h"
 
@@ -32,9 +34,7 @@ struct host_log_listen {
 #define HOST_CONF_FILE "/etc/spoe-host/spoe-host.ini"
 
 #define HOST_LISTEN_MAX 16u
-#define HOST_WORKERS_MAX 64u
 #define HOST_LOG_FROM_MAX 64u
-#define HOST_LOG_LINE_MAX 65536u
 
 /* What of plugins counts for /readyz. */
 enum host_health { HOST_HEALTH_IGNORED, HOST_HEALTH_DOWN, HOST_HEALTH_DEGRADED };
@@ -72,9 +72,6 @@ struct host_conf {
     enum log_format log_format;
     struct conf_section *settings; /* as resolved, to be shown */
 };
-
-/* [const] ends with NULL; section "host". */
-extern const struct spoe_option *const host_options[];
 
 /**
  * Resolve section "host". Bad values are collected in conf; the struct is whole all the same.

@@ -164,6 +164,19 @@ void option_describe(const struct spoe_option *option, char ret[OPTION_TEXT_MAX]
     describe_accepted(option, &t);
 }
 
+void option_brief(const char *help, char ret[OPTION_TEXT_MAX])
+{
+    size_t n = 0;
+
+    for (; help != NULL && *help != '\0' && n + 1 < OPTION_TEXT_MAX; help++) {
+        if (help[0] == '.' && help[1] == ' ')
+            break;
+        if (*help != '`')
+            ret[n++] = *help;
+    }
+    ret[n] = '\0';
+}
+
 static bool in_bounds(const struct spoe_option *option, int64_t v)
 {
     return !has_bounds(option) || (v >= option->min && v <= option->max);

@@ -39,6 +39,12 @@ bool option_is_of_1_1(const struct spoe_option *option);
 void option_describe(const struct spoe_option *option, char ret[OPTION_TEXT_MAX]);
 
 /**
+ * What an option's help says first, without the ` around words: for lists such as --help.
+ * @param help  NULL: there is none
+ */
+void option_brief(const char *help, char ret[OPTION_TEXT_MAX]);
+
+/**
  * Parse a text as the option's type, and hold it against the option's bounds.
  *
  * @param ret     set on success only; a string is borrowed from text

@@ -2,6 +2,8 @@
 /* host/core/describe.c - what a plugin declares, as text for people. */
 #include "core/describe.h"
 
+#include <string.h>
+
 #include "conf/option.h"
 #include "core/engine.h"
 
@@ -75,6 +77,29 @@ void describe_variables(FILE *out, const struct spoe_plugin *desc, const char *b
     }
 }
 
+/* Without the ` around words, in lines of some 90 columns. */
+static void print_wrapped(FILE *out, const char *help)
+{
+    size_t column = 0;
+
+    if (*help == '\0')
+        (void)fputs("\n        ", out);
+    while (*help != '\0') {
+        const size_t n = strcspn(help, " ");
+
+        if (column + n > 80 && column > 0)
+            column = 0;
+        (void)fputs(column == 0 ? "\n        " : " ", out);
+        for (size_t i = 0; i < n; i++) {
+            if (help[i] != '`')
+                (void)fputc(help[i], out);
+        }
+        column += n + 1;
+        help += n + strspn(help + n, " ");
+    }
+    (void)fputc('\n', out);
+}
+
 static void print_option(FILE *out, const char *id, const struct spoe_option *option)
 {
     char accepted[OPTION_TEXT_MAX];
@@ -92,7 +117,7 @@ static void print_option(FILE *out, const char *id, const struct spoe_option *op
     for (size_t i = 0; option->env_lenient != NULL && option->env_lenient[i] != NULL; i++)
         (void)fprintf(out, "%s%s", i == 0 ? "; if it will do, environment " : " ",
                       option->env_lenient[i]);
-    (void)fprintf(out, "\n        %s\n", option->help != NULL ? option->help : "");
+    print_wrapped(out, option->help != NULL ? option->help : "");
 }
 
 void describe_plugin(FILE *out, const struct spoe_instance *plugin)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "conf/option.h"
+#include "conf/options_json.h"
 #include "core/plugin.h"
 
 #define TIMEOUT_KEY "processing-timeout"
@@ -20,10 +21,17 @@ static const struct {
     const char *key, *help;
 } kinds[N_MESSAGE_OPTIONS] = {
     [MESSAGE_EVENT] = {SPOE_OPT_ENUM, "event", "HAProxy's event, in place of the plugin's"},
-    [MESSAGE_IF] = {SPOE_OPT_STRING, "if", "HAProxy's condition for it, in place of the plugin's"},
-    [MESSAGE_TIMEOUT] = {SPOE_OPT_DURATION, TIMEOUT_KEY,
-                         "how long an answer waits for the plugin, in place of the host's"},
-    [MESSAGE_ARGS] = {SPOE_OPT_STRING, "args", "arguments in place of the plugin's, or more"},
+    [MESSAGE_IF] =
+        {SPOE_OPT_STRING, "if",
+         "HAProxy's condition for it, in place of the plugin's. `unless ...` may stand in it"},
+    [MESSAGE_TIMEOUT] =
+        {SPOE_OPT_DURATION, TIMEOUT_KEY,
+         "how long an answer waits for the plugin, in place of the host's. The nearest counts"},
+    [MESSAGE_ARGS] =
+        {SPOE_OPT_STRING, "args",
+         "arguments in place of the plugin's, or more: `NAME=EXPRESSION ...`. Each is in place of "
+         "the plugin's of that name, or one more, which the plugin gets by its name; `NAME=` takes "
+         "one away, but none that the plugin requires. Quoted as in HAProxy's file"},
 };
 
 /* @param message  NULL: it is for all */
@@ -68,6 +76,22 @@ static bool make_option(struct spoe_option *option, const char *message, enum me
         option->max = TIMEOUT_MAX_NS;
     }
     return option->key != NULL;
+}
+
+void message_options_json(FILE *out)
+{
+    struct spoe_option option[N_MESSAGE_OPTIONS + 1] = {{.size = 0}};
+    const struct spoe_option *table[N_MESSAGE_OPTIONS + 2] = {NULL};
+    bool ok = make_option(&option[0], NULL, MESSAGE_TIMEOUT);
+
+    for (unsigned i = 0; i <= N_MESSAGE_OPTIONS; i++)
+        table[i] = &option[i];
+    for (unsigned k = 0; k < N_MESSAGE_OPTIONS; k++)
+        ok = make_option(&option[k + 1], "NAME", k) && ok;
+    if (ok)
+        options_json(out, table);
+    for (unsigned i = 0; i <= N_MESSAGE_OPTIONS; i++)
+        free((void *)(uintptr_t)option[i].key);
 }
 
 /* @param options  NULL: only to be counted. @return how many; SIZE_MAX: out of memory */

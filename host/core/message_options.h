@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <spoe/plugin.h>
 
@@ -35,6 +36,9 @@ size_t message_options_count(const struct spoe_plugin *desc);
 /** Make them. @return 0; -1 out of memory, message_options_free() is due all the same */
 int message_options_make(const struct spoe_plugin *desc, struct spoe_option *options);
 void message_options_free(struct spoe_option *options, size_t n);
+
+/** What they are, of any message, as options_json() writes it. */
+void message_options_json(FILE *out);
 
 /** Put them in use, and collect what is wrong with those that are set. */
 void message_options_take(struct spoe_instance *plugin, struct conf *conf);

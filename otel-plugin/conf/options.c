@@ -102,23 +102,28 @@ const struct spoe_option *const otel_options[] = {
     [OPT_ENDPOINT] =
         OPTION(.type = SPOE_OPT_STRING, .key = "endpoint", .default_text = "localhost:4317",
                .env = ENV("OTLP_ENDPOINT"), .env_lenient = ENV_OTLP("ENDPOINT"),
-               .help = "collector's address: host:port, or a URL with http or https"),
+               .help = "the collector's address: `host:port`, or a URL with http or https. "
+                       "`host:port` is plaintext unless `tls` says otherwise. Another signal's "
+                       "endpoint is its own option"),
     [OPT_SERVICE_NAME] =
         OPTION(.type = SPOE_OPT_STRING, .key = "service-name", .default_text = "haproxy",
                .env = ENV("SERVICE_NAME"), .env_lenient = ENV("OTEL_SERVICE_NAME"),
-               .help = "service.name of the resource"),
+               .help = "`service.name` of the resource. `service.name` of the resource attributes "
+                       "comes between OpenTelemetry's variable and the default"),
     [OPT_TLS] = OPTION(.type = SPOE_OPT_ENUM, .key = "tls", .default_text = "disabled",
                        .env = ENV("OTLP_TLS"), .choices = tls_choices,
-                       .help = "TLS to the collector; skip-verify takes any certificate"),
+                       .help = "TLS to the collector; `skip-verify` takes any certificate. Where "
+                               "it is set it wins over the URL's scheme"),
     [OPT_TLS_CA] = OPTION(.type = SPOE_OPT_STRING, .key = "tls-ca", .env = ENV("OTLP_TLS_CA"),
                           .env_lenient = ENV_OTLP("CERTIFICATE"),
                           .help = "PEM file of authorities; without it the system's"),
     [OPT_TLS_CERT] = OPTION(.type = SPOE_OPT_STRING, .key = "tls-cert", .env = ENV("OTLP_TLS_CERT"),
                             .env_lenient = ENV_OTLP("CLIENT_CERTIFICATE"),
-                            .help = "PEM file of the client's certificate; needs tls-key"),
+                            .help = "PEM file of the client's certificate; needs `tls-key`. All "
+                                    "three files are ignored without TLS"),
     [OPT_TLS_KEY] = OPTION(.type = SPOE_OPT_STRING, .key = "tls-key", .env = ENV("OTLP_TLS_KEY"),
                            .env_lenient = ENV_OTLP("CLIENT_KEY"),
-                           .help = "PEM file of the client's key; needs tls-cert"),
+                           .help = "PEM file of the client's key; needs `tls-cert`"),
 
     /* -- how much is kept ------------------------------------------------------------------- */
     [OPT_SPAN_TTL] = OPTION(.type = SPOE_OPT_DURATION, .key = "span-ttl", .default_text = "30s",
@@ -127,21 +132,24 @@ const struct spoe_option *const otel_options[] = {
     [OPT_SPAN_STORE_MAX] =
         OPTION(.type = SPOE_OPT_INT, .flags = SPOE_OPTION_RELOADABLE, .key = "span-store-max",
                .default_text = "200000", .env = ENV("SPAN_STORE_MAX"), .min = 1, .max = 100000000,
-               .help = "open requests at most"),
+               .help = "open requests at most. The newest beyond it are refused, and counted"),
     [OPT_SPAN_STORE_BYTES] =
         OPTION(.type = SPOE_OPT_SIZE, .flags = SPOE_OPTION_RELOADABLE, .key = "span-store-bytes",
                .default_text = "256m", .env = ENV("SPAN_STORE_BYTES"), .min = 65536,
-               .max = INT64_C(1) << 40, .help = "memory of open requests and their spans at most"),
+               .max = INT64_C(1) << 40,
+               .help = "memory of open requests and their spans at most. The newest beyond it are "
+                       "refused, and counted"),
     [OPT_METRIC_SERIES_MAX] =
         OPTION(.type = SPOE_OPT_INT, .key = "metric-series-max", .default_text = "2000",
                .env = ENV("METRIC_SERIES_MAX"), .min = METER_SERIES_MIN,
                .max = SPOE_METRIC_PUT_SERIES_MAX,
-               .help = "series of metrics of requests at most; the rest is otel.metric.overflow"),
+               .help = "series of the metrics of requests at most. What comes beyond them is in "
+                       "one series of its metric, `otel_metric_overflow=\"true\"`"),
     [OPT_SPAN_HOLD] =
         OPTION(.type = SPOE_OPT_DURATION, .flags = SPOE_OPTION_RELOADABLE, .key = "span-hold",
                .default_text = "0", .env = ENV("SPAN_HOLD"), .max = 24 * HOURS,
-               .help =
-                   "how long to wait for a response of an origin, above span-ttl; 0: no longer"),
+               .help = "a request that has a backend message is not ended before this; 0: "
+                       "`span-ttl` counts"),
     [OPT_SPAN_REORDER] =
         OPTION(.type = SPOE_OPT_DURATION, .key = "span-reorder", .default_text = "1s",
                .env = ENV("SPAN_REORDER"), .max = 60 * SECONDS,
@@ -151,36 +159,43 @@ const struct spoe_option *const otel_options[] = {
         OPTION(.type = SPOE_OPT_INT, .key = "span-queue-max", .default_text = "10000",
                .env = ENV("SPAN_QUEUE_MAX"), .env_lenient = ENV("OTEL_BSP_MAX_QUEUE_SIZE"),
                .min = 2, .max = 100000000,
-               .help = "ended spans that wait for the collector at most"),
+               .help = "ended spans that wait for the collector at most. Batches in flight or "
+                       "waiting for their retry are included; beyond it new ones are dropped, and "
+                       "counted. The specification's default is 2048"),
     /* The least: a span of about 600 kB, the largest that there is, has room. */
     [OPT_SPAN_QUEUE_BYTES] =
         OPTION(.type = SPOE_OPT_SIZE, .key = "span-queue-bytes", .default_text = "64m",
                .env = ENV("SPAN_QUEUE_BYTES"), .min = 1048576, .max = INT64_C(68719476736),
-               .help = "bytes of ended spans that wait for the collector at most"),
+               .help = "bytes of ended spans that wait for the collector at most. Whichever limit "
+                       "is reached first counts"),
 
     /* -- how they go there ------------------------------------------------------------------ */
     [OPT_DISABLED] =
         OPTION(.type = SPOE_OPT_BOOL, .key = "tracing-disabled", .default_text = "off",
                .env = ENV("TRACING_DISABLED"), .env_lenient = ENV("OTEL_SDK_DISABLED"),
-               .help = "make no spans and answer nothing: traceparent passes as it came"),
+               .help = "make no spans and answer nothing: `traceparent` passes as it came"),
     [OPT_EXPORTER] = OPTION(.type = SPOE_OPT_ENUM, .key = "traces-exporter", .default_text = "otlp",
                             .env = ENV("TRACES_EXPORTER"),
                             .env_lenient = ENV("OTEL_TRACES_EXPORTER"), .choices = exporter_choices,
-                            .help = "console: spans on standard output; none: nowhere"),
+                            .help = "where spans go: `otlp`, `console` (standard output) or "
+                                    "`none`. A list is not taken"),
     [OPT_PROTOCOL] =
         OPTION(.type = SPOE_OPT_ENUM, .key = "protocol", .default_text = "grpc",
                .env = ENV("OTLP_PROTOCOL"), .env_lenient = ENV_OTLP("PROTOCOL"),
-               .choices = protocol_choices, .help = "how OTLP is spoken with the collector"),
+               .choices = protocol_choices,
+               .help = "how OTLP is spoken with the collector. The default endpoint of "
+                       "`http/protobuf` is `localhost:4318`. `http/json` is not spoken"),
     [OPT_INSECURE] =
         OPTION(.type = SPOE_OPT_BOOL, .key = "insecure", .env = ENV("OTLP_INSECURE"),
                .env_lenient = ENV_OTLP("INSECURE"),
-               .help = "off: TLS with an endpoint that is set without a scheme, unless tls is set"),
+               .help =
+                   "`off`: TLS with an endpoint that is set without a scheme, unless `tls` is set"),
     [OPT_HEADERS] = OPTION(.type = SPOE_OPT_STRING, .key = "headers", .flags = SPOE_OPTION_SECRET,
                            .env = ENV("OTLP_HEADERS"), .env_lenient = ENV_OTLP("HEADERS"),
-                           .help = "headers of each export: name=value,name=value with %XX"),
+                           .help = "headers of each export: `name=value,name=value` with %XX"),
     [OPT_HEADERS_FILE] =
         OPTION(.type = SPOE_OPT_STRING, .key = "headers-file", .env = ENV("OTLP_HEADERS_FILE"),
-               .help = "a file of more headers, one name: value a line"),
+               .help = "a file of more headers, one `name: value` a line"),
     [OPT_COMPRESSION] =
         OPTION(.type = SPOE_OPT_ENUM, .key = "compression", .default_text = "none",
                .env = ENV("OTLP_COMPRESSION"), .env_lenient = ENV_OTLP("COMPRESSION"),
@@ -188,11 +203,11 @@ const struct spoe_option *const otel_options[] = {
     [OPT_TIMEOUT] = OPTION(.type = SPOE_OPT_DURATION, .key = "timeout", .default_text = "10s",
                            .env = ENV("OTLP_TIMEOUT"), .env_lenient = ENV_OTLP("TIMEOUT"),
                            .max = HOURS, .help = "how long one export may take; 0: no limit"),
-    [OPT_RETRY_TIMEOUT] =
-        OPTION(.type = SPOE_OPT_DURATION, .key = "retry-timeout", .default_text = "5m",
-               .env = ENV("RETRY_TIMEOUT"), .env_lenient = ENV("OTEL_BSP_EXPORT_TIMEOUT"),
-               .max = 24 * HOURS,
-               .help = "how long a batch is sent again after its first failure; 0: no limit"),
+    [OPT_RETRY_TIMEOUT] = OPTION(.type = SPOE_OPT_DURATION, .key = "retry-timeout",
+                                 .default_text = "5m", .env = ENV("RETRY_TIMEOUT"),
+                                 .env_lenient = ENV("OTEL_BSP_EXPORT_TIMEOUT"), .max = 24 * HOURS,
+                                 .help = "how long a batch is sent again after its first failure; "
+                                         "0: no limit. The specification's default is 30 s"),
     [OPT_EXPORT_CONCURRENCY] = OPTION(.type = SPOE_OPT_INT, .key = "export-concurrency",
                                       .default_text = "1", .env = ENV("EXPORT_CONCURRENCY"),
                                       .min = 1, .max = 8, .help = "exports under way at once"),
@@ -200,7 +215,8 @@ const struct spoe_option *const otel_options[] = {
         OPTION(.type = SPOE_OPT_INT, .key = "batch-max", .default_text = "512",
                .env = ENV("BATCH_MAX"), .env_lenient = ENV("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
                .min = 1, .max = 100000,
-               .help = "spans of an export at most, and as many are sent without delay"),
+               .help = "spans of an export at most, and as many are sent without delay. Not above "
+                       "`span-queue-max`"),
     [OPT_BATCH_DELAY] =
         OPTION(.type = SPOE_OPT_DURATION, .key = "batch-delay", .default_text = "5s",
                .env = ENV("BATCH_DELAY"), .env_lenient = ENV("OTEL_BSP_SCHEDULE_DELAY"),
@@ -208,20 +224,26 @@ const struct spoe_option *const otel_options[] = {
     [OPT_REQUEST_BYTES_MAX] =
         OPTION(.type = SPOE_OPT_INT, .key = "request-bytes-max", .default_text = "4000000",
                .env = ENV("OTLP_REQUEST_BYTES_MAX"), .min = 65536, .max = INT64_C(67108864),
-               .help = "bytes of an export at most, before compression"),
+               .help = "bytes of an export at most, before compression. Collectors take 4 MiB "
+                       "unless told otherwise. Less than twice what the resource takes, which is "
+                       "in each export, is an error"),
     [OPT_USE_PROXY] =
         OPTION(.type = SPOE_OPT_BOOL, .key = "use-proxy", .default_text = "off",
                .env = ENV("OTLP_USE_PROXY"),
-               .help = "follow http_proxy, https_proxy, no_proxy and gRPC's own variables"),
+               .help =
+                   "follow `http_proxy`, `https_proxy`, `no_proxy` and, with gRPC, `grpc_proxy`"),
     [OPT_KEEPALIVE] = OPTION(.type = SPOE_OPT_DURATION, .key = "keepalive", .default_text = "0",
                              .env = ENV("OTLP_KEEPALIVE"), .max = 24 * HOURS,
-                             .help = "pings on an idle connection to the collector; 0: none"),
+                             .help = "pings on an idle connection to the collector, from 10s; 0: "
+                                     "none. gRPC servers hang up on clients that ping more often "
+                                     "than every 5 minutes, unless told otherwise"),
 
     /* -- which requests, and whose traces ---------------------------------------------------- */
     [OPT_SAMPLER] = OPTION(.type = SPOE_OPT_ENUM, .flags = SPOE_OPTION_RELOADABLE, .key = "sampler",
                            .default_text = "always_on", .env = ENV("SAMPLER"),
                            .env_lenient = ENV("OTEL_TRACES_SAMPLER"), .choices = sampler_choices,
-                           .help = "which requests are traced"),
+                           .help = "which requests are traced. The specification's default is "
+                                   "`parentbased_always_on`"),
     [OPT_SAMPLER_ARG] = OPTION(.type = SPOE_OPT_STRING, .flags = SPOE_OPTION_RELOADABLE,
                                .key = "sampler-arg", .default_text = "1", .env = ENV("SAMPLER_ARG"),
                                .env_lenient = ENV("OTEL_TRACES_SAMPLER_ARG"),
@@ -229,7 +251,7 @@ const struct spoe_option *const otel_options[] = {
     [OPT_SAMPLE_MAX_PER_SECOND] = OPTION(.type = SPOE_OPT_INT, .flags = SPOE_OPTION_RELOADABLE,
                                          .key = "sample-max-per-second", .default_text = "0",
                                          .env = ENV("SAMPLE_MAX_PER_SECOND"), .max = 10000000,
-                                         .help = "requests traced in a second at most; 0: no cap"),
+                                         .help = "requests sampled in a second at most; 0: no cap"),
     [OPT_KEEP_ERRORS] =
         OPTION(.type = SPOE_OPT_BOOL, .flags = SPOE_OPTION_RELOADABLE, .key = "keep-errors",
                .default_text = "off", .env = ENV("KEEP_ERRORS"),
@@ -245,12 +267,14 @@ const struct spoe_option *const otel_options[] = {
     [OPT_TRUST_INBOUND] =
         OPTION(.type = SPOE_OPT_ENUM, .key = "trust-inbound", .default_text = "accept",
                .env = ENV("TRUST_INBOUND"), .choices = trust_choices,
-               .help = "whether a caller's context is continued"),
+               .help = "whether a caller's trace context is continued"),
     [OPT_PROPAGATORS] =
         OPTION(.type = SPOE_OPT_STRING, .key = "propagators",
                .default_text = "tracecontext,baggage", .env = ENV("PROPAGATORS"),
                .env_lenient = ENV("OTEL_PROPAGATORS"),
-               .help = "formats of contexts: tracecontext, baggage, b3, b3multi, or none"),
+               .help = "formats of trace contexts, in order: `tracecontext`, `baggage`, `b3`, "
+                       "`b3multi`, or `none`. `baggage` passes through HAProxy untouched. In "
+                       "OpenTelemetry's variable others are passed over with a warning"),
 
     [OPT_VARIABLES] = OPTION(.type = SPOE_OPT_STRING, .key = "variables",
                              .default_text = "traceparent,trace_id,span_id,sampled,b3,tracestate",
@@ -261,39 +285,49 @@ const struct spoe_option *const otel_options[] = {
     [OPT_RESOURCE_ATTRIBUTES] =
         OPTION(.type = SPOE_OPT_STRING, .key = "resource-attributes",
                .env = ENV("RESOURCE_ATTRIBUTES"), .env_lenient = ENV("OTEL_RESOURCE_ATTRIBUTES"),
-               .help = "attributes of the resource: key=value,key=value with %XX"),
-    [OPT_SERVICE_VERSION] = OPTION(.type = SPOE_OPT_STRING, .key = "service-version",
-                                   .env = ENV("SERVICE_VERSION"), .help = "service.version"),
-    [OPT_SERVICE_NAMESPACE] = OPTION(.type = SPOE_OPT_STRING, .key = "service-namespace",
-                                     .env = ENV("SERVICE_NAMESPACE"), .help = "service.namespace"),
+               .help = "attributes of the resource: `key=value,key=value` with %XX"),
+    [OPT_SERVICE_VERSION] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "service-version", .env = ENV("SERVICE_VERSION"),
+               .help = "`service.version` of the resource"),
+    [OPT_SERVICE_NAMESPACE] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "service-namespace", .env = ENV("SERVICE_NAMESPACE"),
+               .help = "`service.namespace` of the resource"),
     [OPT_SERVICE_INSTANCE_ID] =
         OPTION(.type = SPOE_OPT_STRING, .key = "service-instance-id",
-               .env = ENV("SERVICE_INSTANCE_ID"), .help = "service.instance.id; else a random one"),
+               .env = ENV("SERVICE_INSTANCE_ID"),
+               .help = "`service.instance.id` of the resource; by default a random UUID"),
     [OPT_EXCLUDE_PATHS] = OPTION(.type = SPOE_OPT_STRING, .flags = SPOE_OPTION_RELOADABLE,
                                  .key = "exclude-paths", .env = ENV("EXCLUDE_PATHS"),
-                                 .help = "paths that are not traced: /healthz,/internal/*"),
+                                 .help = "paths that are not traced: `/healthz,/internal/*`. Whole "
+                                         "paths, and beginnings of paths with a `*` behind them"),
     [OPT_REDACT_QUERY] =
         OPTION(.type = SPOE_OPT_STRING, .flags = SPOE_OPTION_RELOADABLE, .key = "redact-query",
                .default_text = "*", .env = ENV("REDACT_QUERY"),
-               .help = "parameters of queries whose values are hidden; *: all, none: none"),
-    [OPT_KNOWN_METHODS] = OPTION(.type = SPOE_OPT_STRING, .key = "known-methods",
-                                 .default_text = HTTP_KNOWN_METHODS, .env = ENV("KNOWN_METHODS"),
-                                 .env_lenient = ENV("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"),
-                                 .help = "request methods that are not shown as _OTHER"),
+               .help = "parameters of queries whose values are replaced by `REDACTED`, "
+                       "comma-separated; `*`: all, `none`: none"),
+    [OPT_KNOWN_METHODS] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "known-methods", .default_text = HTTP_KNOWN_METHODS,
+               .env = ENV("KNOWN_METHODS"),
+               .env_lenient = ENV("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"),
+               .help = "request methods that are not shown as `_OTHER`. It replaces the list"),
     [OPT_SEMCONV] =
         OPTION(.type = SPOE_OPT_STRING, .key = "semconv", .default_text = "http",
                .env = ENV("SEMCONV"), .env_lenient = ENV("OTEL_SEMCONV_STABILITY_OPT_IN"),
-               .help = "names of attributes: http stable, http/old, http/dup both"),
+               .help = "names of attributes: `http`: stable, `http/old`: the old ones, `http/dup`: "
+                       "both. In OpenTelemetry's variable entries of other areas are passed over"),
     [OPT_CLIENT_SERVER_ADDRESS] =
         OPTION(.type = SPOE_OPT_ENUM, .key = "client-server-address", .default_text = "authority",
                .env = ENV("CLIENT_SERVER_ADDRESS"), .choices = client_address_choices,
-               .help =
-                   "server.address of CLIENT: the request's host, or whom HAProxy connected to"),
-    [OPT_VALUE_LENGTH_LIMIT] =
-        OPTION(.type = SPOE_OPT_INT, .key = "value-length-limit", .env = ENV("VALUE_LENGTH_LIMIT"),
-               .env_lenient = ENV("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-                                  "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"),
-               .max = INT32_MAX, .help = "characters of an attribute's text at most"),
+               .help = "`server.address` and `server.port` of CLIENT: the request's host, or whom "
+                       "HAProxy connected to. `authority`: the request's Host, where it is known"),
+    [OPT_VALUE_LENGTH_LIMIT] = OPTION(
+            .type = SPOE_OPT_INT, .key = "value-length-limit", .env = ENV("VALUE_LENGTH_LIMIT"),
+            .env_lenient =
+                ENV("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"),
+            .max =
+                INT32_MAX,
+            .help =
+                "characters of an attribute's text at most. 4096 bytes are the most in any case"),
     [OPT_ATTRIBUTE_COUNT_LIMIT] =
         OPTION(.type = SPOE_OPT_INT, .key = "attribute-count-limit", .default_text = "128",
                .env = ENV("ATTRIBUTE_COUNT_LIMIT"),
@@ -306,23 +340,28 @@ const struct spoe_option *const otel_options[] = {
     [OPT_LINK_COUNT_LIMIT] =
         OPTION(.type = SPOE_OPT_INT, .key = "link-count-limit", .default_text = "128",
                .env = ENV("LINK_COUNT_LIMIT"), .env_lenient = ENV("OTEL_SPAN_LINK_COUNT_LIMIT"),
-               .max = INT32_MAX, .help = "links of a span at most; spans of this plugin have none"),
+               .max = INT32_MAX,
+               .help = "taken and without effect: spans of this plugin have no links"),
 
     /* -- the other signals -------------------------------------------------------------------- */
     [OPT_LOGS_EXPORTER] =
         OPTION(.type = SPOE_OPT_ENUM, .key = "logs-exporter", .default_text = "none",
                .env = ENV("LOGS_EXPORTER"), .env_lenient = ENV("OTEL_LOGS_EXPORTER"),
-               .choices = logs_choices, .help = "otlp: a log record for each request"),
+               .choices = logs_choices,
+               .help =
+                   "`otlp`: a log record for each request. The specification's default is `otlp`"),
     OWN_OPTIONS(LOGS, "logs"),
     [OPT_LOGS_RETRY_TIMEOUT] =
         OPTION(.type = SPOE_OPT_DURATION, .key = "logs-retry-timeout", .default_text = "5m",
                .env = ENV("LOGS_RETRY_TIMEOUT"), .env_lenient = ENV("OTEL_BLRP_EXPORT_TIMEOUT"),
-               .max = 24 * HOURS, .help = "retry-timeout, of logs"),
+               .max = 24 * HOURS,
+               .help = "`retry-timeout`, of logs. The specification's default is 30 s"),
     [OPT_LOGS_QUEUE_MAX] =
         OPTION(.type = SPOE_OPT_INT, .key = "logs-queue-max", .default_text = "10000",
                .env = ENV("LOGS_QUEUE_MAX"), .env_lenient = ENV("OTEL_BLRP_MAX_QUEUE_SIZE"),
                .min = 1, .max = 100000000,
-               .help = "log records that wait for the collector at most"),
+               .help = "log records that wait for the collector at most, as `span-queue-max`. The "
+                       "specification's default is 2048"),
     [OPT_LOGS_QUEUE_BYTES] =
         OPTION(.type = SPOE_OPT_SIZE, .key = "logs-queue-bytes", .default_text = "64m",
                .env = ENV("LOGS_QUEUE_BYTES"), .min = 1048576, .max = INT64_C(68719476736),
@@ -330,20 +369,24 @@ const struct spoe_option *const otel_options[] = {
     [OPT_LOGS_BATCH_MAX] =
         OPTION(.type = SPOE_OPT_INT, .key = "logs-batch-max", .default_text = "512",
                .env = ENV("LOGS_BATCH_MAX"), .env_lenient = ENV("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"),
-               .min = 1, .max = 100000, .help = "log records of an export at most"),
+               .min = 1, .max = 100000,
+               .help = "log records of an export at most. Not above `logs-queue-max`"),
     [OPT_LOGS_BATCH_DELAY] =
         OPTION(.type = SPOE_OPT_DURATION, .key = "logs-batch-delay", .default_text = "1s",
                .env = ENV("LOGS_BATCH_DELAY"), .env_lenient = ENV("OTEL_BLRP_SCHEDULE_DELAY"),
                .max = HOURS, .help = "how long a log record may wait for its batch to fill"),
-    [OPT_METRICS_EXPORTER] =
-        OPTION(.type = SPOE_OPT_STRING, .key = "metrics-exporter", .default_text = "prometheus",
-               .env = ENV("METRICS_EXPORTER"), .env_lenient = ENV("OTEL_METRICS_EXPORTER"),
-               .help = "metrics of requests: prometheus, on the host's page; otlp; both; none"),
+    [OPT_METRICS_EXPORTER] = OPTION(
+            .type = SPOE_OPT_STRING, .key = "metrics-exporter",
+            .default_text = "prometheus", .env = ENV("METRICS_EXPORTER"),
+            .env_lenient = ENV("OTEL_METRICS_EXPORTER"),
+            .help =
+                "metrics of requests: `prometheus`: on the host's page, `otlp`: to the collector, "
+                "`otlp,prometheus`: both, `none`. The specification's default is `otlp`"),
     OWN_OPTIONS(METRICS, "metrics"),
     [OPT_METRICS_RETRY_TIMEOUT] = OPTION(.type = SPOE_OPT_DURATION, .key = "metrics-retry-timeout",
                                          .default_text = "30s", .env = ENV("METRICS_RETRY_TIMEOUT"),
                                          .env_lenient = ENV("OTEL_METRIC_EXPORT_TIMEOUT"),
-                                         .max = 24 * HOURS, .help = "retry-timeout, of metrics"),
+                                         .max = 24 * HOURS, .help = "`retry-timeout`, of metrics"),
     [OPT_METRIC_EXPORT_INTERVAL] =
         OPTION(.type = SPOE_OPT_DURATION, .key = "metric-export-interval", .default_text = "60s",
                .env = ENV("METRIC_EXPORT_INTERVAL"),
@@ -354,6 +397,7 @@ const struct spoe_option *const otel_options[] = {
                .env = ENV("METRICS_TEMPORALITY"),
                .env_lenient = ENV("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"),
                .choices = temporality_choices,
-               .help = "since the start, or since the last export: delta, or lowmemory"),
+               .help = "`cumulative`: since the start, `delta`: since the last export. `lowmemory` "
+                       "is as `delta` here, since all that there is are counters and histograms"),
     [N_OPTIONS] = NULL,
 };

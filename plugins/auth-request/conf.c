@@ -30,27 +30,32 @@ static const char *const send_words[] = {"method", "uri",   "path",
                                          "host",   "proto", "client-address"};
 
 const struct spoe_option *const auth_options[OPT_COUNT + 1] = {
-    [OPT_URL] = OPTION("url", "URL", .type = SPOE_OPT_URL, .flags = SPOE_OPTION_REQUIRED,
-                       .help = "the service to ask"),
+    [OPT_URL] =
+        OPTION("url", "URL", .type = SPOE_OPT_URL, .flags = SPOE_OPTION_REQUIRED,
+               .help = "the service to ask: `http://` or `https://`, without user and password"),
     [OPT_SEND] = OPTION("send", "SEND", .type = SPOE_OPT_STRING,
                         .default_text = "method, uri, host, proto, client-address",
-                        .help = "what of the request is sent: method, uri or path, host, proto, "
-                                "client-address"),
-    [OPT_REQUEST_HEADERS] = OPTION("request-headers", "REQUEST_HEADERS", .type = SPOE_OPT_STRING,
-                                   .default_text = "authorization, cookie",
-                                   .help = "headers of the request that are sent as they are"),
+                        .help = "what of the request is sent: `method`, `uri` or `path`, `host`, "
+                                "`proto`, `client-address`"),
+    [OPT_REQUEST_HEADERS] = OPTION(
+        "request-headers", "REQUEST_HEADERS", .type = SPOE_OPT_STRING,
+        .default_text = "authorization, cookie",
+        .help =
+            "headers of the request that are sent as they are. Up to 64 names of up to 57 bytes"),
     [OPT_RESPONSE_HEADERS] =
         OPTION("response-headers", "RESPONSE_HEADERS", .type = SPOE_OPT_STRING, .default_text = "",
-               .help = "headers of the answer that become variables, header_NAME"),
+               .help = "headers of the answer that become variables, `header_NAME`. Up to 64 names "
+                       "of up to 57 bytes"),
     [OPT_DENY_STATUS] =
         OPTION("deny-status", "DENY_STATUS", .type = SPOE_OPT_STRING, .default_text = "401, 403",
-               .help = "statuses by which the service says no; 2xx is yes, others are failures"),
+               .help = "statuses by which the service says no; 2xx is yes, others are failures. Up "
+                       "to 16, from 300 to 599"),
     [OPT_FAIL] = OPTION("fail", "FAIL", .type = SPOE_OPT_ENUM, .default_text = "closed",
                         .choices = fail_choices,
-                        .help = "what holds without an answer: closed, denied; open, allowed"),
+                        .help = "what holds without an answer: `closed`, denied; `open`, allowed"),
     [OPT_TIMEOUT] =
         OPTION("timeout", "TIMEOUT", .type = SPOE_OPT_DURATION, .default_text = "500ms", .min = MS,
-               .max = 60000 * MS, .help = "wait for an answer so long; below processing-timeout"),
+               .max = 60000 * MS, .help = "wait for an answer so long; below `processing-timeout`"),
     [OPT_MAX_IN_FLIGHT] =
         OPTION("max-in-flight", "MAX_IN_FLIGHT", .type = SPOE_OPT_INT, .default_text = "1024",
                .min = 1, .max = 1000000, .help = "questions under way, of all workers together"),
@@ -61,9 +66,10 @@ const struct spoe_option *const auth_options[OPT_COUNT + 1] = {
     [OPT_CONNECTIONS] =
         OPTION("connections", "CONNECTIONS", .type = SPOE_OPT_INT, .default_text = "64", .min = 1,
                .max = 10000, .help = "connections to the service, of all workers together"),
-    [OPT_COALESCE] = OPTION("coalesce", "COALESCE", .type = SPOE_OPT_BOOL, .default_text = "on",
-                            .help = "requests that are asked about in the same words while an "
-                                    "answer is awaited share it"),
+    [OPT_COALESCE] = OPTION(
+        "coalesce", "COALESCE", .type = SPOE_OPT_BOOL, .default_text = "on",
+        .help =
+            "requests that are asked about in the same words while an answer is awaited share it"),
     [OPT_CACHE_TTL] =
         OPTION("cache-ttl", "CACHE_TTL", .type = SPOE_OPT_DURATION, .default_text = "0", .min = 0,
                .max = 24 * HOUR, .help = "keep a yes so long; 0: ask each time"),
@@ -76,16 +82,20 @@ const struct spoe_option *const auth_options[OPT_COUNT + 1] = {
     [OPT_CACHE_BYTES] = OPTION("cache-bytes", "CACHE_BYTES", .type = SPOE_OPT_SIZE,
                                .default_text = "16m", .min = 4096, .max = 4096 * MIB,
                                .help = "bytes of kept answers, of all workers together"),
-    [OPT_HTTP_VERSION] = OPTION("http-version", "HTTP_VERSION", .type = SPOE_OPT_ENUM,
-                                .default_text = "auto", .choices = http_choices,
-                                .help = "auto: 2 if TLS agrees on it, else 1.1; 1.1; 2: also "
-                                        "without TLS, which takes libcurl 8.0"),
+    [OPT_HTTP_VERSION] = OPTION(
+        "http-version", "HTTP_VERSION", .type = SPOE_OPT_ENUM, .default_text = "auto",
+        .choices = http_choices,
+        .help =
+            "`auto`: HTTP/2 if TLS agrees on it, else 1.1; `1.1`; `2`: also without TLS. The last "
+            "takes libcurl 8.0: Debian 12 has 7.88, which cannot use such a connection again"),
     [OPT_TLS_CA] = OPTION("tls-ca", "TLS_CA", .type = SPOE_OPT_PATH,
-                          .help = "file with the CAs to trust (PEM), in place of the system's"),
-    [OPT_TLS_CERT] = OPTION("tls-cert", "TLS_CERT", .type = SPOE_OPT_PATH,
-                            .help = "file with the client's certificate (PEM)"),
-    [OPT_TLS_KEY] = OPTION("tls-key", "TLS_KEY", .type = SPOE_OPT_PATH,
-                           .help = "file with the key of tls-cert (PEM)"),
+                          .help = "PEM file of the CAs to trust, in place of the system's"),
+    [OPT_TLS_CERT] =
+        OPTION("tls-cert", "TLS_CERT", .type = SPOE_OPT_PATH,
+               .help = "PEM file of the client's certificate. Read anew for each connection"),
+    [OPT_TLS_KEY] =
+        OPTION("tls-key", "TLS_KEY", .type = SPOE_OPT_PATH,
+               .help = "PEM file of the key of `tls-cert`. Read anew for each connection"),
     NULL,
 };
 

@@ -26,7 +26,8 @@ enum {
 
 const struct spoe_option *const ip_reputation_options[] = {
     [OPT_LISTS] = SPOE_OPTION("lists", .type = SPOE_OPT_STRING,
-                              .help = "NAME=PATH or NAME:SCORE=PATH of each list, with commas",
+                              .help = "`NAME=PATH` or `NAME:SCORE=PATH` of each list, with commas. "
+                                      "Up to 64; a score is 0 to 100, 100 where there is none",
                               .env = SPOE_TEXTS("IP_REPUTATION_LISTS")),
     [OPT_MAX_ENTRIES] =
         SPOE_OPTION("max-entries", .type = SPOE_OPT_INT, .default_text = "10000000",
@@ -38,15 +39,19 @@ const struct spoe_option *const ip_reputation_options[] = {
     [OPT_ASN_DB] = SPOE_OPTION("asn-db", .type = SPOE_OPT_PATH,
                                .help = "database in MaxMind's format that has autonomous systems",
                                .env = SPOE_TEXTS("IP_REPUTATION_ASN_DB")),
-    [OPT_CROWDSEC_URL] = SPOE_OPTION("crowdsec-url", .type = SPOE_OPT_URL,
-                                     .help = "CrowdSec's local API, as http://127.0.0.1:8080",
-                                     .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_URL")),
-    [OPT_CROWDSEC_KEY] = SPOE_OPTION("crowdsec-key", .type = SPOE_OPT_SECRET,
-                                     .help = "a bouncer's key, or file:PATH, or credential:NAME",
-                                     .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_KEY")),
-    [OPT_CROWDSEC_CA] = SPOE_OPTION("crowdsec-ca", .type = SPOE_OPT_PATH,
-                                    .help = "PEM file of authorities; else the system's",
-                                    .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_CA")),
+    [OPT_CROWDSEC_URL] =
+        SPOE_OPTION("crowdsec-url", .type = SPOE_OPT_URL,
+                    .help = "CrowdSec's local API, as `http://127.0.0.1:8080`. Without `/v1/...`",
+                    .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_URL")),
+    [OPT_CROWDSEC_KEY] =
+        SPOE_OPTION("crowdsec-key", .type = SPOE_OPT_SECRET,
+                    .help = "a bouncer's key, or `file:PATH`, or `credential:NAME`. The last is "
+                            "systemd's `LoadCredential=`",
+                    .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_KEY")),
+    [OPT_CROWDSEC_CA] =
+        SPOE_OPTION("crowdsec-ca", .type = SPOE_OPT_PATH,
+                    .help = "PEM file of the CAs to trust, in place of the system's",
+                    .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_CA")),
     [OPT_CROWDSEC_INTERVAL] =
         SPOE_OPTION("crowdsec-interval", .type = SPOE_OPT_DURATION, .default_text = "10s",
                     .help = "how often it is asked", .min = NS_PER_S / 10, .max = 3600 * NS_PER_S,

@@ -45,73 +45,79 @@ static const char *const http_choices[] = {"auto", "1.1", "2", NULL};
 const struct spoe_option *const mirror_options[] = {
     [URL] = SPOE_OPTION(
         "url", .type = SPOE_OPT_URL, .flags = SPOE_OPTION_REQUIRED, .env = SPOE_TEXTS("MIRROR_URL"),
-        .help = "the second origin: http or https, a path is put before every path"),
+        .help = "the second origin: http or https, host, port; a path is put before every path"),
     [SHARE] = SPOE_OPTION("share", .type = SPOE_OPT_STRING, .flags = SPOE_OPTION_RELOADABLE,
                           .default_text = "100", .env = SPOE_TEXTS("MIRROR_SHARE"),
-                          .help = "percent of the requests that are repeated, as 0.5 or 20"),
+                          .help = "percent of the requests that are repeated, as `0.5` or `20`"),
     [SEND_CUT] =
         SPOE_OPTION("send-cut-bodies", .type = SPOE_OPT_BOOL, .flags = SPOE_OPTION_RELOADABLE,
                     .default_text = "off", .env = SPOE_TEXTS("MIRROR_SEND_CUT_BODIES"),
-                    .help = "repeat requests of whose body HAProxy had only the beginning"),
+                    .help = "repeat requests of whose body HAProxy had only the beginning. "
+                            "`Content-Length` is what is sent"),
     [SET_HEADERS] =
         SPOE_OPTION("set-headers", .type = SPOE_OPT_STRING, .env = SPOE_TEXTS("MIRROR_SET_HEADERS"),
-                    .help = "headers to set: \"Name: value, Name: value\""),
-    [REMOVE_HEADERS] = SPOE_OPTION("remove-headers", .type = SPOE_OPT_STRING,
-                                   .env = SPOE_TEXTS("MIRROR_REMOVE_HEADERS"),
-                                   .help = "headers to leave out: \"cookie, x-internal-*\""),
+                    .help = "headers to set: `Name: value, Name: value`. In place of the request's "
+                            "own of that name; a comma in a value is `\\,`"),
+    [REMOVE_HEADERS] = SPOE_OPTION(
+        "remove-headers", .type = SPOE_OPT_STRING, .env = SPOE_TEXTS("MIRROR_REMOVE_HEADERS"),
+        .help = "names of headers to leave out. `x-internal-*` is all that begin so"),
     [HOST] = SPOE_OPTION("host", .type = SPOE_OPT_STRING, .env = SPOE_TEXTS("MIRROR_HOST"),
-                         .help = "the Host header, in place of the request's own"),
-    [MARKER] =
-        SPOE_OPTION("marker", .type = SPOE_OPT_STRING, .default_text = "X-Mirror: 1",
-                    .env = SPOE_TEXTS("MIRROR_MARKER"),
-                    .help = "a header that marks what is repeated; what has it is not again"),
+                         .help = "the `Host` header, in place of the request's own"),
+    [MARKER] = SPOE_OPTION("marker", .type = SPOE_OPT_STRING, .default_text = "X-Mirror: 1",
+                           .env = SPOE_TEXTS("MIRROR_MARKER"),
+                           .help = "a header that marks what is repeated. A request that has it "
+                                   "already is not repeated again. Empty: none"),
     [QUEUE] = SPOE_OPTION("queue", .type = SPOE_OPT_INT, .default_text = "1000", .min = 1,
                           .max = 1000000, .env = SPOE_TEXTS("MIRROR_QUEUE"),
                           .help = "requests that wait for their turn at most"),
     [MEMORY] = SPOE_OPTION("memory", .type = SPOE_OPT_SIZE, .default_text = "32m", .min = 65536,
                            .max = 65536 * MIB, .env = SPOE_TEXTS("MIRROR_MEMORY"),
-                           .help = "bytes of requests that wait or are under way at most"),
+                           .help = "memory of requests that wait or are under way at most"),
     [CONCURRENCY] =
         SPOE_OPTION("concurrency", .type = SPOE_OPT_INT, .default_text = "64", .min = 1,
                     .max = MIRROR_CONCURRENCY_MAX, .env = SPOE_TEXTS("MIRROR_CONCURRENCY"),
-                    .help = "requests that are under way at once at most"),
+                    .help = "requests under way at once, and connections that are kept, at most"),
     [QUEUE_TIME] =
         SPOE_OPTION("queue-time", .type = SPOE_OPT_DURATION, .default_text = "5s", .min = MS,
                     .max = 3600 * SECONDS, .env = SPOE_TEXTS("MIRROR_QUEUE_TIME"),
-                    .help = "how long a request waits for its turn at most"),
+                    .help = "how long a request waits for its turn at most; then it is dropped"),
     [CONNECT_TIMEOUT] =
         SPOE_OPTION("connect-timeout", .type = SPOE_OPT_DURATION, .default_text = "1s", .min = MS,
                     .max = 600 * SECONDS, .env = SPOE_TEXTS("MIRROR_CONNECT_TIMEOUT"),
-                    .help = "name, connection and TLS"),
+                    .help = "for name, connection and TLS"),
     [TIMEOUT] = SPOE_OPTION("timeout", .type = SPOE_OPT_DURATION, .default_text = "5s", .min = MS,
                             .max = 600 * SECONDS, .env = SPOE_TEXTS("MIRROR_TIMEOUT"),
-                            .help = "a request with its answer, all in all"),
+                            .help = "for a request with its answer"),
     [RESPONSE_MAX] =
         SPOE_OPTION("response-max", .type = SPOE_OPT_SIZE, .default_text = "1m", .min = 0,
                     .max = 1024 * MIB, .env = SPOE_TEXTS("MIRROR_RESPONSE_MAX"),
-                    .help = "bytes of an answer's body that are read; beyond, it is ended"),
-    [HTTP] = SPOE_OPTION("http", .type = SPOE_OPT_ENUM, .default_text = "auto",
-                         .choices = http_choices, .env = SPOE_TEXTS("MIRROR_HTTP"),
-                         .help = "auto: HTTP/2 where TLS agrees on it; 2: without TLS, too"),
+                    .help = "bytes of an answer's body that are read. A longer one is ended, with "
+                            "its connection (HTTP/1.1)"),
+    [HTTP] = SPOE_OPTION(
+        "http", .type = SPOE_OPT_ENUM, .default_text = "auto", .choices = http_choices,
+        .env = SPOE_TEXTS("MIRROR_HTTP"),
+        .help =
+            "`auto`: HTTP/2 where TLS agrees on it, else 1.1; `1.1`; `2`: HTTP/2 without TLS too"),
     [CA] =
         SPOE_OPTION("tls-ca", .type = SPOE_OPT_PATH, .env = SPOE_TEXTS("MIRROR_TLS_CA"),
                     .help = "file with the authorities that are trusted, in place of the system's"),
     [CERT] = SPOE_OPTION("tls-cert", .type = SPOE_OPT_PATH, .env = SPOE_TEXTS("MIRROR_TLS_CERT"),
                          .help = "file with the client certificate, PEM"),
     [KEY] = SPOE_OPTION("tls-key", .type = SPOE_OPT_PATH, .env = SPOE_TEXTS("MIRROR_TLS_KEY"),
-                        .help = "file with its key, where that is not in tls-cert"),
+                        .help = "file with the key of `tls-cert`, PEM. It may be in the same file"),
     [VERIFY] = SPOE_OPTION("tls-verify", .type = SPOE_OPT_BOOL, .default_text = "on",
                            .env = SPOE_TEXTS("MIRROR_TLS_VERIFY"),
-                           .help = "off: any certificate will do, for tests"),
+                           .help = "`off`: any certificate will do, for tests"),
     [INTERFACE] =
         SPOE_OPTION("interface", .type = SPOE_OPT_STRING, .env = SPOE_TEXTS("MIRROR_INTERFACE"),
                     .help = "interface or address that connections come from"),
     [LOCAL_PORT] = SPOE_OPTION("local-port", .type = SPOE_OPT_INT, .default_text = "0",
                                .max = 65535, .env = SPOE_TEXTS("MIRROR_LOCAL_PORT"),
                                .help = "first port that connections come from; 0: any"),
-    [LOCAL_PORT_RANGE] = SPOE_OPTION(
-        "local-port-range", .type = SPOE_OPT_INT, .default_text = "1", .min = 1, .max = 65535,
-        .env = SPOE_TEXTS("MIRROR_LOCAL_PORT_RANGE"), .help = "ports from local-port on"),
+    [LOCAL_PORT_RANGE] =
+        SPOE_OPTION("local-port-range", .type = SPOE_OPT_INT, .default_text = "1", .min = 1,
+                    .max = 65535, .env = SPOE_TEXTS("MIRROR_LOCAL_PORT_RANGE"),
+                    .help = "how many ports from `local-port` on"),
     NULL};
 
 struct reader {

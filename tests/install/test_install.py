@@ -56,6 +56,9 @@ EXPECTED = {
     "share/spoe-host/rust/src/tests.rs",
     "share/spoe-host/rust/src/views.rs",
     "share/spoe-host/rust/tests/layout.rs",
+    "share/bash-completion/completions/spoe-host",
+    "share/man/man5/spoe-host.ini.5",
+    "share/man/man8/spoe-host.8",
     "share/spoe-host/haproxy.cfg",
     "share/spoe-host/otel-both.cfg",
     "share/spoe-host/otel-log.cfg",
@@ -66,10 +69,10 @@ EXPECTED = {
     "share/spoe-host/spoe-otel.cfg",
 }
 if OTEL:
-    EXPECTED.add("lib/spoe-host/plugins/otel.so")
+    EXPECTED |= {"lib/spoe-host/plugins/otel.so", "share/man/man5/spoe-host-otel.5"}
 for plugin in filter(None, os.environ["SPOE_TEST_OPTIONAL_PLUGINS"].split(",")):
     EXPECTED |= {f"lib/spoe-host/plugins/optional/{plugin}.so", f"share/spoe-host/{plugin}.cfg",
-                 f"share/spoe-host/spoe-{plugin}.cfg"}
+                 f"share/spoe-host/spoe-{plugin}.cfg", f"share/man/man5/spoe-host-{plugin}.5"}
 
 
 @pytest.fixture(scope="module", autouse=True)
