@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # The front door; the work is in CMakePresets.json and tools/.
-#   Variables: PREFIX and DESTDIR (install), HAPROXY=/path (test: a binary of yours instead of
+#   Variables: PREFIX, DESTDIR and BUILD (install, uninstall), HAPROXY=/path (test: a binary of yours instead of
 #   Debian's; demo too), KEEP=1 (demo: leave it running), BASE=FILE (bench: compare with).
 # A variable given on make's command line reaches the scripts through the environment.
 .DEFAULT_GOAL := help
-.PHONY: help deps build install demo bench test test-all test-race fuzz lint mutants format container deb clean
+.PHONY: help deps build install uninstall demo bench test test-all test-race fuzz lint mutants format container deb clean
 
 PREFIX ?= /usr/local
+BUILD ?= build/release
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -20,8 +21,11 @@ build: ## Build host, SDK and plugins for use: build/release/bin/spoe-host
 	cmake --build --preset release
 
 install: ## Install what `make build` built (PREFIX=/usr/local, DESTDIR=)
-	@test -x build/release/bin/spoe-host || $(MAKE) build
-	cmake --install build/release --prefix "$(PREFIX)"
+	@test -x "$(BUILD)/bin/spoe-host" || $(MAKE) build
+	@BUILD="$(BUILD)" PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" tools/install install
+
+uninstall: ## Take away what `make install` put there, but for what was changed since (PREFIX, DESTDIR)
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" tools/install uninstall
 
 demo: ## See it work: HAProxy, spoe-host, otel.so and a collector, here, in a minute (KEEP=1 leaves it running)
 	@tools/install-deps demo
