@@ -46,6 +46,7 @@ struct run {
     struct control *control;
     const struct reload *reload;
     struct event *quiesce_timer;
+    struct event *recent_timer;                 /* frees what nobody looks at any more */
     int64_t end_ns, plugins_ns, quiesce_end_ns; /* of the end; set when it begins */
 };
 
@@ -114,6 +115,13 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     }
     log_line(SPOE_LOG_INFO, "host", "waiting for %" PRIu64 " open in plugins", n_open);
     on_quiesce_timer(-1, 0, run);
+}
+
+static void on_recent_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)recent_expire(arg, clock_mono_ns());
 }
 
 /* SIGHUP, once or more often since the last time. */
@@ -260,6 +268,7 @@ static int start_workers(struct run *run)
 
 static int start(struct run *run)
 {
+    const struct timeval recent_tick = {.tv_sec = 30};
     struct error error;
 
     if (view_init(&run->view) != 0) {
@@ -307,7 +316,9 @@ static int start(struct run *run)
     run->mail_event =
         event_new(run->base, run->view.mailbox.fd, EV_READ | EV_PERSIST, on_mail, run);
     run->quiesce_timer = evtimer_new(run->base, on_quiesce_timer, run);
-    if (run->quiesce_timer == NULL || run->stop_event == NULL ||
+    run->recent_timer = event_new(run->base, -1, EV_PERSIST, on_recent_timer, run->plugins->recent);
+    if (run->recent_timer == NULL || event_add(run->recent_timer, &recent_tick) != 0 ||
+        run->quiesce_timer == NULL || run->stop_event == NULL ||
         event_add(run->stop_event, NULL) != 0 || run->reload_event == NULL ||
         event_add(run->reload_event, NULL) != 0 || run->mail_event == NULL ||
         event_add(run->mail_event, NULL) != 0) {
@@ -453,6 +464,8 @@ static void release(struct run *run)
         event_free(run->mail_event);
     if (run->quiesce_timer != NULL)
         event_free(run->quiesce_timer);
+    if (run->recent_timer != NULL)
+        event_free(run->recent_timer);
     listeners_close(run->listeners);
     lines_close(run->lines);
     if (run->base != NULL)

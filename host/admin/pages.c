@@ -7,6 +7,8 @@
 #include "base/build_info.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "admin/live_page.h"
+#include "admin/requests.h"
 #include "admin/view.h"
 #include "conf/option.h"
 #include "conf/print.h"
@@ -363,5 +365,26 @@ const struct admin_page view_pages[] = {
     {.path = "/readyz", .content_type = TEXT, .write = page_readyz},
     {.path = "/plugins", .content_type = JSON, .write = page_plugins, .access = ACCESS_HOST},
     {.path = "/status", .content_type = JSON, .write = page_status, .access = ACCESS_HOST},
+    {.path = "/requests",
+     .content_type = JSON,
+     .write = requests_page,
+     .access = ACCESS_REQUESTS,
+     .post = requests_post,
+     .post_access = ACCESS_REQUESTS},
+    {.path = "/",
+     .content_type = "text/html; charset=utf-8",
+     .write = live_page_html,
+     .access = ACCESS_HOST,
+     .headers = LIVE_PAGE_HEADERS},
+    {.path = "/page.css",
+     .content_type = "text/css; charset=utf-8",
+     .write = live_page_css,
+     .access = ACCESS_HOST,
+     .headers = LIVE_PAGE_HEADERS},
+    {.path = "/page.js",
+     .content_type = "text/javascript; charset=utf-8",
+     .write = live_page_js,
+     .access = ACCESS_HOST,
+     .headers = LIVE_PAGE_HEADERS},
     {.path = NULL},
 };

@@ -24,6 +24,7 @@ struct recent {
     _Atomic uint64_t turn;   /* which slot is next */
     _Atomic uint64_t number; /* of the last request; given under its slot's lock */
     _Atomic uint64_t missed;
+    pthread_mutex_t turning; /* it on and off, and what follows */
     int64_t looked_ns;
     struct slot slot[SPOE_RECENT_MAX];
 };
@@ -32,7 +33,10 @@ struct recent *recent_create(void)
 {
     struct recent *recent = calloc(1, sizeof *recent);
 
-    for (size_t i = 0; recent != NULL && i < SPOE_RECENT_MAX; i++)
+    if (recent == NULL)
+        return NULL;
+    (void)pthread_mutex_init(&recent->turning, NULL);
+    for (size_t i = 0; i < SPOE_RECENT_MAX; i++)
         (void)pthread_mutex_init(&recent->slot[i].lock, NULL);
     return recent;
 }
@@ -44,6 +48,7 @@ void recent_destroy(struct recent *recent)
     recent_end(recent);
     for (size_t i = 0; i < SPOE_RECENT_MAX; i++)
         (void)pthread_mutex_destroy(&recent->slot[i].lock);
+    (void)pthread_mutex_destroy(&recent->turning);
     free(recent);
 }
 
@@ -52,26 +57,9 @@ bool recent_is_on(const struct recent *recent)
     return atomic_load_explicit(&recent->on, memory_order_relaxed);
 }
 
-int recent_start(struct recent *recent, int64_t now_mono_ns)
-{
-    for (size_t i = 0; i < SPOE_RECENT_MAX; i++) {
-        struct slot *slot = &recent->slot[i];
+/* ---- on and off. In all of this `turning` is locked ----------------------------------------- */
 
-        (void)pthread_mutex_lock(&slot->lock);
-        if (slot->text == NULL)
-            slot->text = malloc(SPOE_RECENT_BYTES_MAX);
-        (void)pthread_mutex_unlock(&slot->lock);
-        if (slot->text == NULL) {
-            recent_end(recent);
-            return -1;
-        }
-    }
-    recent->looked_ns = now_mono_ns;
-    atomic_store(&recent->on, true);
-    return 0;
-}
-
-void recent_end(struct recent *recent)
+static void turn_off(struct recent *recent)
 {
     atomic_store(&recent->on, false);
     for (size_t i = 0; i < SPOE_RECENT_MAX; i++) {
@@ -87,15 +75,26 @@ void recent_end(struct recent *recent)
     }
 }
 
-bool recent_look(struct recent *recent, int64_t now_mono_ns)
+/* @return 0; -1: out of memory */
+static int turn_on(struct recent *recent)
 {
-    if (recent_expire(recent, now_mono_ns) == 0)
-        return false;
-    recent->looked_ns = now_mono_ns;
-    return true;
+    for (size_t i = 0; i < SPOE_RECENT_MAX; i++) {
+        struct slot *slot = &recent->slot[i];
+
+        (void)pthread_mutex_lock(&slot->lock);
+        if (slot->text == NULL)
+            slot->text = malloc(SPOE_RECENT_BYTES_MAX);
+        (void)pthread_mutex_unlock(&slot->lock);
+        if (slot->text == NULL) {
+            turn_off(recent);
+            return -1;
+        }
+    }
+    atomic_store(&recent->on, true);
+    return 0;
 }
 
-int64_t recent_expire(struct recent *recent, int64_t now_mono_ns)
+static int64_t expire(struct recent *recent, int64_t now_mono_ns)
 {
     const int64_t left = recent->looked_ns + RECENT_LOOK_NS - now_mono_ns;
 
@@ -103,9 +102,51 @@ int64_t recent_expire(struct recent *recent, int64_t now_mono_ns)
         return 0;
     if (left > 0)
         return left;
-    recent_end(recent);
+    turn_off(recent);
     return 0;
 }
+
+int recent_start(struct recent *recent, int64_t now_mono_ns)
+{
+    int result;
+
+    (void)pthread_mutex_lock(&recent->turning);
+    result = turn_on(recent);
+    recent->looked_ns = now_mono_ns;
+    (void)pthread_mutex_unlock(&recent->turning);
+    return result;
+}
+
+void recent_end(struct recent *recent)
+{
+    (void)pthread_mutex_lock(&recent->turning);
+    turn_off(recent);
+    (void)pthread_mutex_unlock(&recent->turning);
+}
+
+bool recent_look(struct recent *recent, int64_t now_mono_ns)
+{
+    bool on;
+
+    (void)pthread_mutex_lock(&recent->turning);
+    on = expire(recent, now_mono_ns) > 0;
+    if (on)
+        recent->looked_ns = now_mono_ns;
+    (void)pthread_mutex_unlock(&recent->turning);
+    return on;
+}
+
+int64_t recent_expire(struct recent *recent, int64_t now_mono_ns)
+{
+    int64_t left;
+
+    (void)pthread_mutex_lock(&recent->turning);
+    left = expire(recent, now_mono_ns);
+    (void)pthread_mutex_unlock(&recent->turning);
+    return left;
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
 
 /* @param slot  locked */
 static void fill(struct recent *recent, struct slot *slot, const char *plugin,

@@ -26,7 +26,7 @@ struct recent;
 struct recent *recent_create(void);
 void recent_destroy(struct recent *recent); /* nobody may use it any more. Takes NULL */
 
-/** Begin, or go on. One thread at a time for these four. @return 0; -1: out of memory */
+/** Begin, or go on. Threads: [any], as the next three. @return 0; -1: out of memory */
 int recent_start(struct recent *recent, int64_t now_mono_ns);
 /** Throw all away. */
 void recent_end(struct recent *recent);

@@ -78,18 +78,18 @@ static struct spoe_span target_of(const struct span *server, char buf[TARGET_MAX
 static bool join(struct attributes *attributes, const struct span_attr *attr,
                  struct spoe_value *ret)
 {
-    char *const list = attributes->list[attributes->n_lists];
     size_t pos = 0, used = 0, len;
     const char *text;
+    char *list;
 
     if (attributes->n_lists == LISTS_MAX)
         return false;
+    list = attributes->list[attributes->n_lists++];
     while (span_attr_string(attr, &pos, &text, &len)) {
         if (used > 0)
             used = append(list, used, LIST_MAX, ", ", 2);
         used = append(list, used, LIST_MAX, text, len);
     }
-    attributes->n_lists++;
     *ret = spoe_value_str((struct spoe_span){list, used});
     return true;
 }

@@ -200,11 +200,13 @@ int exporter_start_with(const struct exporter_part *parts, struct transport *con
     ex->hooks = hooks != NULL ? *hooks : real_hooks;
     if (init_locks(ex) != 0)
         goto free_exporter;
+    export_status_init(&ex->status, log_host, log_self);
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
             span_queue_join(parts[i].queue, parts[0].queue);
         if (signal_init(ex, &ex->signals[ex->n_signals++], &parts[i], transports[i], &log) != 0)
             goto destroy_exporter;
+        export_status_add(&ex->status, parts[i].conf->signal, ex->signals[i].target);
     }
     for (size_t i = 0; i < n; i++)
         if (lanes_start(ex, &ex->signals[i]) != 0)

@@ -20,6 +20,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/counters.h"
 
@@ -96,6 +97,13 @@ static void settle(struct signal *sig, struct batch *batch)
     sig->n_idle++;
 }
 
+/* @param error  NULL: none */
+static void tell_status(struct exporter *ex, const struct signal *sig, enum export_state state,
+                        const char *error)
+{
+    export_status_set(&ex->status, sig->conf.signal, state, error, (int64_t)time(NULL));
+}
+
 static void delivered(struct exporter *ex, struct signal *sig, const struct batch *batch,
                       const struct transport_result *result)
 {
@@ -106,6 +114,7 @@ static void delivered(struct exporter *ex, struct signal *sig, const struct batc
     sig->stats.exported += batch->n - rejected;
     exporter_unlock(ex);
     export_log_success(&sig->log, exporter_now(ex));
+    tell_status(ex, sig, EXPORT_WORKS, rejected > 0 ? result->text : NULL);
     if (rejected > 0) {
         lose(ex, sig, &sig->stats.rejected, rejected, result->text);
     } else if (result->text[0] != '\0') {
@@ -122,6 +131,7 @@ static bool failed(struct exporter *ex, struct signal *sig, enum mode mode, stru
     struct span_queue_stats queue;
     int64_t wait;
 
+    tell_status(ex, sig, EXPORT_RETRIES, result->text);
     if (schedule_failed(&sig->schedule, batch, at, result->min_wait_ns,
                         ex->hooks.random(ex->hooks.arg), &wait) == SCHEDULE_GAVE_UP) {
         lose(ex, sig, &sig->stats.given_up, batch->n, result->text);
@@ -164,6 +174,7 @@ static void refused(struct exporter *ex, struct signal *sig, const struct batch 
 {
     const int64_t pause = result->unsupported ? sig->conf.unsupported_pause_ns : 0;
 
+    tell_status(ex, sig, EXPORT_REFUSED, result->text);
     if (pause > 0) {
         sig->paused_until_ns = add_sat(exporter_now(ex), pause);
         span_queue_shut(sig->queue, true);

@@ -17,6 +17,7 @@
 #include "send/exporter.h"
 #include "send/log.h"
 #include "send/schedule.h"
+#include "send/status.h"
 #include "send/transport.h"
 
 /* The surroundings; all are called on the exporter's threads only. */
@@ -77,7 +78,8 @@ struct exporter {
     struct exporter_hooks hooks;
     struct signal signals[N_SIGNALS];
     unsigned n_signals;
-    pthread_t thread; /* the sender's */
+    struct export_status status; /* under the turn, once the sender runs */
+    pthread_t thread;            /* the sender's */
 
     pthread_mutex_t turn; /* of who decides; taken before `lock` */
     int64_t until_ns;     /* the sender waits no longer. Under turn */

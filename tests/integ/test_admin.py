@@ -16,7 +16,7 @@ from lib import admin
 from lib.procs import LIMIT, clean_env, host_binary, run, wait_until
 
 ON = {"SPOE_ADMIN_ADDR": "127.0.0.1:0"}
-PAGES = ["/metrics", "/healthz", "/readyz", "/plugins", "/status"]
+PAGES = ["/metrics", "/healthz", "/readyz", "/plugins", "/status", "/requests", "/", "/page.css", "/page.js"]
 
 
 def test_healthz_and_readyz(start):
@@ -175,7 +175,7 @@ def test_other_methods_are_refused(start, method):
 
 def test_another_path_is_not_found(start):
     host = start("slots", env=ON)
-    for path in ("/", "/metricsx", "/metrics/", "/../etc/passwd", "/%6detrics"):
+    for path in ("//", "/metricsx", "/metrics/", "/../etc/passwd", "/%6detrics"):
         answer = admin.ask(host, path)
         assert (answer.status, answer.text.split()) == (404, PAGES), path
     assert admin.ask(host, "/healthz?verbose=1").status == 200
