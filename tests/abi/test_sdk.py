@@ -288,7 +288,7 @@ def test_a_new_plugin_keeps_the_rules(fresh, prefix):
     text = check(["ctest", "--test-dir", fresh / "build", "--output-on-failure", "-V"])
     assert "my-first.so keeps all rules" in text
     assert not [p for p in fresh.rglob("*") if "build" not in p.parts and p.is_file() and "@" in
-                p.read_text().replace("actions/checkout@v4", "")]
+                re.sub(r"actions/checkout@[0-9a-f]{40}", "", p.read_text())]
     text = check([prefix / "bin/spoe-host", "--plugin-dir", fresh / "build", "--try-file",
                   fresh / "my-first.script"])
     assert "txn.my_first.hidden = bool false" in text and "txn.my_first.hidden = bool true" in text
