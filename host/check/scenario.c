@@ -99,6 +99,11 @@ static bool begin(struct life *life)
     return true;
 }
 
+static int64_t processing_timeout_ns(const struct life *life)
+{
+    return life->scenario == SCENARIO_late ? SHORT_NS : LIMIT_NS / 2;
+}
+
 static bool load(struct life *life)
 {
     static struct left now;
@@ -106,6 +111,7 @@ static bool load(struct life *life)
     struct error wrong;
 
     life->plugins.trust = life->check->trust_any ? PLUGIN_TRUST_ANY : PLUGIN_TRUST_CHECKED;
+    life->plugins.processing_timeout_ns = processing_timeout_ns(life); /* as plugins are told */
     if (plugin_set_load(&life->plugins, dirs, names, &wrong) != 0) {
         rule_broken(RULE_load, "%s", wrong.text);
         return false;
@@ -161,7 +167,7 @@ static void choose(struct life *life)
 
     conf->workers = life->scenario == SCENARIO_busy ? BUSY_WORKERS : 1;
     conf->slow_handle_ns = SLOW_NS;
-    conf->processing_timeout_ns = life->scenario == SCENARIO_late ? SHORT_NS : LIMIT_NS / 2;
+    conf->processing_timeout_ns = processing_timeout_ns(life);
     table_set_all_wait(life->scenario == SCENARIO_quiet || life->scenario == SCENARIO_busy);
 }
 

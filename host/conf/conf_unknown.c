@@ -2,6 +2,7 @@
 /* host/conf/conf_unknown.c - sections, keys and variables that nobody asked for. */
 #include "conf/conf_parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -78,6 +79,46 @@ static void report_section(struct conf *conf, const struct entry *e)
                    e->origin, e->section);
 }
 
+/* "a, b": the messages of a section's plugin, by the options that each of them has. */
+static void list_messages(const struct conf *conf, const char *section, char *ret, size_t size)
+{
+    static const char begin[] = "message.\"", end[] = "\".processing-timeout";
+    const struct name *n;
+    size_t len = 0;
+
+    ret[0] = '\0';
+    STAILQ_FOREACH(n, &conf->names, next)
+    {
+        const size_t key_len = n->key != NULL ? strlen(n->key) : 0;
+
+        if (key_len < sizeof begin + sizeof end - 1 || strcmp(n->section, section) != 0 ||
+            strncmp(n->key, begin, sizeof begin - 1) != 0 ||
+            strcmp(n->key + key_len - (sizeof end - 1), end) != 0 || len >= size)
+            continue;
+        len += (size_t)snprintf(ret + len, size - len, "%s%.*s", len > 0 ? ", " : "",
+                                (int)(key_len - (sizeof begin - 1) - (sizeof end - 1)),
+                                n->key + sizeof begin - 1);
+    }
+}
+
+/* Of a key that is like none: what there is. */
+static void report_strange_key(struct conf *conf, const struct entry *e)
+{
+    char messages[256];
+
+    list_messages(conf, e->section, messages, sizeof messages);
+    if (strncmp(e->key, "message.", strlen("message.")) == 0 && messages[0] != '\0')
+        conf_error(conf,
+                   "%s: unknown option %s.%s; expected message.\"NAME\" and .event, .if, .args or "
+                   ".processing-timeout, where NAME is one of: %s",
+                   e->origin, e->section, e->key, messages);
+    else if (strcmp(e->section, "host") == 0)
+        conf_error(conf, "%s: unknown option %s.%s (see --help)", e->origin, e->section, e->key);
+    else
+        conf_error(conf, "%s: unknown option %s.%s (see --plugin-info %.*s)", e->origin, e->section,
+                   e->key, (int)strcspn(e->section, ":"), e->section);
+}
+
 static void report_key(struct conf *conf, const struct entry *e)
 {
     struct suggestion near;
@@ -93,7 +134,7 @@ static void report_key(struct conf *conf, const struct entry *e)
         conf_error(conf, "%s: unknown option %s.%s; did you mean %s?", e->origin, e->section,
                    e->key, near.best);
     else
-        conf_error(conf, "%s: unknown option %s.%s", e->origin, e->section, e->key);
+        report_strange_key(conf, e);
 }
 
 /* One of those that Kubernetes and Docker make of the names of services: SPOE_HOST_SERVICE_PORT,

@@ -140,10 +140,10 @@ static void print_agents(const struct haproxy_writer *w)
                 "    option spop-check\n"
                 "    default-server check inter 2s fall 2 rise 2 on-marked-down shutdown-sessions\n"
                 "    default-server init-addr last,libc,none\n"
-                "    server agent1 \"${AGENT1_ADDR-",
+                "    server agent1 ",
                 w->out);
-    haproxy_address(w->out, &w->conf->listen[0], "unix@");
-    (void)fputs("}\"\n", w->out);
+    haproxy_address(w->out, "AGENT1_ADDR", &w->conf->listen[0], "unix@");
+    (void)fputc('\n', w->out);
 }
 
 int haproxy_config_whole(FILE *out, const struct plugin_set *set, const struct host_conf *conf,

@@ -151,12 +151,10 @@ static void print_log_address(const struct haproxy_writer *w)
 {
     const struct host_log_listen *at = log_address(w);
 
-    (void)fputs("\"${AGENT_LOG_ADDR-", w->out);
     if (at != NULL)
-        haproxy_address(w->out, &at->at, "");
+        haproxy_address(w->out, "AGENT_LOG_ADDR", &at->at, "");
     else
-        (void)fputs(HAPROXY_LOG_ADDRESS, w->out);
-    (void)fputs("}\"", w->out);
+        (void)fputs("\"${AGENT_LOG_ADDR-" HAPROXY_LOG_ADDRESS "}\"", w->out);
 }
 
 static void print_log_level(const struct haproxy_writer *w)

@@ -208,6 +208,8 @@ static void print_section(const struct haproxy_writer *w, const struct spoe_inst
     (void)fprintf(w->out, "[%s]\n", engine.section);
     if (describe_has_variables(plugin->desc))
         (void)fputs("# Variables that come back:\n", w->out);
+    else if (SPOE_HAS(plugin->desc, variables))
+        (void)fputs("# No variable comes back.\n", w->out);
     else
         (void)fprintf(w->out, "# Variables come back as txn.%s.NAME.\n", engine.prefix);
     describe_variables(w->out, plugin->desc, "#     ", engine.prefix);

@@ -114,10 +114,28 @@ bool haproxy_wants(const struct haproxy_writer *w, const struct spoe_instance *p
            facet->wants(plugin->inst, &about, (uint32_t)slot) != 0;
 }
 
-void haproxy_address(FILE *out, const struct host_listen *at, const char *unix_prefix)
+/* Outside quotes a backslash takes these as they are, and is one itself before all others. */
+static void put_escaped(FILE *out, const char *path)
+{
+    for (; *path != '\0'; path++) {
+        if (strchr(" \t\\\"'#", *path) != NULL)
+            (void)fputc('\\', out);
+        (void)fputc(*path, out);
+    }
+}
+
+void haproxy_address(FILE *out, const char *variable, const struct host_listen *at,
+                     const char *unix_prefix)
 {
     const char *host = at->host;
 
+    /* What ends the default of a variable, or its quotes, cannot be said in it. */
+    if (at->path != NULL && strpbrk(at->path, "}\"\\$") != NULL) {
+        (void)fputs(unix_prefix, out);
+        put_escaped(out, at->path);
+        return;
+    }
+    (void)fprintf(out, "\"${%s-", variable);
     if (at->path != NULL)
         (void)fprintf(out, "%s%s", unix_prefix, at->path);
     else if (host == NULL || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "*") == 0)
@@ -128,4 +146,5 @@ void haproxy_address(FILE *out, const struct host_listen *at, const char *unix_p
         (void)fprintf(out, "[%s]:%s", host, at->port);
     else
         (void)fprintf(out, "%s:%s", host, at->port);
+    (void)fputs("}\"", out);
 }

@@ -53,7 +53,10 @@ void haproxy_lines(const struct haproxy_writer *w, uint32_t place);
 bool haproxy_wants(const struct haproxy_writer *w, const struct spoe_instance *plugin,
                    uint32_t message, size_t slot);
 
-/* Where HAProxy reaches an address that the host listens on: all addresses are this machine's. */
-void haproxy_address(FILE *out, const struct host_listen *at, const char *unix_prefix);
+/* Where HAProxy reaches an address that the host listens on: all addresses are this machine's. A
+ * word of HAProxy's, "${VARIABLE-ADDRESS}"; a path that cannot stand in one is written by itself,
+ * escaped. */
+void haproxy_address(FILE *out, const char *variable, const struct host_listen *at,
+                     const char *unix_prefix);
 
 #endif

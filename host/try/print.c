@@ -201,6 +201,19 @@ static bool is_filler(const struct spop_frame *ack)
            memcmp(ack->payload, filler, ack->payload_len) == 0;
 }
 
+/* Whether a later action is about the same variable: HAProxy does one after the other. */
+static bool is_replaced(const uint8_t *p, const uint8_t *end, const struct frame_action *action)
+{
+    struct frame_action later;
+
+    while (frame_next_action(&p, end, &later) > 0) {
+        if (later.scope == action->scope && later.name.n == action->name.n &&
+            memcmp(later.name.p, action->name.p, later.name.n) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* @return false: the ACK cannot be read */
 static bool print_variables(FILE *out, const struct spop_frame *ack, const char *prefix)
 {
@@ -214,6 +227,8 @@ static bool print_variables(FILE *out, const struct spop_frame *ack, const char 
         return true;
     }
     while ((result = frame_next_action(&p, end, &action)) > 0) {
+        if (is_replaced(p, end, &action))
+            continue;
         (void)fprintf(out, "    %s.%s.%.*s ", scopes[action.scope], prefix, (int)action.name.n,
                       action.name.p);
         if (action.unset) {

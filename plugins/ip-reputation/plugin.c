@@ -176,7 +176,7 @@ static const struct spoe_variable_decl *const variables[] = {
     VARIABLE("country", SPOE_ACCEPT_STR, "its country, two letters (ISO 3166)"),
     VARIABLE("asn", SPOE_ACCEPT_INT, "the number of its autonomous system"), NULL};
 
-SPOE_PLUGIN("ip-reputation", .version = "1.0", .needs_minor = 1,
+SPOE_PLUGIN("ip-reputation", .version = IP_REPUTATION_VERSION, .needs_minor = 1,
             .help = "which list an address is on, its score, country and autonomous system",
             .messages = SPOE_MESSAGES(SPOE_MESSAGE(
                 "check-ip", .event = "on-frontend-http-request", .help = "one request",

@@ -176,6 +176,22 @@ int mirror_share_parse(struct spoe_span text, uint32_t *ret)
     return 0;
 }
 
+/* xorshift64*, Vigna 2016: which requests are taken has to be even, not secret. */
+static uint32_t draw(uint64_t *random)
+{
+    *random ^= *random >> 12;
+    *random ^= *random << 25;
+    *random ^= *random >> 27;
+    return (uint32_t)(*random * UINT64_C(2685821657736338717) >> 32);
+}
+
+bool mirror_share_takes(uint32_t share, uint64_t *random)
+{
+    if (share == 0 || share == MIRROR_SHARE_ALL)
+        return share != 0;
+    return (uint64_t)draw(random) * MIRROR_SHARE_ALL >> 32 < share;
+}
+
 /* ---- the address ---------------------------------------------------------------------------- */
 
 static char *part_of(CURLU *url, CURLUPart part, unsigned flags)

@@ -41,5 +41,7 @@ void mirror_conf_fini(struct mirror_conf *conf);
 
 /** Percent, "0.5" or "0.5%", in millionths. @return 0, or -1 where it is none from 0 to 100 */
 int mirror_share_parse(struct spoe_span text, uint32_t *ret);
+/** Whether the next request is one of the share. @param random  of the caller's thread, never 0 */
+bool mirror_share_takes(uint32_t share, uint64_t *random);
 
 #endif

@@ -44,15 +44,6 @@ struct mirror {
 
 /* ---- a request ------------------------------------------------------------------------------ */
 
-/* xorshift64*, Vigna 2016: which requests are taken has to be even, not secret. */
-static uint32_t draw(struct worker *worker)
-{
-    worker->random ^= worker->random >> 12;
-    worker->random ^= worker->random << 25;
-    worker->random ^= worker->random >> 27;
-    return (uint32_t)(worker->random * UINT64_C(2685821657736338717) >> 32);
-}
-
 /* The rule of HAProxy's, where it says something that can be read; else the option. */
 static bool is_selected(struct worker *worker, const struct spoe_value *rule)
 {
@@ -63,9 +54,7 @@ static bool is_selected(struct worker *worker, const struct spoe_value *rule)
         (void)mirror_share_parse(rule->u.s, &share); /* unchanged if it is none */
     else if (spoe_get_int(rule, &percent) && percent >= 0 && percent <= 100)
         share = (uint32_t)percent * (MIRROR_SHARE_ALL / 100);
-    if (share == 0 || share == MIRROR_SHARE_ALL)
-        return share != 0;
-    return (uint64_t)draw(worker) * MIRROR_SHARE_ALL >> 32 < share;
+    return mirror_share_takes(share, &worker->random);
 }
 
 /* A request line can be made of it: no byte that ends a word, a line or the text. */
@@ -371,6 +360,6 @@ SPOE_PLUGIN("mirror", .needs_minor = 1, .flags = SPOE_PLUGIN_INSTANCES,
             .version = MIRROR_PLUGIN_VERSION, .help = "repeats requests at a second origin",
             .messages = SPOE_MESSAGES(SPOE_MESSAGE("mirror", .event = "on-frontend-http-request",
                                                    .help = "a request to repeat", .args = args)),
-            .options = mirror_options, .configure = configure, .reconfigure = reconfigure,
-            .start = start, .worker_start = worker_start, .handle = handle, .drain = drain,
-            .stop = stop, .destroy = destroy);
+            .options = mirror_options, .variables = SPOE_VARIABLES(NULL), .configure = configure,
+            .reconfigure = reconfigure, .start = start, .worker_start = worker_start,
+            .handle = handle, .drain = drain, .stop = stop, .destroy = destroy);

@@ -4,6 +4,7 @@ works: the host must find its plugins relative to itself."""
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -113,6 +114,21 @@ def test_no_build_paths():
         dynamic = subprocess.run(["readelf", "-d", PREFIX / name], check=True, text=True,
                                  stdout=subprocess.PIPE, timeout=60).stdout
         assert "RUNPATH" not in dynamic and "RPATH" not in dynamic, name
+
+
+def test_links_of_the_pages():
+    """12: each leads to something that is installed."""
+    pages = sorted((PREFIX / "share/doc/spoe-host").glob("*.md"))
+    assert pages
+    n = 0
+    for page in pages:
+        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            path, _, _ = target.partition("#")
+            if path and not re.match("https?:", target):
+                assert (page.parent / path).exists(), f"{page.name}: {target}"
+                n += 1
+    assert n > 20
 
 
 def test_unit_starts_what_was_installed():

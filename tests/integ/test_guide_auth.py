@@ -3,10 +3,11 @@
 
 import os
 import pathlib
+import re
 import signal
 
 from lib.auth_service import AuthService
-from lib.procs import SpoeHost
+from lib.procs import SpoeHost, clean_env, host_binary, run
 from lib.spop import Client
 
 SOURCE = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"]) / "sdk/guide/auth.c"
@@ -46,3 +47,14 @@ def test_yes_no_and_too_late():
             host.signal(signal.SIGTERM)
             assert host.wait() == 0, host.report()
             assert host.count("level=(error|warning)") == 0, "nothing of the loop was left"
+
+
+def test_try_shows_a_variable_once():
+    """12: what was committed first is what a rule sees only where nothing came after it."""
+    with AuthService() as service:
+        for uri, allowed in (("/path", "true"), ("/status/403", "false")):
+            status, text = run([host_binary(), "--plugin-dir", os.environ["SPOE_TEST_GUIDE_DIR"], "--plugins", "auth",
+                                "--set", f"auth.url=http://{service.address}", "--try", f"auth uri={uri} cookie=a=1"],
+                               env=clean_env())
+            assert status == 0, text
+            assert re.findall(r"txn\.auth\.allowed = (.*)", text) == [f"bool {allowed}"], text

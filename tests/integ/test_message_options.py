@@ -71,6 +71,7 @@ def test_many_arguments_go_on_several_lines():
     ("if", "", "expected a condition"),
     ("if", "{ path \"a }", 'a " without its end'),
     ("when", "x", "unknown option slots.message"),
+    ("when", "x", 'expected message."NAME" and .event, .if, .args or .processing-timeout, where NAME is one of: '),
 ])
 def test_what_will_not_do_is_refused_and_named(key, value, says):
     status, _, log = command("--plugins", "slots", "-t", *option(key, value))

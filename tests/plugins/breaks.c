@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,16 +26,19 @@ enum rule {
     FORGETS,
     RECONFIGURE,
     CONFIG,
-    LINES
+    LINES,
+    LATE
 };
-static const char *const rules[] = {"none",  "thread",  "descriptor",  "signals", "stop",  "memory",
-                                    "twice", "forgets", "reconfigure", "config",  "lines", NULL};
+static const char *const rules[] = {"none",   "thread", "descriptor", "signals",     "stop",
+                                    "memory", "twice",  "forgets",    "reconfigure", "config",
+                                    "lines",  "late",   NULL};
 
 static struct breaks {
     const struct spoe_host *host;
     struct spoe_instance *self;
     struct spoe_config *cfg;
     enum rule rule;
+    bool hurried; /* processing-timeout is so short that answers are to be late */
     pthread_t thread;
     int go[2], back[2]; /* it ends when a byte comes; then it says so */
 } b;
@@ -73,6 +77,8 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
     b.self = self;
     b.cfg = cfg;
     b.rule = (enum rule)host->config_get(cfg, RULE)->value.u.u32;
+    b.hurried =
+        SPOE_HAS(host, config_timeout_ns) && host->config_timeout_ns(cfg, 0) < INT64_C(1000000000);
     if (b.rule == MEMORY)
         *(volatile char *)text = 'x'; /* it may be NULL; volatile: else nobody writes it at all */
     free(text);
@@ -98,7 +104,7 @@ static spoe_status handle(void *wctx, struct spoe_request *req, const struct spo
         (void)b.host->config_get(b.cfg, RULE);
     if (b.rule == LINES)
         b.host->log(b.self, req, SPOE_LOG_INFO, spoe_str("two\nlines"));
-    if (b.rule == FORGETS)
+    if (b.rule == FORGETS || (b.rule == LATE && b.hurried))
         return SPOE_PENDING;
     if (b.rule == TWICE) {
         b.host->complete(req, SPOE_OK);
@@ -106,6 +112,16 @@ static spoe_status handle(void *wctx, struct spoe_request *req, const struct spo
         return SPOE_PENDING;
     }
     return SPOE_OK;
+}
+
+static void cancel(void *wctx, struct spoe_request *req, int32_t why)
+{
+    (void)wctx;
+    (void)why;
+    if (b.rule != LATE)
+        return;
+    b.host->complete(req, SPOE_OK);
+    b.host->complete(req, SPOE_OK);
 }
 
 static void end_thread(void)
@@ -148,5 +164,5 @@ SPOE_PLUGIN("breaks", .version = "1", .help = "breaks a rule",
                                                          .flags = SPOE_OPTION_RELOADABLE,
                                                          .default_text = "none", .choices = rules,
                                                          .help = "which")),
-            .configure = configure, .start = start, .handle = handle, .stop = stop,
-            .destroy = destroy, .reconfigure = reconfigure);
+            .configure = configure, .start = start, .handle = handle, .cancel = cancel,
+            .stop = stop, .destroy = destroy, .reconfigure = reconfigure);

@@ -5,11 +5,13 @@ in the file. That HAProxy accepts it: tests/e2e/test_config.py."""
 
 import os
 import re
+import shutil
 from fractions import Fraction
 
 import pytest
 from lib.haproxy import SOURCE, source_text
 from lib.haproxy_config import printed, sections, spoe_file, statements
+from lib.procs import Proc, wait_until
 from lib.recipes import recipes
 
 WRITTEN = [("spoe", "2.6", "otel-spoe.cfg", "spoe-otel.cfg"),
@@ -135,3 +137,22 @@ def test_which_lines_are_sent():
     assert level(METRICS_EXPORTER="none", LOGS_EXPORTER="otlp") == ("info", False)
     assert level(METRICS_EXPORTER="none", KEEP_ERRORS="on", KEEP_SLOWER_THAN="1s") == ("info", False)
     assert level(METRICS_EXPORTER="otlp") == ("info", False)
+
+
+@pytest.mark.parametrize("name", ["a.sock", "a b.sock", 'a"b.sock', "a}b'#c.sock", "a\\b.sock"])
+def test_paths_of_sockets(tmp_path, name):
+    """12: HAProxy reads the path as the host listens on it, whatever is in it."""
+    main, _ = printed("spoe", "2.6", "--listen", f"unix:{tmp_path}/{name}")
+    word = re.search(r"^    server agent1 (.*)$", main, re.M)[1]
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(f"defaults\n    mode tcp\n    timeout client 1s\nfrontend f\n    bind {word}\n")
+    binary = os.environ.get("HAPROXY") or shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin")
+    with Proc([binary, "-db", "-f", str(config)], name="haproxy") as haproxy:
+        wait_until((tmp_path / name).is_socket, haproxy.report)
+
+
+def test_a_plugin_without_variables_says_so():
+    """12: the mirror has none that could come back."""
+    _, section = printed("spoe", "2.6", "--set", "mirror.url=http://127.0.0.1:1", env={"SPOE_PLUGINS": "otel, mirror"})
+    mirror = section.split("[mirror]")[1]
+    assert "# No variable comes back." in mirror and "come back" not in mirror

@@ -92,6 +92,14 @@ def test_each_option_is_in_page_and_man_page(section):
             assert text in rows[0] and text.replace("\\", "") in paragraphs[0].replace("\\", ""), (option, text)
 
 
+def test_plugins_of_the_tree_have_its_version():
+    """12: all the host's own"""
+    version = run(HOST, "--version")[1].split()[1].rstrip(",")
+    for section in PAGES:
+        if section != "host":
+            assert f"\nversion  {version}\n" in run(HOST, "--plugin-info", section)[1], section
+
+
 def test_a_plugin_that_is_not_there_and_a_file(tmp_path):
     status, text = run(HOST, "--print-options", "absent")
     assert status == 1 and "absent" in text

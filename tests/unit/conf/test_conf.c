@@ -440,13 +440,13 @@ Test(conf, unknown_keys_and_sections_are_named_with_what_is_near)
     conf_section_destroy(resolve());
     conf_check_unknown(conf);
     EXPECT_ERRORS("host.conf:2: unknown option otel.endpiont; did you mean endpoint?",
-                  "host.conf:3: unknown option otel.whatever",
+                  "host.conf:3: unknown option otel.whatever (see --plugin-info otel)",
                   "host.conf:4: unknown section [hots]; did you mean [host]?", nobody,
-                  "host.conf:9: unknown option host.endpoint",
+                  "host.conf:9: unknown option host.endpoint (see --help)",
                   "command line: unknown section [otle]; did you mean [otel]?",
                   "command line: unknown option otel.tlss; did you mean tls?",
-                  "command line: unknown option otel.ca",
-                  "command line: unknown option host.wrokers");
+                  "command line: unknown option otel.ca (see --plugin-info otel)",
+                  "command line: unknown option host.wrokers (see --help)");
 }
 
 Test(conf, a_very_long_unknown_key_has_no_suggestion)

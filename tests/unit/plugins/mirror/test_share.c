@@ -50,3 +50,36 @@ Test(mirror_share, anything_else_is_refused_and_changes_nothing)
         cr_assert_eq(share, 7);
     }
 }
+
+/* The same numbers each time: of a million requests each share takes so many, and all that a
+ * smaller one takes. (12.4) */
+Test(mirror_share, takes_its_part_of_the_requests)
+{
+    static const uint32_t shares[] = {1, 5000, 10000, 250000, 500000, 900000, 999999};
+    enum { N_REQUESTS = 1000000 };
+
+    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
+        uint64_t random = 1, smaller = 1;
+        uint32_t n = 0;
+
+        for (int r = 0; r < N_REQUESTS; r++) {
+            const bool taken = mirror_share_takes(shares[i], &random);
+
+            n += taken ? 1 : 0;
+            if (i > 0 && mirror_share_takes(shares[i - 1], &smaller))
+                cr_assert(taken, "request %d: a smaller share has it", r);
+        }
+        cr_assert(n + 2000 > shares[i] && n < shares[i] + 2000, "%u of %u", n, shares[i]);
+    }
+}
+
+Test(mirror_share, none_and_all_are_exact_and_draw_nothing)
+{
+    uint64_t random = 1;
+
+    for (int r = 0; r < 1000; r++) {
+        cr_assert_not(mirror_share_takes(0, &random));
+        cr_assert(mirror_share_takes(MIRROR_SHARE_ALL, &random));
+    }
+    cr_assert_eq(random, 1);
+}
