@@ -210,7 +210,8 @@ def test_the_same_without_containers(tmp_path):
                     lambda: [r["value"][1] for r in prometheus.query(
                         "sum(http_server_request_duration_seconds_count)")] == [str(len(paths))],
                     lambda: f"Prometheus to count{prometheus.report()}")
-                assert prometheus.query("spoe_host_build_info")[0]["metric"]["job"] == "spoe-host"
+                found = wait_until(lambda: prometheus.query("spoe_host_build_info"), "what is scraped")
+                assert found[0]["metric"]["job"] == "spoe-host"
             assert host.terminate() == 0
     tempo.check()
     clients = {span.span_id: span for span in spans if span.kind == "CLIENT"}
