@@ -122,8 +122,7 @@ static int compare(struct reading *r, const char *name, const struct spoe_option
     return n;
 }
 
-/* Put a section in use; the admin endpoint may be showing the one before. */
-static void put_in_use(struct view *view, struct conf_section **in_use,
+void reload_put_in_use(struct view *view, struct conf_section **in_use,
                        struct conf_section **section)
 {
     struct conf_section *before = *in_use;
@@ -168,7 +167,7 @@ static int apply_to_plugin(struct reading *r, struct view *view, struct spoe_ins
         r->refused = true;
         return 0;
     }
-    put_in_use(view, &plugin->settings, section);
+    reload_put_in_use(view, &plugin->settings, section);
     return 0;
 }
 
@@ -191,11 +190,10 @@ static int apply(const struct reload *reload, struct view *view, struct reading 
         if (apply_to_plugin(r, view, reload->plugins->plugin[i], &r->sections[i]) != 0)
             return -1;
     }
-    conf->log_level = r->host.log_level;
-    conf->log_format = r->host.log_format;
+    host_conf_take_log(conf, r->host.settings);
     log_init(conf->log_level, conf->log_format);
     swap_texts(&conf->admin_token, &r->host.admin_token);
-    put_in_use(view, &conf->settings, &r->host.settings);
+    reload_put_in_use(view, &conf->settings, &r->host.settings);
     return 0;
 }
 

@@ -27,4 +27,11 @@ struct reload {
 /** Log the result in a line, and count it in view. [main] while the plugins are started */
 void reload_run(const struct reload *reload, struct view *view);
 
+/**
+ * Put a section in use and free the one before, which the admin endpoint may be showing. [main]
+ * @param section  NULL afterwards
+ */
+void reload_put_in_use(struct view *view, struct conf_section **in_use,
+                       struct conf_section **section);
+
 #endif

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "change.h"
 #include "control.h"
 #include "core/handler_log.h"
 #include "lines/lines.h"
@@ -40,6 +41,7 @@ struct run {
     struct listeners *listeners;
     struct lines *lines; /* NULL: log-listen is off */
     struct view view;
+    struct change_tools change_tools;
     struct admin *admin;
     struct event_base *base;
     struct event *stop_event, *reload_event, *mail_event;
@@ -442,6 +444,7 @@ static void stop(struct run *run, bool orderly)
     lines_stop(run->lines);
     stop_workers(run);
     plugin_set_stop(run->plugins, deadline);
+    handover_close(&run->view.changes.handover);
     admin_stop(run->admin);
     if (orderly)
         on_totals(run);
@@ -471,6 +474,7 @@ static void release(struct run *run)
     if (run->base != NULL)
         event_base_free(run->base);
     view_fini(&run->view);
+    changes_fini(&run->view.changes);
 }
 
 int host_run(struct control *control, const struct reload *reload, const struct host_conf *conf,
@@ -492,6 +496,8 @@ int host_run(struct control *control, const struct reload *reload, const struct 
                       .control = control};
     bool started;
 
+    run.change_tools = (struct change_tools){reload->host_conf, plugins, &run.view};
+    changes_init(&run.view.changes, change_run, &run.change_tools);
     raise_open_files();
     started = start(&run) == 0;
     if (started) {

@@ -134,7 +134,7 @@ struct host_metrics {
     struct spoe_metric **connections;          /* by worker */
     struct spoe_metric *log_connections, *refused, *log_dropped, *stalled, *main_stalled, *pending,
         *max_connections, *max_pending, *workers, *ready, *start_time, *max_open_files, *reloads,
-        *failed_reloads, *reload_time;
+        *failed_reloads, *reload_time, *control_changes, *failed_control_changes;
     struct spoe_metric *health[PLUGINS_MAX][HEALTH_STATES]; /* by plugin */
     /* By plugin and source of spoe/ext/reload.h. */
     struct spoe_metric_family *built, *built_time;
@@ -296,6 +296,11 @@ static void declare_reloads(const struct view *view, struct host_metrics *hm, bo
 
     hm->reloads = series(reloads, &success, ok);
     hm->failed_reloads = series(reloads, &failure, ok);
+    reloads = declare(view, SPOE_METRIC_COUNTER, "control_changes_total",
+                      "Times that the admin endpoint was asked to change options, by result.",
+                      labels, ok);
+    hm->control_changes = series(reloads, &success, ok);
+    hm->failed_control_changes = series(reloads, &failure, ok);
     hm->reload_time = gauge(view, "config_last_reload_success_timestamp_seconds",
                             "When the configuration was last read without error, Unix time.", ok);
 }
@@ -455,6 +460,8 @@ static void collect(void *arg)
     metric_counter_set(hm->log_dropped, log_dropped());
     metric_counter_set(hm->reloads, atomic_load(&view->reloads));
     metric_counter_set(hm->failed_reloads, atomic_load(&view->failed_reloads));
+    metric_counter_set(hm->control_changes, atomic_load(&view->control_changes));
+    metric_counter_set(hm->failed_control_changes, atomic_load(&view->failed_control_changes));
     metric_gauge_set(hm->reload_time, atomic_load(&view->reload_unix_ns) / NS_PER_S);
     for (size_t i = 0; i < view->plugins->n; i++) {
         const uint32_t health = health_state(&view->plugins->plugin[i]->health);

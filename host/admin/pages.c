@@ -386,5 +386,11 @@ const struct admin_page view_pages[] = {
      .write = live_page_js,
      .access = ACCESS_HOST,
      .headers = LIVE_PAGE_HEADERS},
+    {.path = "/control",
+     .content_type = JSON,
+     .write = page_control,
+     .access = ACCESS_HOST,
+     .post = page_control_post,
+     .post_access = ACCESS_CHANGE},
     {.path = NULL},
 };

@@ -16,6 +16,7 @@
 #include "core/metrics.h"
 #include "core/plugin.h"
 #include "core/recent.h"
+#include "admin/change_page.h"
 #include "admin/http.h"
 #include "lines/lines.h"
 #include "net/listener.h"
@@ -41,12 +42,14 @@ struct view {
     struct mailbox mailbox;     /* of the main loop, which accepts and reloads */
     struct heartbeat heartbeat; /* its; the admin thread's */
     pthread_mutex_t
-        settings_lock; /* held while settings of host or plugins are shown or replaced */
-    _Atomic uint64_t reloads, failed_reloads;
+        settings_lock;      /* held while settings of host or plugins are shown or replaced */
+    struct changes changes; /* of settings, by the admin endpoint */
+    _Atomic uint64_t reloads, failed_reloads, control_changes, failed_control_changes;
     _Atomic int64_t reload_unix_ns; /* when the configuration was last read without error */
 };
 
-/** What is no plain value. [main] @return 0; -1 with errno; view_fini() is due in both cases */
+/** What is no plain value, but for the changes, which whoever does them begins with changes_init().
+ * [main] @return 0; -1 with errno; view_fini() is due in both cases */
 int view_init(struct view *view);
 /** The admin endpoint has stopped. [main] */
 void view_fini(struct view *view);

@@ -96,6 +96,15 @@ int conf_setting_follow(struct conf *conf, struct conf_section *s, size_t i,
                         const struct conf_section *in_use);
 /** Take the setting that is in use, in place of the new one. @return 0; -1 out of memory */
 int conf_setting_keep(struct conf_section *s, size_t i, const struct conf_section *in_use);
+/** A section of its own with the settings of another. @return [give] NULL: out of memory */
+struct conf_section *conf_section_copy(const struct conf_section *section);
+/**
+ * Set options[i] by hand, in place of what it has.
+ * @param origin  [borrow] who does
+ * @return 0; 1 a bad value, which is a collected error; -1 out of memory
+ */
+int conf_setting_put(struct conf *conf, struct conf_section *s, size_t i, const char *text,
+                     const char *origin);
 /** Whether the file sets options[i] to something else, in vain: another source comes first. */
 bool conf_setting_is_shadowed(struct conf *conf, const struct conf_section *s, size_t i);
 

@@ -51,9 +51,11 @@ struct conf {
 /* The texts behind a setting's spans. */
 struct texts {
     char *raw, *origin;
-    char *secret;      /* of SPOE_OPT_SECRET that lies in a file; NULL: raw */
-    char *written;     /* by conf_setting_written(); NULL: raw */
-    size_t n_rejected; /* of env_lenient[]: will not do, and those before it neither */
+    char *secret;        /* of SPOE_OPT_SECRET that lies in a file; NULL: raw */
+    char *written;       /* by conf_setting_written(); NULL: raw */
+    char *before;        /* by conf_setting_put(): the origin that it took the place of */
+    bool before_lenient; /* and whether that was SPOE_SETTING_LENIENT */
+    size_t n_rejected;   /* of env_lenient[]: will not do, and those before it neither */
 };
 
 struct conf_section {

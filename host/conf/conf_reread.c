@@ -43,10 +43,20 @@ int conf_setting_follow(struct conf *conf, struct conf_section *s, size_t i,
                         const struct conf_section *in_use)
 {
     const struct spoe_setting *setting = conf_setting(s, i), *old = conf_setting(in_use, i);
+    const struct texts *from = &in_use->texts[i];
+    const bool by_hand = from->before != NULL;
+    struct spoe_span origin;
+    bool lenient;
 
     assert(setting != NULL && old != NULL);
+    origin = old->origin;
+    lenient = (old->flags & SPOE_SETTING_LENIENT) != 0;
+    if (by_hand) { /* what it took the place of says what the environment's variables are worth */
+        origin = (struct spoe_span){from->before, strlen(from->before)};
+        lenient = from->before_lenient;
+    }
     while ((setting->flags & SPOE_SETTING_LENIENT) != 0 &&
-           ((old->flags & SPOE_SETTING_LENIENT) == 0 || !same_span(setting->origin, old->origin))) {
+           (!lenient || !same_span(setting->origin, origin))) {
         if (conf_set_by_next(conf, s, i) != 0)
             return -1;
     }
@@ -64,13 +74,14 @@ int conf_setting_keep(struct conf_section *s, size_t i, const struct conf_sectio
 {
     struct spoe_setting *setting = &s->settings[i];
     const struct texts *from = &in_use->texts[i];
-    struct texts texts = {.n_rejected = from->n_rejected};
+    struct texts texts = {.n_rejected = from->n_rejected, .before_lenient = from->before_lenient};
     bool ok = true;
 
     texts.raw = conf_copy(from->raw, &ok);
     texts.origin = conf_copy(from->origin, &ok);
     texts.written = conf_copy(from->written, &ok);
     texts.secret = conf_copy(from->secret, &ok);
+    texts.before = conf_copy(from->before, &ok);
     if (!ok) {
         conf_texts_fini(&texts);
         return -1;
@@ -87,6 +98,19 @@ int conf_setting_keep(struct conf_section *s, size_t i, const struct conf_sectio
     else if (setting->value.type == SPOE_T_STR)
         setting->value.u.s.p = texts.raw;
     return 0;
+}
+
+struct conf_section *conf_section_copy(const struct conf_section *section)
+{
+    struct conf_section *copy = conf_section_create(section->name, section->options, section->n);
+
+    for (size_t i = 0; copy != NULL && i < section->n; i++) {
+        if (conf_setting_keep(copy, i, section) != 0) {
+            conf_section_destroy(copy);
+            return NULL;
+        }
+    }
+    return copy;
 }
 
 bool conf_setting_is_shadowed(struct conf *conf, const struct conf_section *s, size_t i)

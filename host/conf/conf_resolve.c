@@ -225,6 +225,29 @@ int conf_set_by_next(struct conf *conf, struct conf_section *s, size_t i)
     return result < 0 ? -1 : 0;
 }
 
+int conf_setting_put(struct conf *conf, struct conf_section *s, size_t i, const char *text,
+                     const char *origin)
+{
+    const struct spoe_setting *setting = conf_setting(s, i);
+    const bool again = s->texts[i].before != NULL; /* by hand already */
+    bool ok = true, lenient = again ? s->texts[i].before_lenient
+                                    : (setting->flags & SPOE_SETTING_LENIENT) != 0;
+    char *before =
+        again ? conf_copy(s->texts[i].before, &ok) : strndup(setting->origin.p, setting->origin.n);
+    struct error err;
+    int result = before != NULL ? set_value(s, i, text, origin, 0, option_parse, &err) : -1;
+
+    if (result != 0) {
+        free(before);
+        if (result == 1)
+            conf_error(conf, "%s.%s: %s", s->name, s->options[i]->key, err.text);
+        return result;
+    }
+    s->texts[i].before = before;
+    s->texts[i].before_lenient = lenient;
+    return 0;
+}
+
 /* A variable of an instance is made of the names of plugin, instance and option, and so may be
  * another's, too: ID:a with b-c, ID:a-b with c. It must not set both. */
 static void check_owner(struct conf *conf, const char *section, const char *variable)

@@ -22,6 +22,7 @@ void conf_texts_fini(struct texts *texts)
     free(texts->raw);
     free(texts->origin);
     free(texts->written);
+    free(texts->before);
     if (texts->secret != NULL)
         explicit_bzero(texts->secret, strlen(texts->secret));
     free(texts->secret);

@@ -355,6 +355,13 @@ static int build_lists(const struct build *b, const char *default_plugin_dir)
     return for_each_item(b, OPT_PLUGINS, ',', add_plugin);
 }
 
+void host_conf_take_log(struct host_conf *hc, const struct conf_section *section)
+{
+    hc->log_level = log_level(conf_setting(section, OPT_LOG_LEVEL)->value.u.u32);
+    hc->log_format =
+        conf_setting(section, OPT_LOG_FORMAT)->value.u.u32 == 1 ? LOG_JSON : LOG_LOGFMT;
+}
+
 int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_plugin_dir,
                    const struct host_conf *in_use)
 {
@@ -398,9 +405,8 @@ int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_
     hc->log_line_max = (uint32_t)get_int(&b, OPT_LOG_LINE_MAX);
     hc->log_receive_buffer = (uint32_t)get_int(&b, OPT_LOG_RECEIVE_BUFFER);
     hc->plugin_health = (enum host_health)get_int(&b, OPT_PLUGIN_HEALTH);
-    hc->log_level = log_level(get_int(&b, OPT_LOG_LEVEL));
-    hc->log_format = get_int(&b, OPT_LOG_FORMAT) == 1 ? LOG_JSON : LOG_LOGFMT;
     hc->settings = section;
+    host_conf_take_log(hc, section);
     return result;
 }
 

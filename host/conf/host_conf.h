@@ -81,6 +81,8 @@ struct host_conf {
  */
 int host_conf_init(struct host_conf *hc, struct conf *conf, const char *default_plugin_dir,
                    const struct host_conf *in_use);
+/** Level and format of the log, by the settings of a section "host". */
+void host_conf_take_log(struct host_conf *hc, const struct conf_section *section);
 void host_conf_fini(struct host_conf *hc);
 
 #endif

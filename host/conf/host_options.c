@@ -2,6 +2,8 @@
 /* host/conf/host_options.c - see host_options.h. */
 #include "conf/host_options.h"
 
+#include "conf/option.h"
+
 #define MS INT64_C(1000000)
 #define SECOND (1000 * MS)
 #define HOUR (3600 * SECOND)
@@ -74,7 +76,8 @@ const struct spoe_option *const host_options[N_HOST_OPTIONS + 1] = {
                        "and `/readyz` are for requests by these alone"),
     [OPT_ADMIN_TOKEN_FILE] =
         OPTION(.type = SPOE_OPT_STRING, .key = "admin-token-file",
-               .env = ENV("SPOE_ADMIN_TOKEN_FILE"), .flags = SPOE_OPTION_RELOADABLE,
+               .env = ENV("SPOE_ADMIN_TOKEN_FILE"),
+               .flags = SPOE_OPTION_RELOADABLE | OPTION_NOT_BY_CONTROL,
                .help =
                    "file of the token for changes and request data over TCP: `/PATH` or "
                    "`credential:NAME`. 16 to 512 visible ASCII characters in one line; a file that "

@@ -17,6 +17,9 @@
  * shown only where they are set. */
 #define OPTION_OF_HOST UINT32_C(0x40000000)
 
+/* One of the host's own that changes with the configuration alone, not by the admin endpoint. */
+#define OPTION_NOT_BY_CONTROL UINT32_C(0x20000000)
+
 #define OPTION_KEY_MAX 64u
 #define OPTION_TEXT_MAX 512u /* a longer message is cut */
 

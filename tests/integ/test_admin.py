@@ -16,7 +16,8 @@ from lib import admin
 from lib.procs import LIMIT, clean_env, host_binary, run, wait_until
 
 ON = {"SPOE_ADMIN_ADDR": "127.0.0.1:0"}
-PAGES = ["/metrics", "/healthz", "/readyz", "/plugins", "/status", "/requests", "/", "/page.css", "/page.js"]
+PAGES = ["/metrics", "/healthz", "/readyz", "/plugins", "/status", "/requests", "/", "/page.css", "/page.js",
+         "/control"]
 
 
 def test_healthz_and_readyz(start):

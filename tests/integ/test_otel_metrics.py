@@ -284,6 +284,7 @@ WITHOUT_PANEL = {
     "process_virtual_memory_bytes": "memory in use is shown",
     "spoe_host_acks_total": "messages are shown",
     "spoe_host_config_reloads_total": "whoever reloads looks at it",
+    "spoe_host_control_changes_total": "whoever changes something looks at it",
     "spoe_host_config_last_reload_success_timestamp_seconds": "likewise",
     "spoe_host_frames_total": "messages are shown",
     "spoe_host_notifies_total": "messages are shown",

@@ -219,3 +219,37 @@ Test(reread, shadowed_is_what_the_file_sets_otherwise_and_in_vain)
     cr_assert(conf_setting_is_shadowed(r.conf, r.section, NUMBER));
     drop(&r);
 }
+
+/* issue 13, 3: what is set by hand, and the next reading, for which the environment's variables are
+ * worth what they were before. */
+Test(reread, what_was_set_by_hand)
+{
+    struct reading first, second;
+    struct conf_section *copy, *again;
+
+    setenv("OTEL_TEST_TEXT", "of-the-environment", 1);
+    first = read_file("[p]\nnumber = 5\ntext = of-the-file\n");
+    copy = conf_section_copy(first.section);
+    cr_assert_not_null(copy);
+    cr_assert_eq(conf_setting_put(first.conf, copy, NUMBER, "many", "hand"), 1);
+    cr_assert_eq(conf_error_count(first.conf), 1);
+    cr_assert_eq(conf_setting(copy, NUMBER)->value.u.i64, 5, "a bad one leaves it as it was");
+    cr_assert_eq(conf_setting_put(first.conf, copy, NUMBER, "7", "hand"), 0);
+    cr_assert_eq(conf_setting_put(first.conf, copy, TEXT, "by hand", "hand"), 0);
+    cr_assert_eq(conf_setting_put(first.conf, copy, TEXT, "again", "hand"), 0);
+    cr_assert_eq(conf_setting(copy, NUMBER)->value.u.i64, 7);
+    cr_assert_eq(conf_setting(first.section, NUMBER)->value.u.i64, 5, "another section");
+    cr_assert_eq(strncmp(conf_setting(copy, TEXT)->origin.p, "hand", 4), 0);
+    again = conf_section_copy(copy);
+    cr_assert_not_null(again);
+    conf_section_destroy(copy);
+
+    second = read_file("[p]\nnumber = 5\ntext = of-the-file\n");
+    cr_assert_eq(conf_setting_follow(second.conf, second.section, TEXT, again), 0);
+    cr_assert_str_eq(raw(&second, TEXT).p, "of-the-environment");
+    cr_assert_not(
+        conf_setting_same(conf_setting(second.section, NUMBER), conf_setting(again, NUMBER)));
+    conf_section_destroy(again);
+    drop(&first);
+    drop(&second);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/admin/handover.h - something that the admin thread wants done on the main thread, and waits
+ * for, HANDOVER_WAIT_NS at most.
+ *
+ *   IDLE --asked--> ASKED --main begins--> RUNNING --main is through--> DONE --read--> IDLE
+ *     nobody waits any more: ASKED --> WITHDRAWN, RUNNING --> LEFT; both are IDLE again once main
+ *     has come by. What is withdrawn is never done.
+ */
+#ifndef HOST_ADMIN_HANDOVER_H
+#define HOST_ADMIN_HANDOVER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/mailbox.h"
+
+#define HANDOVER_WAIT_NS INT64_C(2000000000)
+
+enum handover_state {
+    HANDOVER_IDLE,
+    HANDOVER_ASKED,
+    HANDOVER_RUNNING,
+    HANDOVER_DONE,
+    HANDOVER_WITHDRAWN,
+    HANDOVER_LEFT
+};
+
+struct handover {
+    struct mail mail;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    enum handover_state state;
+    bool closed; /* the main thread will not come by any more */
+    int64_t wait_ns;
+    void (*run)(struct handover *handover); /* on the main thread */
+};
+
+enum handover_result {
+    HANDOVER_OK,       /* it was done */
+    HANDOVER_NOT_DONE, /* nor will it be */
+    HANDOVER_UNKNOWN   /* it was begun, and goes on */
+};
+
+/** @param run  does it [main] */
+void handover_init(struct handover *handover, void (*run)(struct handover *handover));
+void handover_fini(struct handover *handover);
+
+/** Whether something may be asked for: then whoever asks may write what run() reads. [admin] */
+bool handover_is_idle(struct handover *handover);
+/** Have it run, and wait. [admin] */
+enum handover_result handover_ask(struct handover *handover, struct mailbox *box);
+/** The main thread turns no more: whoever waits is told. [main] */
+void handover_close(struct handover *handover);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* issue 13, 3: what the admin thread has the main thread do: done, withdrawn, or left. */
+#include <criterion/criterion.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "admin/handover.h"
+#include "base/container_of.h"
+
+struct desk {
+    struct handover handover;
+    struct mailbox box;
+    _Atomic unsigned runs;
+    _Atomic bool hold; /* run() waits until it is let go */
+};
+
+static void run(struct handover *handover)
+{
+    struct desk *desk = container_of(handover, struct desk, handover);
+
+    atomic_fetch_add(&desk->runs, 1);
+    while (atomic_load(&desk->hold))
+        (void)poll(NULL, 0, 1);
+}
+
+static void begin(struct desk *desk)
+{
+    cr_assert_eq(mailbox_init(&desk->box), 0);
+    handover_init(&desk->handover, run);
+    atomic_store(&desk->runs, 0);
+    atomic_store(&desk->hold, false);
+}
+
+static void end(struct desk *desk)
+{
+    handover_fini(&desk->handover);
+    mailbox_fini(&desk->box);
+}
+
+/* The main thread: until it has done something. */
+static void *turn(void *arg)
+{
+    struct desk *desk = arg;
+    struct pollfd in = {.fd = desk->box.fd, .events = POLLIN};
+
+    while (mailbox_run(&desk->box) == 0)
+        (void)poll(&in, 1, -1);
+    return NULL;
+}
+
+Test(handover, is_done_by_the_other_thread, .timeout = 30)
+{
+    static struct desk desk;
+    pthread_t thread;
+
+    begin(&desk);
+    desk.handover.wait_ns = INT64_C(20000000000);
+    for (unsigned i = 1; i <= 3; i++) {
+        cr_assert(handover_is_idle(&desk.handover));
+        cr_assert_eq(pthread_create(&thread, NULL, turn, &desk), 0);
+        cr_assert_eq(handover_ask(&desk.handover, &desk.box), HANDOVER_OK);
+        cr_assert_eq(pthread_join(thread, NULL), 0);
+        cr_assert_eq(desk.runs, i);
+    }
+    end(&desk);
+}
+
+/* What nobody waits for any more is never done. */
+Test(handover, is_withdrawn, .timeout = 30)
+{
+    static struct desk desk;
+
+    begin(&desk);
+    desk.handover.wait_ns = 1;
+    cr_assert_eq(handover_ask(&desk.handover, &desk.box), HANDOVER_NOT_DONE);
+    cr_assert_not(handover_is_idle(&desk.handover), "the mail is still there");
+    cr_assert_eq(handover_ask(&desk.handover, &desk.box), HANDOVER_NOT_DONE);
+    cr_assert_eq(mailbox_run(&desk.box), 1);
+    cr_assert_eq(desk.runs, 0);
+    cr_assert(handover_is_idle(&desk.handover));
+    end(&desk);
+}
+
+/* What takes long goes on, and nothing else is begun. */
+static void *ask(void *arg)
+{
+    static enum handover_result result;
+    struct desk *desk = arg;
+
+    result = handover_ask(&desk->handover, &desk->box);
+    return &result;
+}
+
+Test(handover, is_left, .timeout = 30)
+{
+    static struct desk desk;
+    pthread_t thread, asker;
+    void *result;
+
+    begin(&desk);
+    desk.handover.wait_ns = INT64_C(20000000000);
+    atomic_store(&desk.hold, true);
+    cr_assert_eq(pthread_create(&thread, NULL, turn, &desk), 0);
+    cr_assert_eq(pthread_create(&asker, NULL, ask, &desk), 0);
+    while (atomic_load(&desk.runs) == 0)
+        (void)poll(NULL, 0, 1);
+    handover_close(&desk.handover); /* the end does not wait for it */
+    cr_assert_eq(pthread_join(asker, &result), 0);
+    cr_assert_eq(*(enum handover_result *)result, HANDOVER_UNKNOWN);
+    cr_assert_not(handover_is_idle(&desk.handover));
+    atomic_store(&desk.hold, false);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(desk.handover.state, HANDOVER_IDLE);
+    cr_assert_eq(handover_ask(&desk.handover, &desk.box), HANDOVER_NOT_DONE, "it is closed");
+    end(&desk);
+}
