@@ -275,6 +275,7 @@ void cli_help(FILE *out)
     (void)fputs("spoe-host: a host for HAProxy SPOE agents\n"
                 "\n"
                 "  spoe-host [-f FILE] [--KEY VALUE ...] [--set PLUGIN.KEY=VALUE ...]\n"
+                "  spoe-host ctl [--help]: status of a host that runs, and changes to it\n"
                 "\n",
                 out);
     for (size_t w = 0; w < N_WORDS; w++) {

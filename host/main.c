@@ -29,6 +29,7 @@
 #include "core/plugin.h"
 #include "core/recent.h"
 #include "core/route.h"
+#include "ctl/ctl.h"
 #include "net/loop.h"
 #include "net/sockets_check.h"
 #include "new_plugin.h"
@@ -401,7 +402,11 @@ int main(int argc, char **argv)
     struct program p = {0};
     int status = 1;
 
-    if (open_standard_streams() != 0 || start_watch(&p) != 0) {
+    if (open_standard_streams() != 0)
+        return 1;
+    if (argc > 1 && strcmp(argv[1], "ctl") == 0) /* a client of a host: nothing of one is begun */
+        return ctl_main(argc - 1, argv + 1);
+    if (start_watch(&p) != 0) {
         crash_leaving();
         return 1;
     }

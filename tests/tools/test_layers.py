@@ -24,6 +24,7 @@ LAYERS = {
     "host/admin": ["host/base", "host/spop", "host/conf", "host/core", "host/net", "host/lines"],
     "host/try": ["host/base", "host/spop", "host/conf", "host/core", "host/net"],
     "host/check": ["host/base", "host/spop", "host/conf", "host/core", "host/net", "host/try"],
+    "host/ctl": ["host/base", "host/conf"],
     "otel-plugin/base": [],
     "otel-plugin/context": ["otel-plugin/base"],
     "otel-plugin/record": ["otel-plugin/base"],

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/ctl/client.c - see client.h. */
+#include "ctl/client.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "ctl/json.h"
+
+#define FIRST_ROOM 4096u
+
+/* One exchange. */
+struct exchange {
+    int fd;
+    int64_t end_ns;
+    struct error *error;
+};
+
+/* @return 0; -1: the time is over */
+static int wait_for(const struct exchange *x, short what)
+{
+    struct pollfd fd = {.fd = x->fd, .events = what};
+    const int64_t left_ms = (x->end_ns - clock_mono_ns() + NS_PER_MS - 1) / NS_PER_MS;
+
+    if (left_ms <= 0 || poll(&fd, 1, left_ms < INT_MAX ? (int)left_ms : INT_MAX) == 0)
+        return error_set(x->error, "it does not answer in time");
+    return 0;
+}
+
+/* @return 0; -1 with the error, and nothing open */
+static int connect_to(struct exchange *x, const struct sockaddr *sa, socklen_t len)
+{
+    int error = 0;
+    socklen_t error_len = sizeof error;
+
+    x->fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (x->fd < 0)
+        return error_set(x->error, "%s", strerror(errno));
+    if (connect(x->fd, sa, len) == 0)
+        return 0;
+    error = errno;
+    if (error == EINPROGRESS) {
+        error = 0;
+        if (wait_for(x, POLLOUT) != 0) {
+            (void)close(x->fd);
+            return -1;
+        }
+        (void)getsockopt(x->fd, SOL_SOCKET, SO_ERROR, &error, &error_len);
+        if (error == 0)
+            return 0;
+    }
+    (void)close(x->fd);
+    return error_set(x->error, "%s", strerror(error));
+}
+
+static int connect_client(struct exchange *x, const struct client *client)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct addrinfo *list = NULL;
+    int result = -1, error;
+
+    if (client->path != NULL) {
+        if (strlen(client->path) >= sizeof address.sun_path)
+            return error_set(x->error, "its path is too long");
+        memcpy(address.sun_path, client->path, strlen(client->path) + 1);
+        return connect_to(x, (const struct sockaddr *)(const void *)&address, sizeof address);
+    }
+    error = getaddrinfo(client->host, client->port, &hints, &list);
+    if (error != 0)
+        return error_set(x->error, "%s", gai_strerror(error));
+    for (const struct addrinfo *ai = list; ai != NULL && result != 0; ai = ai->ai_next)
+        result = connect_to(x, ai->ai_addr, ai->ai_addrlen);
+    freeaddrinfo(list);
+    return result;
+}
+
+static int send_all(const struct exchange *x, const char *bytes, size_t n)
+{
+    while (n > 0) {
+        ssize_t sent = send(x->fd, bytes, n, MSG_NOSIGNAL);
+
+        if (sent < 0 && errno != EAGAIN && errno != EINTR)
+            return error_set(x->error, "%s", strerror(errno));
+        if (sent < 0 && wait_for(x, POLLOUT) != 0)
+            return -1;
+        if (sent > 0) {
+            bytes += sent;
+            n -= (size_t)sent;
+        }
+    }
+    return 0;
+}
+
+/* All to the end of the stream, and a NUL. */
+static int receive_all(const struct exchange *x, char **ret, size_t *ret_n)
+{
+    size_t room = FIRST_ROOM, n = 0;
+    char *bytes = malloc(room + 1), *more;
+
+    while (bytes != NULL) {
+        ssize_t got = recv(x->fd, bytes + n, room - n, 0);
+
+        if (got == 0) {
+            bytes[n] = '\0';
+            *ret = bytes;
+            *ret_n = n;
+            return 0;
+        }
+        if (got < 0 && errno != EAGAIN && errno != EINTR) {
+            (void)error_set(x->error, "%s", strerror(errno));
+            break;
+        }
+        if (got < 0 && wait_for(x, POLLIN) != 0)
+            break;
+        n += got > 0 ? (size_t)got : 0;
+        if (n < room)
+            continue;
+        more = room < CLIENT_ANSWER_MAX ? realloc(bytes, 2 * room + 1) : NULL;
+        if (more == NULL) {
+            (void)error_set(x->error, "its answer is too long");
+            break;
+        }
+        bytes = more;
+        room *= 2;
+    }
+    if (bytes == NULL)
+        return error_set(x->error, "out of memory");
+    free(bytes);
+    return -1;
+}
+
+/* "HTTP/1.1 200 OK", fields, an empty line, and as many bytes as Content-Length says. */
+static int take_apart(const struct exchange *x, struct client_answer *ret, size_t n)
+{
+    static const char length[] = "\r\nContent-Length: ";
+    const char *bytes = ret->bytes;
+    const char *end = strstr(bytes, "\r\n\r\n"), *field = strcasestr(bytes, length);
+    int64_t said;
+
+    if (strncmp(bytes, "HTTP/1.", 7) != 0 || strlen(bytes) < 12 || end == NULL || field == NULL ||
+        field > end || (size_t)(end - field) < sizeof length - 1)
+        return error_set(x->error, "its answer is none of the admin endpoint");
+    ret->status = (int)json_whole((struct spoe_span){bytes + 9, 3});
+    said = json_whole(
+        (struct spoe_span){field + sizeof length - 1, (size_t)(end - field) - (sizeof length - 1)});
+    ret->text = ret->bytes + (end + 4 - bytes);
+    ret->n = n - (size_t)(end + 4 - bytes);
+    if (said != (int64_t)ret->n)
+        return error_set(x->error, "its answer is cut");
+    return 0;
+}
+
+static int exchange(struct exchange *x, const struct client *client, const char *target,
+                    const char *body, struct client_answer *ret)
+{
+    char *request = NULL;
+    size_t n = 0;
+    int result, len = asprintf(&request,
+                               "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                               "User-Agent: spoe-host-ctl\r\n%s%s%s%s%zu\r\n\r\n%s",
+                               body != NULL ? "POST" : "GET", target,
+                               client->token != NULL ? "Authorization: Bearer " : "",
+                               client->token != NULL ? client->token : "",
+                               client->token != NULL ? "\r\n" : "",
+                               body != NULL ? "Content-Type: application/json\r\nContent-Length: "
+                                            : "Content-Length: ",
+                               body != NULL ? strlen(body) : 0, body != NULL ? body : "");
+
+    if (len < 0)
+        return error_set(x->error, "out of memory");
+    result = send_all(x, request, (size_t)len);
+    explicit_bzero(request, (size_t)len); /* it has the token */
+    free(request);
+    if (result == 0)
+        result = receive_all(x, &ret->bytes, &n);
+    return result == 0 ? take_apart(x, ret, n) : -1;
+}
+
+int client_ask(const struct client *client, const char *target, const char *body,
+               struct client_answer *ret, struct error *reterr)
+{
+    struct exchange x = {.fd = -1, .end_ns = clock_mono_ns() + CLIENT_TIMEOUT_NS, .error = reterr};
+    int result;
+
+    *ret = (struct client_answer){.status = 0};
+    if (connect_client(&x, client) != 0)
+        return -1;
+    result = exchange(&x, client, target, body, ret);
+    (void)close(x.fd);
+    if (result != 0)
+        client_answer_fini(ret);
+    return result;
+}
+
+void client_answer_fini(struct client_answer *answer)
+{
+    free(answer->bytes);
+    *answer = (struct client_answer){.status = 0};
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/ctl/client.h - one HTTP/1.1 request to an admin endpoint, on a connection of its own, within
+ * CLIENT_TIMEOUT_NS. Blocks.
+ */
+#ifndef HOST_CTL_CLIENT_H
+#define HOST_CTL_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define CLIENT_TIMEOUT_NS INT64_C(10000000000)
+#define CLIENT_ANSWER_MAX ((size_t)16 * 1024 * 1024) /* bytes of an answer */
+
+/* Where it is. path NULL: TCP. */
+struct client {
+    const char *path;
+    const char *host, *port;
+    const char *token; /* NULL: none is sent */
+};
+
+struct client_answer {
+    int status;
+    char *text; /* [own: free()] the body, and a NUL */
+    size_t n;
+    char *bytes; /* [own: free()] what text is in */
+};
+
+/**
+ * Ask.
+ * @param body  JSON of a POST; NULL: it is a GET
+ * @return 0, with any status; -1 with *reterr: it cannot be reached, or does not answer as it
+ * should
+ */
+int client_ask(const struct client *client, const char *target, const char *body,
+               struct client_answer *ret, struct error *reterr);
+void client_answer_fini(struct client_answer *answer);
+
+#endif

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/ctl/ctl.c - see ctl.h: the command line, where the host is, and the commands but status. */
+#include "ctl/ctl.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "conf/admin_token.h"
+#include "conf/conf.h"
+#include "conf/host_conf.h"
+#include "conf/listen.h"
+
+#define FIRST_LINE_MAX 1000 /* bytes of what a host says */
+
+/* What was asked for. */
+struct ask {
+    const char *file, *socket, *url, *token_file;
+    bool json;
+    const char *command;
+    char **words; /* behind it */
+    int n_words;
+};
+
+/* What a client points to. */
+struct place {
+    struct client client;
+    struct host_listen listen;
+    char *token;
+};
+
+static const char usage[] =
+    "spoe-host ctl [OPTION ...] COMMAND\n"
+    "\n"
+    "  status                          what the host does, a page for people\n"
+    "  set ID.KEY VALUE [ID.KEY VALUE ...]\n"
+    "                                  change options of one plugin, or of host, until a reload\n"
+    "\n"
+    "      --json                      the answer as the host gives it\n"
+    "      --socket PATH               the unix socket of its admin endpoint\n"
+    "      --url http://HOST:PORT      or its address\n"
+    "  -f, --file FILE                 or the configuration that says it; by default the host's,\n"
+    "                                  and SPOE_ADMIN_ADDR\n"
+    "      --token-file PATH           by default what the configuration says\n"
+    "\n"
+    "Exit status: 0 done; 1 refused, or a command line that cannot be; 2 nobody answers.\n";
+
+static int complain(const char *text)
+{
+    (void)fprintf(stderr, "spoe-host ctl: %s\n", text);
+    return CTL_REFUSED;
+}
+
+/* ---- the command line --------------------------------------------------------------------- */
+
+/* @return 0; -1, said */
+static int read_line(struct ask *ask, int argc, char **argv)
+{
+    const struct {
+        const char *name;
+        const char **value;
+    } options[] = {{"--file", &ask->file},
+                   {"-f", &ask->file},
+                   {"--socket", &ask->socket},
+                   {"--url", &ask->url},
+                   {"--token-file", &ask->token_file}};
+    int at = 1;
+
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        bool known = strcmp(argv[at], "--json") == 0;
+
+        ask->json |= known;
+        for (size_t i = 0; i < sizeof options / sizeof options[0] && !known; i++) {
+            const size_t n = strlen(options[i].name);
+
+            if (strncmp(argv[at], options[i].name, n) != 0 ||
+                (argv[at][n] != '\0' && argv[at][n] != '='))
+                continue;
+            known = true;
+            *options[i].value = argv[at][n] == '=' ? argv[at] + n + 1 : argv[++at];
+            if (*options[i].value == NULL)
+                return -complain("an option needs a value");
+        }
+        if (!known)
+            return -complain("there is no such option: see spoe-host ctl --help");
+    }
+    if (at == argc)
+        return -complain("no command: see spoe-host ctl --help");
+    if (ask->socket != NULL && ask->url != NULL)
+        return -complain("--socket and --url are two places");
+    ask->command = argv[at];
+    ask->words = argv + at + 1;
+    ask->n_words = argc - at - 1;
+    /* Behind the command, too: "ctl status --json". */
+    if (ask->n_words > 0 && strcmp(ask->words[ask->n_words - 1], "--json") == 0) {
+        ask->json = true;
+        ask->n_words--;
+    }
+    return 0;
+}
+
+/* ---- where the host is -------------------------------------------------------------------- */
+
+/* An address as in the option admin. @return 0; -1, said */
+static int take_address(struct place *place, const char *text)
+{
+    struct error error = {{0}};
+
+    if (listen_parse(text, &place->listen, &error) != 0) {
+        (void)fprintf(stderr, "spoe-host ctl: \"%.200s\": %s\n", text, error.text);
+        return -1;
+    }
+    place->client.path = place->listen.path;
+    place->client.port = place->listen.port;
+    place->client.host = place->listen.host;
+    if (place->client.host == NULL || strcmp(place->client.host, "0.0.0.0") == 0 ||
+        strcmp(place->client.host, "::") == 0)
+        place->client.host = "localhost";
+    return 0;
+}
+
+static int take_url(struct place *place, const char *url)
+{
+    static const char scheme[] = "http://";
+    char address[300];
+    const char *host = url + sizeof scheme - 1;
+    const size_t n = strncmp(url, scheme, sizeof scheme - 1) == 0 ? strcspn(host, "/") : 0;
+
+    if (n == 0 || n >= sizeof address || (host[n] != '\0' && host[n + 1] != '\0')) {
+        (void)complain("--url is http://HOST:PORT");
+        return -1;
+    }
+    (void)snprintf(address, sizeof address, "%.*s", (int)n, host);
+    return take_address(place, address);
+}
+
+/* The value of one of the host's options; NULL: nobody has set it. */
+static const char *option_text(const struct conf_section *section, const char *key)
+{
+    for (size_t i = 0; host_options[i] != NULL; i++) {
+        if (strcmp(host_options[i]->key, key) == 0 && conf_setting(section, i)->raw.n > 0)
+            return conf_setting(section, i)->raw.p;
+    }
+    return NULL;
+}
+
+/* @return 0; -1, said */
+static int take_token(struct place *place, const char *where, bool must)
+{
+    struct error error;
+
+    if (where == NULL || admin_token_read(where, &place->token, &error) == 0) {
+        place->client.token = place->token;
+        return 0;
+    }
+    if (must || place->client.path == NULL)
+        (void)fprintf(stderr, "spoe-host ctl: no token: %s\n", error.text);
+    return must ? -1 : 0; /* status needs none, and a unix socket neither */
+}
+
+/* By the command line, else by what the host itself goes by. @return 0; -1, said */
+static int find_place(struct place *place, const struct ask *ask)
+{
+    struct conf *conf = conf_create();
+    struct conf_section *section = NULL;
+    const char *address, *token;
+    int result = -1;
+
+    if (conf == NULL || (ask->socket != NULL && ask->socket[0] == '\0'))
+        goto out;
+    if (ask->file != NULL)
+        conf_add_file(conf, ask->file);
+    else
+        conf_add_file_if_there(conf, HOST_CONF_FILE);
+    if (ask->file != NULL && conf_error_count(conf) > 0) {
+        (void)fprintf(stderr, "spoe-host ctl: %s\n", conf_error_text(conf, 0));
+        goto out;
+    }
+    section = conf_resolve(conf, "host", host_options);
+    if (section == NULL)
+        goto out;
+    address = option_text(section, "admin");
+    token = option_text(section, "admin-token-file");
+    if (ask->socket != NULL) {
+        place->client.path = ask->socket;
+        result = 0;
+    } else if (ask->url != NULL) {
+        result = take_url(place, ask->url);
+    } else if (address == NULL || strcmp(address, "off") == 0) {
+        (void)complain("the admin endpoint is off: option admin");
+    } else {
+        result = take_address(place, address);
+    }
+    if (result == 0)
+        result = take_token(place, ask->token_file != NULL ? ask->token_file : token,
+                            ask->token_file != NULL);
+out:
+    conf_section_destroy(section);
+    conf_destroy(conf);
+    return result;
+}
+
+static void leave_place(struct place *place)
+{
+    if (place->token != NULL)
+        explicit_bzero(place->token, strlen(place->token));
+    free(place->token);
+    listen_fini(&place->listen);
+}
+
+/* ---- commands ----------------------------------------------------------------------------- */
+
+int ctl_ask(const struct client *client, const char *target, const char *body,
+            struct client_answer *ret)
+{
+    struct error error;
+
+    if (client_ask(client, target, body, ret, &error) != 0) {
+        (void)fprintf(stderr, "spoe-host ctl: %s%s%s%s: %s\n",
+                      client->path != NULL ? "unix:" : client->host,
+                      client->path != NULL ? "" : ":",
+                      client->path != NULL ? client->path : client->port, target, error.text);
+        return CTL_UNREACHED;
+    }
+    if (ret->status < 400)
+        return CTL_OK;
+    (void)fprintf(stderr, "spoe-host ctl: refused, %d: %.*s\n", ret->status,
+                  (int)(ret->n < FIRST_LINE_MAX ? strcspn(ret->text, "\n") : FIRST_LINE_MAX),
+                  ret->text);
+    client_answer_fini(ret);
+    return CTL_REFUSED;
+}
+
+static int print_page(const struct client *client, const char *target)
+{
+    struct client_answer answer;
+    int result = ctl_ask(client, target, NULL, &answer);
+
+    if (result == CTL_OK) {
+        (void)fwrite(answer.text, 1, answer.n, stdout);
+        client_answer_fini(&answer);
+    }
+    return result;
+}
+
+/* {"ID.KEY": "VALUE", ...} @return [give: free()] NULL: out of memory */
+static char *write_body(const struct ask *ask)
+{
+    char *body = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&body, &n);
+
+    if (out == NULL)
+        return NULL;
+    for (int i = 0; i < ask->n_words; i++) {
+        (void)fputs(i == 0 ? "{" : i % 2 == 0 ? ", " : ": ", out);
+        text_put_json(out, (struct spoe_span){ask->words[i], strlen(ask->words[i])});
+    }
+    (void)fputs("}", out);
+    if (fclose(out) == 0)
+        return body;
+    free(body);
+    return NULL;
+}
+
+static int set(const struct client *client, const struct ask *ask)
+{
+    struct client_answer answer;
+    char *body;
+    int result;
+
+    body = write_body(ask);
+    if (body == NULL)
+        return complain("out of memory");
+    result = ctl_ask(client, "/control", body, &answer);
+    free(body);
+    if (result != CTL_OK)
+        return result;
+    if (ask->json)
+        (void)fwrite(answer.text, 1, answer.n, stdout);
+    else
+        (void)puts("changed, until the configuration is read again");
+    client_answer_fini(&answer);
+    return CTL_OK;
+}
+
+/* @return 0; -1, said */
+static int check_command(const struct ask *ask)
+{
+    if (strcmp(ask->command, "set") == 0)
+        return ask->n_words > 0 && ask->n_words % 2 == 0
+                   ? 0
+                   : -complain("set ID.KEY VALUE [ID.KEY VALUE ...]");
+    if (strcmp(ask->command, "status") != 0)
+        return -complain("there is no such command: see spoe-host ctl --help");
+    return ask->n_words == 0 ? 0 : -complain("status takes nothing behind it");
+}
+
+static int run(const struct client *client, const struct ask *ask)
+{
+    if (strcmp(ask->command, "set") == 0)
+        return set(client, ask);
+    return ask->json ? print_page(client, "/status") : ctl_status(client);
+}
+
+int ctl_main(int argc, char **argv)
+{
+    struct ask ask = {.json = false};
+    struct place place = {.client = {.path = NULL}};
+    int result = CTL_REFUSED;
+
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        (void)fputs(usage, stdout);
+        return fflush(stdout) == 0 ? CTL_OK : CTL_REFUSED;
+    }
+    if (read_line(&ask, argc, argv) == 0 && check_command(&ask) == 0 &&
+        find_place(&place, &ask) == 0)
+        result = run(&place.client, &ask);
+    leave_place(&place);
+    if (fflush(stdout) != 0 && result == CTL_OK)
+        result = complain("standard output cannot be written to");
+    return result;
+}

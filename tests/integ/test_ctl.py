@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Issue 13, 3: `spoe-host ctl`: status, set, where the host is, its exit status."""
+
+import json
+import socket
+import threading
+
+import pytest
+
+from lib.procs import ReservedPort, clean_env, host_binary, run
+
+TOKEN = "a-token-of-24-characters"
+
+
+def ctl(*words, env=None):
+    """(exit status, output)"""
+    return run([host_binary(), "ctl", *words], env=clean_env(env))
+
+
+@pytest.fixture
+def host(start, tmp_path):
+    return start("reload", args=["--admin", f"unix:{tmp_path}/admin"])
+
+
+def at(host):
+    return ["--socket", host.admin[len("unix:"):]]
+
+
+def test_status_is_a_page_for_people(host, connect):
+    client = connect(host)
+    client.hello()
+    client.ask("base-reload")
+    status, text = ctl(*at(host), "status")
+    assert status == 0, text
+    lines = text.splitlines()
+    assert lines[0].startswith("spoe-host ") and ", ready, up 0d 0h 0m" in lines[0]
+    assert lines[1] == "connections 1 of 4096, messages pending 0"
+    assert lines[2].startswith("messages 1, ") and lines[2].endswith(" a second")
+    assert any(line.split() == ["reload", "ready"] for line in lines), text
+    for words in ((*at(host), "--json", "status"), (*at(host), "status", "--json")):
+        status, text = ctl(*words)
+        assert status == 0 and json.loads(text)["state"] == "ready"
+
+
+def test_set(host, connect):
+    client = connect(host)
+    client.hello()
+    assert ctl(*at(host), "set", "reload.name", 'a "b" \u00e4', "reload.limit", "7")[0] == 0
+    variables = client.ask("base-reload").variables
+    assert (variables["name"], variables["limit"]) == ('a "b" \u00e4', "7")
+    status, text = ctl(*at(host), "--json", "set", "reload.limit", "8")
+    assert status == 0
+    assert json.loads(text)["changed"] == [{"option": "reload.limit", "value": "8", "before": "7"}]
+    status, text = ctl(*at(host), "set", "reload.limit", "many")
+    assert status == 1 and "refused, 422: reload.limit" in text
+    assert client.ask("base-reload").variables["limit"] == "8"
+
+
+def test_where_the_host_is(start, tmp_path, connect):
+    """By the configuration that the host has, its environment, --url; the token likewise."""
+    token = tmp_path / "token"
+    token.write_text(TOKEN + "\n")
+    token.chmod(0o640)
+    other = tmp_path / "other"
+    other.write_text("another-token-of-letters")
+    other.chmod(0o640)
+    host = start("reload", args=["--admin", "127.0.0.1:0", "--admin-token-file", token])
+    file = tmp_path / "host.ini"
+    file.write_text(f"[host]\nadmin = {host.admin}\nadmin-token-file = {token}\n[reload]\nname = x\n")
+    env = {"SPOE_ADMIN_ADDR": host.admin, "SPOE_ADMIN_TOKEN_FILE": str(token)}
+    change = ("set", "reload.name", "new")
+    assert ctl("-f", file, *change, env={"SPOE_ADMIN_ADDR": ""}) == (0, "changed, until the configuration is read again\n")
+    assert ctl(*change, env=env)[0] == 0
+    assert ctl("--url", f"http://{host.admin}/", "--token-file", token, *change)[0] == 0
+    for words, message in (((), "refused, 401"), (("--token-file", other), "refused, 401"),
+                           (("--token-file", "/nonexistent"), "no token")):
+        status, text = ctl("--url", f"http://{host.admin}", *words, *change)
+        assert status == 1 and message in text, text
+        assert "another-token" not in text and TOKEN not in text
+    assert ctl("--url", f"http://{host.admin}", "status")[0] == 0, "which needs none"
+
+
+@pytest.mark.parametrize("words,message", [
+    ((), "no command"), (("--odd", "status"), "no such option"), (("stop",), "no such command"),
+    (("set",), "set ID.KEY"), (("set", "a.b"), "set ID.KEY"), (("status", "x"), "nothing behind"),
+    (("--socket",), "needs a value"), (("--url", "https://h:1", "status"), "http://HOST:PORT"),
+    (("--url", "http://h:1/x", "status"), "http://HOST:PORT"),
+    (("--socket", "/a", "--url", "http://a:1", "status"), "two places"),
+    (("-f", "/nonexistent", "status"), "/nonexistent"),
+])
+def test_a_command_line_that_cannot_be(words, message):
+    status, text = ctl(*words)
+    assert status == 1 and message in text, text
+
+
+def test_off():
+    status, text = ctl("status", env={"SPOE_ADMIN_ADDR": "off"})
+    assert status == 1 and "off" in text
+
+
+def test_nobody_answers(tmp_path):
+    status, text = ctl("--socket", tmp_path / "none", "status")
+    assert status == 2 and "No such file" in text
+    with ReservedPort() as port:
+        status, text = ctl("--url", f"http://{port.address}", "status")
+        assert status == 2 and "refused" in text
+    assert ctl("--socket", "/" + "x" * 200, "status")[0] == 2
+
+
+@pytest.mark.parametrize("answer", [
+    b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc",
+    b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100000])
+def test_something_else_answers(answer):
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        sock = listener.accept()[0]
+        sock.recv(65536)
+        sock.sendall(answer)
+        sock.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    status, text = ctl("--url", "http://127.0.0.1:%d" % listener.getsockname()[1], "status")
+    thread.join()
+    listener.close()
+    assert status == 2, text
+
+
+def test_help():
+    status, text = ctl("--help")
+    assert status == 0 and "Exit status" in text
+    status, text = run([host_binary(), "--help"], env=clean_env())
+    assert status == 0 and "spoe-host ctl" in text
