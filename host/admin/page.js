@@ -146,7 +146,7 @@ const SIGNALS = [
 ];
 
 function showExport() {
-  const rows = [];
+  const rows = [], lines = [];
   for (const [signal, queue, max, exported, lost] of SIGNALS) {
     const states = ["waiting", "in_flight", "parked"].map((state) => total(queue, { state }));
     const used = states.reduce((a, b) => a + b, 0);
@@ -161,8 +161,10 @@ function showExport() {
       meter.value = used;
       meter.title = meter.ariaLabel = `${number(used)} of ${number(total(max))}`;
     }, ...states.map(count), [rate(perSecond(exported)), "n"], count(total(exported)),
-    [losses.join(", ") || "none", losses.length ? "bad" : ""]]);
+    bad(total(lost))]);
+    if (losses.length) lines.push(`${signal} lost: ${losses.join(", ")}`);
   }
+  $("losses").textContent = lines.join("; ");
   fill("export", rows, "no plugin exports");
 }
 
@@ -195,6 +197,8 @@ function keep(request) {
   for (const text of [request.client, request.frontend, [request.backend, request.server].filter(Boolean).join(" / ")])
     add(row, "td", text);
   add(row, "td", request.termination, "t");
+  row.role = "row"; // which it stays for who hears it, where a small screen makes it a block
+  for (const one of row.cells) one.role = "cell";
   item.text = [request.method, request.target, request.client, request.frontend, request.backend, request.server,
     request.trace, request.status, ...request.attributes.map(([, k, v]) => `${k}=${v}`)].join(" ").toLowerCase();
   row.addEventListener("click", () => toggle(item));

@@ -6,6 +6,7 @@ which the README has."""
 import os
 import re
 
+import grpc
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -194,8 +195,14 @@ def test_the_page_shows_what_happens(collector, browser, tmp_path):
         browser.wait(lambda: re.search(r"log lines\s+[\d.]+\s+\d+", browser.text("messages")), "lines per second")
         assert re.search(r"otel: on-http-request", browser.text("messages"))
         assert "127.0.0.1" in browser.text("connections") and "otel" in browser.text("plugins")
-        browser.wait(lambda: re.search(r"traces .*none$", browser.text("export")), "the export")
+        browser.wait(lambda: re.search(r"^traces .* 0$", browser.text("export")), "the export")
         browser.wait(lambda: f"traces to {collector.endpoint}: works" in browser.text("exporter"), "that it works")
+        assert browser.script("return document.querySelectorAll('a[href=requests]').length") == 1
+        collector.refuse(grpc.StatusCode.PERMISSION_DENIED, times=1000, details="not you")
+        proxy.get("/refused")
+        browser.wait(lambda: re.fullmatch(r"traces lost: \d not_retryable", browser.text("losses")), "what is lost, by reason")
+        browser.wait(lambda: re.search(r"refused; last error \d\d:\d\d:\d\d UTC: .*not you", browser.text("exporter")),
+                     "the last error")
         assert browser.complaints() == []
 
         # The host goes away: the page says so.
