@@ -35,6 +35,7 @@
 #include "new_plugin.h"
 #include "reload.h"
 #include "run.h"
+#include "service.h"
 #include "trial.h"
 
 /* An installation and the build tree have in common: bin/ beside lib/, or lib/TRIPLET/. */
@@ -50,6 +51,7 @@
 struct program {
     struct cli cli;
     struct control control;
+    struct service service; /* of CLI_RUN */
     struct conf *conf;
     struct host_conf host_conf;
     struct plugin_set plugins;
@@ -60,9 +62,11 @@ struct program {
 
 /* Name the errors of the configuration. @return the exit status: one of its own where the host was
  * to run, so that whoever would start it again can know that this does not help. */
-static int report_errors(const struct program *p)
+static int report_errors(struct program *p)
 {
     error_list_log(conf_errors(p->conf), 0, SPOE_LOG_ERR, "host");
+    if (p->cli.action == CLI_RUN && conf_error_count(p->conf) != 0)
+        service_failed(&p->service, error_list_text(conf_errors(p->conf), 0));
     return p->cli.action == CLI_RUN ? EX_CONFIG : 1;
 }
 
@@ -335,7 +339,8 @@ static int act(struct program *p)
         return print_haproxy_config(p);
     default:
         log_configuration(p);
-        return host_run(&p->control, &p->reload, &p->host_conf, &p->plugins, &p->routes);
+        return host_run(&p->control, &p->service, &p->reload, &p->host_conf, &p->plugins,
+                        &p->routes);
     }
 }
 
@@ -391,6 +396,8 @@ static void finish(struct program *p, int status)
     route_table_free(&p->routes);
     host_conf_fini(&p->host_conf);
     conf_destroy(p->conf);
+    if (p->cli.action == CLI_RUN)
+        service_close(&p->service);
     log_stop(orderly ? clock_mono_ns() + LAST_LINES_NS : INT64_MAX);
     control_stop(&p->control);
     thread_end();
@@ -424,8 +431,10 @@ int main(int argc, char **argv)
     } else {
         bool bad = cli_parse(&p.cli, p.conf, argc, argv) != 0;
 
-        if (p.cli.action == CLI_RUN)
+        if (p.cli.action == CLI_RUN) {
             log_waits(false);
+            service_open(&p.service);
+        }
         status = bad ? report_errors(&p) : act(&p);
     }
     if (p.cli.action != CLI_RUN)

@@ -46,6 +46,7 @@ struct run {
     struct event_base *base;
     struct event *stop_event, *reload_event, *mail_event;
     struct control *control;
+    struct service *service;
     const struct reload *reload;
     struct event *quiesce_timer;
     struct event *recent_timer;                 /* frees what nobody looks at any more */
@@ -107,6 +108,7 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     atomic_store(&run->view.state, HOST_DRAINING);
     log_line(SPOE_LOG_INFO, "host", "stopping");
     plan_end(run);
+    service_stopping(run->service, run->end_ns - clock_mono_ns());
     for (uint32_t i = 0; i < run->shared.n_workers; i++)
         worker_quiesce(&run->workers[i]);
     plugin_set_quiesce(run->plugins);
@@ -134,10 +136,13 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
 
     (void)what;
     (void)!read(fd, &count, sizeof count);
-    if (atomic_load(&run->view.state) == HOST_READY)
-        reload_run(run->reload, &run->view);
+    if (atomic_load(&run->view.state) != HOST_READY)
+        return;
+    service_reloading(run->service);
+    reload_run(run->reload, &run->view);
     if (run->admin != NULL && admin_set_token(run->admin, run->conf->admin_token) != 0)
         log_line(SPOE_LOG_ERR, "host", "out of memory: the token is the one before");
+    service_reloaded(run->service);
 }
 
 /* Whether this loop turns is asked. */
@@ -333,6 +338,10 @@ static int start(struct run *run)
                                           listeners_max(run->listeners)) != 0)
         return -1;
     atomic_store(&run->view.state, HOST_READY);
+    if (service_start(run->service, run->base, &run->view) != 0) {
+        log_line(SPOE_LOG_ERR, "host", "out of memory");
+        return -1;
+    }
     return 0;
 }
 
@@ -469,6 +478,7 @@ static void release(struct run *run)
         event_free(run->quiesce_timer);
     if (run->recent_timer != NULL)
         event_free(run->recent_timer);
+    service_stop(run->service);
     listeners_close(run->listeners);
     lines_close(run->lines);
     if (run->base != NULL)
@@ -477,8 +487,8 @@ static void release(struct run *run)
     changes_fini(&run->view.changes);
 }
 
-int host_run(struct control *control, const struct reload *reload, const struct host_conf *conf,
-             struct plugin_set *plugins, struct route_table *routes)
+int host_run(struct control *control, struct service *service, const struct reload *reload,
+             const struct host_conf *conf, struct plugin_set *plugins, struct route_table *routes)
 {
     struct run run = {.conf = conf,
                       .plugins = plugins,
@@ -493,7 +503,8 @@ int host_run(struct control *control, const struct reload *reload, const struct 
                                .recent = plugins->recent,
                                .start_unix_ns = clock_unix_ns(),
                                .start_mono_ns = clock_mono_ns()},
-                      .control = control};
+                      .control = control,
+                      .service = service};
     bool started;
 
     run.change_tools = (struct change_tools){reload->host_conf, plugins, &run.view};
@@ -505,6 +516,8 @@ int host_run(struct control *control, const struct reload *reload, const struct 
         log_line(SPOE_LOG_INFO, "host", "ready");
         (void)event_base_dispatch(run.base);
         listeners_stop(run.listeners);
+    } else {
+        service_failed(service, "the start has failed, the log says why");
     }
     stop(&run, started);
     release(&run);

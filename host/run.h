@@ -20,15 +20,17 @@
 #include "core/plugin.h"
 #include "core/route.h"
 #include "reload.h"
+#include "service.h"
 
 /**
  * Run with configured plugins until a signal ends it; SIGHUP reads the configuration again. The
  * plugins are destroyed then, since the workers that they may post() to outlive them.
  * @param control  runs already
+ * @param service  open; whoever has started us learns by it how it goes
  * @param reload   what SIGHUP needs
  * @return the exit status: 0 after an orderly end, 1 where the start failed (logged)
  */
-int host_run(struct control *control, const struct reload *reload, const struct host_conf *conf,
-             struct plugin_set *plugins, struct route_table *routes);
+int host_run(struct control *control, struct service *service, const struct reload *reload,
+             const struct host_conf *conf, struct plugin_set *plugins, struct route_table *routes);
 
 #endif

@@ -17,10 +17,11 @@ import subprocess
 import pytest
 
 from lib.procs import LIMIT, Proc, ReservedPort, wait_until
-from lib.spop import Client
+from lib.spop import Client, notify_frame
 
 SOURCE = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"])
 BUILD = pathlib.Path(os.environ["SPOE_TEST_BUILD_DIR"])
+PLUGINS = pathlib.Path(os.environ["SPOE_TEST_PLUGINS"])
 UNIT = SOURCE / "dist/spoe-host.service"
 GROUP = "games"  # one that Debian has and that the unit's user is not in
 SOCKET = "/run/spoe-host/spoe.sock"
@@ -79,10 +80,16 @@ class Systemd:
         (self.root / "etc/default/spoe-host").write_text(
             "".join(f"{name}={value}\n" for name, value in variables.items()))
 
-    def start(self, **variables):
-        self.settings(SPOE_ADMIN_ADDR="off", SPOE_PLUGINS="otel.so", OTEL_TRACES_EXPORTER="none",
-                      SPOE_ADDR="unix:" + SOCKET, **variables)
-        self.systemctl("restart", "spoe-host")
+    def override(self, text):
+        """A drop-in of the unit's, until the end of the test."""
+        folder = self.root / "run/units/spoe-host.service.d"
+        (folder / "zz.conf").write_text(text)
+        self.systemctl("daemon-reload")
+
+    def start(self, fails=False, **variables):
+        self.settings(**{"SPOE_ADMIN_ADDR": "off", "SPOE_PLUGINS": "otel.so",
+                         "OTEL_TRACES_EXPORTER": "none", "SPOE_ADDR": "unix:" + SOCKET, **variables})
+        self.systemctl("restart", "spoe-host", check=not fails)
 
     def answers(self):
         try:
@@ -107,6 +114,7 @@ def systemd(tmp_path_factory):
     (units / "test.target").write_text("[Unit]\nDescription=nothing\nDefaultDependencies=no\n")
     shutil.copy(BUILD / "bin/spoe-host", folder)
     shutil.copytree(BUILD / "lib/spoe-host/plugins", folder / "lib/spoe-host/plugins")
+    shutil.copy(PLUGINS / "trouble.so", folder / "lib/spoe-host/plugins")
     for path in [folder, *folder.parents]:
         if path.is_relative_to("/tmp") and path != pathlib.Path("/tmp"):
             path.chmod(path.stat().st_mode | 0o055)
@@ -120,6 +128,9 @@ def stopped(systemd):
     yield
     systemd.systemctl("stop", "spoe-host")
     systemd.systemctl("reset-failed", "spoe-host", check=False)
+    with contextlib.suppress(FileNotFoundError):
+        (systemd.root / "run/units/spoe-host.service.d/zz.conf").unlink()
+        systemd.systemctl("daemon-reload")
 
 
 def test_the_socket_has_its_group(systemd):
@@ -143,10 +154,11 @@ def test_it_is_started_again_whatever_it_ended_with(systemd, number):
 
 
 def test_a_bad_configuration_is_not_tried_again(systemd):
-    systemd.start(SPOE_WORKERS="many")
+    systemd.start(fails=True, SPOE_WORKERS="many")
     systemd.wait(lambda: systemd.show("ActiveState") == "failed", "failure")
     assert systemd.show("ExecMainStatus") == "78"
     assert systemd.show("NRestarts") == "0"
+    assert "environment SPOE_WORKERS: host.workers" in systemd.show("StatusText")
     assert "environment SPOE_WORKERS: host.workers" in systemd.log()
 
 
@@ -161,17 +173,58 @@ def test_anything_else_is_tried_for_as_long_as_it_takes(systemd):
             systemd.start()
             systemd.settings(SPOE_ADMIN_ADDR=port.address, SPOE_ADDR="unix:" + SOCKET,
                              OTEL_TRACES_EXPORTER="none")
-            systemd.systemctl("restart", "spoe-host")
+            systemd.systemctl("restart", "spoe-host", check=False)
             systemd.wait(lambda: int(systemd.show("NRestarts")) >= 8, "eight restarts")
         systemd.wait(systemd.answers, "an answer")
 
 
-def test_reload(systemd):
+def test_a_start_returns_when_it_is_ready(systemd):
+    """13.2: Type=notify; and the line of `systemctl status`."""
     systemd.start()
-    systemd.wait(systemd.answers, "an answer")
+    assert systemd.answers(), "without a wait"
+    assert (systemd.show("Type"), systemd.show("ActiveState")) == ("notify", "active")
+    assert re.fullmatch(r"1 plugin, \d connections?, 0 messages", systemd.show("StatusText"))
+
+
+def test_reload(systemd):
+    """13.2: what is not right fails, and changes nothing."""
+    systemd.start()
     pid = systemd.show("MainPID")
     systemd.systemctl("reload", "spoe-host")
-    assert systemd.show("MainPID") == pid and systemd.answers()
+    systemd.wait(lambda: "configuration read again" in systemd.log(), "the reload")
+    systemd.wait(lambda: systemd.show("ActiveState") == "active", "its end")
+    systemd.settings(SPOE_WORKERS="many")
+    assert systemd.run("systemctl", "reload", "spoe-host", check=False) != ""
+    assert (systemd.show("MainPID"), systemd.show("ActiveState")) == (pid, "active")
+    assert systemd.answers()
+
+
+def trouble(at):
+    return f"ExecStart=\nExecStart=/usr/local/bin/spoe-host --set trouble.at={at}\n"
+
+
+def test_a_worker_that_hangs_is_ended_and_started_again(systemd):
+    """13.2: WatchdogSec=, with the plugin named that did not return."""
+    systemd.override("[Service]\nWatchdogSec=2s\n" + trouble("handle"))
+    systemd.start(SPOE_PLUGINS="trouble.so", SPOE_WORKERS="1")
+    pid, restarts = systemd.show("MainPID"), systemd.show("NRestarts")
+    assert systemd.show("WatchdogUSec") == "2s"
+    with Client(str(systemd.root) + SOCKET) as client:
+        client.hello()
+        client.send(notify_frame([("trouble", {"text": "now"})]))
+        systemd.wait(lambda: systemd.show("NRestarts") != restarts, "a restart")
+    systemd.wait(lambda: systemd.show("MainPID") not in (pid, "0") and systemd.answers(), "an answer")
+    assert "worker-0 is in handle() of plugin trouble" in systemd.log()
+    assert "there is no WATCHDOG=1" in systemd.log()
+
+
+def test_an_end_that_takes_longer_than_the_unit_says(systemd):
+    """13.2: EXTEND_TIMEOUT_USEC. The unit's TimeoutStopSec= alone would have ended it with SIGKILL."""
+    systemd.override("[Service]\nTimeoutStopSec=1s\n" + trouble("stop"))
+    systemd.start(SPOE_PLUGINS="trouble.so", SPOE_SHUTDOWN_TIMEOUT="4s")
+    systemd.systemctl("stop", "spoe-host")
+    assert systemd.show("Result") == "exit-code", "its own watch ended it, no signal did"
+    assert "shutdown-timeout has passed: main is in stop() of plugin trouble" in systemd.log()
 
 
 def test_bounds(systemd):

@@ -27,7 +27,7 @@ LIMIT = float(os.environ.get("SPOE_TEST_LIMIT", "60"))
 
 # Variables of the surroundings that would configure what is tested.
 _OURS = re.compile(
-    r"^(SPOE_|OTLP_|OTEL_|SERVICE_|SPAN_|GRPC_|.*_proxy$|.*_PROXY$|TRACING_DISABLED$"
+    r"^(NOTIFY_SOCKET$|WATCHDOG_|LISTEN_|CREDENTIALS_DIRECTORY$|SPOE_|OTLP_|OTEL_|SERVICE_|SPAN_|GRPC_|.*_proxy$|.*_PROXY$|TRACING_DISABLED$"
     r"|TRACES_EXPORTER$|RETRY_TIMEOUT$|EXPORT_CONCURRENCY$|BATCH_|SAMPLE|KEEP_ERRORS$|KEEP_SLOWER_THAN$"
     r"|TRACE_BAD_REQUESTS$|TRUST_INBOUND$|PROPAGATORS$|RESOURCE_ATTRIBUTES$|EXCLUDE_PATHS$|REDACT_QUERY$|KNOWN_METHODS$|SEMCONV$"
     r"|(VALUE_LENGTH|ATTRIBUTE_COUNT|EVENT_COUNT|LINK_COUNT)_LIMIT$|VARIABLES$)")
@@ -276,10 +276,11 @@ class SpoeHost(Proc):
     port         the port of the first TCP address (None if there is none)
     admin        where the admin endpoint listens, as the log says; None where it is off (it is off
                  unless args or env say otherwise)
+    wrap         what becomes the host by exec(), with its own arguments before these; pass_fds as Proc has it
     SPOE_TEST_HOST names the binary; SPOE_TEST_PLUGIN_DIR, if set, becomes SPOE_PLUGIN_DIR.
     """
 
-    def __init__(self, args=(), env=None, name="spoe-host", wait=True):
+    def __init__(self, args=(), env=None, name="spoe-host", wait=True, wrap=(), pass_fds=()):
         args = [str(a) for a in args]
         env = dict(env or {})
         if "SPOE_TEST_PLUGIN_DIR" in os.environ:
@@ -287,7 +288,8 @@ class SpoeHost(Proc):
         told = "SPOE_ADDR" in env or any(a == "-f" or a.startswith("--listen") for a in args)
         if not told:
             env["SPOE_ADDR"] = "127.0.0.1:0"
-        super().__init__([host_binary(), *args], name=name, env=clean_env(env))
+        super().__init__([*wrap, host_binary(), *args], name=name, env=clean_env(env),
+                         pass_fds=pass_fds)
         self.addresses = []
         self.port = None
         self.admin = None

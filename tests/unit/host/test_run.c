@@ -163,7 +163,12 @@ static void begin(void)
 
 static int run(void)
 {
-    int status = host_run(&control, &reload, &conf, &set, &routes);
+    struct service service;
+    int status;
+
+    service_open(&service);
+    status = host_run(&control, &service, &reload, &conf, &set, &routes);
+    service_close(&service);
 
     cr_expect_eq(set.n, 0, "all plugins are gone");
     control_stop(&control);
