@@ -38,7 +38,8 @@ struct otel {
     struct span_queue *metric_queue; /* NULL: no metrics are */
     struct metric_encoder *metric_encoder;
     struct exporter *exporter;
-    bool abandoned; /* threads of the export still use all of this */
+    const struct spoe_health *health; /* NULL: the host has none */
+    bool abandoned;                   /* threads of the export still use all of this */
     struct sink sink;
     struct evictor evictor;
     struct handlers_worker evictor_worker;
@@ -233,7 +234,10 @@ static int start_export(struct otel *otel)
     if (otel->metric_queue != NULL)
         parts[n++] =
             (struct exporter_part){.conf = &otel->conf.metrics, .queue = otel->metric_queue};
-    return exporter_start(parts, n, otel->host, otel->self, &otel->exporter);
+    if (exporter_start(parts, n, otel->host, otel->self, &otel->exporter) != 0)
+        return -1;
+    exporter_show_health(otel->exporter, otel->health, otel->self);
+    return 0;
 }
 
 /* As exporter_produce_fn. */
@@ -303,6 +307,7 @@ static spoe_status start(void *inst)
     if (otel->store == NULL || make_queues(otel) != 0 || otel->handlers.untraced == NULL ||
         otel->policies == NULL)
         return SPOE_E_NOMEM;
+    otel->health = otel->host->get_extension(otel->self, SPOE_HEALTH_1);
     otel->sink = (struct sink){.queue = otel->queue,
                                .counters = &otel->counters,
                                .discard = conf->exporter.kind == EXPORTER_NONE};

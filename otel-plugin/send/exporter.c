@@ -111,6 +111,7 @@ static void destroy(struct exporter *ex)
     (void)pthread_cond_destroy(&ex->changed);
     (void)pthread_mutex_destroy(&ex->lock);
     (void)pthread_mutex_destroy(&ex->turn);
+    export_health_fini(&ex->health);
     free(ex);
 }
 
@@ -191,7 +192,7 @@ int exporter_start_with(const struct exporter_part *parts, struct transport *con
                         size_t n, const struct spoe_host *log_host, struct spoe_instance *log_self,
                         const struct exporter_hooks *hooks, struct exporter **ret)
 {
-    const struct export_log log = {.host = log_host, .self = log_self};
+    struct export_log log = {.host = log_host, .self = log_self};
     struct exporter *ex = calloc(1, sizeof *ex);
 
     assert(n > 0 && n <= N_SIGNALS);
@@ -201,6 +202,8 @@ int exporter_start_with(const struct exporter_part *parts, struct transport *con
     if (init_locks(ex) != 0)
         goto free_exporter;
     export_status_init(&ex->status, log_host, log_self);
+    export_health_init(&ex->health);
+    log.health = &ex->health;
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
             span_queue_join(parts[i].queue, parts[0].queue);
@@ -228,6 +231,12 @@ stop_transport:
         spoe_logf(log_host, log_self, SPOE_LOG_ERR, "cannot start the export threads");
     stop_transports(transports, n, exporter_clock() + CLOSE_RESERVE_NS);
     return -1;
+}
+
+void exporter_show_health(struct exporter *ex, const struct spoe_health *facet,
+                          struct spoe_instance *self)
+{
+    export_health_show(&ex->health, facet, self);
 }
 
 static struct transport *start_transport(const struct exporter_conf *conf,

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <spoe/ext/health.h>
 #include <spoe/plugin.h>
 
 #include "base/conf_types.h"
@@ -146,6 +147,10 @@ struct export_losses {
  */
 int exporter_start(const struct exporter_part *parts, size_t n, const struct spoe_host *log_host,
                    struct spoe_instance *log_self, struct exporter **ret);
+
+/** Tell the host of exports that have failed for long. @param facet  NULL: it cannot be told */
+void exporter_show_health(struct exporter *exporter, const struct spoe_health *facet,
+                          struct spoe_instance *self);
 
 /**
  * Flush: from now on batches leave at once and waits for retries are short, but for those that the

@@ -180,6 +180,28 @@ static const char *export_of(const struct export_log *r)
     return texts[r->signal];
 }
 
+/* The host's page hears of an outage only when it has lasted. */
+static void note_failure(struct export_log *r, int64_t now_ns, const char *text)
+{
+    char line[SPOE_HEALTH_TEXT_MAX];
+
+    if (!r->_is_vain)
+        r->_vain_ns = now_ns;
+    r->_is_vain = true;
+    if (r->health == NULL || now_ns - r->_vain_ns < EXPORT_HEALTH_NS)
+        return;
+    (void)snprintf(line, sizeof line, "%s to %s has failed for more than a minute: %s",
+                   export_of(r), r->target, text);
+    export_health_fails(r->health, r->signal, line);
+}
+
+static void note_success(struct export_log *r)
+{
+    if (r->_is_vain && r->health != NULL)
+        export_health_works(r->health, r->signal);
+    r->_is_vain = false;
+}
+
 void export_log_failure(struct export_log *r, int64_t now_ns, const char *text, size_t waiting,
                         int64_t wait_ns)
 {
@@ -196,6 +218,7 @@ void export_log_failure(struct export_log *r, int64_t now_ns, const char *text, 
     }
     r->_failures++;
     r->_last_ns = now_ns;
+    note_failure(r, now_ns, text);
     r->_works_ns = INT64_MAX;
     news = texts_is_new(&r->_reasons, text, now_ns, INT64_MAX);
     if (soon) {
@@ -216,6 +239,7 @@ void export_log_failure(struct export_log *r, int64_t now_ns, const char *text, 
 void export_log_success(struct export_log *r, int64_t now_ns)
 {
     lock(r);
+    note_success(r);
     if (r->_works_ns == INT64_MAX)
         r->_works_ns = now_ns;
     if (r->_unsupported_told)

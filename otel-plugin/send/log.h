@@ -29,6 +29,7 @@
 #include <spoe/plugin.h>
 
 #include "send/exporter.h"
+#include "send/health.h"
 
 /* ---- texts that were said already ---------------------------------------------------------- */
 
@@ -88,7 +89,8 @@ struct export_log {
     const struct spoe_host *host; /* NULL: nothing is logged */
     struct spoe_instance *self;
     enum otlp_signal signal;
-    const char *target; /* [pin until export_log_fini()] where the spans go */
+    const char *target;           /* [pin until export_log_fini()] where the spans go */
+    struct export_health *health; /* [pin until export_log_fini()] NULL: nobody is told */
 
     pthread_mutex_t _lock;
     /* All below: under the lock, which is held while a line is written: lines stay in order. */
@@ -96,6 +98,8 @@ struct export_log {
     int64_t _first_ns, _last_ns; /* failures of the episode */
     int64_t _works_ns;           /* the first success after these; INT64_MAX: none */
     uint64_t _failures;
+    int64_t _vain_ns; /* the first failure since an export worked */
+    bool _is_vain;    /* there was one */
     struct texts _reasons, _warnings;
     int64_t _losses_next_ns; /* when a line about losses may be written again */
     struct export_losses _losses_told;

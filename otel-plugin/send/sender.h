@@ -80,6 +80,7 @@ struct exporter {
     unsigned n_signals;
     struct export_status status; /* under the turn, once the sender runs */
     pthread_t thread;            /* the sender's */
+    struct export_health health;
 
     pthread_mutex_t turn; /* of who decides; taken before `lock` */
     int64_t until_ns;     /* the sender waits no longer. Under turn */

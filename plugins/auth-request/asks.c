@@ -51,12 +51,6 @@ struct asks {
 
 /* ---- health -------------------------------------------------------------------------------- */
 
-static void set_health(const struct auth *auth, int32_t state, const char *text)
-{
-    if (auth->health != NULL)
-        auth->health->set(auth->self, state, spoe_str(text));
-}
-
 /* How long after an answer no failure is told of: where some questions fail and others do not, a
  * client could fill the log. */
 #define CALM_NS INT64_C(1000000000)
@@ -75,7 +69,7 @@ static void note_answer(struct auth *auth)
         return; /* another worker has seen one, too */
     spoe_logf(auth->host, auth->self, SPOE_LOG_NOTICE,
               "the service answers again, after %llu failures", (unsigned long long)failures);
-    set_health(auth, SPOE_HEALTH_READY, "");
+    auth_show_health(auth, "it fails again");
 }
 
 /* The log hears of the first failure and of the first answer after it. */
@@ -99,7 +93,7 @@ static void note_health(struct auth *auth, enum reason reason, unsigned status, 
         spoe_logf(auth->host, auth->self, SPOE_LOG_WARNING,
                   "%s: HTTP %u is no answer; requests are %s", auth->conf.url, status,
                   auth->conf.fail_open ? "allowed" : "denied");
-    set_health(auth, SPOE_HEALTH_DOWN, reason_texts[reason]);
+    auth_show_health(auth, reason_texts[reason]);
 }
 
 /* ---- requests that wait ------------------------------------------------------------------- */

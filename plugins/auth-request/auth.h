@@ -10,6 +10,7 @@
 #include <spoe/ext/health.h>
 #include <spoe/ext/loop.h>
 #include <spoe/plugin.h>
+#include <spoe/util.h>
 
 #include "auth-request/conf.h"
 #include "auth-request/numbers.h"
@@ -29,6 +30,23 @@ struct auth {
     _Atomic bool warned_of_deadline;
     bool curl_started;
 };
+
+/*
+ * Say how it is. Two workers may say different things at a time: who has said one looks again, so
+ * that what is said last is what is so.
+ */
+static inline void auth_show_health(struct auth *auth, const char *reason)
+{
+    bool is_down;
+
+    if (auth->health == NULL)
+        return;
+    do {
+        is_down = atomic_load(&auth->is_down);
+        auth->health->set(auth->self, is_down ? SPOE_HEALTH_DOWN : SPOE_HEALTH_READY,
+                          spoe_str(is_down ? reason : ""));
+    } while (atomic_load(&auth->is_down) != is_down);
+}
 
 /* What a worker may have of a bound for all of them. */
 static inline uint64_t auth_share(struct auth *auth, uint64_t bound)

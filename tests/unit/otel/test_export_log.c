@@ -216,3 +216,56 @@ Test(export_log, all_reasons_fit_into_a_line, .init = set_up, .fini = tear_down)
     expect_lines(1, "spans lost: 18446744073709551615 queue_full, ");
     cr_expect_not_null(strstr(fake.line, ", 18446744073709551615 store_full"), "%s", fake.line);
 }
+
+/* ---- health ------------------------------------------------------------------------------- */
+
+static int32_t told_state;
+static char told_reason[SPOE_HEALTH_TEXT_MAX];
+static unsigned n_told;
+
+static void told(struct spoe_instance *self, int32_t state, struct spoe_span reason)
+{
+    (void)self;
+    n_told++;
+    told_state = state;
+    (void)snprintf(told_reason, sizeof told_reason, "%.*s", (int)reason.n, reason.p);
+}
+
+/* 12: an outage of a minute is shown, of any signal, until an export of it works. */
+Test(export_log, an_outage_that_lasts_is_shown, .init = set_up, .fini = tear_down)
+{
+    static const struct spoe_health facet = {.size = sizeof facet, .set = told};
+    static struct export_health health;
+    struct export_log logs = {.host = &host, .target = "other:4317", .signal = SIGNAL_LOGS};
+
+    export_health_init(&health);
+    export_log_init(&logs);
+    export_log.health = logs.health = &health;
+    fail(0, "refused");
+    fail(2 * MINUTE, "refused"); /* nobody is to be told yet */
+    export_log_success(&export_log, 2 * MINUTE);
+    export_health_show(&health, &facet, NULL);
+    fail(3 * MINUTE, "refused");
+    fail(4 * MINUTE - 1, "refused");
+    cr_expect_eq(n_told, 0);
+    fail(4 * MINUTE, "reset");
+    cr_expect_eq(told_state, SPOE_HEALTH_DEGRADED);
+    cr_expect_str_eq(told_reason,
+                     "export to collector:4317 has failed for more than a minute: reset");
+    export_log_failure(&logs, 4 * MINUTE, "refused", 1, S);
+    export_log_failure(&logs, 5 * MINUTE, "refused", 1, S);
+    export_log_success(&export_log, 5 * MINUTE);
+    cr_expect_eq(told_state, SPOE_HEALTH_DEGRADED);
+    cr_expect_str_eq(told_reason,
+                     "export of logs to other:4317 has failed for more than a minute: refused");
+    export_log_success(&logs, 5 * MINUTE);
+    cr_expect_eq(told_state, SPOE_HEALTH_READY);
+    cr_expect_str_eq(told_reason, "");
+    n_told = 0;
+    export_log_success(&logs, 6 * MINUTE);
+    export_log_success(&export_log, 6 * MINUTE);
+    cr_expect_eq(n_told, 0, "there is nothing new");
+    export_log.health = NULL;
+    export_log_fini(&logs);
+    export_health_fini(&health);
+}

@@ -7,6 +7,7 @@
 #include <spoe/util.h>
 
 #include "auth-request/answer.h"
+#include "auth-request/auth.h"
 #include "auth-request/cache.h"
 #include "auth-request/names.h"
 #include "auth-request/question.h"
@@ -436,4 +437,37 @@ Test(auth_cache, keyed_hash)
     cr_expect_neq(siphash(key, "abc", 3), siphash(other, "abc", 3));
     cr_expect_neq(siphash(key, "abcdefgh", 8), siphash(key, "abcdefg", 7));
     cr_expect_neq(siphash(key, "", 0), siphash(key, "\0", 1));
+}
+
+/* ---- health ------------------------------------------------------------------------------- */
+
+static struct auth shared;
+static int32_t told_state;
+static unsigned n_told;
+
+/* While one worker says that it is down another one sees an answer, and has said so before. */
+static void told(struct spoe_instance *self, int32_t state, struct spoe_span reason)
+{
+    (void)self;
+    cr_expect_eq(state == SPOE_HEALTH_DOWN, reason.n != 0);
+    if (n_told++ == 0)
+        atomic_store(&shared.is_down, false);
+    told_state = state;
+}
+
+/* 12: what is said last is what is so */
+Test(auth_parts, health_is_looked_at_again, .timeout = 60)
+{
+    static const struct spoe_health facet = {.size = sizeof facet, .set = told};
+
+    auth_show_health(&shared, "nobody is told");
+    shared.health = &facet;
+    atomic_store(&shared.is_down, true);
+    auth_show_health(&shared, "refused");
+    cr_expect_eq(n_told, 2);
+    cr_expect_eq(told_state, SPOE_HEALTH_READY);
+    atomic_store(&shared.is_down, true);
+    auth_show_health(&shared, "refused");
+    cr_expect_eq(n_told, 3);
+    cr_expect_eq(told_state, SPOE_HEALTH_DOWN);
 }
