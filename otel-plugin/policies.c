@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "context/rate_cap.h"
 #include "input/exclude.h"
 
@@ -27,8 +28,10 @@ struct policies {
     const struct spoe_host *host;
     struct handlers *handlers;
     const struct evictor *evictor;
-    struct held *newest;  /* in use; the list goes on with older ones */
-    pthread_mutex_t lock; /* of the workers */
+    struct trace_once once;     /* the last that was asked for */
+    _Atomic uint64_t last_come; /* its, as in trace_once.h */
+    struct held *newest;        /* in use; the list goes on with older ones */
+    pthread_mutex_t lock;       /* of the workers */
     struct spoe_worker **workers;
     uint32_t n_workers;
 };
@@ -164,6 +167,22 @@ static struct held *make(const struct otel_conf *fixed, const struct otel_conf *
     return held;
 }
 
+/* The same id again is not asked for anew: another option has changed. */
+static void ask_for_trace(struct policies *policies, const char *trace_id)
+{
+    struct trace_once *once = &policies->once;
+    uint8_t id[sizeof once->trace_id] = {0};
+
+    if (trace_id != NULL)
+        (void)hex_read(trace_id, id, sizeof id); /* checked */
+    if (memcmp(id, once->trace_id, sizeof id) == 0)
+        return;
+    memcpy(once->trace_id, id, sizeof id);
+    once->last_come = &policies->last_come;
+    once->end_mono_ns = trace_id != NULL ? policies->host->now_mono_ns() + TRACE_ONCE_NS : 0;
+    once->number++;
+}
+
 spoe_status policies_use(struct policies *policies, const struct otel_conf *fixed,
                          const struct otel_conf *rules)
 {
@@ -171,6 +190,8 @@ spoe_status policies_use(struct policies *policies, const struct otel_conf *fixe
 
     if (held == NULL)
         return SPOE_E_NOMEM;
+    ask_for_trace(policies, rules->trace_once);
+    held->policy.once = policies->once;
     held->before = before;
     policies->newest = held;
     atomic_store(&policies->handlers->policy, &held->policy);

@@ -37,6 +37,8 @@ static const char usage[] =
     "  status                          what the host does, a page for people\n"
     "  set ID.KEY VALUE [ID.KEY VALUE ...]\n"
     "                                  change options of one plugin, or of host, until a reload\n"
+    "  trace                           trace one request, whatever the sampler says: prints the\n"
+    "                                  header that it has to have, waits for it and shows it\n"
     "\n"
     "      --json                      the answer as the host gives it\n"
     "      --socket PATH               the unix socket of its admin endpoint\n"
@@ -293,15 +295,17 @@ static int check_command(const struct ask *ask)
         return ask->n_words > 0 && ask->n_words % 2 == 0
                    ? 0
                    : -complain("set ID.KEY VALUE [ID.KEY VALUE ...]");
-    if (strcmp(ask->command, "status") != 0)
+    if (strcmp(ask->command, "status") != 0 && strcmp(ask->command, "trace") != 0)
         return -complain("there is no such command: see spoe-host ctl --help");
-    return ask->n_words == 0 ? 0 : -complain("status takes nothing behind it");
+    return ask->n_words == 0 ? 0 : -complain("the command takes nothing behind it");
 }
 
 static int run(const struct client *client, const struct ask *ask)
 {
     if (strcmp(ask->command, "set") == 0)
         return set(client, ask);
+    if (strcmp(ask->command, "trace") == 0)
+        return ctl_trace(client);
     return ask->json ? print_page(client, "/status") : ctl_status(client);
 }
 

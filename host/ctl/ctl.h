@@ -24,5 +24,7 @@ int ctl_ask(const struct client *client, const char *target, const char *body,
             struct client_answer *ret);
 /** `status`. @return the exit status */
 int ctl_status(const struct client *client);
+/** `trace`. @return the exit status */
+int ctl_trace(const struct client *client);
 
 #endif

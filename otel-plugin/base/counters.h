@@ -32,6 +32,7 @@
     X(lost_open)             /* still open when the shutdown's time was over */                    \
     X(unsampled)             /* requests that were not sampled; in none of the four */             \
     X(capped)                /* of these, over sample-max-per-second */                            \
+    X(traced_once)           /* requests that were asked for: trace-once */                        \
     X(kept_errors)           /* of these, exported for a 5xx: keep-errors */                       \
     X(kept_slow)             /* of these, exported for their time: keep-slower */                  \
     X(attached)              /* CLIENT spans opened, by a backend message */                       \

@@ -300,6 +300,11 @@ const struct spoe_option *const otel_options[] = {
                                  .key = "exclude-paths", .env = ENV("EXCLUDE_PATHS"),
                                  .help = "paths that are not traced: `/healthz,/internal/*`. Whole "
                                          "paths, and beginnings of paths with a `*` behind them"),
+    [OPT_TRACE_ONCE] =
+        OPTION(.type = SPOE_OPT_STRING, .flags = SPOE_OPTION_RELOADABLE, .key = "trace-once",
+               .env = ENV("TRACE_ONCE"),
+               .help = "the id of a trace that is sampled whatever the sampler says, once, within "
+                       "10 minutes: for `spoe-host ctl trace`"),
     [OPT_REDACT_QUERY] =
         OPTION(.type = SPOE_OPT_STRING, .flags = SPOE_OPTION_RELOADABLE, .key = "redact-query",
                .default_text = "*", .env = ENV("REDACT_QUERY"),

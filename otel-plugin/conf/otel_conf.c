@@ -13,6 +13,7 @@
 
 #include <spoe/util.h>
 
+#include "base/hex.h"
 #include "base/pairs.h"
 #include "base/text.h"
 #include "conf/number.h"
@@ -378,6 +379,18 @@ static void read_resource(struct reader *r)
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
+static const char *trace_id_error(const char *text)
+{
+    uint8_t id[16];
+
+    if (text == NULL || text[0] == '\0')
+        return NULL;
+    return strlen(text) == 2 * sizeof id && hex_read(text, id, sizeof id) &&
+                   !hex_is_zero(id, sizeof id)
+               ? NULL
+               : "is not a trace id: 32 digits and letters from a to f";
+}
+
 /* The options with SPOE_OPTION_RELOADABLE. */
 static void read_rules(struct reader *r)
 {
@@ -389,6 +402,7 @@ static void read_rules(struct reader *r)
     read_sampler(r);
     read_redaction(r);
     checked_text(r, OPT_EXCLUDE_PATHS, exclude_error, &conf->exclude_paths);
+    checked_text(r, OPT_TRACE_ONCE, trace_id_error, &conf->trace_once);
 }
 
 static spoe_status result_of(const struct reader *r)
@@ -454,6 +468,7 @@ void otel_conf_fini(struct otel_conf *conf)
     }
     free(conf->known_methods);
     free(conf->exclude_paths);
+    free(conf->trace_once);
     free(conf->redact_query);
     resource_fini(&conf->resource);
     *conf = (struct otel_conf){.span_ttl_ns = 0};

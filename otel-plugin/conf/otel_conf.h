@@ -43,6 +43,7 @@ struct otel_conf {
     size_t metric_series_max;
     char *known_methods; /* comma-separated; never NULL */
     char *exclude_paths; /* comma-separated; NULL: none */
+    char *trace_once;    /* 32 hexadecimal digits; NULL: none */
     char *redact_query;  /* comma-separated keys; "*": every one; NULL: none */
 
     char *service_name;

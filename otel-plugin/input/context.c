@@ -174,15 +174,33 @@ void context_begin_trace(struct handlers_worker *worker, const struct policy *po
         ret->flags = TRACE_FLAG_SAMPLED | TRACE_FLAG_RANDOM;
 }
 
+/* Whether somebody has asked for this trace: its traceparent counts then, whatever is trusted. */
+static bool is_asked_for(struct handlers *handlers, const struct policy *policy,
+                         const struct spoe_message *msg, struct inbound *inbound)
+{
+    const struct text text = text_arg(&msg->slot[REQUEST_TRACEPARENT]);
+    struct trace_context parent = {.flags = 0};
+
+    if (policy->once.number == 0 || text.p == NULL || !traceparent_parse(text.p, text.n, &parent) ||
+        !trace_once_take(&policy->once, parent.trace_id, msg->recv_mono_ns))
+        return false;
+    *inbound =
+        (struct inbound){.has_parent = true, .w3c = true, .parent = parent, .sampled = SAMPLED_YES};
+    count(&handlers->counters->traced_once, 1);
+    return true;
+}
+
 void context_begin(struct handlers_worker *worker, const struct policy *policy,
                    const struct spoe_message *msg, struct new_context *ret)
 {
     struct handlers *handlers = worker->shared;
-    const struct inbound inbound = read_inbound(policy, msg->slot);
+    struct inbound inbound = read_inbound(policy, msg->slot);
     struct trace_context *context = &ret->context;
     enum probability probability;
-    bool sampled;
+    bool sampled, asked = false;
 
+    if (is_asked_for(handlers, policy, msg, &inbound))
+        asked = true;
     ret->has_parent = inbound.has_parent;
     ret->w3c_parent = inbound.has_parent && inbound.w3c;
     ret->parent = inbound.parent;
@@ -200,6 +218,10 @@ void context_begin(struct handlers_worker *worker, const struct policy *policy,
     id_span(&worker->ids, context->span_id);
 
     sampled = decide(handlers, policy, msg, &inbound, context->trace_id, &probability);
+    if (asked && !sampled) {
+        sampled = true;
+        probability = PROBABILITY_UNKNOWN;
+    }
     if (ret->tracestate_len > 0 && probability != PROBABILITY_AS_IT_CAME)
         ret->tracestate_len = tracestate_set_threshold(ret->tracestate, ret->tracestate_len,
                                                        probability == PROBABILITY_ONE);

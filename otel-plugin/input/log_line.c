@@ -273,6 +273,12 @@ void log_line_handle(struct handlers_worker *worker, const struct policy *policy
     metering_record(worker, policy, &line->record, NULL);
     if (!has_context)
         return;
+    if (trace_once_take(&policy->once, line->server.trace_id, line->msg->recv_mono_ns)) {
+        count(&counters->traced_once, 1);
+        line->record.sampled = true;
+        line->server.flags |= TRACE_FLAG_SAMPLED;
+        line->client.flags |= TRACE_FLAG_SAMPLED;
+    }
     if (!line->record.sampled)
         count(&counters->unsampled, 1);
     export_line(worker, policy, line, &request, line->record.sampled || is_kept(policy, line));

@@ -13,6 +13,7 @@
 #include "base/conf_types.h"
 #include "context/rate_cap.h"
 #include "context/sampler.h"
+#include "context/trace_once.h"
 #include "input/exclude.h"
 #include "signal/fill.h"
 
@@ -22,6 +23,7 @@ struct policy {
     struct propagator_conf propagators;
     enum trust_inbound trust_inbound;
     struct sampler sampler;
+    struct trace_once once;
     struct rate_cap *rate_cap; /* shared by all workers */
     bool keep_errors;          /* requests that are passed over get spans all the same, for a 5xx */
     int64_t keep_slower_ns;    /* and when they take longer; 0: off */

@@ -8,7 +8,7 @@ import pytest
 
 from lib import admin
 from lib.collector import Collector
-from lib.procs import SpoeHost, wait_until
+from lib.procs import Proc, SpoeHost, clean_env, host_binary, run, wait_until
 from lib.spop import Client
 
 PLUGINS = os.environ["SPOE_TEST_OTEL_DIR"]
@@ -228,3 +228,52 @@ def test_requests_without_spans_are_not_waited_for(begin):
     it.host.signal(signal.SIGTERM)
     assert it.client.recv_disconnect().code == 0
     assert it.host.wait() == 0
+
+
+# ---- by hand: issue 13, 3
+
+def ctl(it, *words):
+    status, text = run([host_binary(), "ctl", "--socket", it.host.admin[len("unix:"):], *words], env=clean_env())
+    assert status == 0, text
+
+
+@pytest.fixture
+def controlled(begin, tmp_path):
+    return lambda text, **env: begin(text, SPOE_ADMIN_ADDR=f"unix:{tmp_path}/admin", **env)
+
+
+def test_sampling_and_exclusions_by_hand(controlled):
+    """OTEL_TRACES_SAMPLER counts again after a reload, as it did before."""
+    it = controlled("", OTEL_TRACES_SAMPLER="always_off", OTEL_TRACES_SAMPLER_ARG="0.5")
+    assert it.request()["sampled"] is False
+    ctl(it, "set", "otel.sampler", "traceidratio", "otel.sampler-arg", "1", "otel.exclude-paths", "/x")
+    assert it.request()["sampled"] is True
+    assert it.request("/x") == {}
+    text = it.reload("")
+    assert "otel.sampler" in text and "otel.exclude-paths" in text
+    assert it.request()["sampled"] is False
+    assert it.request("/x")["sampled"] is False
+    options = {o["option"]: o for o in admin.page(it.host, "/control")["options"]}
+    assert options["otel.sampler"]["origin"] == "environment OTEL_TRACES_SAMPLER"
+    assert options["otel.sampler-arg"]["origin"] == "environment OTEL_TRACES_SAMPLER_ARG"
+
+
+@pytest.mark.parametrize("rules", ["sampler = always_off\n", "sampler = traceidratio\nsampler-arg = 0\n",
+                                   "sampler = always_off\ntrust-inbound = ignore\n",
+                                   "sampler = parentbased_always_off\npropagators = b3\n"])
+def test_one_trace(controlled, rules):
+    it = controlled(rules + "batch-delay = 10ms\n")
+    with Proc([host_binary(), "ctl", "--socket", it.host.admin[len("unix:"):], "trace"]) as trace:
+        header = trace.wait_line(r"^traceparent: (00-([0-9a-f]{32})-[0-9a-f]{16}-01)$")
+        assert it.request("/other", traceparent=PARENT)["sampled"] is False
+        answer = it.request("/this", traceparent=header.group(1))
+        assert answer["sampled"] is True and answer["trace_id"] == header.group(2)
+        trace.wait_line(r"^  target    /this$")
+        trace.wait_line(r"^  exported  true$")
+        assert trace.wait() == 0
+    (span,) = it.collector.wait_spans(1)
+    assert span.attributes["url.path"] == "/this" and span.trace_id == header.group(2)
+    # Once, whatever else changes.
+    ctl(it, "set", "otel.exclude-paths", "/y")
+    assert it.request("/again", traceparent=header.group(1))["sampled"] is False
+    assert it.of("events_total", event="traced_once") == 1

@@ -89,6 +89,7 @@ VARIABLES = {
     "SERVICE_VERSION": ("1.2", NO_TEXT, {}),
     "SERVICE_NAMESPACE": ("edge", NO_TEXT, {}),
     "SERVICE_INSTANCE_ID": ("one", NO_TEXT, {}),
+    "TRACE_ONCE": ("0123456789abcdef0123456789abcdef", "0" * 32, {}),
     "EXCLUDE_PATHS": ("/healthz,/internal/*", "healthz", {}),
     "REDACT_QUERY": ("sig,token", None, {}),
     "KNOWN_METHODS": ("GET,PURGE", "GET,a b", {}),
