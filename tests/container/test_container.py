@@ -11,16 +11,20 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import socket
 import stat
 import struct
 import subprocess
+import tempfile
 
 import pytest
 
-from lib import spdx, spop
-from lib.images import BUILD_TIME, CACHE, COMMIT, build_images, buildah, limits, run
+from lib import haproxy, pages, spdx, spop, traces
+from lib.collector import Collector
+from lib.images import BUILD_TIME, CACHE, COMMIT, VERSION, ask, build_images, buildah, limits, run
+from lib.origin import Origin
 from lib.procs import Proc, ReservedPort, wait_until
 
 HOST = "/usr/bin/spoe-host"
@@ -45,10 +49,10 @@ class Image:
         (self.state / "info").mkdir(parents=True)
         (self.state / "updates").mkdir()
 
-    def argv(self, *args, mounts=()):
+    def argv(self, *args, mounts=(), env=()):
         """The entry point with arguments, in the container, as the image's user."""
-        volumes = [word for m in mounts for word in ("-v", m)]
-        return ["buildah", "run", *volumes, self.container, "--",
+        options = [word for m in mounts for word in ("-v", m)] + [word for e in env for word in ("-e", e)]
+        return ["buildah", "run", *options, self.container, "--",
                 *self.config["Entrypoint"], *args]
 
     def files(self):
@@ -205,7 +209,7 @@ def test_no_shell_runs(image):
 
 
 def test_version(image):
-    version = run(*image.argv("--version"))
+    version = ask(*image.argv("--version"))
     assert COMMIT in version and BUILD_TIME in version
 
 
@@ -275,27 +279,90 @@ def test_answers(image, example, mounted, port):
             assert os.stat(f"/proc/{pid}").st_uid == 65532
 
 
-def test_the_second_answers(with_plugins, port, tmp_path):
-    """12.4: all optional plugins beside otel; one of them is asked."""
+@pytest.mark.parametrize("which", ["image", "with_plugins"])
+def test_traces_a_request(which, request, port):
+    """13: from Debian's HAProxy by the image to a collector, set by the environment as the pages say."""
+    built = request.getfixturevalue(which)
+    binary = os.environ.get("HAPROXY") or shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
+    with tempfile.TemporaryDirectory(prefix="spoe-") as short, Collector() as collector, Origin() as origin:
+        config = haproxy.Config(short).relax().show_status()
+        env = (f"SPOE_ADDR=127.0.0.1:{port}", "SPOE_ADMIN_ADDR=127.0.0.1:0", "SPOE_PROCESSING_TIMEOUT=10s",
+               f"OTLP_ENDPOINT={collector.endpoint}", "SERVICE_NAME=shop",
+               "OTEL_BSP_SCHEDULE_DELAY=100")
+        with Proc(built.argv(env=env), name="container") as host:
+            host.wait_line('msg="ready"')
+            with haproxy.HAProxy(binary, config, [port], origin.address) as proxy:
+                proxy.wait_agent()
+                assert proxy.get("/from-an-image").status == 200
+                traces.wait_pair(collector, "/from-an-image")
+        collector.check()
+
+
+def test_the_second_answers(with_plugins, example, port, tmp_path):
+    """12.4: all optional plugins beside otel; one of them is asked. 13.1: a mounted one is there as well."""
     lists = tmp_path / "lists"
     lists.mkdir()
     (lists / "block").write_text("192.0.2.0/24\n", encoding="ascii")
     with ReservedPort() as nobody:
         argv = with_plugins.argv(
             "--listen", f"127.0.0.1:{port}", "--admin", "127.0.0.1:0",
-            "--plugins", "otel,auth-request,ip-reputation,mirror",
+            "--plugins", "otel,auth-request,ip-reputation,mirror,example",
             "--set", "host.processing-timeout=30s",
             "--set", f"auth-request.url=http://{nobody.address}/",
             "--set", "ip-reputation.lists=block:70=/lists/block",
-            "--set", f"mirror.url=http://{nobody.address}", mounts=[f"{lists}:/lists:ro"])
+            "--set", f"mirror.url=http://{nobody.address}", mounts=[f"{lists}:/lists:ro", f"{example}:/plugins:ro"])
         with Proc(argv, name="container") as host:
             host.wait_line('msg="ready"')
             with spop.Client(port) as client:
                 client.hello()
                 answer = client.ask("check-ip", {"ip": ipaddress.ip_address("192.0.2.7")}).variables
             assert (answer["score"], answer["list"]) == (70, "block"), host.report()
-            for name in "otel", "auth-request", "ip-reputation", "mirror":
+            for name in "otel", "auth-request", "ip-reputation", "mirror", "example":
                 assert f"plugin {name} " in host.text(), host.report()
+
+
+def documented():
+    """The `docker run` lines of the pages that have one of our images in them."""
+    for page in ("README.md", "docs/get-started.md", "docs/container.md"):
+        for block in pages.blocks(page):
+            if block.language == "sh":
+                for line in block.text.replace("\\\n", " ").splitlines():
+                    if line.startswith("docker run ") and " spoe-host:" in line:
+                        yield pytest.param(line, id=f"{page}:{block.line}")
+
+
+def test_pages_have_commands():
+    assert len(list(documented())) >= 5
+
+
+@pytest.mark.parametrize("line", documented())
+def test_commands_of_the_pages(line, image, with_plugins, example, port, tmp_path):
+    """13.5: what docker is told there buildah is told here, but for ports, which are this machine's own."""
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/block.txt").write_text("192.0.2.0/24\n", encoding="ascii")
+    (tmp_path / "my-plugins").mkdir()
+    shutil.copy(example / "example.so", tmp_path / "my-plugins/mine.so")
+    words = iter(shlex.split(line.replace("$PWD", str(tmp_path)))[2:])
+    options = []
+    for word in words:
+        if word in ("-e", "-v"):
+            options += [word, next(words)]
+        elif word == "-p":
+            assert next(words).split(":")[-1] in ("12345", "9902")
+        elif word != "--rm":
+            break
+    tag, _, variant = word.removeprefix("spoe-host:").partition("-")
+    built = with_plugins if variant else image
+    assert (tag, variant) in ((VERSION, ""), (VERSION, "plugins"))
+    argv = ["buildah", "run", *options, "-e", f"SPOE_ADDR=127.0.0.1:{port}", "-e", "SPOE_ADMIN_ADDR=127.0.0.1:0",
+            built.container, "--", *built.config["Entrypoint"], *words]
+    if "--plugin-info" in argv:
+        assert "example" in ask(*argv)
+        return
+    with Proc(argv, name="container") as host:
+        host.wait_line('msg="ready"')
+        assert ("plugin example " in host.text()) == ("/my-plugins:" in line), host.report()
+        assert ("plugin ip-reputation " in host.text()) == bool(variant), host.report()
 
 
 def is_host(pid, port):

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 import yaml
 
-from lib.images import BASE, SOURCE, build_images, buildah, limits, run
+from lib.images import BASE, SOURCE, ask, build_images, buildah, limits, run
 
 BUILD = pathlib.Path(os.environ["SPOE_TEST_BUILD_DIR"])
 NAME = "my-first"
@@ -30,15 +30,14 @@ def test_containerfile(plugin, tmp_path):
     shutil.copytree(plugin, folder)
     run("cmake", "--install", BUILD, "--prefix", folder / "sdk")
     tag = f"localhost/{NAME}:test"
-    built = buildah("build", "--pull-never", *limits(), "--build-arg", "BASE=localhost/spoe-host:test", "-t", tag,
-                    folder)
-    # The checker's own words come with -V alone; what ctest says of it is enough here.
-    assert "100% tests passed" in built
+    # It runs the checker, and fails where that does.
+    assert "ctest " in (folder / "Containerfile").read_text()
+    buildah("build", "--pull-never", *limits(), "--build-arg", "BASE=localhost/spoe-host:test", "-t", tag, folder)
     container = buildah("from", "--pull-never", *limits(), tag)
     try:
         asked = ["buildah", "run", container, "--", "/usr/bin/spoe-host"]
-        assert "txn.my_first.hidden" in run(*asked, "--plugin-info", f"/plugins/{NAME}.so")
-        answer = run(*asked, "--plugins", NAME, "--try", f"{NAME} path=/internal/x")
+        assert "txn.my_first.hidden" in ask(*asked, "--plugin-info", f"/plugins/{NAME}.so")
+        answer = ask(*asked, "--plugins", NAME, "--try", f"{NAME} path=/internal/x")
         assert "txn.my_first.hidden = bool true" in answer
     finally:
         buildah("rm", container)
@@ -75,9 +74,10 @@ def test_workflow(plugin, tmp_path):
                 buildah("copy", container, folder, "/work")
                 buildah("config", "--workingdir", "/work", container)
                 continue
-            ran.append(run("buildah", "run", *(f"--env={key}={value}" for key, value in environment.items()),
-                           "-v", f"{tmp_path}/spoe-host:/spoe-host:ro", container, "--",
-                           "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]))
+            run("buildah", "run", *(f"--env={key}={value}" for key, value in environment.items()),
+                "-v", f"{tmp_path}/spoe-host:/spoe-host:ro", container, "--",
+                "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"])
+            ran.append(step["run"])
     finally:
         buildah("rm", container)
-    assert len(ran) == 5 and "100% tests passed" in ran[-1]
+    assert len(ran) == 5 and ran[-1].startswith("ctest ")

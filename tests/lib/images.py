@@ -8,6 +8,7 @@ a second run needs no network. Needs root, buildah, debootstrap and Debian's arc
 
 import os
 import pathlib
+import re
 import resource
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get("SPOE_CONTAINER_CACHE", SOURCE / "build" / "container"))
 BASE = "docker.io/library/debian:13"
 MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+VERSION = re.search(r"project\(spoe-host VERSION ([0-9.]+)", (SOURCE / "CMakeLists.txt").read_text())[1]
 COMMIT = "0123456789ab"
 BUILD_TIME = "2001-02-03T04:05:06Z"
 
@@ -62,6 +64,16 @@ def limits():
 
 def buildah(*argv, limit=1200):
     return run("buildah", *argv, limit=limit)
+
+
+def ask(*argv):
+    """What a program in a container writes that ends at once. buildah 1.28 loses it now and then: 3 times in 100 on a
+    loaded machine; then the program is asked again."""
+    for _ in range(20):
+        text = run(*argv)
+        if text:
+            return text
+    raise AssertionError(f"{argv} writes nothing")
 
 
 def base_image():
