@@ -47,6 +47,7 @@ __attribute__((format(printf, 2, 3))) static void putf(struct writer *w, const c
     int n;
 
     va_start(args, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it does not know va_start() here */
     n = vsnprintf(text, sizeof text, format, args);
     va_end(args);
     assert(n >= 0 && (size_t)n < sizeof text);

@@ -10,7 +10,7 @@
 #define LIST_MAX SPOE_RECENT_VALUE_MAX
 #define LISTS_MAX 8u /* of a span; more are left out */
 #define PHASES 4u
-#define TARGET_MAX (2 * SPOE_RECENT_VALUE_MAX)
+#define TARGET_MAX ((size_t)2 * SPOE_RECENT_VALUE_MAX)
 #define NS_PER_MS INT64_C(1000000)
 
 /* A span's attributes as the host takes them. */
