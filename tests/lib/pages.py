@@ -3,12 +3,12 @@
 
 The words behind a block's language say what the block is; a reader of the page does not see them:
 
-    ```sh                        a command that tests/integ/test_pages.py runs
+    ```sh                        a command
     ```sh background=TEXT        one that goes on running; it is there when it has printed TEXT
-    ```sh owner=NAME             one that this test does not run; NAME says who does (OWNERS there)
+    ```sh owner=NAME             one that needs root, systemd or a container; NAME says who runs it
     ```text                      what the commands before have printed, line by line
     ```haproxy file=PATH         a file that the commands behind it need, likewise ini, conf, yaml
-    ```haproxy frontend          a part of a configuration that haproxy -c takes (PARTS there)
+    ```haproxy frontend          a part of a configuration that haproxy -c takes
 """
 
 import os
