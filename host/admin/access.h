@@ -7,7 +7,7 @@
  *   HOST       counters and options               everybody, by a Host that is expected
  *   REQUESTS   what requests hold: URLs,          over a unix socket, from loopback, or with the
  *              addresses                          token; once there is a token, over TCP with it
- * only CHANGE     a change of what the host does     over a unix socket, or with the token
+ *   CHANGE     a change of what the host does     only over a unix socket, or with the token
  *
  * A browser can be made to ask by any page that it shows. What such a request may not reach is
  * therefore asked of its Host (a name that leads here by the attacker's DNS is none that is
