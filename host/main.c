@@ -30,6 +30,7 @@
 #include "core/recent.h"
 #include "core/route.h"
 #include "ctl/ctl.h"
+#include "net/inherited.h"
 #include "net/loop.h"
 #include "net/sockets_check.h"
 #include "new_plugin.h"
@@ -165,6 +166,8 @@ static int prepare(struct program *p)
     bool fails; /* a plugin, for another reason than its options */
     int status;
 
+    if (p->cli.action == CLI_RUN && inherited_open() != 0)
+        return 1;
     if (read_host_conf(p) != 0)
         return 1;
     log_init(p->host_conf.log_level, p->host_conf.log_format);

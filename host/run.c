@@ -22,6 +22,7 @@
 #include "control.h"
 #include "core/handler_log.h"
 #include "lines/lines.h"
+#include "net/inherited.h"
 #include "net/listener.h"
 #include "net/worker.h"
 
@@ -304,6 +305,7 @@ static int start(struct run *run)
     if (host_metrics_start(&run->view, run->routes) != 0 ||
         admin_start(run->conf, view_pages, &run->view, &run->admin) != 0)
         return -1;
+    inherited_close_rest();
     if (plugin_set_start(run->plugins, &error) != 0) {
         log_line(SPOE_LOG_ERR, "host", "%s", error.text);
         return -1;

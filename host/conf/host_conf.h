@@ -22,6 +22,7 @@ struct host_listen {
     char *host, *port; /* TCP; host NULL: all addresses. Resolved by net/, not here */
     char *path;        /* unix:/path; NULL for TCP, where port is never NULL */
     bool datagram;     /* UDP, or a unix socket of datagrams */
+    char *fd_name;     /* fd:NAME, a socket that is inherited; all else is unknown then */
 };
 
 /* One address to take log lines on. */

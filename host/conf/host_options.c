@@ -34,7 +34,8 @@ const struct spoe_option *const host_options[N_HOST_OPTIONS + 1] = {
     [OPT_LISTEN] = OPTION(.type = SPOE_OPT_STRING, .key = "listen", .default_text = "0.0.0.0:12345",
                           .env = ENV("SPOE_ADDR"),
                           .help = "addresses that HAProxy connects to, comma-separated: "
-                                  "`host:port`, `[v6]:port`, `unix:/path`. At most 16"),
+                                  "`host:port`, `[v6]:port`, `unix:/path`, or `fd:NAME`, sockets "
+                                  "that systemd holds. At most 16"),
     [OPT_SOCKET_GROUP] = OPTION(
             .type = SPOE_OPT_STRING, .key = "socket-group", .env = ENV("SPOE_SOCKET_GROUP"),
             .help =
@@ -44,7 +45,8 @@ const struct spoe_option *const host_options[N_HOST_OPTIONS + 1] = {
                               .env = ENV("SPOE_LOG_ADDR"),
                               .help = "addresses that take HAProxy's log lines, comma-separated, "
                                       "or `off`. At most 16: `udp:HOST:PORT`, `unixgram:/PATH`, "
-                                      "`tcp:HOST:PORT`, `tcp+octet:HOST:PORT`, `unix:/PATH`"),
+                                      "`tcp:HOST:PORT`, `tcp+octet:HOST:PORT`, `unix:/PATH`, or "
+                                      "`fd:NAME`, `fd+octet:NAME`, sockets that systemd holds"),
     [OPT_LOG_FROM] =
         OPTION(.type = SPOE_OPT_STRING, .key = "log-from", .env = ENV("SPOE_LOG_FROM"),
                .help = "networks whose log lines are taken, comma-separated; by default all. At "

@@ -15,6 +15,8 @@
 #define PORT_MAX 65535
 #define HOST_NAME_BYTES_MAX 253u /* RFC 1035 2.3.4, as text */
 #define UNIX_PREFIX "unix:"
+#define FD_PREFIX "fd:"
+#define FD_NAME_BYTES_MAX 255u /* FileDescriptorName= of systemd.socket(5) */
 #define STR(x) STR_(x)
 #define STR_(x) #x
 
@@ -24,6 +26,7 @@ void listen_fini(struct host_listen *listen)
     free(listen->host);
     free(listen->port);
     free(listen->path);
+    free(listen->fd_name);
     *listen = (struct host_listen){.text = NULL};
 }
 
@@ -72,6 +75,27 @@ static int check_path(const char *path, struct error *reterr)
     return 0;
 }
 
+static int check_fd_name(const char *name, struct error *reterr)
+{
+    const size_t n = strlen(name);
+
+    if (n == 0 || n > FD_NAME_BYTES_MAX)
+        return error_set(reterr, "a name of 1 to 255 characters comes after fd:");
+    for (size_t i = 0; i < n; i++) {
+        if (name[i] <= ' ' || name[i] > '~' || name[i] == ':')
+            return error_set(reterr, "the name after fd: has no white space, no : and ASCII alone");
+    }
+    return 0;
+}
+
+/* What is behind a prefix. @return NULL: it is not there */
+static const char *after(const char *item, const char *prefix)
+{
+    const size_t n = strlen(prefix);
+
+    return strncmp(item, prefix, n) == 0 ? item + n : NULL;
+}
+
 /* Split HOST:PORT. *ret_host is empty for all addresses. @return 0; -1 with *reterr */
 static int split_tcp(const char *item, struct spoe_span *ret_host, const char **ret_port,
                      struct error *reterr)
@@ -92,7 +116,8 @@ static int split_tcp(const char *item, struct spoe_span *ret_host, const char **
             return error_set(reterr, "not an IPv6 address between [ and ]");
     } else {
         if (colon == NULL)
-            return error_set(reterr, "expected HOST:PORT, [IPV6]:PORT, *:PORT or unix:/PATH");
+            return error_set(reterr, "expected HOST:PORT, [IPV6]:PORT, *:PORT, unix:/PATH "
+                                     "or fd:NAME");
         n = (size_t)(colon - host);
         if (memchr(host, ':', n) != NULL)
             return error_set(reterr, "an IPv6 address stands in brackets, as in [::1]:12345");
@@ -110,19 +135,27 @@ static int split_tcp(const char *item, struct spoe_span *ret_host, const char **
 
 int listen_parse(const char *item, struct host_listen *ret, struct error *reterr)
 {
-    const bool is_unix = strncmp(item, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
-    const char *path = is_unix ? item + strlen(UNIX_PREFIX) : NULL;
+    const char *path = after(item, UNIX_PREFIX), *fd_name = after(item, FD_PREFIX);
     struct host_listen listen = {.text = NULL};
     struct spoe_span host = {NULL, 0};
     const char *port = NULL;
+    int result;
     bool ok;
 
-    if ((is_unix ? check_path(path, reterr) : split_tcp(item, &host, &port, reterr)) != 0)
+    if (path != NULL)
+        result = check_path(path, reterr);
+    else if (fd_name != NULL)
+        result = check_fd_name(fd_name, reterr);
+    else
+        result = split_tcp(item, &host, &port, reterr);
+    if (result != 0)
         return 1;
-    assert(is_unix || port != NULL);
+    assert(path != NULL || fd_name != NULL || port != NULL);
     listen.text = strdup(item);
     ok = listen.text != NULL;
-    if (is_unix)
+    if (fd_name != NULL)
+        ok = ok && (listen.fd_name = strdup(fd_name)) != NULL;
+    else if (path != NULL)
         ok = ok && (listen.path = strdup(path)) != NULL;
     else
         ok = ok && (listen.port = strdup(port)) != NULL;

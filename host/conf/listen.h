@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host/conf/listen.h - one item of the option `listen`: HOST:PORT, [IPV6]:PORT, :PORT or *:PORT
- * (all addresses), unix:/PATH. Names are not looked up here.
+ * (all addresses), unix:/PATH, fd:NAME (a socket that is inherited, net/inherited.h). Names are not
+ * looked up here.
  */
 #ifndef HOST_CONF_LISTEN_H
 #define HOST_CONF_LISTEN_H

@@ -9,32 +9,39 @@
 
 static const struct kind {
     const char *prefix;
-    bool datagram, octets, is_unix;
+    bool datagram, octets;
+    const char *as; /* what `listen` has before such an address; NULL: nothing */
 } kinds[] = {
-    {"udp:", true, false, false},  {"unixgram:", true, false, true},
-    {"tcp:", false, false, false}, {"tcp+octet:", false, true, false},
-    {"unix:", false, false, true},
+    {"udp:", true, false, NULL},       {"unixgram:", true, false, "unix:"},
+    {"tcp:", false, false, NULL},      {"tcp+octet:", false, true, NULL},
+    {"unix:", false, false, "unix:"},  {"fd:", false, false, "fd:"},
+    {"fd+octet:", false, true, "fd:"},
 };
 
-/* The address of a kind, which it is parsed as: "unix:/path", or HOST:PORT. */
+static bool begins(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* The address of a kind, which it is parsed as: "unix:/path", "fd:name", or HOST:PORT. */
 static int parse_address(const struct kind *kind, const char *address, struct host_listen *ret,
                          struct error *reterr)
 {
-    static const char prefix[] = "unix:";
+    const size_t n = kind->as != NULL ? strlen(kind->as) : 0;
     char *text;
     int result;
 
-    if (!kind->is_unix) {
-        if (strncmp(address, prefix, sizeof prefix - 1) != 0)
+    if (kind->as == NULL) {
+        if (!begins(address, "unix:") && !begins(address, "fd:"))
             return listen_parse(address, ret, reterr);
         (void)error_set(reterr, "expected HOST:PORT after %s", kind->prefix);
         return 1;
     }
-    text = malloc(sizeof prefix + strlen(address));
+    text = malloc(n + strlen(address) + 1);
     if (text == NULL)
         return -1;
-    memcpy(text, prefix, sizeof prefix - 1);
-    memcpy(text + sizeof prefix - 1, address, strlen(address) + 1);
+    memcpy(text, kind->as, n);
+    memcpy(text + n, address, strlen(address) + 1);
     result = listen_parse(text, ret, reterr);
     free(text);
     return result;
@@ -49,7 +56,7 @@ int log_listen_parse(const char *item, struct host_log_listen *ret, struct error
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         const struct kind *kind = &kinds[i];
 
-        if (strncmp(item, kind->prefix, strlen(kind->prefix)) != 0)
+        if (!begins(item, kind->prefix))
             continue;
         result = parse_address(kind, item + strlen(kind->prefix), &listen.at, reterr);
         if (result != 0)
@@ -67,6 +74,6 @@ int log_listen_parse(const char *item, struct host_log_listen *ret, struct error
         return 0;
     }
     (void)error_set(reterr, "expected udp:HOST:PORT, tcp:HOST:PORT, tcp+octet:HOST:PORT, "
-                            "unixgram:/PATH or unix:/PATH");
+                            "unixgram:/PATH, unix:/PATH, fd:NAME or fd+octet:NAME");
     return 1;
 }

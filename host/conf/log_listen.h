@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host/conf/log_listen.h - one item of the option `log-listen`: udp:HOST:PORT, unixgram:/PATH,
- * tcp:HOST:PORT, tcp+octet:HOST:PORT, unix:/PATH. What stands behind the kind is as in `listen`.
+ * tcp:HOST:PORT, tcp+octet:HOST:PORT, unix:/PATH; fd:NAME, fd+octet:NAME. What stands behind the
+ * kind is as in `listen`.
  */
 #ifndef HOST_CONF_LOG_LISTEN_H
 #define HOST_CONF_LOG_LISTEN_H

@@ -136,7 +136,7 @@ static const struct host_log_listen *log_address(const struct haproxy_writer *w)
 
 static bool is_stream(const struct host_log_listen *at)
 {
-    return at != NULL && !at->at.datagram;
+    return at != NULL && !at->at.datagram && (at->at.fd_name == NULL || at->octets);
 }
 
 static uint32_t line_length(const struct haproxy_writer *w)
@@ -151,7 +151,7 @@ static void print_log_address(const struct haproxy_writer *w)
 {
     const struct host_log_listen *at = log_address(w);
 
-    if (at != NULL)
+    if (at != NULL && at->at.fd_name == NULL)
         haproxy_address(w->out, "AGENT_LOG_ADDR", &at->at, "");
     else
         (void)fputs("\"${AGENT_LOG_ADDR-" HAPROXY_LOG_ADDRESS "}\"", w->out);

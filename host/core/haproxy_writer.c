@@ -136,7 +136,9 @@ void haproxy_address(FILE *out, const char *variable, const struct host_listen *
         return;
     }
     (void)fprintf(out, "\"${%s-", variable);
-    if (at->path != NULL)
+    if (at->fd_name != NULL) /* its unit knows; as shipped */
+        (void)fputs("127.0.0.1:12345", out);
+    else if (at->path != NULL)
         (void)fprintf(out, "%s%s", unix_prefix, at->path);
     else if (host == NULL || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "*") == 0)
         (void)fprintf(out, "127.0.0.1:%s", at->port);

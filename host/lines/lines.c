@@ -57,23 +57,50 @@ struct lines {
 static void set_receive_buffer(const struct lines *lines, const struct listening_socket *s)
 {
     const int wanted = (int)lines->conf->log_receive_buffer, on = 1;
+    const bool inherited = s->conf->fd_name != NULL;
     const int64_t delay_ns =
         lines->conf->log_delay_ns > NS_PER_MS ? lines->conf->log_delay_ns : NS_PER_MS;
     int got = 0;
     socklen_t len = sizeof got;
 
     (void)setsockopt(s->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
-    if (s->path != NULL) /* there it is the sender's that counts */
+    if (s->is_unix) /* there it is the sender's that counts */
         return;
-    if (setsockopt(s->fd, SOL_SOCKET, SO_RCVBUFFORCE, &wanted, sizeof wanted) != 0)
+    /* Whoever has opened an inherited one may have given it more than we could: it is not made
+     * less. */
+    if (inherited && getsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &got, &len) == 0 && got / 2 >= wanted)
+        return;
+    if (setsockopt(s->fd, SOL_SOCKET, SO_RCVBUFFORCE, &wanted, sizeof wanted) != 0 && !inherited)
         (void)setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof wanted);
     if (getsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &got, &len) != 0 || got / 2 >= wanted)
         return;
+    if (inherited) {
+        log_line(SPOE_LOG_WARNING, LINES_COMPONENT,
+                 "%s: the kernel keeps %d bytes of datagrams instead of the %d of "
+                 "log-receive-buffer: ReceiveBuffer=%d in its .socket unit",
+                 s->name, got / 2, wanted, wanted);
+        return;
+    }
     log_line(SPOE_LOG_WARNING, LINES_COMPONENT,
              "%s: the kernel keeps %d bytes of datagrams instead of the %d of log-receive-buffer, "
              "which stand some %lld lines/s of 450 bytes: sysctl -w net.core.rmem_max=%d",
              s->name, got / 2, wanted,
              (long long)(got / (int)LINE_KERNEL_BYTES * NS_PER_S / delay_ns), wanted);
+}
+
+/* Of either kind; with fd+octet: streams alone. @return 0; -1 logged */
+static int open_inherited(struct lines *lines, const struct host_log_listen *listen)
+{
+    int n_datagrams = 0, n_streams;
+
+    if (!listen->octets)
+        n_datagrams = sockets_inherit(&lines->datagrams, &listen->at, SOCK_DGRAM);
+    if (n_datagrams < 0)
+        return -1;
+    n_streams = sockets_inherit(&lines->streams, &listen->at, SOCK_STREAM);
+    if (n_streams < 0)
+        return -1;
+    return n_datagrams + n_streams > 0 ? 0 : sockets_inherited_none(&lines->streams, &listen->at);
 }
 
 /* @return 0; -1 logged */
@@ -85,6 +112,11 @@ static int open_all(struct lines *lines)
     for (size_t i = 0; i < conf->n_log_listen; i++) {
         const struct host_listen *at = &conf->log_listen[i].at;
 
+        if (at->fd_name != NULL) {
+            if (open_inherited(lines, &conf->log_listen[i]) != 0)
+                return -1;
+            continue;
+        }
         if (sockets_open(at->datagram ? &lines->datagrams : &lines->streams, at) != 0)
             return -1;
     }
@@ -283,6 +315,15 @@ static void close_by_reset(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
+static bool has_octets(const struct lines *lines, const struct listening_socket *socket)
+{
+    for (size_t i = 0; i < lines->conf->n_log_listen; i++) {
+        if (&lines->conf->log_listen[i].at == socket->conf)
+            return lines->conf->log_listen[i].octets;
+    }
+    return false;
+}
+
 static void take(struct acceptor *acceptor, int fd, const struct sockaddr *sa, socklen_t len)
 {
     struct lines *lines = acceptor->lines;
@@ -322,10 +363,7 @@ static void take(struct acceptor *acceptor, int fd, const struct sockaddr *sa, s
                            .evict = evict,
                            .tcp = sa->sa_family != AF_UNIX,
                            .peer = source_peer(sa)};
-    for (size_t i = 0; i < lines->conf->n_log_listen; i++) {
-        if (&lines->conf->log_listen[i].at == acceptor->socket->conf)
-            a->octets = lines->conf->log_listen[i].octets;
-    }
+    a->octets = has_octets(lines, acceptor->socket);
     (void)snprintf(a->name, sizeof a->name, "%s from %s", acceptor->socket->conf->text, peer);
     (void)atomic_fetch_add(&reader->n_streams, 1);
     if (!mailbox_put(&reader->worker->core.mailbox, &a->mail)) {
@@ -347,7 +385,7 @@ static bool accept_some(struct acceptor *acceptor)
                                      &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (accepted >= 0) {
-            if (acceptor->socket->path != NULL)
+            if (acceptor->socket->is_unix)
                 address.ss_family = AF_UNIX;
             take(acceptor, accepted, (const struct sockaddr *)(const void *)&address, len);
             continue;
@@ -403,16 +441,21 @@ static int start_accepting(struct lines *lines, struct event_base *base)
     return 0;
 }
 
-/* By the kind that the option says: "tcp+octet:127.0.0.1:12514". Files have theirs in the name. */
-static void log_addresses(const struct sockets *sockets)
+/* As the option says it: "tcp+octet:127.0.0.1:12514". Files have their kind in the name. */
+static void log_addresses(const struct lines *lines, const struct sockets *sockets)
 {
     for (size_t i = 0; i < sockets->n; i++) {
         const struct listening_socket *s = &sockets->socket[i];
-        const char *kind = s->conf->text;
-        const size_t n = s->path == NULL ? strcspn(kind, ":") + 1 : 0;
+        const char *kind = "";
 
-        log_line(SPOE_LOG_INFO, LINES_COMPONENT, "taking log lines on %.*s%s", (int)n, kind,
-                 s->name);
+        if (!s->is_unix && sockets == &lines->datagrams)
+            kind = "udp:";
+        else if (!s->is_unix)
+            kind = has_octets(lines, s) ? "tcp+octet:" : "tcp:";
+        log_line(SPOE_LOG_INFO, LINES_COMPONENT, "taking log lines on %s%s%s%s%s", kind, s->name,
+                 s->conf->fd_name != NULL ? " (" : "",
+                 s->conf->fd_name != NULL ? s->conf->text : "",
+                 s->conf->fd_name != NULL ? ")" : "");
     }
 }
 
@@ -440,8 +483,8 @@ int lines_start(struct lines *lines, struct event_base *base, struct worker *wor
     }
     if (start_accepting(lines, base) != 0)
         goto nomem;
-    log_addresses(&lines->datagrams);
-    log_addresses(&lines->streams);
+    log_addresses(lines, &lines->datagrams);
+    log_addresses(lines, &lines->streams);
     return 0;
 nomem:
     log_line(SPOE_LOG_ERR, LINES_COMPONENT, "out of memory");

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -279,6 +280,24 @@ int reader_init(struct reader *reader, struct worker *worker, bool datagrams,
     return 0;
 }
 
+/*
+ * What the kernel has dropped on an inherited socket before this host had it, which is not this
+ * host's to count: others had it before, and counted theirs.
+ */
+static uint32_t drops_so_far(int fd, const char *name)
+{
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof info;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len) != 0 || info[SK_MEMINFO_DROPS] == 0)
+        return 0;
+    log_line(SPOE_LOG_WARNING, LINES_COMPONENT,
+             "%s: the kernel has dropped %u log lines on it up to now, most likely while no host "
+             "was there to read them: a larger ReceiveBuffer= keeps more",
+             name, info[SK_MEMINFO_DROPS]);
+    return info[SK_MEMINFO_DROPS];
+}
+
 static struct source *make_source(struct reader *reader, int fd, const char *name)
 {
     struct source *source = calloc(1, sizeof *source);
@@ -300,6 +319,7 @@ int reader_add_datagrams(struct reader *reader, int fd, const char *name)
     if (source == NULL)
         return -1;
     source->is_datagram = true;
+    source->kernel_drops = drops_so_far(fd, name);
     (void)getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len);
     source->receive_buffer = (uint32_t)size;
     TAILQ_INSERT_TAIL(&reader->datagrams, source, link);

@@ -342,7 +342,7 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
                 resume_accepting(l);
             return; /* else a connection that was gone again */
         }
-        if (s->socket->path != NULL)
+        if (s->socket->is_unix)
             address.ss_family = AF_UNIX;
         if (next == PLAN_REFUSE)
             refuse(l, accepted);

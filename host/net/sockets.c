@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "net/inherited.h"
 
 #define SOCKET_FILE_MODE 0660
 #define LOCK_TRIES 100
@@ -302,6 +303,7 @@ static int open_unix(struct sockets *sockets, const struct host_listen *listen_c
         return -1;
     (void)snprintf(s->name, sizeof s->name, "%s:%s", listen_conf->datagram ? "unixgram" : "unix",
                    listen_conf->path);
+    s->is_unix = true;
     s->path = strdup(listen_conf->path);
     if (s->path == NULL || lstat(s->path, &st) != 0) {
         report_error(sockets, listen_conf->text, errno);
@@ -312,8 +314,68 @@ static int open_unix(struct sockets *sockets, const struct host_listen *listen_c
     return set_group(sockets, s->path);
 }
 
+/* ---- inherited ---- */
+
+/* @return 0; -1 logged */
+static int adopt(struct sockets *sockets, const struct host_listen *listen_conf, int fd, int type)
+{
+    union {
+        struct sockaddr sa;
+        struct sockaddr_un un;
+        struct sockaddr_storage storage;
+    } bound = {.storage = {.ss_family = AF_UNSPEC}};
+    struct listening_socket *s = add_socket(sockets, fd, listen_conf);
+    socklen_t len = sizeof bound.storage;
+
+    if (s == NULL)
+        return -1;
+    if (getsockname(fd, &bound.sa, &len) != 0) {
+        report_error(sockets, listen_conf->text, errno);
+        return -1;
+    }
+    s->exposed = !sockets_is_loopback(&bound.sa);
+    s->is_unix = bound.sa.sa_family == AF_UNIX;
+    if (!s->is_unix)
+        sockets_name(&bound.sa, len, s->name, sizeof s->name);
+    else if (bound.un.sun_path[0] != '\0')
+        (void)snprintf(s->name, sizeof s->name, "%s:%.*s", type == SOCK_DGRAM ? "unixgram" : "unix",
+                       (int)(len - offsetof(struct sockaddr_un, sun_path)), bound.un.sun_path);
+    else
+        (void)snprintf(s->name, sizeof s->name, "%s:@", type == SOCK_DGRAM ? "unixgram" : "unix");
+    return 0;
+}
+
+int sockets_inherit(struct sockets *sockets, const struct host_listen *listen_conf, int type)
+{
+    struct error error;
+    int fd, n = 0;
+
+    for (; (fd = inherited_take(listen_conf->fd_name, type, &error)) >= 0; n++) {
+        if (adopt(sockets, listen_conf, fd, type) != 0)
+            return -1;
+    }
+    if (fd == -1)
+        return n;
+    report(sockets, listen_conf->text, error.text);
+    return -1;
+}
+
+int sockets_inherited_none(const struct sockets *sockets, const struct host_listen *listen_conf)
+{
+    struct error error;
+
+    inherited_explain(listen_conf->fd_name, &error);
+    report(sockets, listen_conf->text, error.text);
+    return -1;
+}
+
 int sockets_open(struct sockets *sockets, const struct host_listen *listen_conf)
 {
+    if (listen_conf->fd_name != NULL) {
+        const int n = sockets_inherit(sockets, listen_conf, SOCK_STREAM);
+
+        return n == 0 ? sockets_inherited_none(sockets, listen_conf) : n > 0 ? 0 : -1;
+    }
     return listen_conf->path != NULL ? open_unix(sockets, listen_conf)
                                      : open_tcp(sockets, listen_conf);
 }

@@ -18,7 +18,8 @@
 struct listening_socket {
     int fd;
     const struct host_listen *conf; /* that it was opened for */
-    char *path;                     /* of a socket file, ours to remove */
+    bool is_unix;
+    char *path; /* of a socket file, ours to remove; NULL: there is none, or it is not ours */
     dev_t dev;
     ino_t ino;
     bool exposed;   /* other machines can reach it */
@@ -41,6 +42,14 @@ struct sockets {
  * @return 0; -1 with the reason logged; sockets_close() is due either way
  */
 int sockets_open(struct sockets *sockets, const struct host_listen *listen);
+/**
+ * Take the inherited sockets (net/inherited.h) that an address names, fd:NAME.
+ * @param type  SOCK_STREAM or SOCK_DGRAM: those of the other one are left
+ * @return how many; -1 logged
+ */
+int sockets_inherit(struct sockets *sockets, const struct host_listen *listen, int type);
+/** Log that there is none. @return -1 */
+int sockets_inherited_none(const struct sockets *sockets, const struct host_listen *listen);
 /** Close them and remove our socket files, unless somebody has replaced them. */
 void sockets_close(struct sockets *sockets);
 

@@ -40,6 +40,8 @@ static bool overlap(const struct sockets_claim *a, const struct sockets_claim *b
 {
     if (a->address.ss_family != b->address.ss_family)
         return false;
+    if (a->address.ss_family == AF_UNSPEC)
+        return strcmp(a->file, b->file) == 0;
     if (a->address.ss_family == AF_UNIX) {
         assert(a->file != NULL && b->file != NULL);
         return a->dev == b->dev && a->ino == b->ino && strcmp(a->file, b->file) == 0;
@@ -139,12 +141,29 @@ static int check_unix(struct sockets_claims *claims, const struct host_listen *l
     return claim(claims, &own, reterr);
 }
 
+/* Whether it will be there only the service manager knows, and only at a start. */
+static int check_inherited(struct sockets_claims *claims, const struct host_listen *listen_conf,
+                           struct error *reterr)
+{
+    const struct sockets_claim own = {.text = listen_conf->text, .file = listen_conf->fd_name};
+
+    return claim(claims, &own, reterr);
+}
+
+static int check_one(struct sockets_claims *claims, const struct host_listen *listen_conf,
+                     struct error *reterr)
+{
+    if (listen_conf->fd_name != NULL)
+        return check_inherited(claims, listen_conf, reterr);
+    return listen_conf->path != NULL ? check_unix(claims, listen_conf, reterr)
+                                     : check_ip(claims, listen_conf, reterr);
+}
+
 bool sockets_check(struct sockets_claims *claims, const struct host_listen *listen_conf,
                    const char *component)
 {
     struct error error;
-    const int result = listen_conf->path != NULL ? check_unix(claims, listen_conf, &error)
-                                                 : check_ip(claims, listen_conf, &error);
+    const int result = check_one(claims, listen_conf, &error);
 
     if (result != 0)
         log_line(SPOE_LOG_ERR, component, "cannot listen on %s: %s", listen_conf->text, error.text);

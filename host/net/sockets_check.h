@@ -17,7 +17,8 @@
 struct sockets_claim {
     const char *text;                /* as it was named */
     bool datagram;                   /* UDP */
-    struct sockaddr_storage address; /* AF_UNIX: a socket file, by its folder and its name */
+    struct sockaddr_storage address; /* AF_UNIX: a socket file, by its folder and its name;
+                                        AF_UNSPEC: an inherited one, by its name */
     dev_t dev;
     ino_t ino;
     const char *file;

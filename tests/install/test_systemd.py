@@ -16,6 +16,7 @@ import subprocess
 
 import pytest
 
+from lib import admin
 from lib.procs import LIMIT, Proc, ReservedPort, wait_until
 from lib.spop import Client, notify_frame
 
@@ -80,11 +81,23 @@ class Systemd:
         (self.root / "etc/default/spoe-host").write_text(
             "".join(f"{name}={value}\n" for name, value in variables.items()))
 
-    def override(self, text):
-        """A drop-in of the unit's, until the end of the test."""
-        folder = self.root / "run/units/spoe-host.service.d"
+    def override(self, text, unit="spoe-host.service"):
+        """A drop-in of a unit's, until the end of the test."""
+        folder = self.root / f"run/units/{unit}.d"
+        folder.mkdir(exist_ok=True)
         (folder / "zz.conf").write_text(text)
         self.systemctl("daemon-reload")
+
+    def enable(self, name, text):
+        """What `systemctl enable` does, with a drop-in that says other addresses."""
+        unit = f"spoe-host-{name}.socket"
+        wants = self.root / "run/units/spoe-host.service.wants"
+        wants.mkdir(exist_ok=True)
+        (wants / unit).symlink_to(f"../{unit}")
+        self.override(f"[Unit]\nDefaultDependencies=no\n[Socket]\n{text}", unit)
+
+    def state(self, unit):
+        return self.systemctl("show", unit, "--value", "-p", "ActiveState")
 
     def start(self, fails=False, **variables):
         self.settings(**{"SPOE_ADMIN_ADDR": "off", "SPOE_PLUGINS": "otel.so",
@@ -114,7 +127,10 @@ def systemd(tmp_path_factory):
     (units / "test.target").write_text("[Unit]\nDescription=nothing\nDefaultDependencies=no\n")
     shutil.copy(BUILD / "bin/spoe-host", folder)
     shutil.copytree(BUILD / "lib/spoe-host/plugins", folder / "lib/spoe-host/plugins")
-    shutil.copy(PLUGINS / "trouble.so", folder / "lib/spoe-host/plugins")
+    for plugin in ("trouble.so", "from_log.so"):
+        shutil.copy(PLUGINS / plugin, folder / "lib/spoe-host/plugins")
+    for unit in ("log", "admin", "spop"):
+        shutil.copy(SOURCE / f"dist/spoe-host-{unit}.socket", units)
     for path in [folder, *folder.parents]:
         if path.is_relative_to("/tmp") and path != pathlib.Path("/tmp"):
             path.chmod(path.stat().st_mode | 0o055)
@@ -128,9 +144,14 @@ def stopped(systemd):
     yield
     systemd.systemctl("stop", "spoe-host")
     systemd.systemctl("reset-failed", "spoe-host", check=False)
-    with contextlib.suppress(FileNotFoundError):
-        (systemd.root / "run/units/spoe-host.service.d/zz.conf").unlink()
-        systemd.systemctl("daemon-reload")
+    units = systemd.root / "run/units"
+    for unit in ("log", "admin", "spop"):
+        systemd.systemctl("stop", f"spoe-host-{unit}.socket")
+        systemd.systemctl("reset-failed", f"spoe-host-{unit}.socket", check=False)
+    shutil.rmtree(units / "spoe-host.service.wants", ignore_errors=True)
+    for path in units.glob("*.d/zz.conf"):
+        path.unlink()
+    systemd.systemctl("daemon-reload")
 
 
 def test_the_socket_has_its_group(systemd):
@@ -225,6 +246,134 @@ def test_an_end_that_takes_longer_than_the_unit_says(systemd):
     systemd.systemctl("stop", "spoe-host")
     assert systemd.show("Result") == "exit-code", "its own watch ended it, no signal did"
     assert "shutdown-timeout has passed: main is in stop() of plugin trouble" in systemd.log()
+
+
+# ---- 13.2: sockets that systemd holds ----
+
+
+def numbers(systemd):
+    with contextlib.suppress(FileNotFoundError):
+        told = (systemd.root / "run/spoe-host/told").read_text()
+        return sorted(int(n) for n in re.findall(r" n=int:(\d+)", told))
+    return []
+
+
+class Lines:
+    """A port of UDP, and lines with numbers to it."""
+
+    def __init__(self, systemd):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.systemd = systemd
+        self.sent = 0
+
+    def send(self, n=40):
+        for _ in range(n):
+            self.sock.sendto(b"v=1 n=%d" % self.sent, ("127.0.0.1", self.port))
+            self.sent += 1
+
+    def wait(self):
+        self.systemd.wait(lambda: len(numbers(self.systemd)) >= self.sent, "all lines")
+        assert numbers(self.systemd) == list(range(self.sent))
+
+
+TELL = ("RuntimeDirectoryPreserve=yes\nExecStart=\nExecStart=/usr/local/bin/spoe-host "
+        "--set from-log.file=/run/spoe-host/told\n")
+
+
+def test_a_restart_loses_no_log_line(systemd):
+    """Enabled for a service that runs; a restart, a crash, a stop."""
+    systemd.override("[Service]\n" + TELL)
+    systemd.start(SPOE_PLUGINS="from_log.so")
+    lines = Lines(systemd)
+    systemd.enable("log", f"ListenDatagram=\nListenDatagram=127.0.0.1:{lines.port}\n")
+    systemd.start(SPOE_PLUGINS="from_log.so", SPOE_LOG_ADDR="fd:log")
+    assert systemd.state("spoe-host-log.socket") == "active"
+    lines.send()
+    lines.wait()
+    with Proc(["nsenter", "-t", str(systemd.pid), "-m", "-p", "--", "systemctl", "restart",
+               "spoe-host"], name="systemctl") as restart:
+        lines.send()
+        assert restart.wait() == 0
+    lines.send()
+    lines.wait()
+    pid = systemd.show("MainPID")
+    systemd.systemctl("kill", "--signal=KILL", "--kill-whom=main", "spoe-host")
+    systemd.wait(lambda: systemd.show("MainPID") != pid, "its end")
+    lines.send()
+    lines.wait()
+    assert "the kernel keeps" not in systemd.log(), "ReceiveBuffer=8M"
+    systemd.systemctl("stop", "spoe-host")
+    lines.send()  # what comes first starts it
+    lines.wait()
+    systemd.systemctl("stop", "spoe-host.service", "spoe-host-log.socket")
+    assert systemd.state("spoe-host-log.socket") == "inactive"
+
+
+def test_lines_do_not_start_a_bad_configuration_for_ever(systemd):
+    lines = Lines(systemd)
+    systemd.enable("log", f"ListenDatagram=\nListenDatagram=127.0.0.1:{lines.port}\n")
+    systemd.override("[Service]\n" + TELL)
+    systemd.start(fails=True, SPOE_PLUGINS="from_log.so", SPOE_LOG_ADDR="fd:log", SPOE_WORKERS="many")
+    lines.send()
+    systemd.wait(lambda: systemd.state("spoe-host-log.socket") == "failed", "the socket's end")
+    systemd.wait(lambda: systemd.show("ActiveState") == "failed", "and the service's")
+    (systemd.root / "run/spoe-host/told").unlink(missing_ok=True)
+    systemd.start(SPOE_PLUGINS="from_log.so", SPOE_LOG_ADDR="fd:log")
+    assert systemd.state("spoe-host-log.socket") == "active"
+
+
+def refused(path):
+    with socket.socket(socket.AF_UNIX) as sock:
+        try:
+            sock.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return True
+    return False
+
+
+def test_the_socket_of_spop_is_open_while_the_service_is(systemd):
+    """With a group, which takes no right of the service's; open again after a restart and a crash; closed after
+    a stop and after a failure that is for good."""
+    path = "/run/haproxy/spop.sock"
+    outside = str(systemd.root) + path
+    systemd.enable("spop", f"ListenStream=\nListenStream={path}\nSocketGroup={GROUP}\nSocketMode=0660\n")
+    held = {"SPOE_ADDR": "fd:spop"}
+
+    def answers():
+        try:
+            with Client(outside) as client:
+                client.hello()
+                return True
+        except OSError:
+            return False
+
+    systemd.start(**held)
+    found = pathlib.Path(outside).stat()
+    assert stat.S_IMODE(found.st_mode) == 0o660
+    assert found.st_gid == int(systemd.run("getent", "group", GROUP).split(":")[2])
+    assert answers()
+    systemd.systemctl("restart", "spoe-host")
+    assert answers()
+    pid = systemd.show("MainPID")
+    systemd.systemctl("kill", "--signal=KILL", "--kill-whom=main", "spoe-host")
+    systemd.wait(lambda: systemd.show("MainPID") not in (pid, "0") and answers(), "an answer")
+    systemd.systemctl("stop", "spoe-host")
+    assert refused(outside) and systemd.state("spoe-host-spop.socket") == "inactive"
+    systemd.start(fails=True, SPOE_WORKERS="many", **held)
+    systemd.wait(lambda: systemd.show("ActiveState") == "failed", "failure")
+    systemd.wait(lambda: refused(outside), "a closed socket")
+    assert systemd.show("NRestarts") == "0"
+
+
+def test_the_socket_of_the_admin_endpoint(systemd):
+    systemd.enable("admin", "ListenStream=\nListenStream=/run/pages.sock\n")
+    systemd.start(SPOE_ADMIN_ADDR="fd:admin")
+    assert admin.ask(f"unix:{systemd.root}/run/pages.sock", "/readyz").status == 200
+    systemd.systemctl("restart", "spoe-host")
+    assert admin.ask(f"unix:{systemd.root}/run/pages.sock", "/readyz").status == 200
 
 
 def test_bounds(systemd):

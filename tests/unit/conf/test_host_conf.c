@@ -262,7 +262,7 @@ Test(host_conf, every_bad_address_is_an_error_of_its_own)
     cr_assert_eq(conf_error_count(conf), 3);
     cr_assert_str_eq(conf_error_text(conf, 0),
                      "environment SPOE_ADDR: host.listen: \"localhost\": expected HOST:PORT, "
-                     "[IPV6]:PORT, *:PORT or unix:/PATH");
+                     "[IPV6]:PORT, *:PORT, unix:/PATH or fd:NAME");
     cr_assert_str_eq(conf_error_text(conf, 1),
                      "environment SPOE_ADDR: host.listen: an empty item in the list");
     cr_assert_str_eq(conf_error_text(conf, 2),

@@ -52,7 +52,7 @@ Test(listen_parse, takes_every_form, .timeout = 10)
 Test(listen_parse, says_what_is_wrong, .timeout = 10)
 {
     static const char port[] = "the port is a number from 0 to 65535";
-    static const char form[] = "expected HOST:PORT, [IPV6]:PORT, *:PORT or unix:/PATH";
+    static const char form[] = "expected HOST:PORT, [IPV6]:PORT, *:PORT, unix:/PATH or fd:NAME";
     static const char name[] = "not an address or a host name before the port";
     static const char six[] = "not an IPv6 address between [ and ]";
     static const struct {

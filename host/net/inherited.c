@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host/net/inherited.c - see inherited.h. */
+#include "net/inherited.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "conf/value.h"
+
+#define COMPONENT "service"
+#define FIRST 3 /* SD_LISTEN_FDS_START */
+#define NAME_BYTES_MAX 255u
+#define NO_NAME "unknown" /* as libsystemd calls one where LISTEN_FDNAMES is not there */
+
+static struct {
+    int fd;
+    bool taken;
+    char name[NAME_BYTES_MAX + 1];
+} inherited[INHERITED_MAX];
+static size_t n_inherited;
+
+/* @return false: LISTEN_PID is of another process, or there is nothing */
+static bool are_ours(void)
+{
+    const char *pid = secure_getenv("LISTEN_PID");
+    int64_t number = 0;
+
+    return secure_getenv("LISTEN_FDS") != NULL && pid != NULL &&
+           value_parse_int(pid, &number) == VALUE_OK && number == getpid();
+}
+
+/* @return 0; -1 logged */
+static int read_names(const char *names)
+{
+    size_t n = 0;
+
+    for (const char *at = names; at != NULL; n++) {
+        const char *end = strchr(at, ':');
+        const size_t len = end != NULL ? (size_t)(end - at) : strlen(at);
+
+        if (n < n_inherited)
+            (void)snprintf(inherited[n].name, sizeof inherited[n].name, "%.*s",
+                           len <= NAME_BYTES_MAX ? (int)len : (int)NAME_BYTES_MAX, at);
+        at = end != NULL ? end + 1 : NULL;
+    }
+    if (names == NULL || n == n_inherited)
+        return 0;
+    log_line(SPOE_LOG_ERR, COMPONENT, "LISTEN_FDNAMES has %zu names, LISTEN_FDS says %zu", n,
+             n_inherited);
+    return -1;
+}
+
+int inherited_open(void)
+{
+    int64_t n = 0;
+
+    n_inherited = 0;
+    if (!are_ours())
+        return 0;
+    if (value_parse_int(secure_getenv("LISTEN_FDS"), &n) != VALUE_OK || n < 0 ||
+        n > INHERITED_MAX) {
+        log_line(SPOE_LOG_ERR, COMPONENT, "LISTEN_FDS: expected a number from 0 to %u",
+                 INHERITED_MAX);
+        return -1;
+    }
+    n_inherited = (size_t)n;
+    for (size_t i = 0; i < n_inherited; i++) {
+        inherited[i].fd = FIRST + (int)i;
+        inherited[i].taken = false;
+        (void)snprintf(inherited[i].name, sizeof inherited[i].name, NO_NAME);
+        if (fcntl(inherited[i].fd, F_SETFD, FD_CLOEXEC) != 0) {
+            log_line(SPOE_LOG_ERR, COMPONENT, "descriptor %d of LISTEN_FDS=%zu: %s",
+                     inherited[i].fd, n_inherited, strerror(errno));
+            n_inherited = 0;
+            return -1;
+        }
+    }
+    return read_names(secure_getenv("LISTEN_FDNAMES"));
+}
+
+static int get_option(int fd, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ? value : -1;
+}
+
+/* @return 0; -1 with *reterr */
+static int check(int fd, struct error *reterr)
+{
+    const int type = get_option(fd, SO_TYPE), domain = get_option(fd, SO_DOMAIN);
+
+    if (type < 0)
+        return error_set(reterr, "descriptor %d is no socket", fd);
+    if (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX)
+        return error_set(reterr, "descriptor %d is neither of IP nor a unix socket", fd);
+    if (type != SOCK_STREAM && type != SOCK_DGRAM)
+        return error_set(reterr, "descriptor %d is neither a stream nor of datagrams", fd);
+    if (type == SOCK_STREAM && get_option(fd, SO_ACCEPTCONN) != 1)
+        return error_set(reterr, "descriptor %d does not listen (Accept=no in its unit)", fd);
+    return 0;
+}
+
+int inherited_take(const char *name, int type, struct error *reterr)
+{
+    for (size_t i = 0; i < n_inherited; i++) {
+        const int fd = inherited[i].fd;
+        int flags;
+
+        if (inherited[i].taken || strcmp(inherited[i].name, name) != 0)
+            continue;
+        if (check(fd, reterr) != 0)
+            return -2;
+        if (get_option(fd, SO_TYPE) != type)
+            continue;
+        flags = fcntl(fd, F_GETFL);
+        if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+            (void)error_set(reterr, "descriptor %d: %s", fd, strerror(errno));
+            return -2;
+        }
+        inherited[i].taken = true;
+        return fd;
+    }
+    return -1;
+}
+
+void inherited_explain(const char *name, struct error *reterr)
+{
+    char names[160] = "";
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_inherited; i++) {
+        if (strcmp(inherited[i].name, name) == 0) {
+            (void)error_set(reterr, inherited[i].taken
+                                        ? "the sockets of that name are taken by another option"
+                                        : "the socket of that name is not of the kind that this "
+                                          "option takes");
+            return;
+        }
+        if (n < sizeof names)
+            n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i == 0 ? "" : ", ",
+                                  inherited[i].name);
+    }
+    (void)error_set(reterr,
+                    "the service manager has handed over no socket of that name "
+                    "(FileDescriptorName= of a .socket unit that is started), but %s",
+                    n_inherited == 0 ? "none at all" : names);
+}
+
+void inherited_close_rest(void)
+{
+    for (size_t i = 0; i < n_inherited; i++) {
+        if (inherited[i].taken)
+            continue;
+        log_line(SPOE_LOG_WARNING, COMPONENT,
+                 "the service manager has handed over a socket with the name %s, and no option "
+                 "says fd:%s: closed, and whoever sends there waits for nobody",
+                 inherited[i].name, inherited[i].name);
+        (void)close(inherited[i].fd);
+    }
+    n_inherited = 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/net/inherited.h - sockets that whoever has started the host has opened for it, by the
+ * protocol of sd_listen_fds(3): LISTEN_FDS of them from descriptor 3 on, for the process
+ * LISTEN_PID, with the names LISTEN_FDNAMES. An address fd:NAME (conf/listen.h) takes those of its
+ * name; what nobody takes is closed. Their files are whoever's opened them: the host removes none.
+ *
+ * One of the process, as its descriptors are. Threads: [main].
+ */
+#ifndef HOST_NET_INHERITED_H
+#define HOST_NET_INHERITED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+#define INHERITED_MAX 64u
+
+/** See what there is; none of it goes on to children. @return 0; -1 logged: it is not as it should
+ * be */
+int inherited_open(void);
+/**
+ * Take the next of a name.
+ * @param type  SOCK_STREAM, which has to listen, or SOCK_DGRAM
+ * @return a descriptor, the caller's; -1: there is none; -2: one that cannot be used, with *reterr
+ */
+int inherited_take(const char *name, int type, struct error *reterr);
+/** Say what is wrong where inherited_take() found none: which names there are. */
+void inherited_explain(const char *name, struct error *reterr);
+/** Close what nobody has taken, with a warning. */
+void inherited_close_rest(void);
+
+#endif
