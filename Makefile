@@ -60,7 +60,7 @@ format: ## Format the sources in place
 container: ## Build the images spoe-host:VERSION and :VERSION-plugins with buildah, podman or docker (SBOM=FOLDER)
 	@SBOM="$(SBOM)" tools/build-image
 
-deb: ## Build the Debian packages, for Debian 12 and 13, each in a minbase (SUITES="bookworm trixie", ARCH=arm64)
+deb: ## Build the Debian packages, for Debian 12 and 13, each in a minbase (SUITES="bookworm trixie")
 	@tools/build-deb $(SUITES)
 
 clean: ## Remove the build tree
