@@ -9,7 +9,7 @@ function(spoe_add_unit_test name)
     target_link_libraries(${name} PRIVATE ${ARG_LIBS} spoe_common PkgConfig::CRITERION)
     add_test(NAME ${name} COMMAND ${name} --short-filename -j1)
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300
-        ENVIRONMENT "ASAN_OPTIONS=abort_on_error=1;UBSAN_OPTIONS=print_stacktrace=1")
+        ENVIRONMENT "ASAN_OPTIONS=abort_on_error=1;LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp print_suppressions=0;UBSAN_OPTIONS=print_stacktrace=1")
 endfunction()
 
 # spoe_add_pytest(NAME LABELS label... FILE file [ENVIRONMENT VAR=value ...]): one file of pytest,

@@ -241,12 +241,15 @@ static void free_reading(struct reading *r)
     free(r);
 }
 
-void reload_run(const struct reload *reload, struct view *view)
+void reload_run(const struct reload *reload, struct view *view, void (*in_use)(void *arg),
+                void *arg)
 {
     struct reading *r = calloc(1, sizeof *r);
     struct error error;
     const int result = run(reload, view, r, &error);
 
+    if (result == 0)
+        in_use(arg);
     count(view, result == 0 && !r->refused);
     if (result != 0)
         log_line(SPOE_LOG_ERR, "host", "configuration read again: %s", error.text);

@@ -24,8 +24,13 @@ struct reload {
     struct plugin_set *plugins;
 };
 
-/** Log the result in a line, and count it in view. [main] while the plugins are started */
-void reload_run(const struct reload *reload, struct view *view);
+/**
+ * Log the result in a line, and count it in view. [main] while the plugins are started
+ * @param in_use  called when what was read is in use, before the line: who has read that finds all
+ *                of it as it says
+ */
+void reload_run(const struct reload *reload, struct view *view, void (*in_use)(void *arg),
+                void *arg);
 
 /**
  * Put a section in use and free the one before, which the admin endpoint may be showing. [main]

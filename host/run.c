@@ -129,6 +129,14 @@ static void on_recent_timer(evutil_socket_t fd, short what, void *arg)
     (void)recent_expire(arg, clock_mono_ns());
 }
 
+static void put_token_in_use(void *arg)
+{
+    struct run *run = arg;
+
+    if (run->admin != NULL && admin_set_token(run->admin, run->conf->admin_token) != 0)
+        log_line(SPOE_LOG_ERR, "host", "out of memory: the token is the one before");
+}
+
 /* SIGHUP, once or more often since the last time. */
 static void on_reload(evutil_socket_t fd, short what, void *arg)
 {
@@ -140,9 +148,7 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
     if (atomic_load(&run->view.state) != HOST_READY)
         return;
     service_reloading(run->service);
-    reload_run(run->reload, &run->view);
-    if (run->admin != NULL && admin_set_token(run->admin, run->conf->admin_token) != 0)
-        log_line(SPOE_LOG_ERR, "host", "out of memory: the token is the one before");
+    reload_run(run->reload, &run->view, put_token_in_use, run);
     service_reloaded(run->service);
 }
 
