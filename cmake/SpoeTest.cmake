@@ -9,7 +9,7 @@ function(spoe_add_unit_test name)
     target_link_libraries(${name} PRIVATE ${ARG_LIBS} spoe_common PkgConfig::CRITERION)
     add_test(NAME ${name} COMMAND ${name} --short-filename -j1)
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300
-        ENVIRONMENT "ASAN_OPTIONS=abort_on_error=1;LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp print_suppressions=0;UBSAN_OPTIONS=print_stacktrace=1")
+        ENVIRONMENT "ASAN_OPTIONS=abort_on_error=1;UBSAN_OPTIONS=print_stacktrace=1")
 endfunction()
 
 # spoe_add_pytest(NAME LABELS label... FILE file [ENVIRONMENT VAR=value ...]): one file of pytest,
@@ -23,5 +23,5 @@ function(spoe_add_pytest name)
         -o faulthandler_timeout=300
         --rootdir "${PROJECT_SOURCE_DIR}/tests" "${CMAKE_CURRENT_SOURCE_DIR}/${ARG_FILE}")
     set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
-        ENVIRONMENT "PYTHONUNBUFFERED=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests;SPOE_TEST_HOST=${SPOE_BIN_DIR}/spoe-host;SPOE_TEST_SOURCE_DIR=${PROJECT_SOURCE_DIR};SPOE_TEST_BUILD_DIR=${CMAKE_BINARY_DIR};ASAN_OPTIONS=abort_on_error=1;UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp exitcode=66 report_thread_leaks=0;${ARG_ENVIRONMENT}")
+        ENVIRONMENT "PYTHONUNBUFFERED=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests;SPOE_TEST_HOST=${SPOE_BIN_DIR}/spoe-host;SPOE_TEST_SOURCE_DIR=${PROJECT_SOURCE_DIR};SPOE_TEST_BUILD_DIR=${CMAKE_BINARY_DIR};ASAN_OPTIONS=abort_on_error=1;LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp print_suppressions=0;UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp exitcode=66 report_thread_leaks=0;${ARG_ENVIRONMENT}")
 endfunction()

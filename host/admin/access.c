@@ -44,10 +44,11 @@ static bool is_address(int family, struct spoe_span text)
 /* Cut the port off. @return false: what follows the host is none */
 static bool cut_port(struct spoe_span authority, struct spoe_span *ret_host)
 {
-    const char *end = authority.p, *past = authority.p + authority.n;
+    const char *end = authority.p, *past;
 
     if (authority.n == 0)
         return false;
+    past = authority.p + authority.n;
     if (*end == '[') {
         end = memchr(authority.p, ']', authority.n);
         if (end == NULL)

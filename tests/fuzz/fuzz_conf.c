@@ -52,7 +52,7 @@ static void try_address(const char *text)
 
     assert(result == 0 || (result == 1 && wrong.text[0] != '\0'));
     if (result == 0) {
-        assert((listen.port != NULL) != (listen.path != NULL));
+        assert((listen.port != NULL) + (listen.path != NULL) + (listen.fd_name != NULL) == 1);
         listen_fini(&listen);
     }
 }
