@@ -15,7 +15,7 @@ static bool is(struct spoe_span span, const char *text)
 
 static bool begins(struct spoe_span span, const char *with)
 {
-    return span.n >= strlen(with) && strncasecmp(span.p, with, strlen(with)) == 0;
+    return span.p != NULL && span.n >= strlen(with) && strncasecmp(span.p, with, strlen(with)) == 0;
 }
 
 /* In a time that does not say how much of it is right. */

@@ -164,7 +164,7 @@ static int read_word(struct reader *r, const char **ret)
 static int read_pair(struct reader *r)
 {
     struct json_pairs *ret = r->ret;
-    struct json_pair pair;
+    struct json_pair pair = {"", ""};
 
     if (ret->n == JSON_PAIRS_MAX)
         return error_set(r->error, "more than %u members", JSON_PAIRS_MAX);

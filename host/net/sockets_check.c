@@ -40,12 +40,12 @@ static bool overlap(const struct sockets_claim *a, const struct sockets_claim *b
 {
     if (a->address.ss_family != b->address.ss_family)
         return false;
+    if (a->address.ss_family == AF_UNSPEC || a->address.ss_family == AF_UNIX)
+        assert(a->file != NULL && b->file != NULL);
     if (a->address.ss_family == AF_UNSPEC)
         return strcmp(a->file, b->file) == 0;
-    if (a->address.ss_family == AF_UNIX) {
-        assert(a->file != NULL && b->file != NULL);
+    if (a->address.ss_family == AF_UNIX)
         return a->dev == b->dev && a->ino == b->ino && strcmp(a->file, b->file) == 0;
-    }
     return a->datagram == b->datagram && overlap_ip(&a->address, &b->address);
 }
 
