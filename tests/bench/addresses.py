@@ -2,7 +2,6 @@
 """The bench of plugins/ip-reputation: ip-lookup's numbers as rows (12.4)."""
 
 import re
-import subprocess
 
 import agents
 from agents import Failure
@@ -14,11 +13,7 @@ ROW = re.compile(r"^\| (IPv[46]) (\w+) \| ([\d.]+) \| ([\d.]+) \| [\d.]+ \| ([\d
 
 def lookups(bench, _collector, program=None, arguments=()):
     """A million prefixes: what a lookup costs, and the memory of a reload."""
-    try:
-        text = subprocess.run([program or agents.program("ip-lookup"), *arguments], check=True,
-                              stdout=subprocess.PIPE, text=True, timeout=600).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        raise Failure(f"ip-lookup: {error}") from None
+    text = agents.output("ip-lookup", arguments, program)
     found = ROW.findall(text)
     if len(found) != 4:
         raise Failure(f"ip-lookup wrote {text!r}")

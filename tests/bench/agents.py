@@ -39,6 +39,15 @@ def program(name):
     return os.path.join(BUILD, "bin", name)
 
 
+def output(name, arguments=(), path=None):
+    """What one of the bench's programs prints; `path` is another one in its place."""
+    try:
+        return subprocess.run([path or program(name), *arguments], check=True, stdout=subprocess.PIPE, text=True,
+                              timeout=600).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Failure(f"{name}: {error}") from None
+
+
 @contextlib.contextmanager
 def cores(wanted):
     """Children that are started in here run on these cores."""

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import statistics
-import subprocess
 
 import agents
 import ip_reload
@@ -23,11 +22,7 @@ HEADERS = string("host") + string("shop.example") + string("user-agent") + strin
 
 def mirror(bench, _collector, program=None, arguments=()):
     """What a worker does for a copy that plugins/mirror sends."""
-    try:
-        text = subprocess.run([program or agents.program("mirror-copy"), *arguments], check=True,
-                              stdout=subprocess.PIPE, text=True, timeout=600).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        raise Failure(f"mirror-copy: {error}") from None
+    text = agents.output("mirror-copy", arguments, program)
     found = COPY.findall(text)
     if len(found) != 2:
         raise Failure(f"mirror-copy wrote {text!r}")
