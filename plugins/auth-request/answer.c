@@ -144,11 +144,33 @@ static int64_t read_seconds(struct spoe_span text)
     return seconds < AGE_MAX ? seconds : AGE_MAX;
 }
 
+static bool divides(char c)
+{
+    return c == ',' || c == ' ' || c == '\t';
+}
+
+/* Take the next directive off, of whatever stands between. @return n is 0: there is none */
+static struct spoe_span next_word(struct spoe_span *rest)
+{
+    struct spoe_span word;
+
+    while (rest->n > 0 && divides(rest->p[0])) {
+        rest->p++;
+        rest->n--;
+    }
+    word = (struct spoe_span){rest->p, 0};
+    while (word.n < rest->n && !divides(word.p[word.n]))
+        word.n++;
+    rest->p += word.n;
+    rest->n -= word.n;
+    return word;
+}
+
 static void read_cache_control(struct answer_reader *reader, struct spoe_span list)
 {
     struct spoe_span word;
 
-    while ((word = names_word(&list)).n > 0) {
+    while ((word = next_word(&list)).n > 0) {
         int64_t seconds;
 
         if (begins(word, "no-store") || begins(word, "no-cache") || begins(word, "private"))

@@ -315,20 +315,6 @@ static bool answer_kept(struct asks *asks, struct spoe_request *req, uint64_t ha
     return true;
 }
 
-/* Once: an answer that takes longer than the host waits is none. */
-static void check_deadline(struct auth *auth, const struct spoe_message *msg)
-{
-    const int64_t patience = msg->deadline_mono_ns - msg->recv_mono_ns;
-
-    if (patience >= auth->conf.timeout_ns ||
-        atomic_exchange_explicit(&auth->warned_of_deadline, true, memory_order_relaxed))
-        return;
-    spoe_logf(auth->host, auth->self, SPOE_LOG_WARNING,
-              "processing-timeout is %lld ms, timeout %lld ms: raise the first, and HAProxy's "
-              "\"timeout processing\" with it, or lower the other",
-              (long long)(patience / 1000000), (long long)(auth->conf.timeout_ns / 1000000));
-}
-
 static spoe_status wait_for(struct asks *asks, struct ask *ask, struct waiter *waiter,
                             struct spoe_request *req)
 {
@@ -357,8 +343,6 @@ spoe_status asks_handle(struct asks *asks, struct spoe_request *req, const struc
     hash = siphash(auth->hash_key, question->text, question->n);
     if (answer_kept(asks, req, hash, &status))
         return status;
-    if (!atomic_load_explicit(&auth->warned_of_deadline, memory_order_relaxed))
-        check_deadline(auth, msg);
     waiter = get_waiter(asks);
     if (waiter == NULL)
         return reply_set(asks->auth, req, REASON_MEMORY, NULL);

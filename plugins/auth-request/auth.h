@@ -27,7 +27,6 @@ struct auth {
     _Atomic uint64_t n_failed;     /* questions, since the service has answered one */
     _Atomic bool is_down;          /* a failure has been told of, and no answer since */
     _Atomic int64_t calm_until_ns; /* none is told of before */
-    _Atomic bool warned_of_deadline;
     bool curl_started;
 };
 

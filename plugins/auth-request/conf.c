@@ -2,6 +2,7 @@
 /* plugins/auth-request/conf.c - see conf.h. */
 #include "auth-request/conf.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include <spoe/options.h>
 #include <spoe/util.h>
 
 #define MS INT64_C(1000000)
@@ -33,21 +35,23 @@ const struct spoe_option *const auth_options[OPT_COUNT + 1] = {
     [OPT_URL] =
         OPTION("url", "URL", .type = SPOE_OPT_URL, .flags = SPOE_OPTION_REQUIRED,
                .help = "the service to ask: `http://` or `https://`, without user and password"),
-    [OPT_SEND] = OPTION("send", "SEND", .type = SPOE_OPT_STRING,
+    [OPT_SEND] = OPTION("send", "SEND", .type = SPOE_OPT_STRING, .flags = SPOE_OPTION_LIST,
                         .default_text = "method, uri, host, proto, client-address",
                         .help = "what of the request is sent: `method`, `uri` or `path`, `host`, "
                                 "`proto`, `client-address`"),
     [OPT_REQUEST_HEADERS] = OPTION(
-        "request-headers", "REQUEST_HEADERS", .type = SPOE_OPT_STRING,
+        "request-headers", "REQUEST_HEADERS", .type = SPOE_OPT_STRING, .flags = SPOE_OPTION_LIST,
         .default_text = "authorization, cookie",
         .help =
             "headers of the request that are sent as they are. Up to 64 names of up to 57 bytes"),
     [OPT_RESPONSE_HEADERS] =
-        OPTION("response-headers", "RESPONSE_HEADERS", .type = SPOE_OPT_STRING, .default_text = "",
+        OPTION("response-headers", "RESPONSE_HEADERS", .type = SPOE_OPT_STRING,
+               .flags = SPOE_OPTION_LIST, .default_text = "",
                .help = "headers of the answer that become variables, `header_NAME`. Up to 64 names "
                        "of up to 57 bytes"),
     [OPT_DENY_STATUS] =
-        OPTION("deny-status", "DENY_STATUS", .type = SPOE_OPT_STRING, .default_text = "401, 403",
+        OPTION("deny-status", "DENY_STATUS", .type = SPOE_OPT_STRING, .flags = SPOE_OPTION_LIST,
+               .default_text = "401, 403",
                .help = "statuses by which the service says no; 2xx is yes, others are failures. Up "
                        "to 16, from 300 to 599"),
     [OPT_FAIL] = OPTION("fail", "FAIL", .type = SPOE_OPT_ENUM, .default_text = "closed",
@@ -96,6 +100,10 @@ const struct spoe_option *const auth_options[OPT_COUNT + 1] = {
     [OPT_TLS_KEY] =
         OPTION("tls-key", "TLS_KEY", .type = SPOE_OPT_PATH,
                .help = "PEM file of the key of `tls-cert`. Read anew for each connection"),
+    [OPT_SOURCE_ADDRESS] = OPTION(
+        "source-address", "SOURCE_ADDRESS", .type = SPOE_OPT_ADDRESS,
+        .help = "address of this machine that connections to the service come from. Of the family "
+                "that `url` has"),
     NULL,
 };
 
@@ -187,7 +195,7 @@ static unsigned read_send(struct reading *r)
     struct spoe_span list = text_of(r, OPT_SEND), word;
     unsigned send = 0;
 
-    while ((word = names_word(&list)).n > 0) {
+    while (spoe_list_next(&list, &word)) {
         size_t i = 0;
 
         while (i < sizeof send_words / sizeof send_words[0] && !spoe_span_is(word, send_words[i]))
@@ -206,7 +214,7 @@ static void read_deny_status(struct reading *r, struct auth_conf *ret)
 {
     struct spoe_span list = text_of(r, OPT_DENY_STATUS), word;
 
-    while ((word = names_word(&list)).n > 0) {
+    while (spoe_list_next(&list, &word)) {
         unsigned status = 0;
 
         for (size_t i = 0; i < word.n && word.n == 3; i++)
@@ -244,6 +252,21 @@ static void read_tls(struct reading *r, struct auth_conf *ret)
                "tls-cert and tls-key belong together");
 }
 
+/* As libcurl has it: "host!" says that it is no name of an interface. */
+static void read_source(struct reading *r, struct auth_conf *ret)
+{
+    const struct spoe_value v = spoe_config_address(r->host, r->cfg, OPT_SOURCE_ADDRESS);
+    char text[INET6_ADDRSTRLEN];
+
+    if (v.type == SPOE_T_NULL ||
+        inet_ntop(v.type == SPOE_T_IPV4 ? AF_INET : AF_INET6, &v.u, text, sizeof text) == NULL)
+        return;
+    if (asprintf(&ret->source, "host!%s", text) < 0) {
+        ret->source = NULL;
+        r->status = SPOE_E_NOMEM;
+    }
+}
+
 spoe_status auth_conf_read(const struct spoe_host *host, struct spoe_config *cfg,
                            struct auth_conf *ret)
 {
@@ -272,6 +295,8 @@ spoe_status auth_conf_read(const struct spoe_host *host, struct spoe_config *cfg
     ret->cache_bytes = value_of(&r, OPT_CACHE_BYTES)->u.u64;
     ret->http_version = (enum http_version)value_of(&r, OPT_HTTP_VERSION)->u.u32;
     read_tls(&r, ret);
+    read_source(&r, ret);
+    ret->patience_ns = host->config_timeout_ns(cfg, 0);
     return r.status;
 }
 
@@ -281,6 +306,7 @@ void auth_conf_fini(struct auth_conf *conf)
     free(conf->tls_ca);
     free(conf->tls_cert);
     free(conf->tls_key);
+    free(conf->source);
     names_fini(&conf->to_service);
     names_fini(&conf->from_service);
     *conf = (struct auth_conf){0};

@@ -31,6 +31,7 @@ enum auth_option {
     OPT_TLS_CA,
     OPT_TLS_CERT,
     OPT_TLS_KEY,
+    OPT_SOURCE_ADDRESS,
     OPT_COUNT
 };
 
@@ -56,10 +57,12 @@ struct auth_conf {
     size_t n_deny_status;
     bool fail_open, coalesce;
     int64_t timeout_ns, ttl_ns, deny_ttl_ns;
+    int64_t patience_ns; /* of the host: processing-timeout */
     /* Of all workers together. */
     uint64_t in_flight, in_flight_bytes, connections, cache_entries, cache_bytes;
     enum http_version http_version;
     char *tls_ca, *tls_cert, *tls_key; /* files; NULL: none */
+    char *source;                      /* CURLOPT_INTERFACE; NULL: any */
 };
 
 extern const struct spoe_option *const auth_options[OPT_COUNT + 1];

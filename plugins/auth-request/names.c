@@ -9,26 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-static bool divides(char c)
-{
-    return c == ',' || c == ' ' || c == '\t';
-}
-
-struct spoe_span names_word(struct spoe_span *rest)
-{
-    struct spoe_span word;
-
-    while (rest->n > 0 && divides(rest->p[0])) {
-        rest->p++;
-        rest->n--;
-    }
-    word = (struct spoe_span){rest->p, 0};
-    while (word.n < rest->n && !divides(word.p[word.n]))
-        word.n++;
-    rest->p += word.n;
-    rest->n -= word.n;
-    return word;
-}
+#include <spoe/options.h>
 
 /* RFC 9110 5.6.2: a token. */
 static bool is_token(struct spoe_span word)
@@ -63,7 +44,7 @@ int names_parse(struct names *ret, struct spoe_span list, char *why, size_t size
     struct spoe_span word;
 
     *ret = (struct names){0};
-    while ((word = names_word(&list)).n > 0) {
+    while (spoe_list_next(&list, &word)) {
         struct name *more;
 
         if (!is_token(word) || word.n > NAME_MAX_BYTES) {

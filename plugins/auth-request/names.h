@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plugins/auth-request/names.h - lists of header names, as options have them: "authorization,
- * cookie". Commas and blanks divide; a name counts in any case.
+ * cookie". A name counts in any case.
  */
 #ifndef AUTH_REQUEST_NAMES_H
 #define AUTH_REQUEST_NAMES_H
@@ -25,9 +25,6 @@ struct names {
     size_t n;
     struct name *item; /* NULL where n is 0 */
 };
-
-/* The next word of a list; *rest goes on behind it. @return [borrow] n is 0: there is none */
-struct spoe_span names_word(struct spoe_span *rest);
 
 /**
  * @param ret  [give: names_fini()] empty on failure

@@ -33,10 +33,24 @@ static spoe_status check_host(struct auth *auth)
     auth->loop = auth->host->get_extension(auth->self, SPOE_LOOP_1);
     auth->health = auth->host->get_extension(auth->self, SPOE_HEALTH_1);
     if (auth->loop != NULL && SPOE_HAS(auth->host, request_commit) &&
-        SPOE_HAS(auth->host, request_set_data) && SPOE_HAS(auth->host, request_data))
+        SPOE_HAS(auth->host, config_timeout_ns) && SPOE_HAS(auth->host, request_set_data) &&
+        SPOE_HAS(auth->host, request_data))
         return SPOE_OK;
     spoe_logf(auth->host, auth->self, SPOE_LOG_ERR, "this host is too old: it has no spoe.loop/1");
     return SPOE_E_UNSUPPORTED;
+}
+
+/* An answer that takes longer than the host waits is none. */
+static void check_patience(const struct auth *auth)
+{
+    const struct auth_conf *conf = &auth->conf;
+
+    if (conf->patience_ns < conf->timeout_ns)
+        spoe_logf(auth->host, auth->self, SPOE_LOG_WARNING,
+                  "processing-timeout is %lld ms, timeout %lld ms: raise the first, and HAProxy's "
+                  "\"timeout processing\" with it, or lower the other",
+                  (long long)(conf->patience_ns / 1000000),
+                  (long long)(conf->timeout_ns / 1000000));
 }
 
 static spoe_status configure(const struct spoe_host *host, struct spoe_instance *self,
@@ -71,6 +85,7 @@ static spoe_status configure(const struct spoe_host *host, struct spoe_instance 
         destroy(auth);
         return status;
     }
+    check_patience(auth);
     *ret_inst = auth;
     return SPOE_OK;
 }

@@ -116,6 +116,7 @@ static enum reason reason_of(CURLcode code)
         return REASON_TIMEOUT;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
+    case CURLE_INTERFACE_FAILED: /* source-address is none of this machine's */
         return REASON_CONNECT;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_ENGINE_NOTFOUND:
@@ -361,6 +362,8 @@ static int set_constants(struct transfer *transfer)
     SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(conf->timeout_ns / NS_PER_MS) + 1);
     SET(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     SET(easy, CURLOPT_MAXLIFETIME_CONN, CONNECTION_LIFE);
+    if (conf->source != NULL)
+        SET(easy, CURLOPT_INTERFACE, conf->source);
     SET(easy, CURLOPT_USERAGENT, "spoe-host auth-request");
     SET(easy, CURLOPT_HEADERFUNCTION, take_line);
     SET(easy, CURLOPT_HEADERDATA, transfer);

@@ -26,6 +26,7 @@ struct instance {
     const struct spoe_reload *reload;
     const struct spoe_health *health; /* NULL: there is none */
     struct lists lists;
+    struct table *exempt; /* never looked up; NULL: none */
     size_t max_entries;
     char *country_db, *asn_db; /* NULL: none */
     struct stream stream;
@@ -37,7 +38,7 @@ struct instance {
     char trouble[N_SOURCES][WHY_MAX];
     size_t n_entries[N_SOURCES];
     struct {
-        struct spoe_meter lookups, entries, bytes, requests, failed_requests, skipped;
+        struct spoe_meter lookups, exempt, entries, bytes, requests, failed_requests, skipped;
         struct spoe_meter matches[LISTS_MAX + N_DECISIONS]; /* by list, then by kind of decision */
         struct spoe_meter list_entries[LISTS_MAX];
     } meter;

@@ -2,25 +2,9 @@
 /* plugins/ip-reputation/list_line.c - see list_line.h. */
 #include "list_line.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
-#define TEXT_MAX 64 /* the longest prefix has 49 bytes */
-
-/* A decimal number of at most three digits, without anything around it. @return -1: it is none */
-static int number(const char *text, size_t n)
-{
-    int value = 0;
-
-    if (n == 0 || n > 3 || (n > 1 && text[0] == '0'))
-        return -1;
-    for (size_t i = 0; i < n; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return -1;
-        value = 10 * value + (text[i] - '0');
-    }
-    return value;
-}
+#include <spoe/options.h>
 
 static int fail(const char **ret_why, const char *why)
 {
@@ -28,44 +12,28 @@ static int fail(const char **ret_why, const char *why)
     return -1;
 }
 
-static int check_host_bits(const struct prefix *prefix, const char **ret_why)
-{
-    const struct ip6 mask =
-        prefix->v4 ? (struct ip6){0, ip4_host_mask(prefix->len)} : ip6_host_mask(prefix->len);
-
-    if ((prefix->ip.hi & mask.hi) != 0 || (prefix->ip.lo & mask.lo) != 0)
-        return fail(ret_why, "address has bits set beyond the prefix's length");
-    return 0;
-}
-
 int prefix_parse(const char *text, size_t n, struct prefix *ret, const char **ret_why)
 {
     const char *slash = n != 0 ? memchr(text, '/', n) : NULL;
-    const size_t n_address = slash != NULL ? (size_t)(slash - text) : n;
-    char address[TEXT_MAX];
-    uint8_t bytes[16];
-    int len = -1;
+    const struct spoe_span address = {text, slash != NULL ? (size_t)(slash - text) : n};
+    struct spoe_prefix prefix;
+    struct spoe_value only;
+    const int result = spoe_prefix_parse((struct spoe_span){text, n}, &prefix);
 
-    if (n_address == 0 || n_address >= sizeof address || memchr(text, '\0', n_address) != NULL)
-        return fail(ret_why, "no address");
-    memcpy(address, text, n_address);
-    address[n_address] = '\0';
-    if (inet_pton(AF_INET, address, bytes) == 1)
-        *ret = (struct prefix){.v4 = true, .len = 32, .ip = {0, ip4_load(bytes)}};
-    else if (inet_pton(AF_INET6, address, bytes) == 1)
-        *ret = (struct prefix){.len = 128, .ip = ip6_load(bytes)};
+    if (result < 0)
+        return fail(ret_why, "address has bits set beyond the prefix's length");
+    if (result == 0)
+        return fail(ret_why,
+                    spoe_address_parse(address, &only) ? "bad length of a prefix" : "no address");
+    if (prefix.address.type == SPOE_T_IPV4)
+        *ret = (struct prefix){.v4 = true, .ip = {0, ip4_load(prefix.address.u.ip4)}};
     else
-        return fail(ret_why, "no address");
-    if (slash != NULL) {
-        len = number(slash + 1, n - n_address - 1);
-        if (len < 0 || len > ret->len)
-            return fail(ret_why, "bad length of a prefix");
-        ret->len = (uint8_t)len;
-    }
+        *ret = (struct prefix){.ip = ip6_load(prefix.address.u.ip6)};
+    ret->len = (uint8_t)prefix.bits;
     if (!ret->v4 && ret->len >= 96 && ip6_is_mapped(ret->ip))
         *ret = (struct prefix){
             .v4 = true, .len = (uint8_t)(ret->len - 96), .ip = {0, ret->ip.lo & UINT32_MAX}};
-    return check_host_bits(ret, ret_why);
+    return 0;
 }
 
 static bool is_blank(char c)

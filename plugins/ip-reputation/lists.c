@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <spoe/options.h>
+
 #include "list_line.h"
 
 #define READ_BYTES 65536u
@@ -81,28 +83,14 @@ static int parse_one(const char *text, size_t n, struct lists *lists, char ret_w
     return list->name != NULL && list->path != NULL ? 0 : fail(ret_why, "out of memory", "", 0);
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 int lists_parse(const char *text, size_t n, struct lists *ret, char ret_why[WHY_MAX])
 {
-    size_t begin = 0;
+    struct spoe_span rest = {text, n}, item;
 
     *ret = (struct lists){.n = 0};
-    while (begin < n) {
-        const char *comma = memchr(text + begin, ',', n - begin);
-        size_t end = comma != NULL ? (size_t)(comma - text) : n;
-        const size_t next = end + 1;
-
-        while (begin < end && is_blank(text[begin]))
-            begin++;
-        while (end > begin && is_blank(text[end - 1]))
-            end--;
-        if (parse_one(text + begin, end - begin, ret, ret_why) != 0)
+    while (spoe_list_next(&rest, &item)) {
+        if (parse_one(item.p, item.n, ret, ret_why) != 0)
             return -1;
-        begin = next;
     }
     return 0;
 }

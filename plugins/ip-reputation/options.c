@@ -7,12 +7,14 @@
 #include <spoe/options.h>
 
 #include "instance.h"
+#include "list_line.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define MAX_ENTRIES 50000000
 
 enum {
     OPT_LISTS,
+    OPT_EXEMPT,
     OPT_MAX_ENTRIES,
     OPT_COUNTRY_DB,
     OPT_ASN_DB,
@@ -25,10 +27,14 @@ enum {
 };
 
 const struct spoe_option *const ip_reputation_options[] = {
-    [OPT_LISTS] = SPOE_OPTION("lists", .type = SPOE_OPT_STRING,
-                              .help = "`NAME=PATH` or `NAME:SCORE=PATH` of each list, with commas. "
+    [OPT_LISTS] = SPOE_OPTION("lists", .type = SPOE_OPT_STRING, .flags = SPOE_OPTION_LIST,
+                              .help = "`NAME=PATH` or `NAME:SCORE=PATH` of each list. "
                                       "Up to 64; a score is 0 to 100, 100 where there is none",
                               .env = SPOE_TEXTS("IP_REPUTATION_LISTS")),
+    [OPT_EXEMPT] = SPOE_OPTION("exempt", .type = SPOE_OPT_PREFIX, .flags = SPOE_OPTION_LIST,
+                               .help = "networks that are on no list, whatever lists and CrowdSec "
+                                       "say, such as your own",
+                               .env = SPOE_TEXTS("IP_REPUTATION_EXEMPT")),
     [OPT_MAX_ENTRIES] =
         SPOE_OPTION("max-entries", .type = SPOE_OPT_INT, .default_text = "10000000",
                     .help = "entries of all lists, and as many decisions, at most",
@@ -120,6 +126,28 @@ static bool configure_stream(struct instance *inst, struct spoe_config *cfg, boo
     return false;
 }
 
+/* The host has checked each of them. @return whether there was memory for it */
+static bool configure_exempt(struct instance *inst, struct spoe_config *cfg)
+{
+    struct spoe_span rest = spoe_config_str(inst->host, cfg, OPT_EXEMPT), item;
+    struct prefix_set set = {.max = 0};
+    bool ok = true;
+
+    while (ok && spoe_list_next(&rest, &item)) {
+        struct prefix prefix;
+        const char *why;
+
+        ok = prefix_parse(item.p, item.n, &prefix, &why) == 0 &&
+             prefix_set_add(&set, &prefix, 0) == 0;
+    }
+    if (ok && set.n4 + set.n6 != 0) {
+        inst->exempt = table_create(&set);
+        ok = inst->exempt != NULL;
+    }
+    prefix_set_fini(&set);
+    return ok;
+}
+
 spoe_status instance_configure(struct instance *inst, struct spoe_config *cfg)
 {
     const struct spoe_span lists = spoe_config_str(inst->host, cfg, OPT_LISTS);
@@ -130,6 +158,7 @@ spoe_status instance_configure(struct instance *inst, struct spoe_config *cfg)
         inst->host->config_error(cfg, OPT_LISTS, spoe_str(why));
         good = false;
     }
+    ok &= configure_exempt(inst, cfg);
     inst->max_entries = (size_t)spoe_config_int(inst->host, cfg, OPT_MAX_ENTRIES);
     inst->decisions.set.max = inst->max_entries;
     inst->country_db = text_of(inst, cfg, OPT_COUNTRY_DB, &ok);
@@ -146,6 +175,7 @@ spoe_status instance_configure(struct instance *inst, struct spoe_config *cfg)
 void instance_fini(struct instance *inst)
 {
     lists_fini(&inst->lists);
+    table_destroy(inst->exempt);
     decisions_fini(&inst->decisions);
     stream_fini(&inst->stream);
     free(inst->country_db);

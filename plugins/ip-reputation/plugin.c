@@ -33,6 +33,9 @@ static void declare_metrics(struct instance *inst)
 
     inst->meter.lookups =
         spoe_meter_counter(host, inst->self, "lookups_total", "Addresses looked up.", NULL);
+    if (inst->exempt != NULL)
+        inst->meter.exempt = spoe_meter_counter(host, inst->self, "exempt_total",
+                                                "Addresses that are exempt from all lists.", NULL);
     matches = spoe_meter_counter(host, inst->self, "matches_total",
                                  "Addresses that were on a list, by list.", list);
     entries = spoe_meter_gauge(host, inst->self, "list_entries", "Entries of a list.", list);
@@ -126,12 +129,13 @@ static struct match look_up(const struct table *table, const struct spoe_value *
     return ip6_is_mapped(ip6) ? table_find4(table, (uint32_t)ip6.lo) : table_find6(table, ip6);
 }
 
-/* The longer prefix counts; of two as long that of the lists' files. */
+/* The longer prefix counts; of two as long that of the lists' files. What is exempt is on none. */
 static spoe_status answer_list(const struct instance *inst, struct spoe_request *req,
                                const struct spoe_value *ip)
 {
-    const struct match listed = look_up(state_of(inst, LISTS), ip);
-    const struct match decided = look_up(state_of(inst, CROWDSEC), ip);
+    const bool exempt = look_up(inst->exempt, ip).found;
+    const struct match listed = look_up(exempt ? NULL : state_of(inst, LISTS), ip);
+    const struct match decided = look_up(exempt ? NULL : state_of(inst, CROWDSEC), ip);
     const bool decision = decided.found && (!listed.found || decided.len > listed.len);
     const char *name = decision       ? decision_names[decided.list]
                        : listed.found ? inst->lists.list[listed.list].name
@@ -141,6 +145,8 @@ static spoe_status answer_list(const struct instance *inst, struct spoe_request 
                                          : 0;
     spoe_status status = spoe_set_int(inst->host, req, SPOE_SCOPE_TXN, "score", score);
 
+    if (exempt)
+        spoe_meter_count(&inst->meter.exempt, 1);
     if (name == NULL || status != SPOE_OK)
         return status;
     spoe_meter_count(&inst->meter.matches[decision ? LISTS_MAX + decided.list : listed.list], 1);

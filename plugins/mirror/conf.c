@@ -58,9 +58,10 @@ const struct spoe_option *const mirror_options[] = {
         SPOE_OPTION("set-headers", .type = SPOE_OPT_STRING, .env = SPOE_TEXTS("MIRROR_SET_HEADERS"),
                     .help = "headers to set: `Name: value, Name: value`. In place of the request's "
                             "own of that name; a comma in a value is `\\,`"),
-    [REMOVE_HEADERS] = SPOE_OPTION(
-        "remove-headers", .type = SPOE_OPT_STRING, .env = SPOE_TEXTS("MIRROR_REMOVE_HEADERS"),
-        .help = "names of headers to leave out. `x-internal-*` is all that begin so"),
+    [REMOVE_HEADERS] =
+        SPOE_OPTION("remove-headers", .type = SPOE_OPT_STRING, .flags = SPOE_OPTION_LIST,
+                    .env = SPOE_TEXTS("MIRROR_REMOVE_HEADERS"),
+                    .help = "names of headers to leave out. `x-internal-*` is all that begin so"),
     [HOST] = SPOE_OPTION("host", .type = SPOE_OPT_STRING, .env = SPOE_TEXTS("MIRROR_HOST"),
                          .help = "the `Host` header, in place of the request's own"),
     [MARKER] = SPOE_OPTION("marker", .type = SPOE_OPT_STRING, .default_text = "X-Mirror: 1",

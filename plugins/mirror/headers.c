@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include <spoe/hdrs.h>
+#include <spoe/options.h>
 
 /* Names in a request's Connection header that are looked at; more than that nobody sends. */
 #define NAMED_MAX 32u
@@ -150,16 +151,15 @@ static int remove_one(struct mirror_rules *rules, struct spoe_span name, char *r
     return 0;
 }
 
-typedef int one_fn(struct mirror_rules *, struct spoe_span, char *, size_t);
-
-static int for_each_item(struct mirror_rules *rules, struct spoe_span text, one_fn *one,
-                         char *reterr, size_t size)
+int mirror_rules_set(struct mirror_rules *rules, struct spoe_span text, bool marker, char *reterr,
+                     size_t reterr_size)
 {
+    const size_t first = rules->n_set;
     char *buf = malloc(text.n + 1);
     int rc = 0;
 
     if (buf == NULL) {
-        (void)snprintf(reterr, size, "out of memory");
+        (void)snprintf(reterr, reterr_size, "out of memory");
         return -1;
     }
     while (rc == 0 && text.n > 0) {
@@ -167,30 +167,26 @@ static int for_each_item(struct mirror_rules *rules, struct spoe_span text, one_
         const struct spoe_span item = trim((struct spoe_span){buf, n});
 
         if (item.n > 0)
-            rc = one(rules, item, reterr, size);
+            rc = set_one(rules, item, reterr, reterr_size);
     }
     free(buf);
-    return rc;
-}
-
-int mirror_rules_set(struct mirror_rules *rules, struct spoe_span text, bool marker, char *reterr,
-                     size_t reterr_size)
-{
-    const size_t first = rules->n_set;
-
-    if (for_each_item(rules, text, set_one, reterr, reterr_size) != 0)
-        return -1;
-    if (marker && rules->n_set > first) {
+    if (rc == 0 && marker && rules->n_set > first) {
         rules->marker = rules->set[first].text;
         rules->marker_len = rules->set[first].name_len;
     }
-    return 0;
+    return rc;
 }
 
 int mirror_rules_remove(struct mirror_rules *rules, struct spoe_span text, char *reterr,
                         size_t reterr_size)
 {
-    return for_each_item(rules, text, remove_one, reterr, reterr_size);
+    struct spoe_span name;
+
+    while (spoe_list_next(&text, &name)) {
+        if (remove_one(rules, name, reterr, reterr_size) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 void mirror_rules_fini(struct mirror_rules *rules)

@@ -52,7 +52,7 @@ def test_the_files_are_accepted(binary, tmp):
 def test_what_is_printed_is_accepted(binary, tmp):
     """The rules by the options, and they fail closed."""
     main, spoe = printed("spoe", env={"SPOE_PLUGINS": "auth-request", "AUTH_REQUEST_URL": "http://127.0.0.1/",
-                                      "AUTH_REQUEST_RESPONSE_HEADERS": "X-User WWW-Authenticate"})
+                                      "AUTH_REQUEST_RESPONSE_HEADERS": "X-User, WWW-Authenticate"})
     assert "http-request deny deny_status 503 unless { var(txn.auth_request.allowed) -m bool }" in main
     assert "http-request set-header X-User %[var(txn.auth_request.header_x_user)]" in main
     assert "return status 401" in main and "del-header WWW-Authenticate" not in main

@@ -33,7 +33,7 @@ def certs(tmp_path_factory):
 
 def start(url, args=(), **env):
     return SpoeHost([*ARGS, *args], env={"SPOE_ADMIN_ADDR": "127.0.0.1:0", "AUTH_REQUEST_URL": url,
-                                         "AUTH_REQUEST_RESPONSE_HEADERS": "X-User X-Groups",
+                                         "AUTH_REQUEST_RESPONSE_HEADERS": "X-User, X-Groups",
                                          **PATIENT, **env})
 
 
@@ -108,7 +108,7 @@ def test_statuses(service):
 
 
 def test_a_login_page_is_a_no_where_it_is_said_so(service):
-    with start(service.url, AUTH_REQUEST_DENY_STATUS="302 401",
+    with start(service.url, AUTH_REQUEST_DENY_STATUS="302, 401",
                AUTH_REQUEST_RESPONSE_HEADERS="location") as host, connected(host) as client:
         got = ask(client, "/status/302")
         assert (got["reason"], got["header_location"]) == ("denied", "/login")
@@ -202,13 +202,38 @@ def test_the_hosts_deadline_comes_first(service, fail):
     with start(service.url, AUTH_REQUEST_FAIL=fail, SPOE_PROCESSING_TIMEOUT="50ms") as host:
         with connected(host) as client:
             assert ask(client, "/wait") == {"allowed": fail == "open", "reason": "deadline"}
-            host.wait_line(r"processing-timeout is 50 ms, timeout 50000 ms")
             assert counts(host, "answers_total") == {"deadline": 1}
             # The question goes on; its answer is nobody's.
             service.release()
             wait_until(lambda: number(host, "in_flight") == 0, "its end")
             assert counts(host, "questions_total") == {"allowed": 1}
         end(host)
+
+
+def test_time_outs_in_the_wrong_order_are_told_of_before_anybody_asks():
+    """12.2, config_timeout_ns(): that of the message, of the plugin or of the host, whichever is set."""
+    message = 'auth-request.message."auth-request".processing-timeout'
+    cases = [({}, "10 ms"), ({"SPOE_PROCESSING_TIMEOUT": "499ms"}, "499 ms"), ({"SPOE_PROCESSING_TIMEOUT": "500ms"}, None),
+             ({"SPOE_PROCESSING_TIMEOUT": "1m", "args": ["--set", "auth-request.processing-timeout=20ms"]}, "20 ms"),
+             ({"SPOE_PROCESSING_TIMEOUT": "1m", "args": ["--set", f"{message}=30ms"]}, "30 ms"),
+             ({"args": ["--set", f"{message}=600ms"]}, None)]
+    for env, patience in cases:
+        args = env.pop("args", [])
+        status, out = run([host_binary(), *ARGS, *args, "-t"],
+                          env=clean_env({"AUTH_REQUEST_URL": "http://127.0.0.1/", **env}))
+        assert status == 0, out
+        assert (f"processing-timeout is {patience}, timeout 500 ms" in out) == (patience is not None), (env, args, out)
+        assert ("timeout 500 ms" in out) == (patience is not None), out
+
+
+def test_the_address_that_it_asks_from(service):
+    """12.2, an address as an option. One that is not ours is a failure to connect."""
+    for address, reason in (("127.0.0.9", "allowed"), ("192.0.2.1", "connect"), ("::1", "connect")):
+        with start(service.url, AUTH_REQUEST_SOURCE_ADDRESS=address) as host, connected(host) as client:
+            assert ask(client, f"/{address}")["reason"] == reason
+            end(host)
+    (told,) = service.requests
+    assert told.connection[0] == "127.0.0.9"
 
 
 def test_a_body_without_end(service):
@@ -476,7 +501,10 @@ BAD_OPTIONS = [
     ({"AUTH_REQUEST_REQUEST_HEADERS": "cookie, host"}, "host cannot be sent"),
     ({"AUTH_REQUEST_REQUEST_HEADERS": "x-real-ip"}, "x-real-ip cannot be sent"),
     ({"AUTH_REQUEST_REQUEST_HEADERS": "a:b"}, "no name of a header"),
-    ({"AUTH_REQUEST_SEND": "uri path"}, "uri or path, not both"),
+    ({"AUTH_REQUEST_SEND": "uri, path"}, "uri or path, not both"),
+    ({"AUTH_REQUEST_SEND": "uri,,host"}, '\\"\\" in the list is not valid'),
+    ({"AUTH_REQUEST_RESPONSE_HEADERS": "X-User X-Groups"}, "no name of a header"),
+    ({"AUTH_REQUEST_SOURCE_ADDRESS": "eth0"}, "expected an address, IPv4 or IPv6"),
     ({"AUTH_REQUEST_SEND": "body"}, "only method, uri"),
     ({"AUTH_REQUEST_DENY_STATUS": "200"}, "from 300 to 599"),
     ({"AUTH_REQUEST_DENY_STATUS": "4o1"}, "from 300 to 599"),

@@ -114,6 +114,8 @@ def test_a_start_with_a_broken_list_fails_and_so_does_the_check(rig):
 @pytest.mark.parametrize("name,value,text", [
     ("LISTS", "block", "NAME=PATH"),
     ("LISTS", "a=/x,a=/y", "the name is taken"),
+    ("LISTS", "a=/x,,b=/y", "in the list is not valid"),
+    ("EXEMPT", "10.0.0.0/8, 10.0.0.1/8", '\\"10.0.0.1/8\\" in the list is not valid'),
     ("CROWDSEC_URL", "http://127.0.0.1:1", "crowdsec-url needs a key"),
     ("CROWDSEC_URL", "ftp://x", "crowdsec-url"),
     ("CROWDSEC_URL", "http://user:pass@127.0.0.1:1", "has a user or a query"),
@@ -125,6 +127,26 @@ def test_what_is_wrong_with_the_options_is_said(name, value, text):
     env = clean_env({f"IP_REPUTATION_{name}": value, "SPOE_ADDR": "127.0.0.1:0"})
     status, output = run([host_binary(), *ARGS, "-t"], env=env)
     assert status == 1 and text in output, output
+
+
+def test_what_is_exempt_is_on_no_list(rig):
+    """12.2, a list of networks as an option: it holds against longer prefixes, and against CrowdSec's."""
+    path = rig.write("block", "10.1.2.3\n192.0.2.7\n2001:db8::7\n198.51.100.1\n")
+    with Lapi("k") as lapi:
+        lapi.new("10.1.2.4")
+        lapi.new("203.0.113.4")
+        rig.start(LISTS=f"block={path}", EXEMPT="10.0.0.0/8, 2001:db8::/32 , 192.0.2.7,::ffff:198.51.100.0/120",
+                  CROWDSEC_URL=lapi.url, CROWDSEC_KEY="k", CROWDSEC_INTERVAL="100ms")
+        rig.wait("203.0.113.4", score=100, list="crowdsec")
+        exempt = ["10.1.2.3", "10.1.2.4", "10.255.255.255", "192.0.2.7", "2001:db8::7", "198.51.100.1",
+                  "::ffff:10.1.2.3"]
+        for ip in exempt:
+            assert rig.ask(ip) == {"score": 0}, ip
+        assert rig.number("exempt_total") == len(exempt)
+        rig.end()
+    rig.start(LISTS=f"block={path}")
+    assert all(rig.ask(ip)["score"] == 100 for ip in ("10.1.2.3", "192.0.2.7", "2001:db8::7", "198.51.100.1"))
+    rig.end()
 
 
 def test_it_starts_with_nothing(rig):

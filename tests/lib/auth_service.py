@@ -56,7 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         service = self.server.service
         request = Request(self.command, self.path,
-                          [(key.lower(), value) for key, value in self.headers.items()])
+                          [(key.lower(), value) for key, value in self.headers.items()],
+                          connection=self.client_address)
         with service.news:
             service.requests.append(request)
         uri = request.header("x-original-uri") or request.path

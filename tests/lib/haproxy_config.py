@@ -4,18 +4,21 @@
 
 import os
 import re
+import subprocess
 
 from . import procs
 
 
 def printed(way, version="2.6", *options, env=None):
     """What the host writes for its plugins: haproxy.cfg's part, and the SPOE file's."""
-    status, text = procs.run(
+    got = subprocess.run(
         [procs.host_binary(), f"--print-haproxy-config={way}", "--for", version, *options],
         env=procs.clean_env({"SPOE_PLUGIN_DIR": os.environ["SPOE_TEST_PLUGIN_DIR"],
                              "SPOE_PLUGINS": "otel", **(env or {})}),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", timeout=procs.LIMIT, check=False,
     )
-    assert status == 0, text
+    assert got.returncode == 0, got.stderr
+    text = got.stdout
     main, spoe = re.match(r"(.*?)((?:^\[.*)?)\Z", text, re.S | re.M).groups()
     return main, spoe
 

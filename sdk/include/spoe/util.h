@@ -221,6 +221,23 @@ static inline struct spoe_span spoe_config_str(const struct spoe_host *host,
                                                                 : spoe_str(NULL);
 }
 
+/**
+ * The same of SPOE_OPT_ADDRESS: of type SPOE_T_IPV4 or SPOE_T_IPV6; SPOE_T_NULL where nothing sets
+ * it. Since 1.1.
+ */
+static inline struct spoe_value spoe_config_address(const struct spoe_host *host,
+                                                    struct spoe_config *cfg, size_t nth)
+{
+    const struct spoe_setting *setting = host->config_get(cfg, nth);
+    struct spoe_value none;
+
+    if (setting != NULL &&
+        (setting->value.type == SPOE_T_IPV4 || setting->value.type == SPOE_T_IPV6))
+        return setting->value;
+    memset(&none, 0, sizeof none);
+    return none;
+}
+
 /** Format and report what is wrong with an option's value, as config_error(). Since 1.1. */
 static inline void spoe_config_errorf(const struct spoe_host *host, struct spoe_config *cfg,
                                       size_t nth, const char *format, ...)

@@ -31,7 +31,7 @@ Test(auth_names, a_list)
 {
     struct names names;
 
-    cr_assert_eq(parse(&names, " X-User ,cookie,, x-user\tX_Y.Z"), 0);
+    cr_assert_eq(parse(&names, " X-User ,cookie, x-user\t,X_Y.Z,"), 0);
     cr_assert_eq(names.n, 3);
     cr_expect_str_eq(names.item[0].text, "X-User");
     cr_expect_str_eq(names.item[0].variable, "header_x_user");
@@ -51,6 +51,8 @@ Test(auth_names, what_is_no_name)
 
     cr_expect_eq(parse(&names, "a:b"), -1);
     cr_expect_eq(parse(&names, "a\x80"), -1);
+    cr_expect_eq(parse(&names, "a b"), -1);
+    cr_expect_eq(parse(&names, "a,,b"), -1);
     memset(name, 'n', sizeof name);
     name[sizeof name - 1] = '\0';
     cr_expect_eq(parse(&names, name), -1);
@@ -59,7 +61,7 @@ Test(auth_names, what_is_no_name)
     cr_expect_eq(strlen(names.item[0].variable), 64);
     names_fini(&names);
     for (unsigned i = 0; i < 65; i++)
-        (void)snprintf(many + 4 * i, sizeof many - 4 * i, "n%02u ", i);
+        (void)snprintf(many + 4 * i, sizeof many - 4 * i, "n%02u,", i);
     cr_expect_eq(parse(&names, many), -1);
     many[64 * 4] = '\0';
     cr_expect_eq(parse(&names, many), 0);
@@ -98,7 +100,7 @@ static void all(void)
 {
     conf =
         (struct auth_conf){.send = SEND_METHOD | SEND_URI | SEND_HOST | SEND_PROTO | SEND_CLIENT};
-    cr_assert_eq(parse(&conf.to_service, "Cookie Authorization"), 0);
+    cr_assert_eq(parse(&conf.to_service, "Cookie, Authorization"), 0);
     slots[ARG_METHOD] = spoe_value_str(spoe_str("GET"));
     slots[ARG_URI] = spoe_value_str(spoe_str("/p?q"));
     slots[ARG_SSL] = spoe_value_bool(1);
@@ -204,7 +206,7 @@ static void read_lines(const char *lines)
 
 static void want(void)
 {
-    cr_assert_eq(parse(&wanted, "x-user set-cookie"), 0);
+    cr_assert_eq(parse(&wanted, "x-user, set-cookie"), 0);
 }
 
 /* The n-th record. */
