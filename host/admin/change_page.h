@@ -10,7 +10,7 @@
 
 #include "admin/handover.h"
 #include "admin/http.h"
-#include "admin/json_pairs.h"
+#include "json/json_pairs.h"
 
 /* What is asked for, and what came of it. */
 struct change {

@@ -3,57 +3,31 @@
 #include "admin/requests.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
-#include <string.h>
 
 #include "admin/view.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "json/json_input.h"
 
 #define COMPONENT "admin"
 
 /* ---- what a POST says ---------------------------------------------------------------------- */
 
-/* The text if it comes next, behind white space. @return whether it does */
-static bool take(struct spoe_span *body, const char *text)
+/* {} or {"after": NUMBER} @return 0; -1 with *reterr */
+static int read_body(struct spoe_span body, uint64_t *ret_after, struct error *reterr)
 {
-    const size_t n = strlen(text);
+    json_t *object = json_input_parse(body, HTTP_BODY_MAX, JSON_REJECT_DUPLICATES, reterr);
+    json_int_t after = 0;
+    int result;
 
-    while (body->n > 0 && strchr(" \t\r\n", body->p[0]) != NULL && body->p[0] != '\0') {
-        body->p++;
-        body->n--;
-    }
-    if (body->n < n || memcmp(body->p, text, n) != 0)
-        return false;
-    body->p += n;
-    body->n -= n;
-    return true;
-}
-
-static bool take_number(struct spoe_span *body, uint64_t *ret)
-{
-    bool any = false;
-
-    *ret = 0;
-    (void)take(body, "");
-    for (; body->n > 0 && body->p[0] >= '0' && body->p[0] <= '9'; body->p++, body->n--) {
-        if (*ret > UINT64_MAX / 10 - 1)
-            return false;
-        *ret = *ret * 10 + (uint64_t)(body->p[0] - '0');
-        any = true;
-    }
-    return any;
-}
-
-/* {} or {"after": NUMBER} */
-static bool read_body(struct spoe_span body, uint64_t *ret_after)
-{
-    *ret_after = 0;
-    if (!take(&body, "{"))
-        return false;
-    if (take(&body, "\"after\"") && (!take(&body, ":") || !take_number(&body, ret_after)))
-        return false;
-    return take(&body, "}") && take(&body, "") && body.n == 0;
+    if (object == NULL)
+        return -1;
+    result = json_unpack_ex(object, NULL, JSON_STRICT, "{s?I}", "after", &after);
+    json_decref(object);
+    if (result != 0 || after < 0)
+        return error_set(reterr, "the body is {} or {\"after\": NUMBER}");
+    *ret_after = (uint64_t)after;
+    return 0;
 }
 
 /* ---- the page ------------------------------------------------------------------------------ */
@@ -85,9 +59,10 @@ int requests_post(void *arg, const struct admin_post *post, FILE *out)
     const struct view *view = arg;
     const int64_t now = clock_mono_ns();
     uint64_t after;
+    struct error error;
 
-    if (!read_body(post->body, &after)) {
-        (void)fputs("the body is {} or {\"after\": NUMBER}\n", out);
+    if (read_body(post->body, &after, &error) != 0) {
+        (void)fprintf(out, "%s\n", error.text);
         return 400;
     }
     if (!recent_look(view->recent, now)) {

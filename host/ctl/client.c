@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "ctl/json.h"
 
 #define FIRST_ROOM 4096u
 
@@ -141,6 +140,20 @@ static int receive_all(const struct exchange *x, char **ret, size_t *ret_n)
     return -1;
 }
 
+int64_t client_whole(struct spoe_span text)
+{
+    int64_t n = 0;
+
+    for (size_t i = 0; i < text.n && text.p[i] >= '0' && text.p[i] <= '9'; i++) {
+        const int64_t digit = text.p[i] - '0';
+
+        if (n > (INT64_MAX - digit) / 10)
+            return INT64_MAX;
+        n = n * 10 + digit;
+    }
+    return n;
+}
+
 /* "HTTP/1.1 200 OK", fields, an empty line, and as many bytes as Content-Length says. */
 static int take_apart(const struct exchange *x, struct client_answer *ret, size_t n)
 {
@@ -152,8 +165,8 @@ static int take_apart(const struct exchange *x, struct client_answer *ret, size_
     if (strncmp(bytes, "HTTP/1.", 7) != 0 || strlen(bytes) < 12 || end == NULL || field == NULL ||
         field > end || (size_t)(end - field) < sizeof length - 1)
         return error_set(x->error, "its answer is none of the admin endpoint");
-    ret->status = (int)json_whole((struct spoe_span){bytes + 9, 3});
-    said = json_whole(
+    ret->status = (int)client_whole((struct spoe_span){bytes + 9, 3});
+    said = client_whole(
         (struct spoe_span){field + sizeof length - 1, (size_t)(end - field) - (sizeof length - 1)});
     ret->text = ret->bytes + (end + 4 - bytes);
     ret->n = n - (size_t)(end + 4 - bytes);

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <spoe/plugin.h>
+
 #include "base/error.h"
 
 #define CLIENT_TIMEOUT_NS INT64_C(10000000000)
@@ -37,5 +39,8 @@ struct client_answer {
 int client_ask(const struct client *client, const char *target, const char *body,
                struct client_answer *ret, struct error *reterr);
 void client_answer_fini(struct client_answer *answer);
+
+/** The whole number that a text begins with, INT64_MAX at most; 0: with none. */
+int64_t client_whole(struct spoe_span text);
 
 #endif

@@ -12,8 +12,10 @@
 #include "conf/conf.h"
 #include "conf/host_conf.h"
 #include "conf/listen.h"
+#include "ctl/shown.h"
+#include "json/json_input.h"
 
-#define FIRST_LINE_MAX 1000 /* bytes of what a host says */
+#define REFUSAL_MAX 1000 /* bytes of what a host says */
 
 /* What was asked for. */
 struct ask {
@@ -214,25 +216,48 @@ static void leave_place(struct place *place)
 
 /* ---- commands ----------------------------------------------------------------------------- */
 
+/* Nobody is there, or somebody else. @return CTL_UNREACHED */
+static int complain_of(const struct client *client, const char *target, const char *text)
+{
+    char shown[REFUSAL_MAX];
+
+    (void)fprintf(stderr, "spoe-host ctl: %s%s%s%s: %s\n",
+                  client->path != NULL ? "unix:" : client->host, client->path != NULL ? "" : ":",
+                  client->path != NULL ? client->path : client->port, target,
+                  shown_text((struct spoe_span){text, strlen(text)}, shown, sizeof shown));
+    return CTL_UNREACHED;
+}
+
 int ctl_ask(const struct client *client, const char *target, const char *body,
             struct client_answer *ret)
 {
     struct error error;
+    char shown[REFUSAL_MAX];
 
-    if (client_ask(client, target, body, ret, &error) != 0) {
-        (void)fprintf(stderr, "spoe-host ctl: %s%s%s%s: %s\n",
-                      client->path != NULL ? "unix:" : client->host,
-                      client->path != NULL ? "" : ":",
-                      client->path != NULL ? client->path : client->port, target, error.text);
-        return CTL_UNREACHED;
-    }
+    if (client_ask(client, target, body, ret, &error) != 0)
+        return complain_of(client, target, error.text);
     if (ret->status < 400)
         return CTL_OK;
-    (void)fprintf(stderr, "spoe-host ctl: refused, %d: %.*s\n", ret->status,
-                  (int)(ret->n < FIRST_LINE_MAX ? strcspn(ret->text, "\n") : FIRST_LINE_MAX),
-                  ret->text);
+    (void)fprintf(stderr, "spoe-host ctl: refused, %d: %s\n", ret->status,
+                  shown_text((struct spoe_span){ret->text, ret->n}, shown, sizeof shown));
     client_answer_fini(ret);
     return CTL_REFUSED;
+}
+
+int ctl_ask_json(const struct client *client, const char *target, const char *body, json_t **ret)
+{
+    struct client_answer answer;
+    struct error error;
+    int result = ctl_ask(client, target, body, &answer);
+
+    if (result != CTL_OK)
+        return result;
+    *ret =
+        json_input_parse((struct spoe_span){answer.text, answer.n}, CLIENT_ANSWER_MAX, 0, &error);
+    if (*ret == NULL)
+        result = complain_of(client, target, error.text);
+    client_answer_fini(&answer);
+    return result;
 }
 
 static int print_page(const struct client *client, const char *target)

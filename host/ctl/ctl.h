@@ -8,6 +8,8 @@
 #ifndef HOST_CTL_CTL_H
 #define HOST_CTL_CTL_H
 
+#include <jansson.h>
+
 #include <spoe/plugin.h>
 
 #include "ctl/client.h"
@@ -22,6 +24,8 @@ int ctl_main(int argc, char **argv);
 /** Ask, and say what is wrong. @return CTL_OK with *ret, its status 200; else nothing to free */
 int ctl_ask(const struct client *client, const char *target, const char *body,
             struct client_answer *ret);
+/** The same, of a page of JSON. @param ret  [give: json_decref()] */
+int ctl_ask_json(const struct client *client, const char *target, const char *body, json_t **ret);
 /** `status`. @return the exit status */
 int ctl_status(const struct client *client);
 /** `trace`. @return the exit status */

@@ -6,14 +6,14 @@
 
 #include "base/clock.h"
 #include "ctl/ctl.h"
-#include "ctl/json.h"
+#include "ctl/shown.h"
 
 #define TEXT_MAX 256u
 #define RATE_MS 1000 /* between two looks */
 
-static const char *member(struct spoe_span object, const char *name, char ret[TEXT_MAX])
+static const char *member(const json_t *object, const char *name, char ret[TEXT_MAX])
 {
-    return json_text(json_member(object, name), ret, TEXT_MAX);
+    return shown_member(object, name, ret, TEXT_MAX);
 }
 
 /* ---- /metrics ----------------------------------------------------------------------------- */
@@ -37,7 +37,7 @@ static void for_each_sample(const char *page, const char *name, sample_fn *fn, v
             if (value != NULL && value > line + n) {
                 labels.n = (size_t)(value - 1 - labels.p);
                 fn(arg, labels,
-                   (double)json_whole((struct spoe_span){value, (size_t)(end - value)}));
+                   (double)client_whole((struct spoe_span){value, (size_t)(end - value)}));
             }
         }
         line = end != NULL ? end + 1 : NULL;
@@ -60,18 +60,21 @@ static double total(const char *page, const char *name)
 
 static void print_loss(void *arg, struct spoe_span labels, double value)
 {
+    char shown[TEXT_MAX];
+
     if (value > 0)
-        (void)printf("  lost      %.0f %s, %.*s\n", value, (const char *)arg,
-                     (int)(labels.n < TEXT_MAX ? labels.n : TEXT_MAX), labels.p);
+        (void)printf("  lost      %.0f %s, %s\n", value, (const char *)arg,
+                     shown_text(labels, shown, sizeof shown));
 }
 
 /* ---- /status ------------------------------------------------------------------------------ */
 
-static void print_host(struct spoe_span status)
+static void print_host(const json_t *status)
 {
     char version[TEXT_MAX], state[TEXT_MAX], connections[TEXT_MAX], max[TEXT_MAX],
         pending[TEXT_MAX];
-    const long long seconds = json_whole(json_member(status, "uptime_seconds"));
+    const long long seconds =
+        (long long)json_number_value(json_object_get(status, "uptime_seconds"));
 
     (void)printf("spoe-host %s, %s, up %lldd %lldh %lldm %llds\n",
                  member(status, "version", version), member(status, "state", state),
@@ -81,13 +84,14 @@ static void print_host(struct spoe_span status)
                  member(status, "pending", pending));
 }
 
-static void print_plugins(struct spoe_span status)
+static void print_plugins(const json_t *status)
 {
-    const struct spoe_span plugins = json_member(status, "plugins");
-    struct spoe_span plugin;
+    const json_t *plugins = json_object_get(status, "plugins"), *plugin;
+    size_t i;
 
     (void)puts("plugins");
-    for (size_t i = 0; (plugin = json_element(plugins, i)).p != NULL; i++) {
+    json_array_foreach(plugins, i, plugin)
+    {
         char id[TEXT_MAX], health[TEXT_MAX], reason[TEXT_MAX], line[TEXT_MAX];
 
         (void)printf("  %-16s %s%s%s\n", member(plugin, "id", id), member(plugin, "health", health),
@@ -126,9 +130,10 @@ static void print_export(const char *page)
 
 int ctl_status(const struct client *client)
 {
-    struct client_answer status = {.status = 0}, before = {.status = 0}, now = {.status = 0};
+    struct client_answer before = {.status = 0}, now = {.status = 0};
     const int64_t begin_ns = clock_mono_ns();
-    int result = ctl_ask(client, "/status", NULL, &status);
+    json_t *status = NULL;
+    int result = ctl_ask_json(client, "/status", NULL, &status);
 
     if (result == CTL_OK)
         result = ctl_ask(client, "/metrics", NULL, &before);
@@ -137,14 +142,12 @@ int ctl_status(const struct client *client)
         result = ctl_ask(client, "/metrics", NULL, &now);
     }
     if (result == CTL_OK) {
-        const struct spoe_span page = {status.text, status.n};
-
-        print_host(page);
+        print_host(status);
         print_traffic(before.text, now.text, clock_mono_ns() - begin_ns);
-        print_plugins(page);
+        print_plugins(status);
         print_export(now.text);
     }
-    client_answer_fini(&status);
+    json_decref(status);
     client_answer_fini(&before);
     client_answer_fini(&now);
     return result;

@@ -7,12 +7,13 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
 #include "ctl/ctl.h"
-#include "ctl/json.h"
+#include "ctl/shown.h"
 
 #define TEXT_MAX 600u
 #define OPTION ".trace-once"
@@ -35,30 +36,50 @@ static int make_id(char ret[ID_DIGITS + 1], unsigned n)
     return 0;
 }
 
+/* @return the exit status */
+static int ask_plugin(const struct client *client, const char *option, const char *id)
+{
+    struct client_answer answer;
+    json_t *pairs = json_pack("{s:s}", option, id);
+    char *body = pairs != NULL ? json_dumps(pairs, 0) : NULL;
+    int result = CTL_REFUSED;
+
+    if (body == NULL)
+        (void)fputs("spoe-host ctl: out of memory\n", stderr);
+    else
+        result = ctl_ask(client, "/control", body, &answer);
+    if (result == CTL_OK)
+        client_answer_fini(&answer);
+    free(body);
+    json_decref(pairs);
+    return result;
+}
+
 /* Have each plugin that can wait for it. @return the exit status */
 static int ask_for(const struct client *client, const char *id)
 {
-    struct client_answer page, answer;
-    struct spoe_span options, option;
+    const json_t *options, *option;
+    json_t *page;
     unsigned n = 0;
-    int result = ctl_ask(client, "/control", NULL, &page);
+    size_t i;
+    int result = ctl_ask_json(client, "/control", NULL, &page);
 
     if (result != CTL_OK)
         return result;
-    options = json_member((struct spoe_span){page.text, page.n}, "options");
-    for (size_t i = 0; result == CTL_OK && (option = json_element(options, i)).p != NULL; i++) {
-        char name[TEXT_MAX], body[2 * TEXT_MAX];
-        const size_t len = strlen(json_text(json_member(option, "option"), name, sizeof name));
+    options = json_object_get(page, "options");
+    json_array_foreach(options, i, option)
+    {
+        const char *name = json_string_value(json_object_get(option, "option"));
+        const size_t len = name != NULL ? strlen(name) : 0;
 
         if (len < strlen(OPTION) || strcmp(name + len - strlen(OPTION), OPTION) != 0)
             continue;
-        (void)snprintf(body, sizeof body, "{\"%s\": \"%s\"}", name, id);
-        result = ctl_ask(client, "/control", body, &answer);
-        if (result == CTL_OK)
-            client_answer_fini(&answer);
+        result = ask_plugin(client, name, id);
+        if (result != CTL_OK)
+            break;
         n++;
     }
-    client_answer_fini(&page);
+    json_decref(page);
     if (result == CTL_OK && n == 0) {
         (void)fputs("spoe-host ctl: no plugin that is loaded traces\n", stderr);
         return CTL_REFUSED;
@@ -66,7 +87,7 @@ static int ask_for(const struct client *client, const char *id)
     return result;
 }
 
-static void print_request(struct spoe_span request)
+static void print_request(const json_t *request)
 {
     static const char *const members[] = {"method",   "target",  "status", "client",
                                           "frontend", "backend", "server"};
@@ -74,21 +95,21 @@ static void print_request(struct spoe_span request)
 
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
         (void)printf("  %-9s %s\n", members[i],
-                     json_text(json_member(request, members[i]), text, sizeof text));
-    (void)printf("  %-9s %s\n", "exported",
-                 json_text(json_member(request, "sampled"), text, sizeof text));
+                     shown_member(request, members[i], text, sizeof text));
+    (void)printf("  %-9s %s\n", "exported", shown_member(request, "sampled", text, sizeof text));
 }
 
 /* @return whether it is there, and printed */
-static bool look(const struct client_answer *page, const char *id)
+static bool look(const json_t *page, const char *id)
 {
-    const struct spoe_span requests =
-        json_member((struct spoe_span){page->text, page->n}, "requests");
-    struct spoe_span request;
-    char trace[TEXT_MAX];
+    const json_t *requests = json_object_get(page, "requests"), *request;
+    size_t i;
 
-    for (size_t i = 0; (request = json_element(requests, i)).p != NULL; i++) {
-        if (strcmp(json_text(json_member(request, "trace"), trace, sizeof trace), id) != 0)
+    json_array_foreach(requests, i, request)
+    {
+        const char *trace = json_string_value(json_object_get(request, "trace"));
+
+        if (trace == NULL || strcmp(trace, id) != 0)
             continue;
         print_request(request);
         return true;
@@ -100,15 +121,15 @@ int ctl_trace(const struct client *client)
 {
     const int64_t end_ns = clock_mono_ns() + WAIT_NS;
     char id[ID_DIGITS + 1], span[ID_DIGITS + 1];
-    struct client_answer page;
+    json_t *page;
     int result;
 
     if (make_id(id, ID_DIGITS) != 0 || make_id(span, ID_DIGITS / 2) != 0)
         return CTL_REFUSED;
-    result = ctl_ask(client, "/requests", "{}", &page); /* from now on they are kept */
+    result = ctl_ask_json(client, "/requests", "{}", &page); /* from now on they are kept */
     if (result != CTL_OK)
         return result;
-    client_answer_fini(&page);
+    json_decref(page);
     result = ask_for(client, id);
     if (result != CTL_OK)
         return result;
@@ -120,11 +141,11 @@ int ctl_trace(const struct client *client)
         bool found;
 
         (void)poll(NULL, 0, LOOK_MS);
-        result = ctl_ask(client, "/requests", "{}", &page);
+        result = ctl_ask_json(client, "/requests", "{}", &page);
         if (result != CTL_OK)
             return result;
-        found = look(&page, id);
-        client_answer_fini(&page);
+        found = look(page, id);
+        json_decref(page);
         if (found)
             return CTL_OK;
     } while (clock_mono_ns() < end_ns);

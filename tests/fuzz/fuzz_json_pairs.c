@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin/json_pairs.h"
+#include "json/json_pairs.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     result = json_pairs_parse((struct spoe_span){(const char *)data, size}, pairs, &error);
     assert((result == 0) == (error.text[0] == '\0'));
     for (size_t i = 0; result == 0 && i < pairs->n; i++) {
-        assert(strlen(pairs->pair[i].name) < size && strlen(pairs->pair[i].value) < size);
+        assert(strlen(pairs->pair[i].name) < size);
+        assert(strlen(pairs->pair[i].value) < size + 32); /* a number is written anew */
         for (size_t j = 0; j < i; j++)
             assert(strcmp(pairs->pair[i].name, pairs->pair[j].name) != 0);
     }

@@ -91,12 +91,12 @@ def test_the_log_s_level(begin):
     ({"relod.name": "1"}, 422, "no plugin"),
     ({"name": "1"}, 422, "ID.KEY"),
     ({}, 422, "no option"),
-    ("", 400, "no object"),
+    ("", 400, "no JSON"),
     ("[]", 400, "no object"),
-    ("{\"reload.name\": \"new\"", 400, "without an end"),
+    ("{\"reload.name\": \"new\"", 400, "line 1, column 21: '}' expected near end of file"),
     ("{\"reload.name\": {}}", 400, "no string"),
-    ("{\"reload.name\": \"a\", \"reload.name\": \"b\"}", 400, "twice"),
-    ("{\"reload.name\": \"a\\u0000b\"}", 400, "no character"),
+    ("{\"reload.name\": \"a\", \"reload.name\": \"b\"}", 400, "duplicate"),
+    ("{\"reload.name\": \"a\\u0000b\"}", 400, "\\u0000 is not taken"),
 ])
 def test_what_is_refused_changes_nothing(begin, body, status, words):
     it = begin()

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin/json_pairs.h"
+#include "json/json_pairs.h"
 
 static struct json_pairs pairs;
 static struct error error;
@@ -30,7 +30,10 @@ Test(json_pairs, takes, .timeout = 30)
         {"{\"a\":\"\"}", ""},
         {" {\t\"a\" :\r\n\"b c\" } ", "b c"},
         {"{\"a\":0.5}", "0.5"},
-        {"{\"a\":-1e3}", "-1e3"},
+        {"{\"a\":-1e3}", "-1000.0"},
+        {"{\"a\":0.1}", "0.1"},
+        {"{\"a\":10}", "10"},
+        {"{\"a\":-9223372036854775808}", "-9223372036854775808"},
         {"{\"a\":true}", "true"},
         {"{\"a\":false}", "false"},
         {"{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}", "\"\\/\b\f\n\r\t"},
@@ -75,6 +78,9 @@ Test(json_pairs, refuses, .timeout = 30)
         "{\"a\":-}",
         "{\"a\":e}",
         "{\"a\":+1}",
+        "{\"a\":01}",
+        "{\"a\":9223372036854775808}",
+        "{\"a\":1e999}",
         "{\"a\" \"b\"}",
         "{\"a\":\"b\"}x",
         "{\"a\":\"b\"}{}",
@@ -117,11 +123,22 @@ Test(json_pairs, has_room, .timeout = 30)
 {
     static char text[JSON_TEXTS_MAX + 1];
 
-    memset(text, 'x', JSON_TEXTS_MAX / 2);
+    memset(text, 'x', JSON_PAIRS_TEXT_MAX);
     memcpy(text, "{\"a\":\"", 6);
-    memcpy(text + JSON_TEXTS_MAX / 2 - 3, "\"}", 3);
+    memcpy(text + JSON_PAIRS_TEXT_MAX - 2, "\"}", 3);
     cr_assert_eq(parse(text), 0, "%s", error.text);
     cr_assert_eq(strlen(pairs.pair[0].value), strlen(text) - 8);
-    memset(text, ' ', JSON_TEXTS_MAX);
+    memcpy(text + JSON_PAIRS_TEXT_MAX - 2, "x\"}", 4);
     cr_assert_eq(parse(text), -1);
+    cr_assert_str_eq(error.text, "it is longer than 8191 bytes");
+}
+
+/* An error says where. */
+Test(json_pairs, says_where, .timeout = 30)
+{
+    cr_assert_eq(parse("{\"a\": 1,\n \"b\" 2}"), -1);
+    cr_assert_str_eq(error.text, "it is no JSON: line 2, column 6: ':' expected near '2'");
+    cr_assert_eq(parse("{\"a\":\"\\u0000\"}"), -1);
+    cr_assert_not_null(strstr(error.text, "line 1, column "));
+    cr_assert_not_null(strstr(error.text, "\\u0000 is not taken"));
 }
