@@ -16,7 +16,9 @@ import subprocess
 
 import pytest
 
-from lib import admin
+from lib import admin, pages
+from lib.certs import Certs
+from lib.collector import Collector
 from lib.procs import LIMIT, Proc, ReservedPort, wait_until
 from lib.spop import Client, notify_frame
 
@@ -37,6 +39,8 @@ mkdir -p /run/units /usr/local/bin /usr/local/lib
 cp -a "$1"/units/. /run/units/
 cp "$1"/spoe-host /usr/local/bin/
 cp -a "$1"/lib/. /usr/local/lib/
+# As a boot has it: what a service's start mounts in a namespace, as its credentials, is seen by the service.
+mount --make-rshared /
 exec env -i container=test SYSTEMD_UNIT_PATH=/run/units: PATH="$PATH" /lib/systemd/systemd --system \
     --unit=test.target --log-target=console --log-level=info --default-standard-output=null
 """
@@ -144,6 +148,7 @@ def stopped(systemd):
     yield
     systemd.systemctl("stop", "spoe-host")
     systemd.systemctl("reset-failed", "spoe-host", check=False)
+    (systemd.root / "run/log").unlink(missing_ok=True)
     units = systemd.root / "run/units"
     for unit in ("log", "admin", "spop"):
         systemd.systemctl("stop", f"spoe-host-{unit}.socket")
@@ -361,7 +366,8 @@ def test_the_socket_of_spop_is_open_while_the_service_is(systemd):
     systemd.systemctl("kill", "--signal=KILL", "--kill-whom=main", "spoe-host")
     systemd.wait(lambda: systemd.show("MainPID") not in (pid, "0") and answers(), "an answer")
     systemd.systemctl("stop", "spoe-host")
-    assert refused(outside) and systemd.state("spoe-host-spop.socket") == "inactive"
+    # It is stopped behind the service, and `stop` waits for the service alone.
+    systemd.wait(lambda: refused(outside) and systemd.state("spoe-host-spop.socket") == "inactive", "a closed socket")
     systemd.start(fails=True, SPOE_WORKERS="many", **held)
     systemd.wait(lambda: systemd.show("ActiveState") == "failed", "failure")
     systemd.wait(lambda: refused(outside), "a closed socket")
@@ -374,6 +380,61 @@ def test_the_socket_of_the_admin_endpoint(systemd):
     assert admin.ask(f"unix:{systemd.root}/run/pages.sock", "/readyz").status == 200
     systemd.systemctl("restart", "spoe-host")
     assert admin.ask(f"unix:{systemd.root}/run/pages.sock", "/readyz").status == 200
+
+
+# ---- 13.2: credentials ----
+
+
+def test_credentials(systemd, tmp_path):
+    """By the page's drop-in, of files that the service's own user cannot read: the header and mTLS's key reach the
+    collector, the token opens what it should. They are copied at the start: a reload still has those."""
+    certs = Certs(tmp_path)
+    files = systemd.root / "etc/default"
+    secrets = {"headers": b"authorization: Bearer sesame\n", "client.key": certs.read("client", "key"),
+               "admin-token": b"a-token-of-24-characters\n"}
+    for name, text in {**secrets, "ca.pem": certs.read("ca"), "client.pem": certs.read("client")}.items():
+        (files / name).write_bytes(text)
+        (files / name).chmod(0o600 if name in secrets else 0o644)
+    systemd.override(pages.part("docs/service.md", "credentials").replace("/etc/spoe-host/", "/etc/default/"))
+
+    def exported(collector, calls, word):
+        with Client(str(systemd.root) + SOCKET) as client:
+            client.hello()
+            client.ask("on-http-request", {"unique-id": word, "method": "GET", "path": "/"})
+            client.ask("on-http-response", {"unique-id": word, "status": 200})
+        systemd.wait(lambda: collector.calls >= calls, "an export")
+        assert collector.headers[-1]["authorization"] == f"Bearer {word}"
+
+    def change(*more):
+        port = re.search(r"component=admin .* 127\.0\.0\.1:(\d+)", systemd.log())[1]
+        return systemd.run("/usr/local/bin/spoe-host", "ctl", "--url", f"http://127.0.0.1:{port}", *more, "set",
+                           "host.log-level", "info", check=False)
+
+    with Collector(tls=certs.server(), client_ca=certs.read("ca")) as collector:
+        export = {"OTEL_TRACES_EXPORTER": "otlp", "OTLP_ENDPOINT": collector.endpoint, "OTLP_TLS": "enabled",
+                  "OTLP_TLS_CA": "/etc/default/ca.pem", "OTLP_TLS_CERT": "/etc/default/client.pem",
+                  "BATCH_DELAY": "20ms", "SPOE_PROCESSING_TIMEOUT": "10s", "SPOE_ADMIN_ADDR": "127.0.0.1:0"}
+        systemd.start(**export)
+        assert "DynamicUser=yes" in systemd.systemctl("show", "spoe-host", "-p", "DynamicUser")
+        exported(collector, 1, "sesame")
+        assert "401" in change() and "changed" in change("--token-file", "/etc/default/admin-token")
+        (files / "headers").write_bytes(b"authorization: Bearer other\n")
+        systemd.systemctl("reload", "spoe-host")
+        systemd.wait(lambda: "configuration read again" in systemd.log(), "the reload")
+        exported(collector, 2, "sesame")
+        systemd.start(**export)
+        exported(collector, 3, "other")
+
+
+def test_a_check_at_a_reload_gets_no_credentials(systemd):
+    """Which is why the page's drop-in takes it away; the host's own check, at SIGHUP, is there all the same."""
+    (systemd.root / "etc/default/token").write_bytes(b"a-token-of-24-characters\n")
+    systemd.override("[Service]\nLoadCredential=token:/etc/default/token\n")
+    systemd.start(SPOE_ADMIN_TOKEN_FILE="credential:token")
+    assert "failed" in systemd.systemctl("reload", "spoe-host", check=False)
+    assert systemd.answers() and "credentials/spoe-host.service/token: cannot be opened" in systemd.log()
+    systemd.systemctl("kill", "--signal=HUP", "--kill-whom=main", "spoe-host")
+    systemd.wait(lambda: "configuration read again" in systemd.log(), "the reload")
 
 
 def test_bounds(systemd):
