@@ -58,6 +58,8 @@ struct program {
     struct plugin_set plugins;
     struct route_table routes;
     struct reload reload;
+    struct error
+        inherited; /* what is wrong with the sockets that were handed over; empty: nothing */
     char plugin_dir[BESIDE_SIZE];
 };
 
@@ -166,8 +168,10 @@ static int prepare(struct program *p)
     bool fails; /* a plugin, for another reason than its options */
     int status;
 
-    if (p->cli.action == CLI_RUN && inherited_open() != 0)
+    if (p->cli.action == CLI_RUN && p->inherited.text[0] != '\0') {
+        log_line(SPOE_LOG_ERR, "service", "%s", p->inherited.text);
         return 1;
+    }
     if (read_host_conf(p) != 0)
         return 1;
     log_init(p->host_conf.log_level, p->host_conf.log_format);
@@ -416,6 +420,7 @@ int main(int argc, char **argv)
         return 1;
     if (argc > 1 && strcmp(argv[1], "ctl") == 0) /* a client of a host: nothing of one is begun */
         return ctl_main(argc - 1, argv + 1);
+    (void)inherited_open(&p.inherited); /* told of where the host is to run */
     if (start_watch(&p) != 0) {
         crash_leaving();
         return 1;

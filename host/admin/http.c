@@ -239,6 +239,10 @@ static int serve(struct admin *admin)
             log_line(SPOE_LOG_WARNING, COMPONENT,
                      "other machines can reach the admin address: whoever connects can read "
                      "metrics and options");
+        if (s->open_to_all)
+            log_line(SPOE_LOG_WARNING, COMPONENT,
+                     "every user of this machine can open the admin socket, see requests and "
+                     "change options: SocketMode=0660 in its .socket unit");
     }
     return 0;
 }

@@ -35,8 +35,8 @@ static bool are_ours(void)
            value_parse_int(pid, &number) == VALUE_OK && number == getpid();
 }
 
-/* @return 0; -1 logged */
-static int read_names(const char *names)
+/* @return 0; -1 with *reterr */
+static int read_names(const char *names, struct error *reterr)
 {
     size_t n = 0;
 
@@ -51,37 +51,31 @@ static int read_names(const char *names)
     }
     if (names == NULL || n == n_inherited)
         return 0;
-    log_line(SPOE_LOG_ERR, COMPONENT, "LISTEN_FDNAMES has %zu names, LISTEN_FDS says %zu", n,
-             n_inherited);
-    return -1;
+    return error_set(reterr, "LISTEN_FDNAMES has %zu names, LISTEN_FDS says %zu", n, n_inherited);
 }
 
-int inherited_open(void)
+int inherited_open(struct error *reterr)
 {
     int64_t n = 0;
 
     n_inherited = 0;
     if (!are_ours())
         return 0;
-    if (value_parse_int(secure_getenv("LISTEN_FDS"), &n) != VALUE_OK || n < 0 ||
-        n > INHERITED_MAX) {
-        log_line(SPOE_LOG_ERR, COMPONENT, "LISTEN_FDS: expected a number from 0 to %u",
-                 INHERITED_MAX);
-        return -1;
-    }
+    if (value_parse_int(secure_getenv("LISTEN_FDS"), &n) != VALUE_OK || n < 0 || n > INHERITED_MAX)
+        return error_set(reterr, "LISTEN_FDS: expected a number from 0 to %u", INHERITED_MAX);
     n_inherited = (size_t)n;
     for (size_t i = 0; i < n_inherited; i++) {
         inherited[i].fd = FIRST + (int)i;
         inherited[i].taken = false;
         (void)snprintf(inherited[i].name, sizeof inherited[i].name, NO_NAME);
         if (fcntl(inherited[i].fd, F_SETFD, FD_CLOEXEC) != 0) {
-            log_line(SPOE_LOG_ERR, COMPONENT, "descriptor %d of LISTEN_FDS=%zu: %s",
-                     inherited[i].fd, n_inherited, strerror(errno));
+            (void)error_set(reterr, "descriptor %d of LISTEN_FDS=%zu: %s", inherited[i].fd,
+                            n_inherited, strerror(errno));
             n_inherited = 0;
             return -1;
         }
     }
-    return read_names(secure_getenv("LISTEN_FDNAMES"));
+    return read_names(secure_getenv("LISTEN_FDNAMES"), reterr);
 }
 
 static int get_option(int fd, int option)

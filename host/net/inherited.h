@@ -17,9 +17,12 @@
 
 #define INHERITED_MAX 64u
 
-/** See what there is; none of it goes on to children. @return 0; -1 logged: it is not as it should
- * be */
-int inherited_open(void);
+/**
+ * See what there is; none of it goes on to children. Before the process opens anything: of what the
+ * environment says and is not there, the numbers would soon be those of descriptors of its own.
+ * @return 0; -1 with *reterr: it is not as it should be
+ */
+int inherited_open(struct error *reterr);
 /**
  * Take the next of a name.
  * @param type  SOCK_STREAM, which has to listen, or SOCK_DGRAM

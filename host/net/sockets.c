@@ -316,6 +316,16 @@ static int open_unix(struct sockets *sockets, const struct host_listen *listen_c
 
 /* ---- inherited ---- */
 
+/* Who may connect says the file's mode, which is systemd's (SocketMode=, by default 0666), or, of
+ * an abstract address, nothing. */
+static bool is_open_to_all(const struct sockaddr_un *bound)
+{
+    struct stat st;
+
+    return bound->sun_path[0] == '\0' ||
+           (stat(bound->sun_path, &st) == 0 && (st.st_mode & S_IWOTH) != 0);
+}
+
 /* @return 0; -1 logged */
 static int adopt(struct sockets *sockets, const struct host_listen *listen_conf, int fd, int type)
 {
@@ -335,6 +345,7 @@ static int adopt(struct sockets *sockets, const struct host_listen *listen_conf,
     }
     s->exposed = !sockets_is_loopback(&bound.sa);
     s->is_unix = bound.sa.sa_family == AF_UNIX;
+    s->open_to_all = s->is_unix && is_open_to_all(&bound.un);
     if (!s->is_unix)
         sockets_name(&bound.sa, len, s->name, sizeof s->name);
     else if (bound.un.sun_path[0] != '\0')

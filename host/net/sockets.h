@@ -22,8 +22,9 @@ struct listening_socket {
     char *path; /* of a socket file, ours to remove; NULL: there is none, or it is not ours */
     dev_t dev;
     ino_t ino;
-    bool exposed;   /* other machines can reach it */
-    char name[128]; /* "127.0.0.1:4317", "[::1]:4317", "unix:/run/x" */
+    bool exposed;     /* other machines can reach it */
+    bool open_to_all; /* an inherited unix socket that every user of this machine can reach */
+    char name[128];   /* "127.0.0.1:4317", "[::1]:4317", "unix:/run/x" */
 };
 
 /* Sockets, and how their failures are told. */

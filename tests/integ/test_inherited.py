@@ -194,6 +194,24 @@ def test_spop_and_admin(start, hold, kind):
     assert kind != "unix" or (os.path.exists(spop_at) and os.path.exists(pages_at))
 
 
+def test_an_admin_socket_that_every_user_can_open(start, hold):
+    """Whoever can open it may change options, and systemd's SocketMode= is 0666 where a unit says nothing."""
+    pages, path = hold("unix", "pages")
+    warning = "level=warning component=admin .*every user of this machine can open the admin socket"
+    for mode, told in ((0o660, 0), (0o666, 1)):
+        os.chmod(path, mode)
+        host = start("slots", **handing_over([("admin", pages)], env={"SPOE_ADMIN_ADDR": "fd:admin"}))
+        assert host.count(warning) == told, (oct(mode), host.text())
+        assert host.terminate() == 0
+    abstract = socket.socket(socket.AF_UNIX)
+    with abstract:
+        abstract.bind("")  # the kernel names it
+        abstract.listen()
+        host = start("slots", **handing_over([("admin", abstract)], env={"SPOE_ADMIN_ADDR": "fd:admin"}))
+        host.wait_line(warning)
+        assert host.terminate() == 0
+
+
 # ---- what is wrong ----
 
 
@@ -228,7 +246,9 @@ def test_descriptors_that_do_not_fit(hold, tmp_path, args, said):
     ({"LISTEN_FDS": "65"}, "LISTEN_FDS: expected a number from 0 to 64"),
     ({"LISTEN_FDS": "-1"}, "LISTEN_FDS: expected a number"),
     ({"LISTEN_FDS": "many"}, "LISTEN_FDS: expected a number"),
-    ({"LISTEN_FDS": "3"}, "LISTEN_FDNAMES has 1 names, LISTEN_FDS says 3|descriptor 4 of LISTEN_FDS=3: Bad file"),
+    # Nor are they descriptors that the host has opened itself by then.
+    ({"LISTEN_FDS": "3"}, "descriptor 4 of LISTEN_FDS=3: Bad file"),
+    ({"LISTEN_FDS": "2", "LISTEN_FDNAMES": None}, "descriptor 4 of LISTEN_FDS=2: Bad file"),
     ({"LISTEN_FDNAMES": "a:b"}, "LISTEN_FDNAMES has 2 names, LISTEN_FDS says 1"),
 ])
 def test_a_manager_that_contradicts_itself(hold, env, said):
