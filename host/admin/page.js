@@ -233,7 +233,7 @@ function makeDetail({ request }) {
   detail.className = "detail";
   const cell = add(detail, "td");
   cell.colSpan = 8;
-  add(cell, "div", `trace ${request.trace}${request.sampled ? ", exported" : ", not sampled"}` +
+  add(cell, "div", `trace ${request.trace}${request.sampled ? ", sampled" : ", not sampled"}${request.exported ? ", to be exported" : ", not exported"}` +
     (request.incomplete ? ", its end is not known" : ""), "note");
   const table = add(add(cell, "div", undefined, "scroll"), "table", undefined, "fall");
   const first = request.parts.map((p) => ns(p.start)).reduce((a, b) => (a < b ? a : b), ns(request.start));

@@ -16,12 +16,13 @@
 /* {} or {"after": NUMBER} @return 0; -1 with *reterr */
 static int read_body(struct spoe_span body, uint64_t *ret_after, struct error *reterr)
 {
-    json_t *object = json_input_parse(body, HTTP_BODY_MAX, JSON_REJECT_DUPLICATES, reterr);
+    struct error why = {""};
+    json_t *object = json_input_parse(body, HTTP_BODY_MAX, JSON_REJECT_DUPLICATES, &why);
     json_int_t after = 0;
     int result;
 
     if (object == NULL)
-        return -1;
+        return error_set(reterr, "the body is {} or {\"after\": NUMBER}: %.500s", why.text);
     result = json_unpack_ex(object, NULL, JSON_STRICT, "{s?I}", "after", &after);
     json_decref(object);
     if (result != 0 || after < 0)

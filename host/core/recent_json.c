@@ -209,8 +209,9 @@ size_t recent_json(uint64_t number, const char *plugin, const struct spoe_recent
     put_member(&w, "plugin", (struct spoe_span){plugin, strlen(plugin)}, RECENT_NAME_MAX);
     put_hex(&w, "trace", request->trace_id, sizeof request->trace_id);
     put_times(&w, request->start_unix_ns, request->end_unix_ns);
-    putf(&w, ",\"status\":%" PRId64 ",\"sampled\":%s,\"incomplete\":%s", request->status,
-         (request->flags & SPOE_RECENT_SAMPLED) != 0 ? "true" : "false",
+    putf(&w, ",\"status\":%" PRId64 ",\"sampled\":%s,\"exported\":%s,\"incomplete\":%s",
+         request->status, (request->flags & SPOE_RECENT_SAMPLED) != 0 ? "true" : "false",
+         (request->flags & SPOE_RECENT_EXPORTED) != 0 ? "true" : "false",
          (request->flags & SPOE_RECENT_INCOMPLETE) != 0 ? "true" : "false");
     put_member(&w, "method", request->method, RECENT_NAME_MAX);
     put_member(&w, "target", request->target, SPOE_RECENT_VALUE_MAX);

@@ -90,13 +90,12 @@ static int ask_for(const struct client *client, const char *id)
 static void print_request(const json_t *request)
 {
     static const char *const members[] = {"method",   "target",  "status", "client",
-                                          "frontend", "backend", "server"};
+                                          "frontend", "backend", "server", "exported"};
     char text[TEXT_MAX];
 
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
         (void)printf("  %-9s %s\n", members[i],
                      shown_member(request, members[i], text, sizeof text));
-    (void)printf("  %-9s %s\n", "exported", shown_member(request, "sampled", text, sizeof text));
 }
 
 /* @return whether it is there, and printed */

@@ -226,10 +226,17 @@ static void hand_over(const struct handlers *handlers, const struct span *server
 }
 
 void recent_request(const struct handlers *handlers, const struct span *server,
-                    const struct span *client, bool sampled, bool incomplete)
+                    const struct span *client, bool exported, bool incomplete)
 {
+    uint32_t flags = 0;
+
     if (!recent_is_on(handlers))
         return;
-    hand_over(handlers, server, client,
-              (sampled ? SPOE_RECENT_SAMPLED : 0) | (incomplete ? SPOE_RECENT_INCOMPLETE : 0));
+    if ((server->context.flags & TRACE_FLAG_SAMPLED) != 0)
+        flags |= SPOE_RECENT_SAMPLED;
+    if (exported && !handlers->sink->discard)
+        flags |= SPOE_RECENT_EXPORTED;
+    if (incomplete)
+        flags |= SPOE_RECENT_INCOMPLETE;
+    hand_over(handlers, server, client, flags);
 }

@@ -18,10 +18,10 @@ static inline bool recent_is_on(const struct handlers *handlers)
 /**
  * Hand it over. Does nothing where nobody looks.
  * @param server, client  [borrow] complete and ended; client NULL: none
- * @param sampled         its spans are exported
+ * @param exported        its spans are to be exported, if anything is
  * @param incomplete      nobody told its end
  */
 void recent_request(const struct handlers *handlers, const struct span *server,
-                    const struct span *client, bool sampled, bool incomplete);
+                    const struct span *client, bool exported, bool incomplete);
 
 #endif

@@ -106,13 +106,33 @@ def test_a_request_that_is_not_sampled_is_seen_too(collector):
         look(host)
         handle(client, "k", "/unsampled", 404)
         (seen,) = look(host)["requests"]
-        assert (seen["target"], seen["sampled"], seen["status"]) == ("/unsampled", False, 404)
+        assert (seen["target"], seen["sampled"], seen["exported"], seen["status"]) == ("/unsampled", False, False, 404)
         with closing(Sender("udp", where(host, "udp"))) as sender:
             sender.send(LINE.format(start=1700000000000, end=1700000000090).replace("331-01", "331-00"))
             wait_until(lambda: len(look(host)["requests"]) == 2, "the line's request")
         assert not any(r["sampled"] for r in look(host)["requests"])
         assert host.terminate() == 0  # and the spans add up
     assert not collector.spans
+
+
+# 13.3: what it says of the export is true.
+@pytest.mark.parametrize("env,status,expected", [
+    ({}, 200, (True, True)),
+    ({"OTEL_TRACES_EXPORTER": "none"}, 200, (True, False)),
+    ({"OTEL_TRACES_SAMPLER": "always_off", "KEEP_ERRORS": "on"}, 503, (False, True)),
+    ({"OTEL_TRACES_SAMPLER": "always_off", "KEEP_ERRORS": "on", "OTEL_TRACES_EXPORTER": "none"}, 503, (False, False)),
+])
+def test_whether_it_is_exported(collector, env, status, expected):
+    with begin(collector, **env) as host, Client(host.port) as client, \
+            closing(Sender("udp", where(host, "udp"))) as sender:
+        client.hello()
+        look(host)
+        handle(client, "k", "/k", status)
+        flag = "00" if "OTEL_TRACES_SAMPLER" in env else "01"
+        sender.send(LINE.format(start=1700000000000, end=1700000000090).replace("331-01", "331-" + flag))
+        wait_until(lambda: len(look(host)["requests"]) == 2, "the line's request")
+        assert [(r["sampled"], r["exported"]) for r in look(host)["requests"]] == [expected, expected]
+        assert host.terminate() == 0
 
 
 def test_a_line_has_the_timers_as_phases(collector):

@@ -253,7 +253,7 @@ Test(recent_json, is_what_it_says, .timeout = 10)
         {.kind = 99, .name = spoe_str("queue")}};
     struct spoe_recent_request request = request_of("/a");
 
-    request.flags = SPOE_RECENT_SAMPLED | SPOE_RECENT_INCOMPLETE;
+    request.flags = SPOE_RECENT_SAMPLED | SPOE_RECENT_INCOMPLETE | SPOE_RECENT_EXPORTED;
     request.trace_id[15] = 0xab;
     request.client = spoe_str("::1");
     request.frontend = spoe_str("web");
@@ -265,7 +265,8 @@ Test(recent_json, is_what_it_says, .timeout = 10)
     cr_expect_str_eq(
         json_of(&request),
         "{\"n\":7,\"plugin\":\"otel\",\"trace\":\"000000000000000000000000000000ab\","
-        "\"start\":\"10\",\"end\":\"30\",\"status\":200,\"sampled\":true,\"incomplete\":true,"
+        "\"start\":\"10\",\"end\":\"30\",\"status\":200,\"sampled\":true,\"exported\":true,"
+        "\"incomplete\":true,"
         "\"method\":\"GET\",\"target\":\"/a\",\"client\":\"::1\",\"frontend\":\"web\","
         "\"backend\":\"app\",\"server\":\"s1\",\"termination\":\"--\",\"parts\":["
         "{\"kind\":\"server\",\"name\":\"GET\",\"id\":\"01020304050607ff\",\"parent\":\"\","
@@ -284,12 +285,13 @@ Test(recent_json, of_nothing_is_whole, .timeout = 10)
 {
     const struct spoe_recent_request request = {.size = sizeof request};
 
-    cr_expect_str_eq(json_of(&request),
-                     "{\"n\":7,\"plugin\":\"otel\",\"trace\":\"\",\"start\":\"0\",\"end\":\"0\","
-                     "\"status\":0,\"sampled\":false,\"incomplete\":false,\"method\":\"\","
-                     "\"target\":\"\",\"client\":\"\",\"frontend\":\"\",\"backend\":\"\","
-                     "\"server\":\"\",\"termination\":\"\",\"parts\":[],\"attributes\":[],"
-                     "\"cut\":0}");
+    cr_expect_str_eq(
+        json_of(&request),
+        "{\"n\":7,\"plugin\":\"otel\",\"trace\":\"\",\"start\":\"0\",\"end\":\"0\","
+        "\"status\":0,\"sampled\":false,\"exported\":false,\"incomplete\":false,\"method\":\"\","
+        "\"target\":\"\",\"client\":\"\",\"frontend\":\"\",\"backend\":\"\","
+        "\"server\":\"\",\"termination\":\"\",\"parts\":[],\"attributes\":[],"
+        "\"cut\":0}");
 }
 
 Test(recent_json, cuts_what_is_long_and_says_so, .timeout = 10)

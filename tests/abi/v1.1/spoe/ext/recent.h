@@ -41,8 +41,9 @@ enum {
 /* spoe_recent_part.flags */
 #define SPOE_RECENT_ERROR UINT32_C(1)
 /* spoe_recent_request.flags */
-#define SPOE_RECENT_SAMPLED UINT32_C(1)    /* its trace is exported */
+#define SPOE_RECENT_SAMPLED UINT32_C(1)    /* its trace is sampled */
 #define SPOE_RECENT_INCOMPLETE UINT32_C(2) /* nobody told its end */
+#define SPOE_RECENT_EXPORTED UINT32_C(4)   /* its spans are handed to an exporter, sampled or not */
 
 /* Frozen: a stretch of a request's time. All pointers are [borrow]. */
 struct spoe_recent_part {
@@ -60,7 +61,7 @@ struct spoe_recent_part {
 /* One request. Texts are UTF-8, and empty where nothing is known; all pointers are [borrow]. */
 struct spoe_recent_request {
     uint32_t size;  /* sizeof(struct spoe_recent_request) */
-    uint32_t flags; /* SPOE_RECENT_SAMPLED, SPOE_RECENT_INCOMPLETE */
+    uint32_t flags; /* SPOE_RECENT_SAMPLED, _INCOMPLETE, _EXPORTED */
     uint8_t trace_id[16];
     int64_t start_unix_ns, end_unix_ns;
     int64_t status; /* 0: none, or not known */
