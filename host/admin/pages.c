@@ -249,18 +249,20 @@ static int page_plugins(void *arg, FILE *out)
 
 static void put_peer(FILE *out, const struct peer_group *group, uint32_t open)
 {
-    if (group->frame_size == 0) {
+    struct peer_kind kind;
+
+    peers_read(group, &kind);
+    if (kind.frame_size == 0) {
         (void)fprintf(out, "    {\"versions\": null, \"connections\": %" PRIu32 "}", open);
         return;
     }
     (void)fputs("    {", out);
-    put_member(out, "address", group->address, ", \"versions\": ");
-    text_put_json(out, (struct spoe_span){group->versions, group->versions_len});
+    put_member(out, "address", kind.address, ", \"versions\": ");
+    text_put_json(out, (struct spoe_span){kind.versions, kind.versions_len});
     (void)fprintf(out,
                   ", \"max_frame_size\": %" PRIu32 ", \"frame_size\": %" PRIu32
                   ", \"pipelining\": %s, \"connections\": %" PRIu32 "}",
-                  group->max_frame_size, group->frame_size, group->pipelining ? "true" : "false",
-                  open);
+                  kind.max_frame_size, kind.frame_size, kind.pipelining ? "true" : "false", open);
 }
 
 static void put_worker(FILE *out, const struct worker *worker)

@@ -21,6 +21,8 @@ void health_fini(struct health *health)
     (void)pthread_mutex_destroy(&health->writing);
 }
 
+_Static_assert(sizeof(struct health_text) % sizeof(uint64_t) == 0, "it is whole words");
+
 const char *health_name(uint32_t state)
 {
     static const char *const names[HEALTH_STATES] = {[SPOE_HEALTH_READY] = "ready",
@@ -31,24 +33,22 @@ const char *health_name(uint32_t state)
     return names[state];
 }
 
-/* One attempt. @return false: it was being written meanwhile */
 static bool try_read(const struct health_line *line, struct health_text *ret)
 {
-    const uint32_t turn = atomic_load_explicit(&line->turn, memory_order_acquire);
-    uint64_t words[HEALTH_WORDS];
-
-    ret->number = atomic_load_explicit(&line->number, memory_order_relaxed);
-    ret->n = atomic_load_explicit(&line->n, memory_order_relaxed);
-    for (size_t i = 0; i < HEALTH_WORDS; i++)
-        words[i] = atomic_load_explicit(&line->words[i], memory_order_acquire);
-    memcpy(ret->text, words, sizeof words);
-    return turn % 2 == 0 && atomic_load_explicit(&line->turn, memory_order_relaxed) == turn;
+    return published_try_get(&line->turn, line->words, ret, PUBLISHED_WORDS(*ret));
 }
 
 void health_read(const struct health_line *line, struct health_text *ret)
 {
-    while (!try_read(line, ret)) {
-    }
+    published_get(&line->turn, line->words, ret, PUBLISHED_WORDS(*ret));
+}
+
+uint32_t health_state(const struct health *health)
+{
+    struct health_text state;
+
+    health_read(&health->state, &state);
+    return state.number;
 }
 
 /* As much of a text as there is room for, and no part of a character. */
@@ -69,22 +69,6 @@ static void make_text(uint32_t number, struct spoe_span text, struct health_text
         memcpy(ret->text, text.p, n);
 }
 
-/* With the lock. */
-static void write_line(struct health_line *line, const struct health_text *text)
-{
-    const uint32_t turn = atomic_load_explicit(&line->turn, memory_order_relaxed);
-    uint64_t words[HEALTH_WORDS];
-
-    memcpy(words, text->text, sizeof words);
-    /* Read-modify-write and release: what is below stays below, for whoever sees any of it. */
-    (void)atomic_exchange_explicit(&line->turn, turn + 1, memory_order_acq_rel);
-    atomic_store_explicit(&line->number, text->number, memory_order_release);
-    atomic_store_explicit(&line->n, text->n, memory_order_release);
-    for (size_t i = 0; i < HEALTH_WORDS; i++)
-        atomic_store_explicit(&line->words[i], words[i], memory_order_release);
-    atomic_store_explicit(&line->turn, turn + 2, memory_order_release);
-}
-
 static bool same(const struct health_text *a, const struct health_text *b)
 {
     return a->number == b->number && a->n == b->n && memcmp(a->text, b->text, a->n) == 0;
@@ -101,10 +85,11 @@ static bool set_line(struct health *health, struct health_line *line, uint32_t n
     if (try_read(line, &now) && same(&now, &new))
         return false;
     (void)pthread_mutex_lock(&health->writing);
-    changed = atomic_load_explicit(&line->number, memory_order_relaxed) != number;
+    (void)try_read(line, &now); /* nobody else writes */
+    changed = now.number != number;
     if (changed)
         atomic_store_explicit(&health->unix_ns, clock_unix_ns(), memory_order_relaxed);
-    write_line(line, &new);
+    published_put(&line->turn, line->words, &new, PUBLISHED_WORDS(new));
     (void)pthread_mutex_unlock(&health->writing);
     return changed;
 }

@@ -14,15 +14,21 @@
 
 #include <spoe/ext/health.h>
 
-#define HEALTH_WORDS (SPOE_HEALTH_TEXT_MAX / sizeof(uint64_t))
+#include "base/published.h"
+
 #define HEALTH_STATES 3u
 
-/* A number and a text that change together. */
+/* A number and a text that change together: a line as it was at one moment. */
+struct health_text {
+    uint32_t number;
+    uint32_t n; /* bytes of the text */
+    char text[SPOE_HEALTH_TEXT_MAX];
+};
+
+/* The same, published. */
 struct health_line {
-    _Atomic uint32_t turn; /* odd while it is being written */
-    _Atomic uint32_t number;
-    _Atomic uint32_t n; /* bytes of the text */
-    _Atomic uint64_t words[HEALTH_WORDS];
+    _Atomic uint32_t turn;
+    _Atomic uint64_t words[PUBLISHED_WORDS(struct health_text)];
 };
 
 struct health {
@@ -30,13 +36,6 @@ struct health {
     struct health_line state;  /* number: SPOE_HEALTH_* */
     struct health_line status; /* number: 0 */
     _Atomic int64_t unix_ns;   /* since when it has been in this state; 0: since the start */
-};
-
-/* A line as it was at one moment. */
-struct health_text {
-    uint32_t number;
-    uint32_t n;
-    char text[SPOE_HEALTH_TEXT_MAX];
 };
 
 void health_init(struct health *health);
@@ -49,10 +48,7 @@ void health_set_status(struct health *health, struct spoe_span text);
 /** Read a line whole. Threads: [any]. */
 void health_read(const struct health_line *line, struct health_text *ret);
 /** The state alone. Threads: [any]. */
-static inline uint32_t health_state(const struct health *health)
-{
-    return atomic_load_explicit(&health->state.number, memory_order_relaxed);
-}
+uint32_t health_state(const struct health *health);
 
 /** "ready", "degraded", "down". [const] */
 const char *health_name(uint32_t state);

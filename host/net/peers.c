@@ -8,14 +8,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static bool is_of(const struct peer_group *group, const struct peer_group *wanted)
+_Static_assert(sizeof(struct peer_kind) % sizeof(uint64_t) == 0, "it is whole words");
+
+static bool same(const struct peer_kind *a, const struct peer_kind *b)
 {
-    return group->frame_size == wanted->frame_size &&
-           group->max_frame_size == wanted->max_frame_size &&
-           group->pipelining == wanted->pipelining &&
-           strcmp(group->address, wanted->address) == 0 &&
-           group->versions_len == wanted->versions_len &&
-           memcmp(group->versions, wanted->versions, wanted->versions_len) == 0;
+    return a->frame_size == b->frame_size && a->max_frame_size == b->max_frame_size &&
+           a->pipelining == b->pipelining && strcmp(a->address, b->address) == 0 &&
+           a->versions_len == b->versions_len &&
+           memcmp(a->versions, b->versions, b->versions_len) == 0;
 }
 
 static void add(_Atomic uint32_t *count, uint32_t n)
@@ -47,37 +47,58 @@ static void read_address(int fd, char ret[PEER_ADDRESS_MAX])
         (void)inet_ntop(AF_INET6, bytes, ret, PEER_ADDRESS_MAX);
 }
 
+static void read_kind(int fd, const struct spop_hello *hello, uint32_t frame_size,
+                      struct peer_kind *ret)
+{
+    *ret = (struct peer_kind){.max_frame_size = hello->max_frame_size,
+                              .frame_size = frame_size,
+                              .pipelining = hello->pipelining};
+    ret->versions_len =
+        (uint8_t)(hello->versions.n < PEER_VERSIONS_MAX ? hello->versions.n : PEER_VERSIONS_MAX);
+    memcpy(ret->versions, hello->versions.p, ret->versions_len);
+    read_address(fd, ret->address);
+}
+
+/* A place for a kind that there is none of: a new one, else one whose connections are all gone. The
+ * last is that of all others. */
+static uint32_t find_place(const struct peers *peers, uint32_t n)
+{
+    if (n < PEER_GROUPS_MAX - 1)
+        return n;
+    for (uint32_t i = 0; i < PEER_GROUPS_MAX - 1; i++) {
+        if (atomic_load_explicit(&peers->group[i].open, memory_order_relaxed) == 0)
+            return i;
+    }
+    return PEER_GROUPS_MAX - 1;
+}
+
 struct peer_group *peers_join(struct peers *peers, int fd, const struct spop_hello *hello,
                               uint32_t frame_size)
 {
-    struct peer_group wanted = {.max_frame_size = hello->max_frame_size,
-                                .frame_size = frame_size,
-                                .pipelining = hello->pipelining};
-    uint32_t n = atomic_load_explicit(&peers->n, memory_order_relaxed), i = 0;
+    const uint32_t n = atomic_load_explicit(&peers->n, memory_order_relaxed);
+    struct peer_kind wanted;
+    struct peer_group *group;
+    uint32_t i = 0;
 
-    wanted.versions_len =
-        (uint32_t)(hello->versions.n < PEER_VERSIONS_MAX ? hello->versions.n : PEER_VERSIONS_MAX);
-    memcpy(wanted.versions, hello->versions.p, wanted.versions_len);
-    read_address(fd, wanted.address);
-    while (i < n && !is_of(&peers->group[i], &wanted))
+    read_kind(fd, hello, frame_size, &wanted);
+    while (i < n && !same(&peers->group[i].kind, &wanted))
         i++;
-    if (i == n && n == PEER_GROUPS_MAX) {
-        i = PEER_GROUPS_MAX - 1;
-    } else if (i == n) {
-        if (n < PEER_GROUPS_MAX - 1) {
-            struct peer_group *group = &peers->group[i];
-
-            memcpy(group->address, wanted.address, sizeof group->address);
-            memcpy(group->versions, wanted.versions, wanted.versions_len);
-            group->versions_len = wanted.versions_len;
-            group->max_frame_size = wanted.max_frame_size;
-            group->frame_size = wanted.frame_size;
-            group->pipelining = wanted.pipelining;
-        }
-        atomic_store_explicit(&peers->n, n + 1, memory_order_release);
+    if (i == n)
+        i = find_place(peers, n);
+    group = &peers->group[i];
+    if (i < PEER_GROUPS_MAX - 1 && (i == n || !same(&group->kind, &wanted))) {
+        group->kind = wanted;
+        published_put(&group->turn, group->words, &group->kind, PUBLISHED_WORDS(group->kind));
     }
-    add(&peers->group[i].open, 1);
-    return &peers->group[i];
+    add(&group->open, 1);
+    if (i >= n)
+        atomic_store_explicit(&peers->n, i + 1, memory_order_release);
+    return group;
+}
+
+void peers_read(const struct peer_group *group, struct peer_kind *ret)
+{
+    published_get(&group->turn, group->words, ret, PUBLISHED_WORDS(*ret));
 }
 
 void peers_leave(struct peer_group *group)

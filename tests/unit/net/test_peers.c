@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kinds of peers: what makes one, how many there are, and what becomes of the rest (9.2). */
 #include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <arpa/inet.h>
@@ -32,9 +34,10 @@ Test(peers, are_of_one_kind_where_all_they_said_is_the_same, .timeout = 10)
     struct peer_group *const first = join(16384, true, "1.0,2.0", 8192);
 
     cr_assert_eq(first->open, 1);
-    cr_assert(first->max_frame_size == 16384 && first->frame_size == 8192 && first->pipelining);
-    cr_assert_eq(first->versions_len, 7);
-    cr_assert_eq(memcmp(first->versions, "1.0,2.0", 7), 0);
+    cr_assert(first->kind.max_frame_size == 16384 && first->kind.frame_size == 8192 &&
+              first->kind.pipelining);
+    cr_assert_eq(first->kind.versions_len, 7);
+    cr_assert_eq(memcmp(first->kind.versions, "1.0,2.0", 7), 0);
     cr_assert_eq(join(16384, true, "1.0,2.0", 8192), first);
     cr_assert_eq(first->open, 2);
     cr_assert_eq(peers.n, 1);
@@ -66,8 +69,8 @@ Test(peers, are_told_apart_by_where_they_come_from, .timeout = 10)
 
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     group = peers_join(&peers, pair[0], &hello, 8192);
-    cr_assert_str_eq(group->address, "unix");
-    cr_assert_str_eq(join(16384, true, "2.0", 8192)->address, "", "not known");
+    cr_assert_str_eq(group->kind.address, "unix");
+    cr_assert_str_eq(join(16384, true, "2.0", 8192)->kind.address, "", "not known");
     cr_assert_eq(peers_join(&peers, pair[1], &hello, 8192), group);
     (void)close(pair[0]);
     (void)close(pair[1]);
@@ -77,7 +80,7 @@ Test(peers, are_told_apart_by_where_they_come_from, .timeout = 10)
     cr_assert_eq(listen(listener, 1), 0);
     cr_assert_eq(getsockname(listener, (struct sockaddr *)(void *)&address, &len), 0);
     cr_assert_eq(connect(pair[0], (const struct sockaddr *)(const void *)&address, len), 0);
-    cr_assert_str_eq(peers_join(&peers, pair[0], &hello, 8192)->address, "127.0.0.1");
+    cr_assert_str_eq(peers_join(&peers, pair[0], &hello, 8192)->kind.address, "127.0.0.1");
     (void)close(pair[0]);
     (void)close(listener);
 
@@ -89,7 +92,7 @@ Test(peers, are_told_apart_by_where_they_come_from, .timeout = 10)
         pair[0] = socket(AF_INET6, SOCK_STREAM, 0);
         cr_assert_eq(inet_pton(AF_INET6, "::ffff:127.0.0.1", &address.sin6_addr), 1);
         cr_assert_eq(connect(pair[0], (const struct sockaddr *)(const void *)&address, len), 0);
-        cr_assert_str_eq(peers_join(&peers, pair[0], &hello, 8192)->address, "127.0.0.1");
+        cr_assert_str_eq(peers_join(&peers, pair[0], &hello, 8192)->kind.address, "127.0.0.1");
         (void)close(pair[0]);
     }
     (void)close(listener);
@@ -104,7 +107,7 @@ Test(peers, are_others_beyond_so_many_kinds, .timeout = 10)
         groups[i] = join(1000 + i, true, "2.0", 500);
     for (uint32_t i = 0; i < PEER_GROUPS_MAX - 1; i++) {
         cr_assert_eq(groups[i], &peers.group[i]);
-        cr_assert_eq(groups[i]->max_frame_size, 1000 + i);
+        cr_assert_eq(groups[i]->kind.max_frame_size, 1000 + i);
         cr_assert_eq(groups[i]->open, 1);
         cr_assert_eq(join(1000 + i, true, "2.0", 500), groups[i], "they are found again");
     }
@@ -112,10 +115,63 @@ Test(peers, are_others_beyond_so_many_kinds, .timeout = 10)
     for (uint32_t i = PEER_GROUPS_MAX - 1; i < PEER_GROUPS_MAX + 5; i++)
         cr_assert_eq(groups[i], &peers.group[PEER_GROUPS_MAX - 1]);
     cr_assert_eq(peers.group[PEER_GROUPS_MAX - 1].open, 6);
-    cr_assert_eq(peers.group[PEER_GROUPS_MAX - 1].frame_size, 0, "nothing is said of them");
+    cr_assert_eq(peers.group[PEER_GROUPS_MAX - 1].kind.frame_size, 0, "nothing is said of them");
     for (uint32_t i = 0; i < 6; i++)
         peers_leave(&peers.group[PEER_GROUPS_MAX - 1]);
     cr_assert_eq(peers.group[PEER_GROUPS_MAX - 1].open, 0);
+}
+
+/* 13, 3: a HAProxy that is started again and again, each time with another address. */
+Test(peers, may_come_and_go_for_ever, .timeout = 10)
+{
+    struct peer_group *const stays = join(7, true, "2.0", 500);
+    struct peer_kind kind;
+
+    for (uint32_t i = 0; i < 3 * PEER_GROUPS_MAX; i++) {
+        struct peer_group *group = join(1000 + i, true, "2.0", 500);
+
+        peers_read(group, &kind);
+        cr_assert_eq(kind.max_frame_size, 1000 + i, "it is told apart");
+        peers_leave(group);
+    }
+    peers_read(stays, &kind);
+    cr_assert(kind.max_frame_size == 7 && stays->open == 1);
+    cr_assert_eq(join(7, true, "2.0", 500), stays);
+    cr_assert_lt(peers.n, PEER_GROUPS_MAX, "none is of the others");
+}
+
+static _Atomic bool done;
+
+static void *come_and_go(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&done)) {
+        peers_leave(join(1000, true, "1", 1));
+        peers_leave(join(2000, false, "2.0", 2));
+    }
+    return NULL;
+}
+
+/* Whoever reads while a place is given away sees the one or the other. */
+Test(peers, are_read_whole, .timeout = 60)
+{
+    struct peer_kind kind;
+    pthread_t thread;
+
+    for (uint32_t i = 0; i < PEER_GROUPS_MAX - 2; i++)
+        (void)join(1 + i, true, "2.0", 500);
+    peers_leave(join(1000, true, "1", 1)); /* the place that is left */
+    cr_assert_eq(pthread_create(&thread, NULL, come_and_go, NULL), 0);
+    for (int i = 0; i < 100000; i++) {
+        peers_read(&peers.group[PEER_GROUPS_MAX - 2], &kind);
+        if (kind.max_frame_size == 1000)
+            cr_assert(kind.pipelining && kind.versions_len == 1 && kind.frame_size == 1);
+        else
+            cr_assert(kind.max_frame_size == 2000 && !kind.pipelining && kind.versions_len == 3 &&
+                      kind.frame_size == 2);
+    }
+    atomic_store(&done, true);
+    (void)pthread_join(thread, NULL);
 }
 
 /* What is kept of their versions has a greatest length. */
@@ -127,7 +183,7 @@ Test(peers, may_have_many_versions, .timeout = 10)
     memset(versions, '2', sizeof versions);
     versions[PEER_VERSIONS_MAX] = '\0';
     longest = join(1, true, versions, 1);
-    cr_assert_eq(longest->versions_len, PEER_VERSIONS_MAX);
+    cr_assert_eq(longest->kind.versions_len, PEER_VERSIONS_MAX);
     versions[PEER_VERSIONS_MAX] = '2';
     versions[PEER_VERSIONS_MAX + 1] = '\0';
     longer = join(1, true, versions, 1);
