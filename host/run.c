@@ -520,7 +520,8 @@ int host_run(struct control *control, struct service *service, const struct relo
     raise_open_files();
     started = start(&run) == 0;
     if (started) {
-        log_line(SPOE_LOG_INFO, "host", "%zu plugins, %u workers", plugins->n, conf->workers);
+        log_line(SPOE_LOG_INFO, "host", "%zu plugin%s, %u worker%s", plugins->n,
+                 plugins->n == 1 ? "" : "s", conf->workers, conf->workers == 1 ? "" : "s");
         log_line(SPOE_LOG_INFO, "host", "ready");
         (void)event_base_dispatch(run.base);
         listeners_stop(run.listeners);

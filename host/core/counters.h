@@ -63,7 +63,8 @@ static inline uint32_t counter_code(uint32_t status)
 
 /* Why a line is broken: reason, its name in metrics, what the log says. */
 #define LINE_FAULTS(X)                                                                             \
-    X(OTHER, "other", "it does not begin with v=1: another log line?")                             \
+    X(OTHER, "other",                                                                              \
+      "it does not begin with v=1: another log line, or a frontend without a log-format?")         \
     X(SYSLOG, "syslog", "the head of an RFC 5424 line is broken")                                  \
     X(NAME, "name", "expected KEY= of 1 to 64 letters, digits, _, . and -")                        \
     X(VALUE, "value", "something follows a quoted value")                                          \

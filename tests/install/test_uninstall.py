@@ -57,6 +57,7 @@ def test_afterwards_it_is_as_before(dest):
     assert subprocess.run([installed / "bin/spoe-host", "--version"], check=True, timeout=60,
                           stdout=subprocess.PIPE).stdout.startswith(b"spoe-host ")
     assert (installed / "share/man/man8/spoe-host.8").exists()
+    assert (installed / "bin/otlp-console").exists() == (BUILD / "bin/otlp-console").exists()
     assert (installed / "share/bash-completion/completions/spoe-host").exists()
     assert (installed / "lib/spoe-host/plugins").is_dir()
     # Without the build that it came from.

@@ -20,7 +20,7 @@ from lib.procs import LIMIT, Proc, ReservedPort, clean_env, run, wait_until
 
 SOURCE = pathlib.Path(pages.SOURCE)
 BUILD = pathlib.Path(os.environ["SPOE_TEST_BUILD_DIR"])
-PAGES = ["README.md", "docs/get-started.md", "docs/troubleshooting.md",
+PAGES = ["README.md", "docs/get-started.md", "docs/troubleshooting.md", "docs/control.md", "docs/live-page.md",
          *sorted(str(p.relative_to(SOURCE)) for p in (SOURCE / "docs" / "how-to").glob("*.md"))]
 
 # Who runs what is not run here.
@@ -52,7 +52,7 @@ SERVER = "    server agent1 127.0.0.1:12345\n"
 PARTS = {
     "frontend": lambda text: HEAD + SITE + (text if "filter spoe" in text else FILTER + text) + APP + AGENT + SERVER,
     "untraced": lambda text: HEAD + SITE + FILTER + text + APP + AGENT + SERVER,
-    "line": lambda text: HEAD + SITE + FILTER + "    option httplog\n" + text + APP + AGENT + SERVER,
+    "line": lambda text: HEAD + SITE + FILTER + text + APP + AGENT + SERVER,
     "backend": lambda text: HEAD + SITE + APP.replace("    server", text + "    server"),
     "agent": lambda text: HEAD + SITE + FILTER + APP + text,
     "servers": lambda text: HEAD + SITE + FILTER + APP + AGENT + text,
@@ -73,7 +73,7 @@ class Machine:
         for folder in ("etc/haproxy", "etc/default", "etc/spoe-host", "run/spoe-host", "work", "tmp"):
             (self.root / folder).mkdir(parents=True)
         self.env = clean_env({
-            "PATH": f"{installed}/bin:{BUILD}/bin:{os.environ['PATH']}:/usr/sbin:/sbin",
+            "PATH": f"{installed}/bin:{os.environ['PATH']}:/usr/sbin:/sbin",
             "HOME": str(self.root / "work"),
             # Defaults that no page names would be those of the real machine.
             "SPOE_ADMIN_ADDR": f"127.0.0.1:{self.port('9902')}",
@@ -92,6 +92,7 @@ class Machine:
         text = PORT.sub(lambda m: str(self.port(m.group(1))), text)
         text = text.replace("/usr/local/share/spoe-host", f"{self.installed}/share/spoe-host")
         text = text.replace("build/release/bin/", "")
+        text = re.sub(r"\bctl (?=status|set|trace)", f"ctl -f {self.root}/etc/spoe-host/spoe-host.ini ", text)
         text = re.sub(r"(?<![\w/.])/(etc/(?:haproxy|default|spoe-host)|run/spoe-host)\b", rf"{self.root}/\1", text)
         return re.sub(r"\bsudo ", "", text)
 
@@ -100,6 +101,8 @@ class Machine:
         path = path if path.is_absolute() else self.root / "work" / path
         assert path.is_relative_to(self.root), block
         path.write_text(self.local(block.text))
+        if re.search("^admin =", block.text, re.M):  # then not the one of __init__()
+            del self.env["SPOE_ADMIN_ADDR"]
 
     def sh(self, block):
         argv = ["bash", "-euo", "pipefail", "-c", self.local(block.text)]
@@ -141,9 +144,10 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """An installation, patient with a slow machine."""
+    """What `make install` puts there and nothing else, patient with a slow machine."""
     prefix = tmp_path_factory.mktemp("installed")
-    status, out = run(["cmake", "--install", BUILD, "--prefix", prefix], limit=4 * LIMIT)
+    status, out = run([SOURCE / "tools/install", "install"], limit=4 * LIMIT,
+                      env={**os.environ, "BUILD": str(BUILD), "PREFIX": str(prefix), "DESTDIR": ""})
     assert status == 0, out
     for file in (prefix / "share/spoe-host").glob("*.cfg"):
         file.write_text(re.sub(r"timeout processing .*", "timeout processing 20s", file.read_text()))
