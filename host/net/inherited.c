@@ -35,11 +35,13 @@ static bool are_ours(void)
            value_parse_int(pid, &number) == VALUE_OK && number == getpid();
 }
 
-/* @return 0; -1 with *reterr */
+/* A list that is empty is none, as for libsystemd. @return 0; -1 with *reterr */
 static int read_names(const char *names, struct error *reterr)
 {
     size_t n = 0;
 
+    if (names == NULL || names[0] == '\0')
+        return 0;
     for (const char *at = names; at != NULL; n++) {
         const char *end = strchr(at, ':');
         const size_t len = end != NULL ? (size_t)(end - at) : strlen(at);
@@ -49,7 +51,7 @@ static int read_names(const char *names, struct error *reterr)
                            len <= NAME_BYTES_MAX ? (int)len : (int)NAME_BYTES_MAX, at);
         at = end != NULL ? end + 1 : NULL;
     }
-    if (names == NULL || n == n_inherited)
+    if (n == n_inherited)
         return 0;
     return error_set(reterr, "LISTEN_FDNAMES has %zu names, LISTEN_FDS says %zu", n, n_inherited);
 }

@@ -8,6 +8,7 @@
 #define N(array) (sizeof(array) / sizeof(array)[0])
 #define X32 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define PATH_107 "/" X32 X32 X32 "xxxxxxxxxx"
+#define NAME_255 "xx" NAME_253
 #define NAME_253 X32 X32 X32 X32 X32 X32 X32 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
 static bool same(const char *a, const char *b)
@@ -18,20 +19,23 @@ static bool same(const char *a, const char *b)
 Test(listen_parse, takes_every_form, .timeout = 10)
 {
     static const struct {
-        const char *item, *host, *port, *path;
+        const char *item, *host, *port, *path, *fd_name;
     } cases[] = {
-        {"0.0.0.0:12345", "0.0.0.0", "12345", NULL},
-        {"localhost:0", "localhost", "0", NULL},
-        {"spoe_agent.example-1.org:65535", "spoe_agent.example-1.org", "65535", NULL},
-        {NAME_253 ":1", NAME_253, "1", NULL},
-        {":12345", NULL, "12345", NULL},
-        {"*:12345", NULL, "12345", NULL},
-        {"[::]:12345", "::", "12345", NULL},
-        {"[::1]:1", "::1", "1", NULL},
-        {"[fe80::1%eth0]:1", "fe80::1%eth0", "1", NULL},
-        {"[::ffff:192.0.2.1]:1", "::ffff:192.0.2.1", "1", NULL},
-        {"unix:/run/spoe.sock", NULL, NULL, "/run/spoe.sock"},
-        {"unix:" PATH_107, NULL, NULL, PATH_107},
+        {"0.0.0.0:12345", "0.0.0.0", "12345", NULL, NULL},
+        {"localhost:0", "localhost", "0", NULL, NULL},
+        {"spoe_agent.example-1.org:65535", "spoe_agent.example-1.org", "65535", NULL, NULL},
+        {NAME_253 ":1", NAME_253, "1", NULL, NULL},
+        {":12345", NULL, "12345", NULL, NULL},
+        {"*:12345", NULL, "12345", NULL, NULL},
+        {"[::]:12345", "::", "12345", NULL, NULL},
+        {"[::1]:1", "::1", "1", NULL, NULL},
+        {"[fe80::1%eth0]:1", "fe80::1%eth0", "1", NULL, NULL},
+        {"[::ffff:192.0.2.1]:1", "::ffff:192.0.2.1", "1", NULL, NULL},
+        {"unix:/run/spoe.sock", NULL, NULL, "/run/spoe.sock", NULL},
+        {"unix:" PATH_107, NULL, NULL, PATH_107, NULL},
+        {"fd:spop", NULL, NULL, NULL, "spop"},
+        {"fd:a/b,c-~!", NULL, NULL, NULL, "a/b,c-~!"},
+        {"fd:" NAME_255, NULL, NULL, NULL, NAME_255},
     };
 
     for (size_t i = 0; i < N(cases); i++) {
@@ -44,6 +48,7 @@ Test(listen_parse, takes_every_form, .timeout = 10)
         cr_assert(same(listen.host, cases[i].host), "%s: host", cases[i].item);
         cr_assert(same(listen.port, cases[i].port), "%s: port", cases[i].item);
         cr_assert(same(listen.path, cases[i].path), "%s: path", cases[i].item);
+        cr_assert(same(listen.fd_name, cases[i].fd_name), "%s: fd_name", cases[i].item);
         listen_fini(&listen);
         cr_assert_null(listen.text);
     }
@@ -54,6 +59,8 @@ Test(listen_parse, says_what_is_wrong, .timeout = 10)
     static const char port[] = "the port is a number from 0 to 65535";
     static const char form[] = "expected HOST:PORT, [IPV6]:PORT, *:PORT, unix:/PATH or fd:NAME";
     static const char name[] = "not an address or a host name before the port";
+    static const char fd_n[] = "a name of 1 to 255 characters comes after fd:";
+    static const char fd_name[] = "the name after fd: has no white space, no : and ASCII alone";
     static const char six[] = "not an IPv6 address between [ and ]";
     static const struct {
         const char *item, *wrong;
@@ -92,6 +99,13 @@ Test(listen_parse, says_what_is_wrong, .timeout = 10)
         {"unix:spoe.sock", "the path of a socket begins with /"},
         {"unix:1", "the path of a socket begins with /"},
         {"unix:" PATH_107 "x", "the path of a socket has at most 107 bytes"},
+        {"fd:", fd_n},
+        {"fd:x" NAME_255, fd_n},
+        {"fd:a:b", fd_name},
+        {"fd:a b", fd_name},
+        {"fd:a\t", fd_name},
+        {"fd:\xc3\xa9", fd_name},
+        {"fd:\x7f", fd_name},
     };
 
     for (size_t i = 0; i < N(cases); i++) {

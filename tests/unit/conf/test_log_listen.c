@@ -22,14 +22,17 @@ Test(log_listen, takes_every_kind, .timeout = 10)
     static const struct {
         const char *item, *host, *port, *path;
         bool datagram, octets;
+        const char *fd_name;
     } cases[] = {
-        {"udp:127.0.0.1:12514", "127.0.0.1", "12514", NULL, true, false},
-        {"udp:[::1]:1", "::1", "1", NULL, true, false},
-        {"udp::1", NULL, "1", NULL, true, false},
-        {"tcp:localhost:1", "localhost", "1", NULL, false, false},
-        {"tcp+octet:*:1", NULL, "1", NULL, false, true},
-        {"unix:/run/x", NULL, NULL, "/run/x", false, false},
-        {"unixgram:/run/x", NULL, NULL, "/run/x", true, false},
+        {"udp:127.0.0.1:12514", "127.0.0.1", "12514", NULL, true, false, NULL},
+        {"udp:[::1]:1", "::1", "1", NULL, true, false, NULL},
+        {"udp::1", NULL, "1", NULL, true, false, NULL},
+        {"tcp:localhost:1", "localhost", "1", NULL, false, false, NULL},
+        {"tcp+octet:*:1", NULL, "1", NULL, false, true, NULL},
+        {"unix:/run/x", NULL, NULL, "/run/x", false, false, NULL},
+        {"unixgram:/run/x", NULL, NULL, "/run/x", true, false, NULL},
+        {"fd:log", NULL, NULL, NULL, false, false, "log"},
+        {"fd+octet:log", NULL, NULL, NULL, false, true, "log"},
     };
 
     for (size_t i = 0; i < N(cases); i++) {
@@ -40,7 +43,8 @@ Test(log_listen, takes_every_kind, .timeout = 10)
                      wrong.text);
         cr_assert_str_eq(listen.at.text, cases[i].item);
         cr_assert(same(listen.at.host, cases[i].host) && same(listen.at.port, cases[i].port) &&
-                      same(listen.at.path, cases[i].path),
+                      same(listen.at.path, cases[i].path) &&
+                      same(listen.at.fd_name, cases[i].fd_name),
                   "%s", cases[i].item);
         cr_assert_eq(listen.at.datagram, cases[i].datagram);
         cr_assert_eq(listen.octets, cases[i].octets);
@@ -61,6 +65,16 @@ Test(log_listen, refuses_others, .timeout = 10)
         "unixgram:",
         "unixgram:x",
         "udp:unix:/x",
+        "udp:fd:x",
+        "tcp+octet:fd:x",
+        "unix:fd:x",
+        "fd",
+        "fd:",
+        "fd+octet:",
+        "fd:a:b",
+        "fd+octet:a b",
+        "fd+octets:x",
+        "fd:fd:x",
         "tcp:unix:/x",
         "udp:127.0.0.1:99999",
         "off",
