@@ -449,6 +449,7 @@ static void stop(struct run *run, bool orderly)
 {
     int64_t deadline;
 
+    handover_close(&run->view.changes.handover); /* this thread turns no more */
     if (!orderly)
         plan_end(run);
     else
@@ -461,7 +462,6 @@ static void stop(struct run *run, bool orderly)
     lines_stop(run->lines);
     stop_workers(run);
     plugin_set_stop(run->plugins, deadline);
-    handover_close(&run->view.changes.handover);
     admin_stop(run->admin);
     if (orderly)
         on_totals(run);

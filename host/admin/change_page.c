@@ -117,7 +117,25 @@ int page_control_post(void *arg, const struct admin_post *post, FILE *out)
         (void)fprintf(out, "%s\n", error.text);
         return 400;
     }
-    switch (handover_ask(&changes->handover, &view->mailbox)) {
+    if (!handover_ask(&changes->handover, &view->mailbox)) {
+        (void)fputs("the host ends: nothing has changed\n", out);
+        return 503;
+    }
+    return ADMIN_LATER;
+}
+
+int page_control_later(void *arg, FILE *out)
+{
+    struct changes *changes = &((struct view *)arg)->changes;
+    const struct change *change = &changes->change;
+
+    if (out == NULL) {
+        handover_leave(&changes->handover);
+        return ADMIN_LATER;
+    }
+    switch (handover_look(&changes->handover)) {
+    case HANDOVER_WAITING:
+        return ADMIN_LATER;
     case HANDOVER_OK:
         if (change->text != NULL)
             (void)fwrite(change->text, 1, change->n, out);

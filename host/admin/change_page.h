@@ -41,5 +41,6 @@ void changes_fini(struct changes *changes);
 /* Of view_pages[]. */
 int page_control(void *arg, FILE *out);
 int page_control_post(void *arg, const struct admin_post *post, FILE *out);
+int page_control_later(void *arg, FILE *out);
 
 #endif

@@ -2,9 +2,6 @@
 /* host/admin/handover.c - see handover.h. */
 #include "admin/handover.h"
 
-#include <errno.h>
-#include <time.h>
-
 #include "base/clock.h"
 #include "base/container_of.h"
 
@@ -22,25 +19,17 @@ static void run_mail(struct mail *mail)
     h->run(h);
     (void)pthread_mutex_lock(&h->lock);
     h->state = h->state == HANDOVER_LEFT ? HANDOVER_IDLE : HANDOVER_DONE;
-    (void)pthread_cond_signal(&h->changed);
     (void)pthread_mutex_unlock(&h->lock);
 }
 
 void handover_init(struct handover *h, void (*run)(struct handover *handover))
 {
-    pthread_condattr_t attributes;
-
     *h = (struct handover){.mail = {.run = run_mail}, .wait_ns = HANDOVER_WAIT_NS, .run = run};
     (void)pthread_mutex_init(&h->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&h->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
 }
 
 void handover_fini(struct handover *h)
 {
-    (void)pthread_cond_destroy(&h->changed);
     (void)pthread_mutex_destroy(&h->lock);
 }
 
@@ -54,42 +43,62 @@ bool handover_is_idle(struct handover *h)
     return idle;
 }
 
-enum handover_result handover_ask(struct handover *h, struct mailbox *box)
+bool handover_ask(struct handover *h, struct mailbox *box)
 {
-    const int64_t end_ns = clock_mono_ns() + h->wait_ns;
-    const struct timespec end = {.tv_sec = end_ns / NS_PER_S, .tv_nsec = end_ns % NS_PER_S};
-    enum handover_result result = HANDOVER_NOT_DONE;
-    int error = 0;
+    bool asked = false;
 
     (void)pthread_mutex_lock(&h->lock);
-    if (h->state != HANDOVER_IDLE || h->closed)
-        goto out;
-    h->state = HANDOVER_ASKED;
-    h->mail.run = run_mail;
-    if (!mailbox_put(box, &h->mail)) {
-        h->state = HANDOVER_IDLE;
-        goto out;
+    if (h->state == HANDOVER_IDLE && !h->closed) {
+        h->state = HANDOVER_ASKED;
+        h->end_ns = clock_mono_ns() + h->wait_ns;
+        h->mail.run = run_mail;
+        asked = mailbox_put(box, &h->mail);
+        if (!asked)
+            h->state = HANDOVER_IDLE;
     }
-    while (h->state != HANDOVER_DONE && !h->closed && error != ETIMEDOUT)
-        error = pthread_cond_timedwait(&h->changed, &h->lock, &end);
-    if (h->state == HANDOVER_DONE) {
+    (void)pthread_mutex_unlock(&h->lock);
+    return asked;
+}
+
+/* Locked. @return what whoever waited is told */
+static enum handover_result end_wait(struct handover *h)
+{
+    switch (h->state) {
+    case HANDOVER_DONE:
         h->state = HANDOVER_IDLE;
-        result = HANDOVER_OK;
-    } else if (h->state == HANDOVER_ASKED) {
-        h->state = HANDOVER_WITHDRAWN;
-    } else {
+        return HANDOVER_OK;
+    case HANDOVER_RUNNING:
         h->state = HANDOVER_LEFT;
-        result = HANDOVER_UNKNOWN;
+        return HANDOVER_UNKNOWN;
+    case HANDOVER_ASKED:
+        h->state = HANDOVER_WITHDRAWN;
+        return HANDOVER_NOT_DONE;
+    default:
+        return HANDOVER_NOT_DONE;
     }
-out:
+}
+
+enum handover_result handover_look(struct handover *h)
+{
+    enum handover_result result = HANDOVER_WAITING;
+
+    (void)pthread_mutex_lock(&h->lock);
+    if (h->state == HANDOVER_DONE || h->closed || clock_mono_ns() >= h->end_ns)
+        result = end_wait(h);
     (void)pthread_mutex_unlock(&h->lock);
     return result;
+}
+
+void handover_leave(struct handover *h)
+{
+    (void)pthread_mutex_lock(&h->lock);
+    (void)end_wait(h);
+    (void)pthread_mutex_unlock(&h->lock);
 }
 
 void handover_close(struct handover *h)
 {
     (void)pthread_mutex_lock(&h->lock);
     h->closed = true;
-    (void)pthread_cond_signal(&h->changed);
     (void)pthread_mutex_unlock(&h->lock);
 }

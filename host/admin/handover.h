@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/admin/handover.h - something that the admin thread wants done on the main thread, and waits
- * for, HANDOVER_WAIT_NS at most.
+ * host/admin/handover.h - something that the admin thread wants done on the main thread. It goes on
+ * with what else it has to do, and looks whether that is done, for HANDOVER_WAIT_NS at most.
  *
- *   IDLE --asked--> ASKED --main begins--> RUNNING --main is through--> DONE --read--> IDLE
+ *   IDLE --asked--> ASKED --main begins--> RUNNING --main is through--> DONE --seen--> IDLE
  *     nobody waits any more: ASKED --> WITHDRAWN, RUNNING --> LEFT; both are IDLE again once main
  *     has come by. What is withdrawn is never done.
  */
@@ -30,14 +30,15 @@ enum handover_state {
 struct handover {
     struct mail mail;
     pthread_mutex_t lock;
-    pthread_cond_t changed;
     enum handover_state state;
-    bool closed; /* the main thread will not come by any more */
+    bool closed;    /* the main thread will not come by any more */
+    int64_t end_ns; /* of the wait */
     int64_t wait_ns;
     void (*run)(struct handover *handover); /* on the main thread */
 };
 
 enum handover_result {
+    HANDOVER_WAITING,  /* look again */
     HANDOVER_OK,       /* it was done */
     HANDOVER_NOT_DONE, /* nor will it be */
     HANDOVER_UNKNOWN   /* it was begun, and goes on */
@@ -49,9 +50,13 @@ void handover_fini(struct handover *handover);
 
 /** Whether something may be asked for: then whoever asks may write what run() reads. [admin] */
 bool handover_is_idle(struct handover *handover);
-/** Have it run, and wait. [admin] */
-enum handover_result handover_ask(struct handover *handover, struct mailbox *box);
-/** The main thread turns no more: whoever waits is told. [main] */
+/** Have it run. @return false: it will not be, since another is under way or main ends. [admin] */
+bool handover_ask(struct handover *handover, struct mailbox *box);
+/** What came of it. Once that is said it is over, and is not asked again. [admin] */
+enum handover_result handover_look(struct handover *handover);
+/** Nobody waits for it any more. [admin] */
+void handover_leave(struct handover *handover);
+/** The main thread turns no more: who looks is told. [main] */
 void handover_close(struct handover *handover);
 
 #endif

@@ -48,10 +48,26 @@ struct admin {
 
 /* ---- pages ------------------------------------------------------------------------------- */
 
+/* What of a page is written. */
+enum part { PART_PAGE, PART_POST, PART_LATER };
+
+static int write_part(const struct admin_page *page, void *arg, enum part part,
+                      const struct admin_post *post, FILE *out)
+{
+    switch (part) {
+    case PART_POST:
+        return page->post(arg, post, out);
+    case PART_LATER:
+        return page->later(arg, out);
+    default:
+        return page->write(arg, out);
+    }
+}
+
 /* Have a page, or what a POST to it says, written into memory. Out of memory the answer stays
  * without a text, status 500. */
-static void render(const struct admin_page *page, void *arg, const struct admin_post *post,
-                   struct http_answer *answer)
+static void render(const struct admin_page *page, void *arg, enum part part,
+                   const struct admin_post *post, struct http_answer *answer)
 {
     char *text = NULL;
     size_t n = 0;
@@ -59,20 +75,36 @@ static void render(const struct admin_page *page, void *arg, const struct admin_
     bool failed;
     int status;
 
-    if (out == NULL)
+    if (out == NULL) {
+        if (part == PART_LATER)
+            (void)page->later(arg, NULL);
         return;
-    status = post != NULL ? page->post(arg, post, out) : page->write(arg, out);
+    }
+    status = write_part(page, arg, part, post, out);
     failed = ferror(out) != 0;
     failed |= fclose(out) != 0;
-    if (failed) {
+    if (status == ADMIN_LATER)
+        answer->later = page;
+    if (failed || status == ADMIN_LATER) {
         free(text);
         return;
     }
     answer->status = status;
-    answer->content_type = post == NULL || status < 400 ? page->content_type : PLAIN_TEXT;
+    answer->content_type = part == PART_PAGE || status < 400 ? page->content_type : PLAIN_TEXT;
     answer->headers = page->headers;
     answer->text = text;
     answer->n = n;
+}
+
+static void answer_later(void *arg, const void *later, struct http_answer *ret)
+{
+    const struct admin *admin = arg;
+    const struct admin_page *page = later;
+
+    if (ret != NULL)
+        render(page, admin->arg, PART_LATER, NULL, ret);
+    else
+        (void)page->later(admin->arg, NULL);
 }
 
 /* For requests that name no page: all there are. */
@@ -185,9 +217,9 @@ static void answer_request(void *arg, const struct http_peer *peer,
     }
     page = find_page(admin, request);
     if (page != NULL)
-        render(page, admin->arg, request->method == HTTP_POST ? &post : NULL, ret);
+        render(page, admin->arg, request->method == HTTP_POST ? PART_POST : PART_PAGE, &post, ret);
     else
-        render(&index, admin, NULL, ret);
+        render(&index, admin, PART_PAGE, NULL, ret);
 }
 
 /* ---- sockets ----------------------------------------------------------------------------- */
@@ -311,7 +343,8 @@ int admin_start(const struct host_conf *conf, const struct admin_page *pages, vo
     (void)pthread_mutex_init(&admin->lock, NULL); /* cannot fail without attributes */
     admin->sockets = (struct sockets){.conf = conf, .component = COMPONENT, .hint = HINT};
     admin->stop_fd = -1;
-    admin->conns = (struct http_conns){.answer = answer_request, .arg = admin};
+    admin->conns =
+        (struct http_conns){.answer = answer_request, .later = answer_later, .arg = admin};
     TAILQ_INIT(&admin->conns.list);
     if (admin_set_token(admin, conf->admin_token) != 0) {
         log_line(SPOE_LOG_ERR, COMPONENT, "out of memory");

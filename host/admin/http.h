@@ -28,8 +28,15 @@ struct admin_post {
     const char *who;       /* [borrow] for logs: an address, or "uid 1000, pid 12" */
 };
 
-/** Do it, and write what came of it; of a status from 400 on that is a text. As admin_page_fn. */
+#define ADMIN_LATER 0 /* in place of a status: it is not there yet */
+
+/**
+ * Do it, and write what came of it; of a status from 400 on that is a text. As admin_page_fn, but
+ * that it may be ADMIN_LATER, where another thread does it: the page's later() has the answer.
+ */
 typedef int admin_post_fn(void *arg, const struct admin_post *post, FILE *out);
+/** Whether it is there, asked each ADMIN_LOOK_MS. @param out  NULL: nobody waits for it any more */
+typedef int admin_later_fn(void *arg, FILE *out);
 
 /* A path may stand twice or more, with other types: whoever asks chooses, by Accept. A POST goes to
  * the first that takes one. */
@@ -40,6 +47,7 @@ struct admin_page {
     const char *media_type;        /* to choose by; NULL: there is no choice */
     enum access_class access;      /* who may GET it */
     admin_post_fn *post;           /* NULL: there is no POST */
+    admin_later_fn *later;         /* NULL: a POST is answered at once */
     enum access_class post_access; /* who may POST */
     const char *headers;           /* [const] further lines of the head, with their ends, or NULL */
 };

@@ -21,7 +21,7 @@
 #define HTTP_CONN_MAGIC MAGIC('H', 'T', 'T', 'P')
 #define ANSWER_HEAD_MAX 1024u
 
-enum http_conn_state { HTTP_READING, HTTP_WRITING, HTTP_ENDING };
+enum http_conn_state { HTTP_READING, HTTP_WAITING, HTTP_WRITING, HTTP_ENDING };
 
 struct http_conn {
     uint32_t magic;
@@ -34,8 +34,9 @@ struct http_conn {
     bool keep_alive; /* after the answer that is being written */
     bool again;      /* the next request may be in the input already */
     bool dead;
-    int64_t end_ns; /* ENDING: when it is over */
-    size_t skip;    /* bytes of a body, to be thrown away */
+    const void *later; /* WAITING: for what */
+    int64_t end_ns;    /* ENDING: when it is over */
+    size_t skip;       /* bytes of a body, to be thrown away */
     size_t in_len;
     char in[HTTP_HEAD_MAX + HTTP_BODY_MAX];
     char head[ANSWER_HEAD_MAX];
@@ -82,6 +83,8 @@ static void destroy(struct http_conn *conn)
     struct http_conns *conns = conn->conns;
 
     assert(IS(conn, HTTP_CONN_MAGIC));
+    if (conn->state == HTTP_WAITING)
+        conns->later(conns->arg, conn->later, NULL);
     (void)event_del(&conn->event);
     TAILQ_REMOVE(&conns->list, conn, link);
     conns->n--;
@@ -123,10 +126,13 @@ static void start_answer(struct http_conn *conn, struct http_answer *answer, boo
     conn->state = HTTP_WRITING;
 }
 
+static const struct http_answer no_answer = {.status = 500,
+                                             .content_type = "text/plain; charset=utf-8"};
+
 /* Take the next request out of the input. @return whether there was one */
 static bool take_request(struct http_conn *conn)
 {
-    struct http_answer answer = {.status = 500, .content_type = "text/plain; charset=utf-8"};
+    struct http_answer answer = no_answer;
     struct http_request request;
     size_t skip = conn->skip < conn->in_len ? conn->skip : conn->in_len;
     int n;
@@ -153,7 +159,12 @@ static bool take_request(struct http_conn *conn)
     conn->conns->answer(conn->conns->arg, &conn->peer, &request, &answer);
     conn->keep_alive = request.keep_alive;
     conn->skip = request.body_len;
-    start_answer(conn, &answer, request.method != HTTP_HEAD);
+    if (answer.later != NULL) {
+        conn->later = answer.later;
+        conn->state = HTTP_WAITING;
+    } else {
+        start_answer(conn, &answer, request.method != HTTP_HEAD);
+    }
     conn->in_len -= (size_t)n; /* the request's path is not used any more */
     memmove(conn->in, conn->in + n, conn->in_len);
     return true;
@@ -202,6 +213,18 @@ static bool write_answer(struct http_conn *conn)
     return true;
 }
 
+/* WAITING: what was put off may be there. */
+static void look(struct http_conn *conn)
+{
+    struct http_answer answer = no_answer;
+
+    conn->conns->later(conn->conns->arg, conn->later, &answer);
+    if (answer.later != NULL)
+        return;
+    start_answer(conn, &answer, true);
+    (void)write_answer(conn);
+}
+
 static bool read_more(struct http_conn *conn)
 {
     ssize_t n;
@@ -214,6 +237,18 @@ static bool read_more(struct http_conn *conn)
     else
         conn->dead = n == 0 || !would_block();
     return n > 0;
+}
+
+static short events_of(const struct http_conn *conn)
+{
+    switch (conn->state) {
+    case HTTP_WAITING: /* for its time alone: the input waits */
+        return 0;
+    case HTTP_WRITING:
+        return EV_WRITE;
+    default:
+        return EV_READ;
+    }
 }
 
 /* Wait for what the state waits for. */
@@ -229,11 +264,12 @@ static void watch(struct http_conn *conn)
         conn->dead |= left <= 0;
         tv = (struct timeval){left / NS_PER_S, left % NS_PER_S / NS_PER_US};
     }
+    if (conn->state == HTTP_WAITING)
+        tv = (struct timeval){0, (suseconds_t)ADMIN_LOOK_MS * 1000};
     if (conn->dead)
         return;
     (void)event_del(&conn->event);
-    if (event_assign(&conn->event, conn->conns->base, conn->fd,
-                     conn->state == HTTP_WRITING ? EV_WRITE : EV_READ,
+    if (event_assign(&conn->event, conn->conns->base, conn->fd, events_of(conn),
                      event_get_callback(&conn->event), conn) != 0 ||
         event_add(&conn->event, &tv) != 0)
         conn->dead = true;
@@ -247,7 +283,9 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     assert(IS(conn, HTTP_CONN_MAGIC));
     TAILQ_REMOVE(&conn->conns->list, conn, link);
     TAILQ_INSERT_TAIL(&conn->conns->list, conn, link);
-    if ((what & EV_TIMEOUT) != 0)
+    if (conn->state == HTTP_WAITING)
+        look(conn);
+    else if ((what & EV_TIMEOUT) != 0)
         conn->dead = !conn->again;
     else if (conn->state == HTTP_WRITING)
         (void)write_answer(conn);
@@ -256,7 +294,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     /* One answer a turn: whoever sends request after request lets the others have theirs. */
     if (!conn->dead && conn->state == HTTP_READING) {
         conn->again = false;
-        if (take_request(conn))
+        if (take_request(conn) && conn->state == HTTP_WRITING)
             (void)write_answer(conn);
     }
     if (!conn->dead)

@@ -3,6 +3,7 @@
  * host/admin/http_conn.h - one connection to the admin endpoint: a request, its answer, the next.
  *
  *   READING --a whole head--> WRITING --all written--> READING
+ *     an answer that another thread makes: READING --> WAITING --it is there--> WRITING
  *     a request that cannot be understood, or "Connection: close": WRITING --> ENDING
  *     end of stream, reset, ADMIN_TIMEOUT_S without news: --> freed
  *
@@ -23,6 +24,7 @@
 
 #define ADMIN_CONNS_MAX 16u /* beyond them the one without news for longest is closed */
 #define ADMIN_TIMEOUT_S 60  /* of a connection on which nothing happens */
+#define ADMIN_LOOK_MS 5     /* between two looks for an answer that was put off */
 #define ADMIN_LINGER_S 1    /* for the peer to close, in ENDING, whatever it sends */
 
 /* Who is at the other end of a connection. */
@@ -36,6 +38,7 @@ TAILQ_HEAD(http_conn_list, http_conn);
 
 /* An answer. */
 struct http_answer {
+    const void *later; /* NULL: it is there. Else nothing else counts yet: what later() is given */
     int status;
     const char *content_type; /* [const] */
     const char *headers;      /* [const] further lines of the head, with their ends; NULL: none */
@@ -47,13 +50,20 @@ struct http_answer {
 typedef void http_answer_fn(void *arg, const struct http_peer *peer,
                             const struct http_request *request, struct http_answer *ret);
 
+/**
+ * What came of an answer that was put off.
+ * @param ret  NULL: nobody waits for it any more, and this is not called again
+ */
+typedef void http_later_fn(void *arg, const void *later, struct http_answer *ret);
+
 /* The connections, by their last news. */
 struct http_conns {
     struct event_base *base;
     struct http_conn_list list;
     size_t n;
     http_answer_fn *answer;
-    void *arg; /* its */
+    http_later_fn *later; /* NULL: no answer is put off */
+    void *arg;            /* theirs */
 };
 
 /** Take an accepted, non-blocking socket; closes it on failure. */

@@ -393,6 +393,7 @@ const struct admin_page view_pages[] = {
      .write = page_control,
      .access = ACCESS_HOST,
      .post = page_control_post,
+     .later = page_control_later,
      .post_access = ACCESS_CHANGE},
     {.path = NULL},
 };

@@ -5,6 +5,7 @@ GET changes anything."""
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -28,7 +29,8 @@ class Controlled:
     def __init__(self, start, connect, tmp_path, env=None, args=()):
         self.path = tmp_path / "host.ini"
         self.path.write_text("[reload]\nname = of-the-file\n")
-        self.host = start("reload", args=["-f", self.path, "--admin", f"unix:{tmp_path}/admin", *args], env=env)
+        self.host = start("reload", args=["-f", self.path, "--admin", f"unix:{tmp_path}/admin", *args],
+                          env={"SPOE_ADDR": "127.0.0.1:0", **(env or {})})
         self.client = connect(self.host)
         self.client.hello()
 
@@ -107,6 +109,23 @@ def test_what_is_refused_changes_nothing(begin, body, status, words):
     assert (options(it.host), it.answer()) == before
     assert it.counts() == (0, 1 if status == 422 else 0)
     assert post(it.host, {"reload.name": "new"}).status == 200, "it goes on"
+
+
+def test_a_change_that_takes_long_holds_up_nobody_else(begin):
+    """13.3. How the waiting connection is put off: tests/unit/admin/test_http.c."""
+    it = begin(args=["--shutdown-timeout", "1s"])
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, it.host, {"reload.name": "hang"})
+        it.host.wait_line('component=reload msg="?reconfigure')
+        for path in ("/metrics", "/status", "/control", "/"):
+            assert admin.ask(it.host, path).status == 200
+        answer = post(it.host, {"reload.name": "another"})
+        assert answer.status == 503 and "has another change to do" in answer.text
+        answer = first.result()
+        assert answer.status == 503 and "goes on" in answer.text
+    assert admin.ask(it.host, "/healthz").status in (200, 503)
+    it.host.signal(signal.SIGTERM)
+    assert it.host.wait() == 1, "it hangs: the watch ends it"
 
 
 def test_a_reload_goes_by_the_file_again(begin):

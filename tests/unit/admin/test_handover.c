@@ -38,6 +38,16 @@ static void end(struct desk *desk)
     mailbox_fini(&desk->box);
 }
 
+/* Until nobody has to wait any more. */
+static enum handover_result look(struct desk *desk)
+{
+    enum handover_result result;
+
+    while ((result = handover_look(&desk->handover)) == HANDOVER_WAITING)
+        (void)poll(NULL, 0, 1);
+    return result;
+}
+
 /* The main thread: until it has done something. */
 static void *turn(void *arg)
 {
@@ -58,8 +68,11 @@ Test(handover, is_done_by_the_other_thread, .timeout = 30)
     desk.handover.wait_ns = INT64_C(20000000000);
     for (unsigned i = 1; i <= 3; i++) {
         cr_assert(handover_is_idle(&desk.handover));
+        cr_assert(handover_ask(&desk.handover, &desk.box));
+        cr_assert_eq(handover_look(&desk.handover), HANDOVER_WAITING);
+        cr_assert_not(handover_is_idle(&desk.handover));
         cr_assert_eq(pthread_create(&thread, NULL, turn, &desk), 0);
-        cr_assert_eq(handover_ask(&desk.handover, &desk.box), HANDOVER_OK);
+        cr_assert_eq(look(&desk), HANDOVER_OK);
         cr_assert_eq(pthread_join(thread, NULL), 0);
         cr_assert_eq(desk.runs, i);
     }
@@ -73,45 +86,56 @@ Test(handover, is_withdrawn, .timeout = 30)
 
     begin(&desk);
     desk.handover.wait_ns = 1;
-    cr_assert_eq(handover_ask(&desk.handover, &desk.box), HANDOVER_NOT_DONE);
+    cr_assert(handover_ask(&desk.handover, &desk.box));
+    cr_assert_eq(look(&desk), HANDOVER_NOT_DONE);
     cr_assert_not(handover_is_idle(&desk.handover), "the mail is still there");
-    cr_assert_eq(handover_ask(&desk.handover, &desk.box), HANDOVER_NOT_DONE);
+    cr_assert_not(handover_ask(&desk.handover, &desk.box));
     cr_assert_eq(mailbox_run(&desk.box), 1);
     cr_assert_eq(desk.runs, 0);
     cr_assert(handover_is_idle(&desk.handover));
     end(&desk);
 }
 
-/* What takes long goes on, and nothing else is begun. */
-static void *ask(void *arg)
+/* Whoever asked has gone away: it is withdrawn, or what came of it is thrown away. */
+Test(handover, is_not_waited_for, .timeout = 30)
 {
-    static enum handover_result result;
-    struct desk *desk = arg;
+    static struct desk desk;
 
-    result = handover_ask(&desk->handover, &desk->box);
-    return &result;
+    begin(&desk);
+    cr_assert(handover_ask(&desk.handover, &desk.box));
+    handover_leave(&desk.handover);
+    cr_assert_not(handover_is_idle(&desk.handover));
+    cr_assert_eq(mailbox_run(&desk.box), 1);
+    cr_assert_eq(desk.runs, 0);
+    cr_assert(handover_ask(&desk.handover, &desk.box));
+    cr_assert_eq(mailbox_run(&desk.box), 1);
+    cr_assert_eq(desk.runs, 1);
+    cr_assert_not(handover_is_idle(&desk.handover), "somebody may look");
+    handover_leave(&desk.handover);
+    cr_assert(handover_is_idle(&desk.handover));
+    end(&desk);
 }
 
+/* What takes long goes on, and nothing else is begun. */
 Test(handover, is_left, .timeout = 30)
 {
     static struct desk desk;
-    pthread_t thread, asker;
-    void *result;
+    pthread_t thread;
 
     begin(&desk);
     desk.handover.wait_ns = INT64_C(20000000000);
     atomic_store(&desk.hold, true);
+    cr_assert(handover_ask(&desk.handover, &desk.box));
     cr_assert_eq(pthread_create(&thread, NULL, turn, &desk), 0);
-    cr_assert_eq(pthread_create(&asker, NULL, ask, &desk), 0);
     while (atomic_load(&desk.runs) == 0)
         (void)poll(NULL, 0, 1);
+    cr_assert_eq(handover_look(&desk.handover), HANDOVER_WAITING);
     handover_close(&desk.handover); /* the end does not wait for it */
-    cr_assert_eq(pthread_join(asker, &result), 0);
-    cr_assert_eq(*(enum handover_result *)result, HANDOVER_UNKNOWN);
+    cr_assert_eq(handover_look(&desk.handover), HANDOVER_UNKNOWN);
     cr_assert_not(handover_is_idle(&desk.handover));
     atomic_store(&desk.hold, false);
     cr_assert_eq(pthread_join(thread, NULL), 0);
     cr_assert_eq(desk.handover.state, HANDOVER_IDLE);
-    cr_assert_eq(handover_ask(&desk.handover, &desk.box), HANDOVER_NOT_DONE, "it is closed");
+    cr_assert_not(handover_ask(&desk.handover, &desk.box), "it is closed");
     end(&desk);
 }

@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 #include <event2/event.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,23 +80,35 @@ static void make_conf(void)
     conf = (struct host_conf){.has_admin = true, .admin = {.text = text, .path = path}};
 }
 
-/* What comes for a request, to the end of the stream. */
-static const char *ask(const char *request)
+/* @return the connection */
+static int send_to(const char *request)
 {
-    static char got[4096];
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    size_t n = 0;
-    ssize_t more;
 
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     cr_assert_eq(connect(fd, (const struct sockaddr *)(const void *)&address, sizeof address), 0);
     cr_assert_eq(send(fd, request, strlen(request), 0), (ssize_t)strlen(request));
+    return fd;
+}
+
+/* What comes, to the end of the stream. */
+static const char *read_from(int fd)
+{
+    static char got[4096];
+    size_t n = 0;
+    ssize_t more;
+
     while ((more = recv(fd, got + n, sizeof got - 1 - n, 0)) > 0)
         n += (size_t)more;
     got[n] = '\0';
     (void)close(fd);
     return got;
+}
+
+static const char *ask(const char *request)
+{
+    return read_from(send_to(request));
 }
 
 static bool has(const char *answer, const char *what)
@@ -174,6 +187,90 @@ Test(admin, answers, .timeout = 30)
     cr_assert(begins(got, "HTTP/1.1 401 ") && has(got, "\r\nWWW-Authenticate: Bearer "), "%s", got);
     admin_stop(admin);
     cr_assert_neq(lstat(path, &st), 0, "its socket file is gone");
+    (void)rmdir(folder);
+}
+
+/* ---- answers that another thread makes ---- */
+
+static _Atomic unsigned n_asked, n_looks, n_left;
+static _Atomic bool is_there;
+
+static int post_later(void *arg, const struct admin_post *post, FILE *out)
+{
+    (void)arg;
+    (void)post;
+    (void)fputs("this is not shown", out);
+    n_asked++;
+    return ADMIN_LATER;
+}
+
+static int what_came(void *arg, FILE *out)
+{
+    (void)arg;
+    if (out == NULL) {
+        n_left++;
+        return ADMIN_LATER;
+    }
+    n_looks++;
+    if (!is_there)
+        return ADMIN_LATER;
+    (void)fputs("done\n", out);
+    return 200;
+}
+
+static int make_it(void *arg, FILE *out)
+{
+    (void)arg;
+    (void)fputs("made\n", out);
+    is_there = true;
+    return 200;
+}
+
+static const struct admin_page later_pages[] = {
+    PAGE(.path = "/make", .content_type = "text/make", .write = make_it),
+    PAGE(.path = "/one", .content_type = "text/one", .write = page_one),
+    PAGE(.path = "/later", .content_type = "text/later", .write = page_one, .post = post_later,
+         .later = what_came, .post_access = ACCESS_CHANGE),
+    PAGE(.path = NULL)};
+
+/* 13.3: while one waits for what another thread does, everybody else is answered. */
+Test(admin, an_answer_may_come_later, .timeout = 30)
+{
+    static const char request[] =
+        "POST /later HTTP/1.1\r\nHost: localhost\r\n" JSON "Content-Length: 2\r\n\r\n{}";
+    static const char next[] = "GET /one HTTP/1.0\r\n\r\n";
+    static char said[] = "said\n", both[sizeof request + sizeof next];
+    struct admin *admin;
+    const char *got;
+    char byte;
+    int waits;
+
+    make_conf();
+    cr_assert_eq(admin_start(&conf, later_pages, said, &admin), 0);
+    (void)snprintf(both, sizeof both, "%s%s", request, next);
+    waits = send_to(both);
+    while (n_asked == 0 || n_looks < 3) {
+        got = ask("GET /one HTTP/1.0\r\n\r\n");
+        cr_assert(ends(got, "\r\n\r\nsaid\n"), "%s", got);
+    }
+    cr_assert_eq(recv(waits, &byte, 1, MSG_DONTWAIT), -1);
+    (void)ask("GET /make HTTP/1.0\r\n\r\n");
+    got = read_from(waits);
+    cr_assert(begins(got, "HTTP/1.1 200 OK\r\n") && has(got, "Content-Type: text/later\r\n"), "%s",
+              got);
+    cr_assert(has(got, "Content-Length: 5\r\n") && has(got, "\r\n\r\ndone\nHTTP/1.1 200 "), "%s",
+              got);
+    cr_assert(ends(got, "\r\n\r\nsaid\n"), "what it asked for behind that: %s", got);
+    cr_assert_eq(n_asked, 1);
+    cr_assert_eq(n_left, 0);
+    /* One that ends before its answer is there is told of. */
+    is_there = false;
+    waits = send_to(request);
+    while (n_asked == 1)
+        (void)ask("GET /one HTTP/1.0\r\n\r\n");
+    admin_stop(admin);
+    (void)close(waits);
+    cr_assert_eq(n_left, 1);
     (void)rmdir(folder);
 }
 
