@@ -5,30 +5,47 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NODE 16u /* keys of a node, and children */
+#define LEAF 8u /* entries side by side */
+#define LEAF_BITS 3u
+#define NODE 16u /* keys that are counted at once: of two leaves, or of a layer */
+#define NODE_BITS 4u
 #define LAYERS_MAX 8u
 #define LINE_BYTES 64u
 #define VALUES_MAX 65536u
 #define LENGTHS 129u
+/* Of the index: entries a place on average, and at most so many places. Of IPv6 only an eighth of
+ * all addresses is given to anybody. */
+#define V4_ENTRIES_A_PLACE 4u
+#define V6_ENTRIES_A_PLACE 2u
+#define INDEX_BITS_MAX 24u
+#define LAYER_BITS 3u
+#define ENTRIES_MAX (UINT32_C(1) << (32 - LAYER_BITS))
 
 __extension__ typedef unsigned __int128 uint128;
 
 /* An entry's values: in its prefix << 16, and behind it. */
 struct leaf4 {
-    int32_t key[NODE]; /* address ^ 2^31, so that signed numbers compare as addresses do */
-    uint32_t value[NODE];
+    int32_t key[LEAF]; /* address ^ 2^31, so that signed numbers compare as addresses do */
+    uint32_t value[LEAF];
 };
 struct leaf6 {
-    uint64_t hi[NODE], lo[NODE];
-    uint32_t value[NODE];
+    uint64_t hi[LEAF], lo[LEAF];
+    uint32_t value[LEAF];
 };
 
-/* Of each family: the first keys of the nodes below, from the layer above the leaves upwards. */
+/*
+ * Of each family. Layer 1 has the first key of each leaf, each layer above each 16th key of the one
+ * below. Behind the last of them there are some that no lookup counts, but for the highest address,
+ * which has its own way: so wherever there is a key or a leaf, a whole NODE can be counted.
+ */
 struct tree {
-    void *layer[LAYERS_MAX];
-    size_t n_keys[LAYERS_MAX];
+    void *leaves;            /* layer 0 */
+    void *layer[LAYERS_MAX]; /* from 1; int32_t or uint64_t, as in the leaves */
     unsigned n_layers;
-    void *leaves;
+    /* By the upper bits of a key, where a lookup begins: leaf or key of a layer, and below the
+     * layer. */
+    uint32_t *index;
+    unsigned shift;
     size_t n; /* entries */
 };
 
@@ -124,25 +141,25 @@ struct sweep {
 
 static void emit(struct sweep *sweep, uint128 start, uint16_t in, uint16_t out)
 {
-    const size_t node = sweep->n / NODE, i = sweep->n % NODE;
+    struct tree *tree = sweep->tree;
+    const size_t i = sweep->n++;
     const uint32_t value = (uint32_t)in << 16 | out;
 
-    sweep->n++;
     sweep->in = in;
     sweep->out = out;
     if (!sweep->writes)
         return;
     if (sweep->v4) {
-        struct leaf4 *leaf = (struct leaf4 *)sweep->tree->leaves + node;
+        struct leaf4 *leaf = (struct leaf4 *)tree->leaves + i / LEAF;
 
-        leaf->key[i] = (int32_t)((uint32_t)start ^ UINT32_C(0x80000000));
-        leaf->value[i] = value;
+        leaf->key[i % LEAF] = (int32_t)((uint32_t)start ^ UINT32_C(0x80000000));
+        leaf->value[i % LEAF] = value;
     } else {
-        struct leaf6 *leaf = (struct leaf6 *)sweep->tree->leaves + node;
+        struct leaf6 *leaf = (struct leaf6 *)tree->leaves + i / LEAF;
 
-        leaf->hi[i] = (uint64_t)(start >> 64);
-        leaf->lo[i] = (uint64_t)start;
-        leaf->value[i] = value;
+        leaf->hi[i % LEAF] = (uint64_t)(start >> 64);
+        leaf->lo[i % LEAF] = (uint64_t)start;
+        leaf->value[i % LEAF] = value;
     }
 }
 
@@ -236,53 +253,118 @@ static void *lines(struct table *table, size_t n, size_t size)
     return aligned_alloc(LINE_BYTES, bytes);
 }
 
-static size_t nodes(size_t n)
+/* Of layer l, how many bits of an entry's number its keys leave out; 0 is the leaves'. */
+static unsigned bits_below(unsigned l)
 {
-    return (n + NODE - 1) / NODE;
+    return l == 0 ? LEAF_BITS : LEAF_BITS + NODE_BITS * (l - 1);
 }
 
-/* What a lookup never counts, but for the highest address, which is kept in bounds. */
-static void pad(struct tree *tree, bool v4)
+/* Keys of a layer; of layer 0 the leaves. */
+static size_t keys_of(const struct tree *tree, unsigned l)
 {
-    for (size_t i = tree->n; i < nodes(tree->n) * NODE; i++) {
+    return ((tree->n - 1) >> bits_below(l)) + 1;
+}
+
+static int allocate(struct table *table, struct tree *tree, bool v4)
+{
+    if (tree->n > ENTRIES_MAX)
+        return -1;
+    tree->leaves = lines(table, keys_of(tree, 0) + NODE / LEAF - 1,
+                         v4 ? sizeof(struct leaf4) : sizeof(struct leaf6));
+    if (tree->leaves == NULL)
+        return -1;
+    for (unsigned l = 1; l == 1 || keys_of(tree, l - 1) > NODE; l++) {
+        tree->layer[l] =
+            lines(table, keys_of(tree, l) + NODE - 1, v4 ? sizeof(int32_t) : sizeof(uint64_t));
+        if (tree->layer[l] == NULL)
+            return -1;
+        tree->n_layers = l + 1;
+    }
+    return 0;
+}
+
+static void pad_leaves(struct tree *tree, bool v4)
+{
+    for (size_t i = tree->n; i < (keys_of(tree, 0) + NODE / LEAF - 1) * LEAF; i++) {
         if (v4)
-            ((struct leaf4 *)tree->leaves)[i / NODE].key[i % NODE] = INT32_MAX;
+            ((struct leaf4 *)tree->leaves)[i / LEAF].key[i % LEAF] = INT32_MAX;
         else
-            ((struct leaf6 *)tree->leaves)[i / NODE].hi[i % NODE] = UINT64_MAX;
+            ((struct leaf6 *)tree->leaves)[i / LEAF].hi[i % LEAF] = UINT64_MAX;
     }
 }
 
-/* The first key of node i of the layer below: layer l - 1, or the leaves. */
-static void set_key(struct tree *tree, unsigned l, size_t i, bool v4)
+static void build_layer4(struct tree *tree, unsigned l)
 {
-    if (v4)
-        ((int32_t *)tree->layer[l])[i] = l != 0 ? ((const int32_t *)tree->layer[l - 1])[i * NODE]
-                                                : ((const struct leaf4 *)tree->leaves)[i].key[0];
-    else
-        ((uint64_t *)tree->layer[l])[i] = l != 0 ? ((const uint64_t *)tree->layer[l - 1])[i * NODE]
-                                                 : ((const struct leaf6 *)tree->leaves)[i].hi[0];
+    const struct leaf4 *leaves = tree->leaves;
+    const int32_t *below = tree->layer[l - 1];
+    const size_t n = keys_of(tree, l);
+    int32_t *keys = tree->layer[l];
+
+    for (size_t i = 0; i < n; i++)
+        keys[i] = l == 1 ? leaves[i].key[0] : below[i * NODE];
+    for (size_t i = n; i < n + NODE - 1; i++)
+        keys[i] = INT32_MAX;
 }
 
-static int build_layers(struct table *table, struct tree *tree, bool v4)
+static void build_layer6(struct tree *tree, unsigned l)
 {
-    const size_t size = v4 ? sizeof(int32_t) : sizeof(uint64_t);
+    const struct leaf6 *leaves = tree->leaves;
+    const uint64_t *below = tree->layer[l - 1];
+    const size_t n = keys_of(tree, l);
+    uint64_t *keys = tree->layer[l];
 
-    for (size_t n = nodes(tree->n); n > 1; n = nodes(n)) {
-        const unsigned l = tree->n_layers;
+    for (size_t i = 0; i < n; i++)
+        keys[i] = l == 1 ? leaves[i].hi[0] : below[i * NODE];
+    for (size_t i = n; i < n + NODE - 1; i++)
+        keys[i] = UINT64_MAX;
+}
 
-        tree->layer[l] = lines(table, nodes(n) * NODE, size);
-        if (tree->layer[l] == NULL)
-            return -1;
-        tree->n_keys[l] = n;
-        tree->n_layers++;
-        for (size_t i = 0; i < n; i++)
-            set_key(tree, l, i, v4);
-        for (size_t i = n; i < nodes(n) * NODE; i++) {
-            if (v4)
-                ((int32_t *)tree->layer[l])[i] = INT32_MAX;
-            else
-                ((uint64_t *)tree->layer[l])[i] = UINT64_MAX;
-        }
+/* An entry's key, in the upper bits. */
+static uint64_t key_at(const struct tree *tree, size_t i, bool v4)
+{
+    uint32_t key;
+
+    if (!v4)
+        return ((const struct leaf6 *)tree->leaves)[i / LEAF].hi[i % LEAF];
+    key = (uint32_t)((const struct leaf4 *)tree->leaves)[i / LEAF].key[i % LEAF];
+    return (uint64_t)(key ^ UINT32_C(0x80000000)) << 32;
+}
+
+/* What is looked for is one of the entries from `first` to `last`: the lowest layer that has them,
+ * or the leaves that have them, within NODE keys. */
+static uint32_t place_of(size_t first, size_t last)
+{
+    unsigned l = 0;
+
+    if ((last >> LEAF_BITS) - (first >> LEAF_BITS) >= NODE / LEAF) {
+        do
+            l++;
+        while ((last >> bits_below(l)) - (first >> bits_below(l)) >= NODE);
+    }
+    return (uint32_t)(first >> bits_below(l)) << LAYER_BITS | l;
+}
+
+/* For the addresses that begin alike, where a lookup begins. */
+static int build_index(struct table *table, struct tree *tree, bool v4)
+{
+    const size_t few = v4 ? V4_ENTRIES_A_PLACE : V6_ENTRIES_A_PLACE;
+    unsigned bits = 1;
+    size_t first, last = 0;
+
+    while (bits < INDEX_BITS_MAX && tree->n >> (bits + 1) >= few)
+        bits++;
+    tree->shift = (v4 ? 32 : 64) - bits;
+    tree->index = lines(table, (size_t)1 << bits, sizeof *tree->index);
+    if (tree->index == NULL)
+        return -1;
+    for (uint64_t place = 0; place >> bits == 0; place++) {
+        const uint64_t begin = place << (64 - bits), end = begin + (UINT64_MAX >> bits);
+
+        for (first = last; first + 1 < tree->n && key_at(tree, first + 1, v4) <= begin; first++)
+            ;
+        for (last = first; last + 1 < tree->n && key_at(tree, last + 1, v4) <= end; last++)
+            ;
+        tree->index[place] = place_of(first, last);
     }
     return 0;
 }
@@ -302,21 +384,25 @@ static int build_tree(struct table *table, const struct prefix_set *set, struct 
         tree->n = sweep.n;
         if (tree->n == 0)
             return 0;
-        if (pass == 0)
-            tree->leaves =
-                lines(table, nodes(tree->n), v4 ? sizeof(struct leaf4) : sizeof(struct leaf6));
-        if (tree->leaves == NULL)
+        if (pass == 0 && allocate(table, tree, v4) != 0)
             return -1;
     }
-    pad(tree, v4);
-    return build_layers(table, tree, v4);
+    pad_leaves(tree, v4);
+    for (unsigned l = 1; l < tree->n_layers; l++) {
+        if (v4)
+            build_layer4(tree, l);
+        else
+            build_layer6(tree, l);
+    }
+    return build_index(table, tree, v4);
 }
 
 static void free_tree(struct tree *tree)
 {
-    for (unsigned l = 0; l < tree->n_layers; l++)
+    for (unsigned l = 1; l < tree->n_layers; l++)
         free(tree->layer[l]);
     free(tree->leaves);
+    free(tree->index);
 }
 
 void table_destroy(struct table *table)
@@ -363,16 +449,12 @@ size_t table_bytes(const struct table *table)
 
 /* ---- looking ------------------------------------------------------------------------------- */
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
+/* Of LEAF keys those that are not above, without a branch. */
 static size_t count4(const int32_t *keys, int32_t key)
 {
     uint32_t n = 0;
 
-    for (unsigned i = 0; i < NODE; i++)
+    for (unsigned i = 0; i < LEAF; i++)
         n += keys[i] <= key;
     return n;
 }
@@ -381,31 +463,70 @@ static size_t count6(const uint64_t *keys, uint64_t key)
 {
     size_t n = 0;
 
-    for (unsigned i = 0; i < NODE; i++)
+    for (unsigned i = 0; i < LEAF; i++)
         n += keys[i] <= key;
     return n;
+}
+
+/* The last entry whose key is not above. */
+static size_t find4(const struct tree *tree, int32_t key, uint32_t place)
+{
+    size_t i = place >> LAYER_BITS;
+    const struct leaf4 *leaf;
+
+    if (key == INT32_MAX)
+        return tree->n - 1;
+    for (unsigned l = place & ((1u << LAYER_BITS) - 1); l > 0; l--) {
+        const int32_t *keys = (const int32_t *)tree->layer[l] + i;
+
+        i += count4(keys, key) + count4(keys + LEAF, key) - 1;
+        if (l > 1)
+            i *= NODE;
+    }
+    leaf = (const struct leaf4 *)tree->leaves + i;
+    return i * LEAF + count4(leaf[0].key, key) + count4(leaf[1].key, key) - 1;
 }
 
 struct match table_find4(const struct table *table, uint32_t ip)
 {
     const struct tree *tree = &table->v4;
-    const struct leaf4 *leaves = tree->leaves;
-    const int32_t key = (int32_t)(ip ^ UINT32_C(0x80000000));
-    size_t i = 0;
+    const struct leaf4 *leaf;
     uint32_t value, start;
     struct match in;
+    size_t i;
 
     if (tree->n == 0)
         return (struct match){.found = false};
-    for (unsigned l = tree->n_layers; l-- > 0;) {
-        i = i * NODE + count4((const int32_t *)tree->layer[l] + i * NODE, key) - 1;
-        i = least(i, tree->n_keys[l] - 1);
-    }
-    i = least(i * NODE + count4(leaves[i].key, key) - 1, tree->n - 1);
-    value = leaves[i / NODE].value[i % NODE];
-    start = (uint32_t)leaves[i / NODE].key[i % NODE] ^ UINT32_C(0x80000000);
+    i = find4(tree, (int32_t)(ip ^ UINT32_C(0x80000000)), tree->index[ip >> tree->shift]);
+    leaf = (const struct leaf4 *)tree->leaves + i / LEAF;
+    value = leaf->value[i % LEAF];
+    start = (uint32_t)leaf->key[i % LEAF] ^ UINT32_C(0x80000000);
     in = table->values[value >> 16];
     return ((start ^ ip) & ~ip4_host_mask(in.len)) == 0 ? in : table->values[value & 0xffff];
+}
+
+/* The last entry whose key is not above. */
+static size_t find6(const struct tree *tree, uint64_t key, uint32_t place)
+{
+    size_t i = place >> LAYER_BITS;
+    const struct leaf6 *leaf;
+
+    if (key == UINT64_MAX)
+        return tree->n - 1;
+    for (unsigned l = place & ((1u << LAYER_BITS) - 1); l > 0; l--) {
+        const uint64_t *keys = (const uint64_t *)tree->layer[l] + i;
+
+        i += count6(keys, key) + count6(keys + LEAF, key) - 1;
+        if (l > 1)
+            i *= NODE;
+    }
+    leaf = (const struct leaf6 *)tree->leaves + i;
+    return i * LEAF + count6(leaf[0].hi, key) + count6(leaf[1].hi, key) - 1;
+}
+
+static bool is_above(const struct leaf6 *leaves, size_t i, struct ip6 ip)
+{
+    return leaves[i / LEAF].hi[i % LEAF] == ip.hi && leaves[i / LEAF].lo[i % LEAF] > ip.lo;
 }
 
 /* Of entries that agree in the upper half, the last one that is not above the address. */
@@ -415,19 +536,17 @@ static size_t step_back(const struct leaf6 *leaves, size_t i, struct ip6 ip)
 
     for (;;) {
         low = low > step ? low - step : 0;
-        if (leaves[low / NODE].hi[low % NODE] != ip.hi ||
-            leaves[low / NODE].lo[low % NODE] <= ip.lo)
+        if (!is_above(leaves, low, ip))
             break;
         step *= 2;
     }
     while (i - low > 1) { /* low is not above, i is */
         const size_t mid = low + (i - low) / 2;
 
-        if (leaves[mid / NODE].hi[mid % NODE] != ip.hi ||
-            leaves[mid / NODE].lo[mid % NODE] <= ip.lo)
-            low = mid;
-        else
+        if (is_above(leaves, mid, ip))
             i = mid;
+        else
+            low = mid;
     }
     return low;
 }
@@ -436,24 +555,20 @@ struct match table_find6(const struct table *table, struct ip6 ip)
 {
     const struct tree *tree = &table->v6;
     const struct leaf6 *leaves = tree->leaves, *leaf;
-    size_t i = 0;
     struct ip6 mask;
     struct match in;
+    size_t i;
 
     if (tree->n == 0)
         return (struct match){.found = false};
-    for (unsigned l = tree->n_layers; l-- > 0;) {
-        i = i * NODE + count6((const uint64_t *)tree->layer[l] + i * NODE, ip.hi) - 1;
-        i = least(i, tree->n_keys[l] - 1);
-    }
-    i = least(i * NODE + count6(leaves[i].hi, ip.hi) - 1, tree->n - 1);
-    if (leaves[i / NODE].hi[i % NODE] == ip.hi && leaves[i / NODE].lo[i % NODE] > ip.lo)
+    i = find6(tree, ip.hi, tree->index[ip.hi >> tree->shift]);
+    if (is_above(leaves, i, ip))
         i = step_back(leaves, i, ip);
-    leaf = &leaves[i / NODE];
-    in = table->values[leaf->value[i % NODE] >> 16];
+    leaf = &leaves[i / LEAF];
+    in = table->values[leaf->value[i % LEAF] >> 16];
     mask = ip6_host_mask(in.len);
-    if (((leaf->hi[i % NODE] ^ ip.hi) & ~mask.hi) == 0 &&
-        ((leaf->lo[i % NODE] ^ ip.lo) & ~mask.lo) == 0)
+    if (((leaf->hi[i % LEAF] ^ ip.hi) & ~mask.hi) == 0 &&
+        ((leaf->lo[i % LEAF] ^ ip.lo) & ~mask.lo) == 0)
         return in;
-    return table->values[leaf->value[i % NODE] & 0xffff];
+    return table->values[leaf->value[i % LEAF] & 0xffff];
 }

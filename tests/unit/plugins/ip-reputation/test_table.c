@@ -203,6 +203,73 @@ TABLE_TEST(hosts_of_one_network)
     compare_all(entries, 1500, 100);
 }
 
+/* So many begin alike that a lookup begins in a layer above the leaves: at each of them, and just
+ * beside what is alone in its place of the index. */
+TABLE_TEST(crowded_and_empty_places_of_the_index)
+{
+    static struct entry entries[5000];
+    static const size_t crowds[] = {7, 20, 150, 2500};
+    size_t n = 0;
+
+    for (size_t crowd = 0; crowd < sizeof crowds / sizeof crowds[0]; crowd++) {
+        for (size_t i = 0; i < crowds[crowd]; i++) {
+            const bool v4 = i % 2 == 0;
+            const uint64_t at = draw() % (4 * crowds[crowd]);
+
+            entries[n++] = (struct entry){
+                .prefix = {.v4 = v4,
+                           .len = v4 ? 32 : 64,
+                           .ip = v4 ? (struct ip6){0, UINT64_C(0x40000000) * crowd + at}
+                                    : (struct ip6){(UINT64_C(1) << 62) * crowd + at, 0}},
+                .list = (uint16_t)(draw() % TABLE_LISTS_MAX)};
+        }
+    }
+    for (; n < 2800; n++)
+        entries[n] = (struct entry){
+            .prefix = {.v4 = true, .len = 24, .ip = {0, (uint32_t)draw() & UINT32_C(0xffffff00)}},
+            .list = (uint16_t)(draw() % TABLE_LISTS_MAX)};
+    compare_all(entries, n, 1000);
+}
+
+/* Around the numbers at which a lookup has to begin one layer higher, 128 and 2048: with each of 8
+ * others before them, so that they begin anywhere in a leaf. */
+TABLE_TEST(as_many_as_a_layer_holds)
+{
+    static struct entry entries[2200];
+
+    for (size_t before = 0; before < 8; before++) {
+        for (size_t n = before == 3 ? 2044 : 110; n <= 2060; n += n == 150 ? 2060 : 4) {
+            for (size_t i = 0; i < before + n; i++)
+                entries[i] =
+                    (struct entry){.prefix = {.v4 = true,
+                                              .len = 32,
+                                              .ip = {0, i < before ? i : UINT64_C(0x50000000) + i}},
+                                   .list = (uint16_t)(draw() % TABLE_LISTS_MAX)};
+            compare_all(entries, before + n, 20);
+        }
+    }
+}
+
+/* Small tables: what stands behind the last entry is counted by no lookup. */
+TABLE_TEST(tables_of_every_small_size)
+{
+    static struct entry entries[70];
+
+    for (size_t n = 1; n < sizeof entries / sizeof entries[0]; n++) {
+        for (size_t i = 0; i < n; i++) {
+            const bool v4 = i % 3 != 0, top = i % 5 == 0;
+
+            entries[i] = (struct entry){
+                .prefix = {.v4 = v4,
+                           .len = v4 ? 32 : 128,
+                           .ip = v4 ? (struct ip6){0, UINT32_MAX - (top ? i : i << 24)}
+                                    : (struct ip6){UINT64_MAX - (top ? i / 10 : i << 56), i}},
+                .list = (uint16_t)i};
+        }
+        compare_all(entries, n, 20);
+    }
+}
+
 /* The list that is named first. */
 TABLE_TEST(of_two_equal_prefixes_the_first_list_counts)
 {
