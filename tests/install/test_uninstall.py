@@ -102,6 +102,26 @@ def test_what_somebody_changed_stays(dest):
     assert {k: v for k, v in tree(dest).items() if k in before} == before
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_one_that_is_cut_short(dest, again):
+    """By a full disk, say: what is there by then is known, the first time and the next."""
+    before = tree(dest)
+    man = dest / "usr/local/share/man/man5"
+    if again:
+        make("install", dest)
+        host, listed = dest / "usr/local/bin/spoe-host", dest / "usr/local/share/spoe-host/installed"
+        of_now = hashlib.sha256(host.read_bytes()).hexdigest()
+        host.write_text("that of the version before")
+        listed.write_text(listed.read_text().replace(of_now, hashlib.sha256(host.read_bytes()).hexdigest()))
+        shutil.rmtree(man)
+    man.write_text("in the way")
+    make("install", dest, status=1)
+    man.unlink()
+    assert (dest / "usr/local/share/spoe-host/haproxy.cfg").exists()
+    assert "left" not in make("uninstall", dest)
+    assert tree(dest) == before
+
+
 def test_the_next_version(dest):
     """What it no longer has goes; what was changed of what it has is kept beside it."""
     before = tree(dest)
