@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lib import pages
+from lib import figures, pages
 
 SOURCE = pathlib.Path(pages.SOURCE)
 # Everything that is written here: neither what is built nor what an issue tracker fills in.
@@ -59,6 +59,48 @@ def test_pictures_are_small():
     for picture in (SOURCE / "docs").rglob("*"):
         if picture.suffix in (".png", ".svg", ".jpg"):
             assert picture.stat().st_size <= 200 * 1024, picture
+
+
+SOURCE_OF_FIGURES = "docs/performance.md"
+# Those that say in microseconds what performance.md has measured.
+REPEATING = ["README.md", "docs/ways.md", "docs/how-to/sizing.md", "docs/agent-in-go.md", "docs/haproxy.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_figures(page):
+    """13.5: what a page repeats of performance.md is what stands there."""
+    assert figures.wrong(page.read_text(), pages.read(SOURCE_OF_FIGURES)) == []
+
+
+@pytest.mark.parametrize("name", REPEATING)
+def test_figures_are_marked(name):
+    """13.5: so that the test above sees them."""
+    assert figures.MARK.search(pages.read(name))
+    assert figures.unmarked(pages.read(name), "µs") == []
+
+
+def test_figures_that_differ_are_seen():
+    """What the two tests above look at."""
+    source = """<!-- bench a -->
+| load | way | CPU µs | p50 |
+| --- | --- | --- | --- |
+| bursts | plain | 18.8 | 826 |
+| bursts | log | 32.9 | 1 128 |
+| bursts | log, 1 % | 28.0 | 1 |
+
+| what | measured |
+| --- | --- |
+| memory, idle | 18.0 MiB |
+<!-- end -->"""
+    good = """It takes 4 000 times 14<!-- figure a[bursts, log; CPU] - a[bursts, plain; CPU] --> µs.
+| 18 MiB<!-- figure a[memory, idle; measured] --> | 1 128 µs<!-- figure a[bursts, log; p50] --> |"""
+    assert figures.wrong(good, source) == [] and figures.unmarked(good, "µs") == []
+    assert figures.wrong(good.replace("times 14", "times 15"), source) == [
+        ("15", "14", "a[bursts, log; CPU] - a[bursts, plain; CPU]")]
+    assert figures.wrong(good.replace("18 M", "18.1 M"), source) == [("18.1", "18.0", "a[memory, idle; measured]")]
+    assert figures.unmarked("a 5 µs<!-- figure a[x; y] --> | b 6 µs | 7 ms", "µs") == [" b 6 µs"]
+    with pytest.raises(AssertionError):
+        figures.wrong("1<!-- figure a[bursts; CPU] -->", source)
 
 
 def test_haproxy_lines(tmp_path):
