@@ -17,7 +17,7 @@
 #include "otlp/signals.h"
 #include "send/headers.h"
 
-/* A collector without logs, or without metrics: docs/otel.md. */
+/* A collector without logs, or without metrics: docs/otel-export.md. */
 #define UNSUPPORTED_PAUSE_NS (300 * SECONDS)
 
 /* What may differ by signal: in traces' options, and in those of the two others. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * otel-plugin/input/logging.h - a finished request makes a log record, sampled or not. What it says
- * of the request is what its spans say; docs/otel.md has the rest.
+ * of the request is what its spans say; docs/otel-export.md has the rest.
  */
 #ifndef OTEL_INPUT_LOGGING_H
 #define OTEL_INPUT_LOGGING_H

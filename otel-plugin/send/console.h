@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * otel-plugin/send/console.h - the transport that collects nothing: spans as lines of JSON on a
- * file descriptor, for trying things out. docs/otel.md has their shape.
+ * file descriptor, for trying things out. docs/otel-export.md has their shape.
  */
 #ifndef OTEL_SEND_CONSOLE_H
 #define OTEL_SEND_CONSOLE_H

@@ -193,7 +193,7 @@ def test_the_agent_is_restarted_in_between(binary, tmp, origin, collector):
 
 
 def test_a_restart_with_b3_alone(binary, tmp, origin, collector):
-    """There is no variable traceparent then: tp is put together of three others (docs/otel.md)."""
+    """There is no variable traceparent then: tp is put together of three others (docs/otel-log.md)."""
     edits = [("tp=%[var(txn.otel.traceparent)]", "tp=00-%[var(txn.otel.trace_id)]-"
               "%[var(txn.otel.span_id)]-0%[var(txn.otel.sampled)]"),
              ("    http-request set-header traceparent %[var(txn.otel.traceparent)]"

@@ -344,8 +344,8 @@ def test_rules_decide(binary, tmp, collector, agent, origin):
 
 
 def test_sampling_whoever_calls(binary, tmp, collector, agent, origin):
-    """2.2: the rules of docs/otel.md: `rv` honoured, our `th` in the caller's tracestate."""
-    with open(os.path.join(SOURCE, "docs/otel.md"), encoding="utf-8") as page:
+    """2.2: the rules of docs/otel-log.md: `rv` honoured, our `th` in the caller's tracestate."""
+    with open(os.path.join(SOURCE, "docs/otel-log.md"), encoding="utf-8") as page:
         rules = re.search(r"```haproxy\n(    # every trace, .*?)```", page.read(), re.S).group(1)
     cases = [  # the caller's tracestate, whether we sample, what goes on
         ("a=1,ot=rv:ffffffffffffff;th:0,b=2", True, "ot=th:e6666666666666;rv:ffffffffffffff,a=1,b=2"),

@@ -59,9 +59,9 @@ def test_a_cut_line_has_its_ids(way, least):
 
 
 def test_b3_alone_has_its_context_in_the_line():
-    """No variable traceparent is answered then; docs/otel.md has what takes its place, which
+    """No variable traceparent is answered then; docs/otel-log.md has what takes its place, which
     tests/e2e/test_both.py restarts the agent with (issue 11, 1.8, 2.3)."""
-    with open(os.path.join(SOURCE, "docs/otel.md"), encoding="utf-8") as page:
+    with open(os.path.join(SOURCE, "docs/otel-log.md"), encoding="utf-8") as page:
         expected = re.search(r"^`(tp=00-.*)`", page.read(), re.M).group(1)
     for propagators in ("b3", "b3multi"):
         for least in ("2.6", "3.1"):
@@ -114,8 +114,8 @@ def test_rules_follow_the_sampler():
 
 
 def test_rules_for_every_trace_are_those_of_the_docs():
-    """docs/otel.md has them for one in ten."""
-    with open(os.path.join(SOURCE, "docs", "otel.md"), encoding="utf-8") as file:
+    """docs/otel-log.md has them for one in ten."""
+    with open(os.path.join(SOURCE, "docs", "otel-log.md"), encoding="utf-8") as file:
         blocks = re.findall(r"^```haproxy\n(.*?)^```", file.read(), re.S | re.M)
     (block,) = [text for text in blocks if "rv:" in text]
     written = rules(SAMPLER="traceidratio", SAMPLER_ARG="0.1")
