@@ -121,7 +121,7 @@ struct exporter_stats {
     uint64_t parked;                             /* spans that wait for a retry just now */
 };
 
-/* X(name): one reason for which spans are lost, here or before the queue; docs/otel-export.md has each. */
+/* X(name): one reason for which spans are lost, here or before the queue: docs/otel-export.md. */
 #define EXPORT_LOSSES(X)                                                                           \
     X(queue_full)                                                                                  \
     X(not_retryable)                                                                               \
