@@ -59,7 +59,7 @@ int requests_post(void *arg, const struct admin_post *post, FILE *out)
 {
     const struct view *view = arg;
     const int64_t now = clock_mono_ns();
-    uint64_t after;
+    uint64_t after = 0;
     struct error error;
 
     if (read_body(post->body, &after, &error) != 0) {
