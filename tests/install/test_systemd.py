@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The unit as it is shipped, under a systemd of its own in namespaces of its own. (5.5)
 
-That systemd is process 1 of a PID namespace, with /run, /usr/local and /etc/default of the test; the
-host and its plugins are copied to where the unit looks for them. Needs root and Debian's systemd."""
+That systemd is process 1 of a PID namespace, with /run, /usr/local, /etc/default, /etc/systemd/system and
+/var/lib/haproxy of the test; the host and its plugins are copied to where the unit looks for them. Needs root,
+Debian's systemd, and for one test HAProxy."""
 
 import contextlib
 import os
@@ -16,9 +17,10 @@ import subprocess
 
 import pytest
 
-from lib import admin, pages
+from lib import admin, haproxy as hap, pages
 from lib.certs import Certs
 from lib.collector import Collector
+from lib.origin import Origin
 from lib.procs import LIMIT, Proc, ReservedPort, wait_until
 from lib.spop import Client, notify_frame
 
@@ -34,9 +36,13 @@ SETUP = """
 set -e
 mount --make-rprivate /
 mount -t proc proc /proc
-for folder in /run /usr/local /etc/default; do mount -t tmpfs none $folder; done
-mkdir -p /run/units /usr/local/bin /usr/local/lib
+mkdir -p /var/lib/haproxy
+for folder in /run /usr/local /etc/default /etc/systemd/system /var/lib/haproxy; do
+    mount -t tmpfs -o mode=755 none $folder
+done
+mkdir -p /run/units /usr/local/bin /usr/local/lib /usr/local/share/spoe-host
 cp -a "$1"/units/. /run/units/
+cp -a "$1"/units/spoe-host* /usr/local/share/spoe-host/
 cp "$1"/spoe-host /usr/local/bin/
 cp -a "$1"/lib/. /usr/local/lib/
 # As a boot has it: what a service's start mounts in a namespace, as its credentials, is seen by the service.
@@ -154,6 +160,7 @@ def stopped(systemd):
         systemd.systemctl("stop", f"spoe-host-{unit}.socket")
         systemd.systemctl("reset-failed", f"spoe-host-{unit}.socket", check=False)
     shutil.rmtree(units / "spoe-host.service.wants", ignore_errors=True)
+    systemd.run("sh", "-c", "rm -rf /etc/systemd/system/*")
     for path in units.glob("*.d/zz.conf"):
         path.unlink()
     systemd.systemctl("daemon-reload")
@@ -380,6 +387,43 @@ def test_the_socket_of_the_admin_endpoint(systemd):
     assert admin.ask(f"unix:{systemd.root}/run/pages.sock", "/readyz").status == 200
     systemd.systemctl("restart", "spoe-host")
     assert admin.ask(f"unix:{systemd.root}/run/pages.sock", "/readyz").status == 200
+
+
+class InNamespace(hap.HAProxy):
+    """HAProxy with the folders of that systemd."""
+
+    def __init__(self, systemd, tmp, config, agents, origin):
+        wrapper = tmp / "haproxy"
+        wrapper.write_text(f'#!/bin/sh\nexec nsenter -t {systemd.pid} -m -- {shutil.which("haproxy")} "$@"\n')
+        wrapper.chmod(0o755)
+        super().__init__(wrapper, config, agents, origin)
+
+
+def test_the_commands_of_the_page(systemd, tmp_path):
+    """docs/service.md, from its top: the service, the socket of log lines, and a socket below the root of a HAProxy
+    that has a user and a root of its own; a request is traced over it."""
+    lines = Lines(systemd)
+    systemd.override(f"[Unit]\nDefaultDependencies=no\n[Socket]\nListenDatagram=\nListenDatagram=127.0.0.1:{lines.port}\n",
+                     "spoe-host-log.socket")
+    systemd.override("[Unit]\nDefaultDependencies=no\n", "spoe-host-spop.socket")
+    systemd.settings(SPOE_ADMIN_ADDR="off", OTEL_TRACES_EXPORTER="none", SPOE_ADDR="127.0.0.1:0",
+                     SPOE_PROCESSING_TIMEOUT="10s")
+    for block in pages.blocks("docs/service.md"):
+        if block.language == "sh":
+            systemd.run("bash", "-euo", "pipefail", "-c", 'sudo() { "$@"; }\n' + block.text)
+            assert systemd.systemctl("is-active", "spoe-host") == "active", block
+    assert systemd.state("spoe-host-log.socket") == systemd.state("spoe-host-spop.socket") == "active"
+    assert f"taking log lines on udp:127.0.0.1:{lines.port} (fd:log)" in systemd.log()
+    config = hap.Config(tmp_path).relax().show_status()
+    config.edit_main(r"^global\n", "global\n    chroot /var/lib/haproxy\n    user haproxy\n    group haproxy\n", count=1)
+    agent = re.search(r"`server agent1 (unix@\S+)`", pages.read("docs/service.md"))[1]
+    with Origin() as origin, InNamespace(systemd, tmp_path, config, [agent], origin.address) as proxy:
+        proxy.wait_agent()
+        assert os.readlink(f"/proc/{proxy.pid}/root").endswith("/var/lib/haproxy")
+        assert pathlib.Path(f"/proc/{proxy.pid}").stat().st_uid == int(systemd.run("id", "-u", "haproxy"))
+        answer = proxy.get("/")
+        assert answer.status == 200 and answer.otel_status is None, proxy.report()
+        assert answer.headers.get("X-Otel-Traceparent") == origin.requests[-1].header("traceparent")
 
 
 # ---- 13.2: credentials ----

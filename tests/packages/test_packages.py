@@ -126,6 +126,38 @@ def traced(machine, console, path):
                interval=0.5)
 
 
+def reload_is_waited_for(machine):
+    """13.2: Type=notify-reload, by the drop-in of docs/service.md. systemd of Debian 12 has no such type."""
+    if int(machine.sh("systemctl --version").split()[1]) < 253:
+        return
+    folder = "/run/systemd/system/spoe-host.service.d"
+
+    def reloads():
+        machine.sh("journalctl --sync")
+        return machine.sh("journalctl --unit spoe-host --output cat").count("configuration read again")
+
+    def say(text):
+        machine.sh(f"mkdir -p {folder}; cat > {folder}/reload.conf <<'END'\n{text}\nEND\nsystemctl daemon-reload")
+        assert machine.sh("systemctl show --value -p Type spoe-host") == "notify-reload\n"
+
+    documented_text = pages.part("docs/service.md", "notify-reload").replace("/usr/local/bin", "/usr/bin")
+    for text in (documented_text, "[Service]\nType=notify-reload\nExecReload=\n"):
+        say(text)
+        before = reloads()
+        for n in range(5):
+            machine.sh("systemctl reload spoe-host")
+            assert reloads() == before + n + 1, "it returns when the host has read the file"
+    # Without a check before it the host's own is in the line of status; with it the command fails.
+    machine.sh("cp -p /etc/spoe-host/spoe-host.ini /root/kept; echo '[otel' >> /etc/spoe-host/spoe-host.ini\n"
+               "systemctl reload spoe-host")
+    assert "the last reload failed" in machine.sh("systemctl show --value -p StatusText spoe-host")
+    say(documented_text)
+    assert machine.sh("systemctl reload spoe-host 2>/dev/null || echo failed") == "failed\n"
+    assert machine.sh("systemctl is-active spoe-host") == "active\n"
+    machine.sh("cp -p /root/kept /etc/spoe-host/spoe-host.ini; systemctl reload spoe-host\n"
+               f"rm -r {folder}; systemctl daemon-reload")
+
+
 def test_all_packages(debs):
     assert {deb.name.split("_")[0] for deb in debs.glob("*.deb")} == PACKAGES
     assert {deb.name.split("_")[0] for deb in (debs / "debug").iterdir()} == {
@@ -198,6 +230,8 @@ def test_from_installation_to_purge(machine, debs):
                "spoe-plugin-check --version\n"
                "test -e /usr/lib/*/pkgconfig/spoe-sdk.pc\n"
                "spoe-host --new-plugin mine && test -e mine/CMakeLists.txt")
+
+    reload_is_waited_for(machine)
 
     # A plugin that goes takes effect at once.
     machine.sh("systemctl stop haproxy; apt remove spoe-host-mirror")
