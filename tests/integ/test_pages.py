@@ -29,7 +29,7 @@ OWNERS = {
     "test_demo": "tests/e2e/test_demo.py",
     "package": "what installs with apt or as root: the tests of the packages, tests/install",
     "container": "what needs a container engine: tests/container",
-    "service": "what needs systemd: tests/install/test_systemd.py has the unit",
+    "service": "what needs systemd: tests/install/test_service_pages.py",
     "manual": "a variant of a command before it, or one that names a machine of the reader's",
 }
 NOT_RUN_MAX = 24
