@@ -220,6 +220,8 @@ static void print_section(const struct haproxy_writer *w, const struct spoe_inst
                   "\n"
                   "    option var-prefix %s\n"
                   "    option set-on-error " SPOE_VARIABLE_STATUS "\n"
+                  "    # option set-process-time " SPOE_VARIABLE_RESERVED "ms\n"
+                  "    # option set-total-time " SPOE_VARIABLE_RESERVED "total_ms\n"
                   "    option continue-on-error\n"
                   "    timeout hello 2s\n"
                   "    timeout idle 2m\n"

@@ -11,7 +11,7 @@
  * entries a place, says in which layer, and where: two neighbouring leaves at once, unless many
  * prefixes begin alike.
  *
- * Why this one: it takes 9.1 bytes an entry for IPv4 and 23 for IPv6 at most times, whatever the
+ * Why this one: it takes some 9 bytes an entry for IPv4 and 22 for IPv6, whatever the
  * prefixes are, random or clustered, where tries (poptrie, DIR-24-8) and ranges below a first level
  * (DXR) depend on that; a leaf's values lie beside its keys, so that a lookup waits for one or two
  * far reads, the index's and the leaves'; and one piece of code serves both families. IPv6's keys

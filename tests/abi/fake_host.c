@@ -6,7 +6,8 @@
  * for every declaration, all arguments absent but the required ones. What is pending then has to be
  * completed by the end of stop(). It refuses a plugin that needs more, as hosts of 1.0 do.
  *
- *   fake_host PLUGIN.so [errors]    with "errors" a message may be answered with one
+ *   fake_host PLUGIN.so [errors | texts]    with "errors" a message may be answered with one; with
+ *                                           "texts" all arguments that may be a text are one
  */
 #include <assert.h>
 #include <dlfcn.h>
@@ -29,7 +30,7 @@
 static const struct spoe_option *const *options;
 static atomic_uint variables, completed; /* a thread of the plugin's may answer */
 static unsigned pending;
-static bool may_fail;
+static bool may_fail, all_texts;
 
 static const void *get_extension(struct spoe_instance *self, const char *id)
 {
@@ -53,33 +54,79 @@ static void log_text(struct spoe_instance *self, struct spoe_request *req, int32
     printf("log %d %.*s\n", (int)level, (int)text.n, text.p);
 }
 
-/* Values are zeros of the right type, a string is its default. */
+/* A number and its unit, as hosts of 1.0 read them: a bare duration is milliseconds. */
+static int64_t number_of(const struct spoe_option *opt)
+{
+    static const struct {
+        uint32_t type;
+        const char *unit;
+        int64_t factor;
+    } units[] = {
+        {SPOE_OPT_INT, "", 1},
+        {SPOE_OPT_DURATION, "us", 1000},
+        {SPOE_OPT_DURATION, "ms", 1000000},
+        {SPOE_OPT_DURATION, "", 1000000},
+        {SPOE_OPT_DURATION, "s", 1000000000},
+        {SPOE_OPT_DURATION, "m", INT64_C(60000000000)},
+        {SPOE_OPT_DURATION, "h", INT64_C(3600000000000)},
+        {SPOE_OPT_DURATION, "d", INT64_C(86400000000000)},
+        {SPOE_OPT_SIZE, "", 1},
+        {SPOE_OPT_SIZE, "k", 1 << 10},
+        {SPOE_OPT_SIZE, "m", 1 << 20},
+        {SPOE_OPT_SIZE, "g", 1 << 30},
+    };
+    char *unit;
+    const int64_t n = strtoll(opt->default_text, &unit, 10);
+
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (units[i].type == opt->type && strcmp(units[i].unit, unit) == 0)
+            return n * units[i].factor;
+    }
+    (void)fprintf(stderr, "%s: %s is no number\n", opt->key, opt->default_text);
+    abort();
+}
+
+static uint32_t choice_of(const struct spoe_option *opt)
+{
+    uint32_t i = 0;
+
+    while (opt->choices[i] != NULL && strcmp(opt->choices[i], opt->default_text) != 0)
+        i++;
+    assert(opt->choices[i] != NULL);
+    return i;
+}
+
+/* Its default; nothing is set. */
 static const struct spoe_setting *config_get(struct spoe_config *cfg, size_t option)
 {
-    static struct spoe_setting settings[64];
+    static struct spoe_setting settings[256];
     const struct spoe_option *opt = options[option];
     struct spoe_setting *setting = &settings[option];
 
     (void)cfg;
     assert(option < sizeof settings / sizeof settings[0]);
     *setting = (struct spoe_setting){.size = sizeof *setting, .flags = SPOE_SETTING_DEFAULT};
-    setting->raw = spoe_str(opt->default_text != NULL ? opt->default_text : "");
     setting->origin = spoe_str("default");
+    if (opt->default_text == NULL)
+        return setting;
+    setting->raw = spoe_str(opt->default_text);
     switch (opt->type) {
     case SPOE_OPT_BOOL:
-        setting->value = spoe_value_bool(0);
+        setting->value = spoe_value_bool(strcmp(opt->default_text, "on") == 0);
         break;
     case SPOE_OPT_STRING:
         setting->value = spoe_value_str(setting->raw);
         break;
     case SPOE_OPT_SIZE:
         setting->value.type = SPOE_T_UINT64;
+        setting->value.u.u64 = (uint64_t)number_of(opt);
         break;
     case SPOE_OPT_ENUM:
         setting->value.type = SPOE_T_UINT32;
+        setting->value.u.u32 = choice_of(opt);
         break;
     default:
-        setting->value = spoe_value_int(0);
+        setting->value = spoe_value_int(number_of(opt));
     }
     return setting;
 }
@@ -175,7 +222,8 @@ static void hand_message(const struct spoe_plugin *plugin, void *wctx, const cha
 
     assert(index < MESSAGES_MAX);
     for (; args[msg.n_slots] != NULL; msg.n_slots++) {
-        if (!(args[msg.n_slots]->flags & SPOE_ARG_REQUIRED))
+        if (!(args[msg.n_slots]->flags & SPOE_ARG_REQUIRED) &&
+            !(all_texts && (args[msg.n_slots]->types & SPOE_ACCEPT_STR)))
             continue;
         assert(args[msg.n_slots]->types & SPOE_ACCEPT_STR); /* all that this host can make up */
         slots[msg.n_slots] = spoe_value_str(spoe_str("text"));
@@ -218,7 +266,8 @@ int main(int argc, char **argv)
     void *library, *inst = NULL;
 
     assert(argc == 2 || argc == 3);
-    may_fail = argc == 3;
+    may_fail = argc == 3 && strcmp(argv[2], "errors") == 0;
+    all_texts = argc == 3 && !may_fail;
     library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (library == NULL) {
         (void)fprintf(stderr, "%s\n", dlerror());

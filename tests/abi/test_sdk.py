@@ -240,10 +240,17 @@ def test_classes_live_with_a_host_of_version_1_0(built):
     assert "pending 2 completed 2" in text
 
 
+def test_otel_lives_with_a_host_of_version_1_0():
+    """12.5: by its defaults, to the spans of a request; the build may be one without it."""
+    for plugin in (BUILD / "lib/spoe-host/plugins").glob("otel.so"):
+        text = check([os.environ["SPOE_TEST_FAKE_HOST"], plugin, "texts"])
+        assert "set_var traceparent type 8" in text and "opened=1 ended=1" in text, text
+
+
 def test_host_of_version_1_0_refuses_what_needs_more():
     """Those of the tree that use what they cannot do without say so; optional ones may not be built."""
     folders = [BUILD / "lib/spoe-host" / f for f in ("plugins", "plugins/optional", "test-plugins")]
-    names = {"typed.so", "auth-request.so", "ip-reputation.so"}
+    names = {"typed.so", "auth-request.so", "ip-reputation.so", "mirror.so"}
     plugins = [p for folder in folders for p in sorted(folder.glob("*.so")) if p.name in names]
     assert "typed.so" in [p.name for p in plugins]
     for plugin in plugins:
