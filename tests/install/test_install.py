@@ -40,8 +40,8 @@ EXPECTED = {
     "lib/pkgconfig/spoe-sdk-sanitizer.pc",
     "lib/pkgconfig/spoe-sdk.pc",
     *(f"share/doc/spoe-host/{page}.md" for page in (
-        "agent-in-go", "auth-request", "configuration", "container", "haproxy", "ip-reputation", "log-lines",
-        "metrics", "mirror", "plugins")),
+        "agent-in-go", "auth-request", "configuration", "container", "control", "haproxy", "ip-reputation",
+        "log-lines", "metrics", "mirror", "otel", "otel-configuration", "plugins", "service", "troubleshooting")),
     *(f"share/spoe-host/template/{name}" for name in (
         "CMakeLists.txt", "Containerfile", "README.md", "haproxy.cfg", "plugin.c.in", "plugin.script",
         "workflow.yml")),

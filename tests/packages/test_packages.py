@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's packages, for each suite (issue 13, 1): built twice, they are equal; in a Debian that is booted they are
-installed by the lines of docs/install.md, trace a request of its HAProxy, are upgraded, and leave nothing.
+installed by the lines of README and of docs/install.md, have all that they should, trace a request of its HAProxy,
+are upgraded from those of the version before, and leave nothing.
 
-SPOE_DEB_SUITES="bookworm" tries one alone; SPOE_DEB_BUILT=build/deb takes what `make deb` has built."""
+SPOE_DEB_SUITES="bookworm" tries one alone; SPOE_DEB_BUILT=build/deb takes what `make deb` has built, SPOE_DEB_BEFORE
+what it has built of the version before."""""
 
 import hashlib
 import os
@@ -21,8 +23,8 @@ ROOTS = pathlib.Path(os.environ["SPOE_DEB_ROOTS"])
 SUITES = os.environ.get("SPOE_DEB_SUITES", "bookworm trixie").split()
 PACKAGES = {"spoe-host", "spoe-host-otel", "spoe-host-auth-request", "spoe-host-ip-reputation", "spoe-host-mirror",
             "spoe-host-plugins", "spoe-sdk-dev", "otlp-console"}
+SOCKETS = [f"spoe-host-{name}.socket" for name in ("admin", "log", "spop")]
 PAGE = "docs/install.md"
-BEFORE = "0.0.9+before"
 # Beside Debian's own defaults: a site, and an application, which HAProxy plays itself.
 SITE = """
 frontend www
@@ -36,10 +38,16 @@ frontend application
 {agent}"""
 
 
-def build(suite, out, **env):
-    run("tools/build-deb", suite, limit=3600,
+def build(suite, out, tree=SOURCE, **env):
+    run(tree / "tools/build-deb", suite, limit=3600,
         env={**os.environ, "OUT": str(out), "ROOTS": str(ROOTS), "ARCH": "", "CHECK": "", **env})
     return out / suite / run("dpkg", "--print-architecture").strip()
+
+
+def built(variable, suite):
+    """The folder with packages that this variable names, if it does."""
+    folder = os.environ.get(variable)
+    return folder and pathlib.Path(folder).resolve() / suite / run("dpkg", "--print-architecture").strip()
 
 
 @pytest.fixture(scope="module", params=SUITES)
@@ -51,28 +59,30 @@ def suite(request):
 def debs(suite, tmp_path_factory):
     """The folder with the packages; lintian had nothing against them."""
     os.chdir(SOURCE)
-    if os.environ.get("SPOE_DEB_BUILT"):
-        return pathlib.Path(os.environ["SPOE_DEB_BUILT"]) / suite / run("dpkg", "--print-architecture").strip()
-    return build(suite, tmp_path_factory.mktemp("first"))
+    return built("SPOE_DEB_BUILT", suite) or build(suite, tmp_path_factory.mktemp("first"))
 
 
 def version_of(debs):
     return re.search(r"/spoe-host_(.*)_\w+\.deb", str(next(debs.glob("spoe-host_*.deb")))).group(1)
 
 
+def revision_before():
+    """That of the newest tag before this one; where there is none, the first that had packages."""
+    tags = run("git", "-C", SOURCE, "tag", "--merged", "HEAD~", "--sort=-version:refname", "v*").split()
+    return tags[0] if tags else run("git", "-C", SOURCE, "log", "--reverse", "--diff-filter=A", "--format=%H", "--",
+                                    "debian/control").split()[0]
+
+
 @pytest.fixture(scope="module")
-def before(debs, tmp_path_factory):
-    """The same packages under a lower version, as if they were the ones before."""
+def before(suite, debs, tmp_path_factory):
+    """The packages of the version before, built as it built them."""
+    del debs  # the minbase is theirs
+    if os.environ.get("SPOE_DEB_BEFORE"):
+        return built("SPOE_DEB_BEFORE", suite)
     folder = tmp_path_factory.mktemp("before")
-    new = version_of(debs)
-    for deb in debs.glob("*.deb"):
-        tree = folder / "tree"
-        run("dpkg-deb", "--raw-extract", deb, tree)
-        control = tree / "DEBIAN/control"
-        control.write_text(control.read_text().replace(new, BEFORE))
-        run("dpkg-deb", "--build", tree, folder / deb.name.replace(new, BEFORE))
-        shutil.rmtree(tree)
-    return folder
+    run("git", "clone", "--quiet", "--no-checkout", SOURCE, folder / "tree")
+    run("git", "-C", folder / "tree", "checkout", "--quiet", revision_before())
+    return build(suite, folder, folder / "tree", LINTIAN="0")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +104,11 @@ def machine(suite, debs, before, tmp_path_factory):
     run("cp", "-a", kept, root)
     shutil.copytree(before, root / "root/before")
     shutil.copytree(debs, root / "root/now")
-    outside(root, "apt-get -qq --download-only install /root/now/*.deb")
+    made = root / "root/tree/build/deb" / suite  # as `make deb` leaves them
+    made.mkdir(parents=True)
+    (made / debs.name).symlink_to("/root/now")
+    for folder in ("before", "now"):
+        outside(root, f"apt-get -qq --download-only install /root/{folder}/*.deb")
     booted = Machine(root)
     yield booted
     booted.stop()
@@ -105,6 +119,56 @@ def documented():
     """Of docs/install.md: the shell's lines."""
     return [block.text for block in pages.blocks(PAGE)
             if block.language == "sh" and block.heading == "Traces from your own HAProxy"]
+
+
+def gone(machine, found, *copied):
+    """But for what the user copied, all is as it was."""
+    machine.sh("apt purge 'spoe-*'; apt autoremove --purge")
+    assert machine.sh("pgrep spoe-host || ls /run | grep spoe || echo none") == "none\n"
+    assert machine.files() - found == set(copied)
+    assert not found - machine.files()
+
+
+def all_there(machine):
+    """What an administrator looks for, each where it belongs."""
+    def installed(pattern):
+        return list(machine.root.glob(pattern))
+    pages_of = [*(SOURCE / "docs/man").glob("*.[1-8]"), *(SOURCE / "debian").glob("*.1")]
+    assert len(pages_of) == 8
+    for page in pages_of:
+        assert installed(f"usr/share/man/man{page.suffix[1:]}/{page.name}.gz"), page
+    for file in (SOURCE / "haproxy").glob("*.cfg"):
+        assert installed(f"usr/share/spoe-host/{file.name}"), file
+    for folder in ("collector", "helm", "ingress", "kubernetes"):
+        for file in filter(pathlib.Path.is_file, (SOURCE / "examples" / folder).rglob("[!.]*")):
+            assert installed(f"usr/share/doc/spoe-host/examples/{file.relative_to(SOURCE / 'examples')}"), file
+    for page in ("NEWS", "configuration", "plugins", "service"):
+        assert installed(f"usr/share/doc/spoe-host/{page}.md"), page
+    assert installed("usr/share/spoe-host/examples/guide/*.c") and installed("usr/share/spoe-host/template/*")
+    machine.sh("bash -c '. /usr/share/bash-completion/completions/spoe-host; complete -p spoe-host'")
+    for unit in ("spoe-host.service", *SOCKETS):
+        assert installed(f"usr/lib/systemd/system/{unit}") and not installed(f"usr/share/spoe-host/{unit}")
+        machine.sh(f"systemd-analyze verify --man=no /usr/lib/systemd/system/{unit}")
+    for unit in SOCKETS:
+        assert machine.sh(f"systemctl is-enabled {unit} || true; systemctl is-active {unit} || true") == (
+            "disabled\ninactive\n")
+
+
+def by_sockets(machine, console):
+    """The units that the package brings, as docs/service.md has them: open over an upgrade, and its service again
+    afterwards."""
+    machine.sh("printf 'SPOE_LOG_ADDR=fd:log\\nSPOE_ADMIN_ADDR=fd:admin\\nSPOE_ADDR=fd:spop\\n' >>/etc/default/spoe-host\n"
+               f"systemctl enable {' '.join(SOCKETS)}; systemctl restart spoe-host")
+    since = machine.sh("systemctl show -p ActiveEnterTimestampMonotonic spoe-host-admin.socket spoe-host-log.socket")
+    n = machine.starts("spoe-host")
+    machine.sh("curl -sS --fail --retry 9 http://127.0.0.1:9902/readyz")
+    traced(machine, console, "/by-sockets")
+    machine.sh("apt install --reinstall ./spoe-host_*.deb", "/root/now")
+    wait_until(lambda: machine.starts("spoe-host") > n, "another start")
+    machine.sh("curl -sS --fail --retry 9 http://127.0.0.1:9902/readyz")
+    traced(machine, console, "/by-sockets-again")
+    assert since == machine.sh(
+        "systemctl show -p ActiveEnterTimestampMonotonic spoe-host-admin.socket spoe-host-log.socket")
 
 
 def haproxy_side(page):
@@ -188,6 +252,18 @@ def test_two_builds_give_the_same_bytes(suite, debs, tmp_path):
     assert sums(again) == sums(debs)
 
 
+def test_the_lines_of_readme(suite, machine):
+    """`make deb` has run. They name one suite; the page says that the other one is there as well."""
+    block, = (b.text for b in pages.blocks("README.md") if "apt install" in b.text)
+    make, install = block.splitlines()
+    assert make.startswith("make deb ") and "bookworm" in block and "trixie" in block
+    found = machine.files()
+    machine.sh(install.replace("bookworm", suite), "/root/tree")
+    assert machine.sh("systemctl is-enabled spoe-host; systemctl is-active spoe-host") == "enabled\nactive\n"
+    machine.sh("spoe-host --plugin-info otel")
+    gone(machine, found)
+
+
 def test_from_installation_to_purge(machine, debs):
     frontend, backend, agent = haproxy_side(PAGE)
     assert [frontend, backend, agent] == haproxy_side("docs/get-started.md")
@@ -196,12 +272,13 @@ def test_from_installation_to_purge(machine, debs):
     own.write_text(defaults + SITE.format(frontend="", backend="", agent=""))
     machine.sh("systemctl restart haproxy")
     found = machine.files()
+    n = machine.starts("spoe-host")
 
     # As documented.
     install, console, copy, reload = documented()
     machine.sh(install, "/root/before")
     assert machine.sh("systemctl is-enabled spoe-host; systemctl is-active spoe-host") == "enabled\nactive\n"
-    assert machine.starts("spoe-host") == 1
+    wait_until(lambda: machine.starts("spoe-host") == n + 1, "a start")  # the unit before did not say when
     console = machine.start(*console.split())
     machine.sh(copy)
     own.write_text(defaults + SITE.format(frontend=frontend, backend=backend, agent=agent))
@@ -220,30 +297,31 @@ def test_from_installation_to_purge(machine, debs):
     machine.sh("apt install ./*.deb", "/root/now")
     assert machine.sh("dpkg-query -W -f '${Version}' spoe-host-otel") == version_of(debs)
     assert machine.main_pid("spoe-host") not in ("0", pid)
-    assert machine.starts("spoe-host") == 2, "one restart for all packages"
+    assert machine.starts("spoe-host") == n + 2, "one restart for all packages"
     assert "\nendpoint = 127.0.0.1:4317\n" in machine.sh("cat /etc/spoe-host/spoe-host.ini")
     assert machine.sh("stat -c '%a %U' /etc/spoe-host/spoe-host.ini") == "400 spoe-host\n"
     traced(machine, console, "/after-the-upgrade")
 
-    # What else is in them works where it was put.
+    # What else is in them is there, and works where it was put.
+    all_there(machine)
     machine.sh("for plugin in otel auth-request ip-reputation mirror; do spoe-host --plugin-info $plugin; done\n"
                "spoe-plugin-check --version\n"
                "test -e /usr/lib/*/pkgconfig/spoe-sdk.pc\n"
                "spoe-host --new-plugin mine && test -e mine/CMakeLists.txt")
 
     reload_is_waited_for(machine)
+    by_sockets(machine, console)
 
     # A plugin that goes takes effect at once.
+    n = machine.starts("spoe-host")
     machine.sh("systemctl stop haproxy; apt remove spoe-host-mirror")
-    wait_until(lambda: machine.starts("spoe-host") == 3, "another start")
+    wait_until(lambda: machine.starts("spoe-host") > n, "another start")
 
-    machine.sh("touch /etc/default/spoe-host; apt remove 'spoe-*' otlp-console")
+    # Lines that come meanwhile do not start it again.
+    lines = machine.start("bash", "-c", "while sleep 0.02; do echo line >/dev/udp/127.0.0.1/12514 || :; done")
+    machine.sh("apt remove 'spoe-*' otlp-console")
+    lines.kill()
     assert machine.main_pid("haproxy") == "0"
     assert (machine.root / "etc/spoe-host/spoe-host.ini").exists()
     assert machine.sh("pgrep spoe-host || echo none") == "none\n"
-
-    machine.sh("apt purge 'spoe-*'; apt autoremove --purge")
-    assert machine.sh("ls /run | grep spoe || echo none") == "none\n"
-    # What the user copied.
-    assert machine.files() - found == {"/etc/haproxy/spoe-otel.cfg"}
-    assert not found - machine.files()
+    gone(machine, found, "/etc/haproxy/spoe-otel.cfg")

@@ -45,7 +45,9 @@ def tree(tmp_path):
     shutil.copy(SOURCE / "tools/release", tree / "tools/release")
     (tree / "CMakeLists.txt").write_text("project(spoe-host VERSION 1.2.3 LANGUAGES C\n")
     (tree / "CHANGELOG.md").write_text(CHANGELOG)
-    (tree / "debian/changelog").write_text("spoe-host (1.2.3) unstable; urgency=medium\n")
+    (tree / "debian/changelog").write_text("spoe-host (1.2.3) unstable; urgency=medium\n\n"
+                                           " -- Some One <one@example.org>  Tue, 01 Dec 2026 00:00:00 +0000\n")
+    (tree / "debian/control").write_text("Source: spoe-host\nMaintainer: Some One <one@example.org>\n")
     git(tree, "init", "-q")
     git(tree, "add", ".")
     git(tree, "commit", "-q", "-m", "all")
@@ -73,6 +75,8 @@ def test_ready(tree):
     ("CHANGELOG.md", " - 2026-12-01", "", "begins with '[1.2.3]'"),
     ("CHANGELOG.md", "### Added\n\n- This.\n\n", "", "something below it"),
     ("debian/changelog", "1.2.3", "1.2.2", "debian/changelog begins with 1.2.2"),
+    ("debian/changelog", "example.org", "spoe-host.invalid", "a placeholder in debian/changelog\n"),
+    ("debian/control", "example.org", "spoe-host.invalid", "a placeholder in debian/control\n"),
 ])
 def test_not_ready(tree, file, was, now, complaint):
     replace(tree / file, was, now)
@@ -96,7 +100,7 @@ def test_source_is_the_same_twice(tree, tmp_path):
     with tarfile.open(tmp_path / "a/spoe-host-1.2.3.tar.gz") as archive:
         names = {m.name for m in archive.getmembers() if m.isfile()}
         assert names == {f"spoe-host-1.2.3/{name}"
-                         for name in ("CMakeLists.txt", "CHANGELOG.md", "debian/changelog", "tools/release")}
+                         for name in ("CMakeLists.txt", "CHANGELOG.md", "debian/changelog", "debian/control", "tools/release")}
         assert {m.mtime for m in archive.getmembers()} == {981173106}
     assert gzip.decompress(archives[0])
 
