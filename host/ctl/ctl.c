@@ -15,6 +15,7 @@
 #include "ctl/shown.h"
 #include "json/json_input.h"
 
+#define NOT_OURS "its answer is none of the admin endpoint"
 #define REFUSAL_MAX 1000 /* bytes of what a host says */
 
 /* What was asked for. */
@@ -84,7 +85,7 @@ static int read_line(struct ask *ask, int argc, char **argv)
                 continue;
             known = true;
             *options[i].value = argv[at][n] == '=' ? argv[at] + n + 1 : argv[++at];
-            if (*options[i].value == NULL)
+            if (*options[i].value == NULL || (*options[i].value)[0] == '\0')
                 return -complain("an option needs a value");
         }
         if (!known)
@@ -114,6 +115,13 @@ static int take_address(struct place *place, const char *text)
 
     if (listen_parse(text, &place->listen, &error) != 0) {
         (void)fprintf(stderr, "spoe-host ctl: \"%.200s\": %s\n", text, error.text);
+        return -1;
+    }
+    if (place->listen.fd_name != NULL) {
+        (void)fprintf(stderr,
+                      "spoe-host ctl: \"%.200s\" is a socket that the service manager has opened: "
+                      "say where, --socket or --url\n",
+                      text);
         return -1;
     }
     place->client.path = place->listen.path;
@@ -172,8 +180,10 @@ static int find_place(struct place *place, const struct ask *ask)
     const char *address, *token;
     int result = -1;
 
-    if (conf == NULL || (ask->socket != NULL && ask->socket[0] == '\0'))
+    if (conf == NULL) {
+        (void)complain("out of memory");
         goto out;
+    }
     if (ask->file != NULL)
         conf_add_file(conf, ask->file);
     else
@@ -183,8 +193,10 @@ static int find_place(struct place *place, const struct ask *ask)
         goto out;
     }
     section = conf_resolve(conf, "host", host_options);
-    if (section == NULL)
+    if (section == NULL) {
+        (void)complain("out of memory");
         goto out;
+    }
     address = option_text(section, "admin");
     token = option_text(section, "admin-token-file");
     if (ask->socket != NULL) {
@@ -236,8 +248,12 @@ int ctl_ask(const struct client *client, const char *target, const char *body,
 
     if (client_ask(client, target, body, ret, &error) != 0)
         return complain_of(client, target, error.text);
-    if (ret->status < 400)
+    if (ret->status == 200)
         return CTL_OK;
+    if (ret->status < 400) { /* the admin endpoint says no such thing */
+        client_answer_fini(ret);
+        return complain_of(client, target, NOT_OURS);
+    }
     (void)fprintf(stderr, "spoe-host ctl: refused, %d: %s\n", ret->status,
                   shown_text((struct spoe_span){ret->text, ret->n}, shown, sizeof shown));
     client_answer_fini(ret);
@@ -254,6 +270,11 @@ int ctl_ask_json(const struct client *client, const char *target, const char *bo
         return result;
     *ret =
         json_input_parse((struct spoe_span){answer.text, answer.n}, CLIENT_ANSWER_MAX, 0, &error);
+    if (*ret != NULL && !json_is_object(*ret)) {
+        json_decref(*ret);
+        *ret = NULL;
+        (void)error_set(&error, NOT_OURS);
+    }
     if (*ret == NULL)
         result = complain_of(client, target, error.text);
     client_answer_fini(&answer);

@@ -73,8 +73,7 @@ static void print_host(const json_t *status)
 {
     char version[TEXT_MAX], state[TEXT_MAX], connections[TEXT_MAX], max[TEXT_MAX],
         pending[TEXT_MAX];
-    const long long seconds =
-        (long long)json_number_value(json_object_get(status, "uptime_seconds"));
+    const long long seconds = json_integer_value(json_object_get(status, "uptime_seconds"));
 
     (void)printf("spoe-host %s, %s, up %lldd %lldh %lldm %llds\n",
                  member(status, "version", version), member(status, "state", state),
