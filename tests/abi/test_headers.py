@@ -12,6 +12,7 @@ from lib.procs import run
 SOURCE = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"])
 INCLUDE = SOURCE / "sdk" / "include"
 HEADERS = sorted(str(p.relative_to(INCLUDE)) for p in INCLUDE.rglob("*.h"))
+CLASSES = sorted(str(p.relative_to(INCLUDE)) for p in INCLUDE.rglob("*.hpp"))
 FLAGS = ["-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only"]
 C = [(cc, "c", std) for cc in ("gcc", "clang") for std in ("c11", "c17", "c2x")]
 CXX = [
@@ -75,8 +76,11 @@ def test_declarations_by_name(tmp_path, compiler, language, standard):
 @pytest.mark.parametrize("standard", ["c++17", "c++20"])
 def test_classes_compile(tmp_path, compiler, standard):
     stub = tmp_path / "stub"
-    stub.write_text("#include <spoe/plugin.hpp>\n#include <spoe/plugin.hpp>\nint unused_in_stub;\n")
-    compile_ok(compiler, "c++", standard, stub, "-I", INCLUDE)
+    for header in CLASSES:
+        stub.write_text(f"#include <{header}>\n#include <{header}>\nint unused_in_stub;\n")
+        compile_ok(compiler, "c++", standard, stub, "-I", INCLUDE)
+    for plugin in ("sdk/guide/gate.cc", "tests/abi/facets.cc"):
+        compile_ok(compiler, "c++", standard, SOURCE / plugin, "-I", INCLUDE)
     source = (SOURCE / "tests/abi/consumer/classes.cc").read_text()
     for wrong in ("NUMBER", "2"):  # filled twice, left out
         stub.write_text(source.replace("argument(WORD", f"argument({wrong}"))

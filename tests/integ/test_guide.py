@@ -107,5 +107,5 @@ def test_each_keeps_the_rules(plugin, tmp_path):
 def test_the_guide_names_each():
     """12.3: a step of the guide is a plugin that is built here."""
     text = (SOURCE / "docs/plugins.md").read_text()
-    named = set(re.findall(r"\.\./sdk/guide/(\w+\.c)", text))
-    assert named == {path.name for path in (SOURCE / "sdk/guide").glob("*.c")}
+    named = set(re.findall(r"\.\./sdk/guide/(\w+\.cc?)\b", text))
+    assert named == {path.name for path in (SOURCE / "sdk/guide").glob("*.c*")}

@@ -28,7 +28,25 @@ macro_rules! text {
     };
 }
 
-/// Declare the plugin and its entry, once in a crate. Names before the braces become enums, so
+#[doc(hidden)]
+#[macro_export]
+macro_rules! of_worker {
+    (handle, $type:ty) => {
+        Some($crate::entry::handle::<$type>)
+    };
+    (handle, $type:ty, $worker:ty) => {
+        Some($crate::entry::worker_handle::<$type, $worker>)
+    };
+    ($name:ident, $type:ty) => {
+        None
+    };
+    ($name:ident, $type:ty, $worker:ty) => {
+        Some($crate::entry::$name::<$type, $worker>)
+    };
+}
+
+/// Declare the plugin and its entry, once in a crate; behind the plugin's type,
+/// `worker: LimitWorker,` where it has a [`Worker`](crate::Worker). Names before the braces become enums, so
 /// that a slot, a message or an option is `Slot::Path as usize`, whatever the order:
 ///
 /// ```ignore
@@ -53,7 +71,7 @@ macro_rules! text {
 #[macro_export]
 macro_rules! plugin {
     (
-        $type:ty,
+        $type:ty, $( worker: $worker:ty, )?
         id: $id:literal, version: $version:literal, help: $help:literal,
         needs_minor: $needs_minor:expr, $( flags: $flags:expr, )?
         messages: $messages:ident { $( $message:ident {
@@ -139,18 +157,18 @@ macro_rules! plugin {
             ] as *const *const $crate::raw::OptionDecl,
             configure: Some($crate::entry::configure::<$type>),
             start: Some($crate::entry::start::<$type>),
-            worker_start: None,
-            handle: Some($crate::entry::handle::<$type>),
+            worker_start: $crate::of_worker!(worker_start, $type $(, $worker)?),
+            handle: $crate::of_worker!(handle, $type $(, $worker)?),
             cancel: None,
             drain: Some($crate::entry::drain::<$type>),
-            worker_stop: None,
+            worker_stop: $crate::of_worker!(worker_stop, $type $(, $worker)?),
             stop: Some($crate::entry::stop::<$type>),
             destroy: Some($crate::entry::destroy::<$type>),
             get_extension: None,
             open_count: None,
             quiesce: None,
             reconfigure: Some($crate::entry::reconfigure::<$type>),
-            check: None,
+            check: Some($crate::entry::check::<$type>),
             try_out: None,
             variables: &[
                 $( &$crate::raw::VariableDecl {

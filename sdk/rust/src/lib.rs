@@ -5,17 +5,33 @@
 //! No panic leaves the plugin: it is logged, and costs the message its variables. A request that
 //! is to be answered later is a [`Pending`], which is completed exactly once: by its destructor
 //! where nobody else does it. `examples/limit.rs` is a whole plugin.
+//!
+//! A plugin whose workers have something of their own implements [`Worker`] as well: each is made
+//! on its thread and stays there, with timers and descriptors on its [`Loop`]. Data that is read
+//! anew while it is in use is a [`Reload`], how the plugin is it says by [`Health`].
+//! `examples/gate.rs` has all three.
 #![warn(missing_docs)]
 
 pub mod raw;
 mod declare;
+mod eventloop;
+mod health;
+mod options;
+mod reload;
 mod views;
+mod worker;
 
-pub use views::{Answer, Config, Host, Message, Pending, Request, Value};
+pub use eventloop::{Events, Loop, Timer, Watch};
+pub use health::Health;
+pub use options::{Config, NotAPrefix, Prefix};
+pub use reload::{Build, Reload, Source};
+pub use views::{Answer, Host, Message, Pending, Request, Turn, Value};
+pub use worker::Worker;
 
 use std::any::Any;
 use std::ffi::c_void;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
 
 /// What went wrong: the host is answered `status`, and its log gets the text.
 #[derive(Debug)]
@@ -50,8 +66,16 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     fn start(&self) -> Result<(), Error> {
         Ok(())
     }
-    /// Handle one message, on a worker's thread; must not block.
-    fn handle(&self, request: &mut Request, message: &Message) -> Result<(), Error>;
+    /// `spoe-host -t` only, between `configure()` and the end: look at what the options name and
+    /// `configure()` does not touch, such as whether a file can be read; leave nothing behind.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+    /// Handle one message, on a worker's thread; must not block. Where there is a [`Worker`] it is
+    /// that one's `handle()` that is called.
+    fn handle(&self, _request: &mut Request, _message: &Message) -> Result<(), Error> {
+        Err(Error::new(raw::E_UNSUPPORTED, "neither the plugin nor a worker has a handle()"))
+    }
     /// Take new values of the options with `raw::OPTION_RELOADABLE`, all or none.
     fn reconfigure(&self, _config: &Config) -> Result<(), Error> {
         Ok(())
@@ -66,14 +90,19 @@ pub trait Plugin: Sized + Send + Sync + 'static {
 
 struct Held<P> {
     host: Host,
-    plugin: P,
+    plugin: Arc<P>,
+    declared: Vec<Arc<dyn reload::Declared>>,
 }
 
 fn panic_text(panic: Box<dyn Any + Send>) -> String {
-    match panic.downcast_ref::<&str>() {
-        Some(text) => (*text).to_string(),
-        None => panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "no text".to_string()),
-    }
+    let text = match panic.downcast_ref::<&str>() {
+        Some(text) => Some((*text).to_string()),
+        None => panic.downcast_ref::<String>().cloned(),
+    };
+    text.unwrap_or_else(|| {
+        std::mem::forget(panic); // something else, which may panic when it is dropped
+        "no text".to_string()
+    })
 }
 
 fn guard<T>(
@@ -98,12 +127,32 @@ fn status(result: Result<(), i32>) -> i32 {
     result.err().unwrap_or(raw::OK)
 }
 
+/// Safety: what handle() was given, while it runs.
+unsafe fn handle_by(
+    host: Host,
+    req: *mut raw::Request,
+    msg: *const raw::Message,
+    fun: impl FnOnce(&mut Request, &Message) -> Result<(), Error>,
+) -> i32 {
+    let mut request = Request::new(host, req);
+    let message = Message::new(&*msg);
+    let result = status(guard(&host, "handle", || fun(&mut request, &message)));
+    // Whoever has the Pending completes it, or has done so: also after an error.
+    if request.deferred() {
+        raw::PENDING
+    } else {
+        result
+    }
+}
+
 /// The functions of a plugin for its descriptor; used by [`plugin!`].
 #[doc(hidden)]
 pub mod entry {
     use super::*;
 
-    unsafe fn held<'a, P>(inst: *mut c_void) -> &'a Held<P> {
+    pub use crate::worker::entry::{worker_handle, worker_start, worker_stop};
+
+    pub(crate) unsafe fn held<'a, P>(inst: *mut c_void) -> &'a Held<P> {
         &*(inst as *const Held<P>)
     }
 
@@ -114,9 +163,10 @@ pub mod entry {
         ret: *mut *mut c_void,
     ) -> i32 {
         let host = Host::new(table, instance);
-        let config = Config::new(table, cfg);
+        let config = Config::new(host, cfg);
         status(guard(&host, "configure", || P::configure(host, &config)).map(|plugin| {
-            *ret = Box::into_raw(Box::new(Held { host, plugin })) as *mut c_void;
+            let (plugin, declared) = (Arc::new(plugin), config.declared.take());
+            *ret = Box::into_raw(Box::new(Held { host, plugin, declared })) as *mut c_void;
         }))
     }
 
@@ -131,17 +181,7 @@ pub mod entry {
         msg: *const raw::Message,
     ) -> i32 {
         let held = held::<P>(inst);
-        let mut request = Request::new(held.host, req);
-        let message = Message::new(&*msg);
-        let result = status(guard(&held.host, "handle", || {
-            held.plugin.handle(&mut request, &message)
-        }));
-        // Whoever has the Pending completes it, or has done so: also after an error.
-        if request.deferred() {
-            raw::PENDING
-        } else {
-            result
-        }
+        handle_by(held.host, req, msg, |request, message| held.plugin.handle(request, message))
     }
 
     pub unsafe extern "C" fn reconfigure<P: Plugin>(
@@ -149,8 +189,13 @@ pub mod entry {
         cfg: *mut raw::Config,
     ) -> i32 {
         let held = held::<P>(inst);
-        let config = Config::new(held.host.table(), cfg);
+        let config = Config::new(held.host, cfg);
         status(guard(&held.host, "reconfigure", || held.plugin.reconfigure(&config)))
+    }
+
+    pub unsafe extern "C" fn check<P: Plugin>(inst: *mut c_void) -> i32 {
+        let held = held::<P>(inst);
+        status(guard(&held.host, "check", || held.plugin.check()))
     }
 
     pub unsafe extern "C" fn drain<P: Plugin>(inst: *mut c_void, deadline: i64) {
@@ -175,6 +220,7 @@ pub mod entry {
         }
         let held = Box::from_raw(inst as *mut Held<P>);
         let host = held.host;
+        held.declared.iter().for_each(|source| source.end());
         let _ = guard(&host, "destroy", move || {
             drop(held);
             Ok(())
@@ -182,5 +228,7 @@ pub mod entry {
     }
 }
 
+#[cfg(test)]
+mod facet_tests;
 #[cfg(test)]
 mod tests;

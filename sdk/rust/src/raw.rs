@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `spoe/plugin.h` in Rust: the structs with the names of their members, and the numbers. What a
+//! `spoe/plugin.h` and the facets `spoe/ext/loop.h`, `reload.h` and `health.h` in Rust: the structs with the names of their members, and the numbers. What a
 //! member means is said there. Tables that begin with their size may be longer than these; a
 //! member that may be missing is read by [`has!`](crate::has) only.
 #![allow(missing_docs)]
@@ -83,7 +83,7 @@ pub const OPTION_LIST: u32 = 8;
 macro_rules! opaque {
     ($($name:ident)*) => { $( #[repr(C)] pub struct $name { _private: [u8; 0] } )* };
 }
-opaque!(Request Config Instance Worker);
+opaque!(Request Config Instance Worker Timer Watch ReloadSource);
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -261,3 +261,81 @@ pub struct Plugin {
 
 // Constant tables, whose pointers lead to constants.
 unsafe impl Sync for Plugin {}
+
+// ---- facets, by `Host::get_extension` ----------------------------------------------------------
+
+pub const LOOP_1: &[u8] = b"spoe.loop/1\0";
+pub const LOOP_MAX: u32 = 65536;
+pub const LOOP_READ: u32 = 1;
+pub const LOOP_WRITE: u32 = 2;
+pub const TIMER_OFF: i64 = i64::MAX;
+
+pub type TimerFn = unsafe extern "C" fn(*mut c_void);
+pub type WatchFn = unsafe extern "C" fn(*mut c_void, i32, u32);
+
+#[repr(C)]
+pub struct Loop {
+    pub size: u32,
+    pub reserved: u32,
+    pub timer_new:
+        unsafe extern "C" fn(*mut Worker, Option<TimerFn>, *mut c_void, *mut *mut Timer) -> i32,
+    pub timer_set: unsafe extern "C" fn(*mut Timer, i64) -> i32,
+    pub timer_free: unsafe extern "C" fn(*mut Timer),
+    pub watch_new: unsafe extern "C" fn(
+        *mut Worker,
+        i32,
+        Option<WatchFn>,
+        *mut c_void,
+        *mut *mut Watch,
+    ) -> i32,
+    pub watch_set: unsafe extern "C" fn(*mut Watch, u32) -> i32,
+    pub watch_free: unsafe extern "C" fn(*mut Watch),
+}
+
+pub const RELOAD_1: &[u8] = b"spoe.reload/1\0";
+pub const RELOAD_REQUIRED: u32 = 1;
+pub const RELOAD_SOURCES_MAX: u32 = 16;
+pub const RELOAD_PATHS_MAX: u32 = 1024;
+
+#[repr(C)]
+pub struct ReloadDecl {
+    pub size: u32,
+    pub flags: u32,
+    pub name: *const c_char,
+    pub paths: *const *const c_char,
+    pub poll_ns: i64,
+    pub every_ns: i64,
+    pub build: Option<
+        unsafe extern "C" fn(*mut c_void, *mut ReloadSource, *mut *mut c_void) -> i32,
+    >,
+    pub release: Option<unsafe extern "C" fn(*mut c_void, *mut c_void)>,
+    pub arg: *mut c_void,
+}
+
+#[repr(C)]
+pub struct Reload {
+    pub size: u32,
+    pub reserved: u32,
+    pub declare: unsafe extern "C" fn(
+        *mut Instance,
+        *const ReloadDecl,
+        *mut *mut ReloadSource,
+    ) -> i32,
+    pub get: unsafe extern "C" fn(*const ReloadSource) -> *const c_void,
+    pub trigger: unsafe extern "C" fn(*mut ReloadSource),
+    pub cancelled: unsafe extern "C" fn(*const ReloadSource) -> i32,
+}
+
+pub const HEALTH_1: &[u8] = b"spoe.health/1\0";
+pub const HEALTH_READY: i32 = 0;
+pub const HEALTH_DEGRADED: i32 = 1;
+pub const HEALTH_DOWN: i32 = 2;
+pub const HEALTH_TEXT_MAX: u32 = 256;
+
+#[repr(C)]
+pub struct Health {
+    pub size: u32,
+    pub reserved: u32,
+    pub set: unsafe extern "C" fn(*mut Instance, i32, Span),
+    pub status: unsafe extern "C" fn(*mut Instance, Span),
+}

@@ -9,15 +9,15 @@ thread_local! {
     static SEEN: RefCell<Vec<String>> = RefCell::new(Vec::new());
 }
 
-fn seen() -> Vec<String> {
+pub(crate) fn seen() -> Vec<String> {
     SEEN.with(|s| s.borrow_mut().drain(..).collect())
 }
 
-fn note(text: String) {
+pub(crate) fn note(text: String) {
     SEEN.with(|s| s.borrow_mut().push(text));
 }
 
-unsafe fn string(span: raw::Span) -> String {
+pub(crate) unsafe fn string(span: raw::Span) -> String {
     String::from_utf8(std::slice::from_raw_parts(span.p as *const u8, span.n).to_vec()).unwrap()
 }
 
@@ -64,7 +64,7 @@ unsafe extern "C" fn commit(_: *mut raw::Request) -> i32 {
     raw::OK
 }
 
-fn table(size: usize) -> raw::Host {
+pub(crate) fn table(size: usize) -> raw::Host {
     raw::Host {
         size: size as u32,
         abi_major: 1,

@@ -2,13 +2,12 @@
 //! What the host hands over, as safe views.
 
 use crate::{has, raw, Error};
-use std::borrow::Cow;
+use std::ffi::{c_void, CStr};
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::raw::c_char;
-use std::time::Duration;
 
-fn span(bytes: &[u8]) -> raw::Span {
+pub(crate) fn span(bytes: &[u8]) -> raw::Span {
     raw::Span { p: bytes.as_ptr() as *const c_char, n: bytes.len() }
 }
 
@@ -145,6 +144,24 @@ impl Host {
         self.table
     }
 
+    /// The instance as the host knows it, for what this crate does not wrap.
+    pub fn instance(&self) -> *mut raw::Instance {
+        self.instance
+    }
+
+    /// The table of a facet, such as `spoe.metrics/1`, for what this crate does not wrap; null
+    /// where the host does not have it.
+    pub fn extension(&self, id: &CStr) -> *const c_void {
+        unsafe { (self.get().get_extension)(self.instance, id.as_ptr()) }
+    }
+
+    /// That of one that this crate wraps.
+    /// Safety: `T` is the facet's table; `id` ends with a 0.
+    pub(crate) unsafe fn facet<T>(&self, id: &'static [u8]) -> Option<&'static T> {
+        ((self.get().get_extension)(self.instance, id.as_ptr() as *const c_char) as *const T)
+            .as_ref()
+    }
+
     /// Whether a line of this level would be written.
     pub fn logs(&self, level: i32) -> bool {
         unsafe { (self.get().log_enabled)(self.instance, level) != 0 }
@@ -165,71 +182,34 @@ impl Host {
     }
 }
 
-/// The options, by their places; while `configure()` or `reconfigure()` runs.
-pub struct Config<'a> {
-    table: *const raw::Host,
-    cfg: *mut raw::Config,
-    _life: PhantomData<&'a ()>,
+/// A call by the host on a worker's thread. What is lent for as long as it takes, such as the state
+/// of a [`Reload`](crate::Reload), is asked for with it, and cannot outlive it.
+pub struct Turn {
+    _here: PhantomData<*const ()>, // neither sent to another thread nor shared with one
 }
 
-impl<'a> Config<'a> {
-    pub(crate) unsafe fn new(table: *const raw::Host, cfg: *mut raw::Config) -> Self {
-        Config { table, cfg, _life: PhantomData }
-    }
-
-    /// The value; `Value::Null` where nothing sets it. A choice is its index.
-    pub fn value(&self, option: usize) -> Value<'_> {
-        unsafe {
-            let setting = ((*self.table).config_get)(self.cfg, option);
-            if setting.is_null() {
-                Value::Null
-            } else {
-                Value::from_raw(&(*setting).value)
-            }
-        }
-    }
-
-    /// Of a switch.
-    pub fn boolean(&self, option: usize) -> bool {
-        self.value(option) == Value::Bool(true)
-    }
-
-    /// Of a number, a size or a choice; 0 where nothing sets it, `u64::MAX` and the like cut.
-    pub fn integer(&self, option: usize) -> i64 {
-        match self.value(option) {
-            Value::Int(n) => n,
-            Value::Uint(_) => i64::MAX,
-            _ => 0,
-        }
-    }
-
-    /// Of a duration.
-    pub fn duration(&self, option: usize) -> Duration {
-        Duration::from_nanos(u64::try_from(self.integer(option)).unwrap_or(0))
-    }
-
-    /// Of a text, a path, a URL, a secret or a list.
-    pub fn text(&self, option: usize) -> Cow<'_, str> {
-        match self.value(option) {
-            Value::Text(s) => String::from_utf8_lossy(s),
-            _ => Cow::Borrowed(""),
-        }
-    }
-
-    /// Report a value that cannot be used; give back `raw::E_CONFIG` then.
-    pub fn report(&self, option: usize, text: &str) {
-        unsafe { ((*self.table).config_error)(self.cfg, option, span(text.as_bytes())) }
+impl Turn {
+    /// Safety: on a worker's thread, and gone when the call returns.
+    pub(crate) unsafe fn new() -> Self {
+        Turn { _here: PhantomData }
     }
 }
 
 /// One message, as HAProxy sent it.
 pub struct Message<'a> {
     msg: &'a raw::Message,
+    turn: Turn,
 }
 
 impl<'a> Message<'a> {
-    pub(crate) fn new(msg: &'a raw::Message) -> Self {
-        Message { msg }
+    /// Safety: as [`Turn::new`].
+    pub(crate) unsafe fn new(msg: &'a raw::Message) -> Self {
+        Message { msg, turn: Turn::new() }
+    }
+
+    /// The call that hands it over.
+    pub fn turn(&self) -> &Turn {
+        &self.turn
     }
 
     /// Its place among the plugin's messages.
@@ -311,7 +291,7 @@ impl Answer {
     }
 }
 
-fn check(status: i32) -> Result<(), Error> {
+pub(crate) fn check(status: i32) -> Result<(), Error> {
     if status == raw::OK {
         Ok(())
     } else {

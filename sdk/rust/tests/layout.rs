@@ -43,7 +43,10 @@ macro_rules! numbers {
 
 #[test]
 fn structs_and_numbers_are_those_of_the_header() {
-    let mut c = Checks("#include <stddef.h>\n#include <spoe/plugin.h>\n".to_string());
+    let mut c = Checks(concat!(
+        "#include <stddef.h>\n#include <spoe/plugin.h>\n",
+        "#include <spoe/ext/loop.h>\n#include <spoe/ext/reload.h>\n#include <spoe/ext/health.h>\n",
+    ).to_string());
 
     layout!(c, Span, "spoe_span", "==", [p, n]);
     layout!(c, Value, "spoe_value", "==", [r#type as "type", flags, u]);
@@ -68,7 +71,14 @@ fn structs_and_numbers_are_those_of_the_header() {
              options, configure, start, worker_start, handle, cancel, drain, worker_stop, stop,
              destroy, get_extension, open_count, quiesce, reconfigure, check, try_out, variables,
              flags, reserved_1_1]);
-    numbers!(c, ABI_MAJOR PLUGIN_MAGIC
+    layout!(c, Loop, "spoe_loop", ">=",
+            [size, reserved, timer_new, timer_set, timer_free, watch_new, watch_set, watch_free]);
+    layout!(c, ReloadDecl, "spoe_reload_decl", ">=",
+            [size, flags, name, paths, poll_ns, every_ns, build, release, arg]);
+    layout!(c, Reload, "spoe_reload", ">=", [size, reserved, declare, get, trigger, cancelled]);
+    layout!(c, Health, "spoe_health", ">=", [size, reserved, set, status]);
+    numbers!(c, LOOP_MAX LOOP_READ LOOP_WRITE TIMER_OFF RELOAD_REQUIRED RELOAD_SOURCES_MAX
+        RELOAD_PATHS_MAX HEALTH_READY HEALTH_DEGRADED HEALTH_DOWN HEALTH_TEXT_MAX ABI_MAJOR PLUGIN_MAGIC
         OK PENDING E_INVAL E_NOMEM E_CONFIG E_TOOBIG E_STALE E_STOPPING E_UNSUPPORTED E_LIMIT
         E_INTERNAL T_NULL T_BOOL T_INT32 T_UINT32 T_INT64 T_UINT64 T_IPV4 T_IPV6 T_STR T_BIN
         ACCEPT_BOOL ACCEPT_INT ACCEPT_IP ACCEPT_STR ACCEPT_BIN ACCEPT_ANY PLUGIN_INSTANCES ARG_REQUIRED ARG_BY_NAME
@@ -79,6 +89,15 @@ fn structs_and_numbers_are_those_of_the_header() {
     c.holds(format!("SPOE_ABI_MINOR >= {}", raw::ABI_MINOR));
 
     let include = std::env::var("SPOE_INCLUDE").unwrap_or_else(|_| "../include".to_string());
+    for (file, name, id) in [
+        ("loop", "SPOE_LOOP_1", raw::LOOP_1),
+        ("reload", "SPOE_RELOAD_1", raw::RELOAD_1),
+        ("health", "SPOE_HEALTH_1", raw::HEALTH_1),
+    ] {
+        let header = std::fs::read_to_string(format!("{}/spoe/ext/{}.h", include, file)).unwrap();
+        let id = std::str::from_utf8(id.strip_suffix(b"\0").unwrap()).unwrap();
+        assert!(header.contains(&format!("#define {} \"{}\"\n", name, id)), "{}", name);
+    }
     let source = std::env::temp_dir().join(format!("spoe-layout-{}.c", std::process::id()));
     std::fs::write(&source, &c.0).unwrap();
     let out = std::process::Command::new(std::env::var("CC").unwrap_or_else(|_| "cc".to_string()))

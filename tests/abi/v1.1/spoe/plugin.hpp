@@ -26,303 +26,29 @@
  *     void reconfigure(spoe::config); void check(); void try_out(int64_t);
  *     void cancel(spoe_request *, int32_t); const void *extension(const char *);
  *
- * and a class `worker`, made on each worker as worker(limit &, spoe_worker *, uint32_t index),
- * which then has handle() and cancel() in its place. The destructors are worker_stop() and
- * destroy().
+ * and a class `worker`, made on each worker as worker(limit &, spoe::loop &, uint32_t index), or
+ * with a spoe_worker * in place of the loop, which then has handle() and cancel() in its place. The
+ * destructors are worker_stop() and destroy().
+ *
+ * Facets, each in a header of its own that this one includes: timers and descriptors on a worker's
+ * loop (spoe/ext/loop.hpp), data that is built anew beside the work (spoe/ext/reload.hpp), and how
+ * the plugin is (spoe/ext/health.hpp). They need a host of 1.1: needs_minor of describe().
  */
 #ifndef SPOE_PLUGIN_HPP
 #define SPOE_PLUGIN_HPP
 
-#if __cplusplus < 201703L
-#error "spoe/plugin.hpp needs C++17"
-#endif
-
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
-#include <new>
-#include <optional>
-#include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 
-#include <spoe/util.h>
+#include <spoe/ext/health.hpp>
+#include <spoe/ext/loop.hpp>
+#include <spoe/ext/reload.hpp>
+#include <spoe/views.hpp>
 
 namespace spoe
 {
-
-inline std::string_view view(spoe_span s) noexcept
-{
-    return s.n > 0 ? std::string_view(s.p, s.n) : std::string_view();
-}
-
-inline spoe_span span(std::string_view s) noexcept
-{
-    spoe_span span;
-    span.p = s.data();
-    span.n = s.size();
-    return span;
-}
-
-/* To be thrown: what the host is answered, and a line for its log. */
-class error : public std::exception
-{
-  public:
-    error(spoe_status status, std::string text) : status_(status), text_(std::move(text))
-    {
-    }
-    spoe_status status() const noexcept
-    {
-        return status_;
-    }
-    const char *what() const noexcept override
-    {
-        return text_.c_str();
-    }
-
-  private:
-    spoe_status status_;
-    std::string text_;
-};
-
-/* ---- what the host hands over: views, to be copied freely -------------------------------- */
-
-class host
-{
-  public:
-    host(const spoe_host *table, spoe_instance *self) noexcept : table_(table), self_(self)
-    {
-    }
-    const spoe_host *table() const noexcept
-    {
-        return table_;
-    }
-    spoe_instance *self() const noexcept
-    {
-        return self_;
-    }
-    std::int64_t now_mono_ns() const noexcept
-    {
-        return table_->now_mono_ns();
-    }
-    /* A facet, or NULL: host.extension<spoe_metrics>(SPOE_METRICS_1). */
-    template <class Table> const Table *extension(const char *id) const noexcept
-    {
-        return static_cast<const Table *>(table_->get_extension(self_, id));
-    }
-    bool logs(std::int32_t level) const noexcept
-    {
-        return table_->log_enabled(self_, level) != 0;
-    }
-    void log(std::int32_t level, std::string_view text, spoe_request *req = nullptr) const noexcept
-    {
-        if (logs(level))
-            table_->log(self_, req, level, span(text));
-    }
-
-  private:
-    const spoe_host *table_;
-    spoe_instance *self_;
-};
-
-/* Options, by their places; in the constructor and in reconfigure() only. */
-class config
-{
-  public:
-    config(const spoe_host *table, spoe_config *cfg) noexcept : table_(table), cfg_(cfg)
-    {
-    }
-    bool is_set(std::size_t i) const noexcept
-    {
-        return spoe_config_is_set(table_, cfg_, i) != 0;
-    }
-    bool boolean(std::size_t i) const noexcept
-    {
-        return spoe_config_bool(table_, cfg_, i) != 0;
-    }
-    std::int64_t integer(std::size_t i) const noexcept
-    {
-        return spoe_config_int(table_, cfg_, i);
-    }
-    std::chrono::nanoseconds duration(std::size_t i) const noexcept
-    {
-        return std::chrono::nanoseconds(integer(i));
-    }
-    std::uint64_t size(std::size_t i) const noexcept
-    {
-        return spoe_config_size(table_, cfg_, i);
-    }
-    std::uint32_t choice(std::size_t i) const noexcept
-    {
-        return spoe_config_choice(table_, cfg_, i);
-    }
-    std::string_view text(std::size_t i) const noexcept
-    {
-        return view(spoe_config_str(table_, cfg_, i));
-    }
-    const spoe_setting *setting(std::size_t i) const noexcept
-    {
-        return table_->config_get(cfg_, i);
-    }
-    /* Report it; then throw spoe::error(SPOE_E_CONFIG, ...). */
-    void report(std::size_t i, std::string_view text) const noexcept
-    {
-        table_->config_error(cfg_, i, span(text));
-    }
-
-  private:
-    const spoe_host *table_;
-    spoe_config *cfg_;
-};
-
-class message
-{
-  public:
-    explicit message(const spoe_message *msg) noexcept : msg_(msg)
-    {
-    }
-    const spoe_message *raw() const noexcept
-    {
-        return msg_;
-    }
-    std::uint32_t index() const noexcept
-    {
-        return msg_->index;
-    }
-    spoe_value slot(std::uint32_t i) const noexcept
-    {
-        return spoe_slot(msg_, i);
-    }
-    bool has(std::uint32_t i) const noexcept
-    {
-        return slot(i).type != SPOE_T_NULL;
-    }
-    /* Text or bytes; empty where there are none. They live as long as the request. */
-    std::string_view text(std::uint32_t i) const noexcept
-    {
-        return view(spoe_slot_str(msg_, i));
-    }
-    std::optional<std::int64_t> integer(std::uint32_t i) const noexcept
-    {
-        const spoe_value v = slot(i);
-        std::int64_t n = 0;
-        return spoe_get_int(&v, &n) ? std::optional<std::int64_t>(n) : std::nullopt;
-    }
-
-  private:
-    const spoe_message *msg_;
-};
-
-/* What sets variables: a request while handle() runs, and one that is pending. */
-class answer
-{
-  public:
-    spoe_status set(std::uint32_t scope, std::string_view name, const spoe_value &v) const noexcept
-    {
-        return host_.table()->set_var(req_, scope, span(name), &v);
-    }
-    spoe_status set(std::uint32_t scope, std::string_view name, bool b) const noexcept
-    {
-        return set(scope, name, spoe_value_bool(b));
-    }
-    template <class Int,
-              std::enable_if_t<std::is_integral_v<Int> && !std::is_same_v<Int, bool>, int> = 0>
-    spoe_status set(std::uint32_t scope, std::string_view name, Int i) const noexcept
-    {
-        return set(scope, name, spoe_value_int(static_cast<std::int64_t>(i)));
-    }
-    spoe_status set(std::uint32_t scope, std::string_view name, std::string_view s) const noexcept
-    {
-        return set(scope, name, spoe_value_str(span(s)));
-    }
-    spoe_status set(std::uint32_t scope, std::string_view name, const char *s) const noexcept
-    {
-        return set(scope, name, std::string_view(s));
-    }
-    spoe_status unset(std::uint32_t scope, std::string_view name) const noexcept
-    {
-        return host_.table()->unset_var(req_, scope, span(name));
-    }
-    void log(std::int32_t level, std::string_view text) const noexcept
-    {
-        host_.log(level, text, req_);
-    }
-    spoe_request *raw() const noexcept
-    {
-        return req_;
-    }
-
-  protected:
-    answer(host h, spoe_request *req) noexcept : host_(h), req_(req)
-    {
-    }
-    host host_;
-    spoe_request *req_;
-};
-
-/* A request that is answered later. It is completed once, whatever happens: where nobody does it,
- * by the destructor, with an error. To be moved to whoever answers; may be on any thread. */
-class pending : public answer
-{
-  public:
-    pending(host h, spoe_request *req) noexcept : answer(h, req)
-    {
-    }
-    pending(pending &&other) noexcept : answer(other.host_, std::exchange(other.req_, nullptr))
-    {
-    }
-    pending &operator=(pending &&other) noexcept
-    {
-        if (this != &other) {
-            complete(SPOE_E_INTERNAL);
-            host_ = other.host_;
-            req_ = std::exchange(other.req_, nullptr);
-        }
-        return *this;
-    }
-    pending(const pending &) = delete;
-    pending &operator=(const pending &) = delete;
-    ~pending()
-    {
-        complete(SPOE_E_INTERNAL);
-    }
-    /* The variables are for HAProxy, or with an error are not. No set() after it. */
-    void complete(spoe_status status = SPOE_OK) noexcept
-    {
-        if (req_ != nullptr)
-            host_.table()->complete(std::exchange(req_, nullptr), status);
-    }
-    explicit operator bool() const noexcept
-    {
-        return req_ != nullptr;
-    }
-};
-
-/* A request while handle() runs. */
-class request : public answer
-{
-  public:
-    request(host h, spoe_request *req) noexcept : answer(h, req)
-    {
-    }
-    request(const request &) = delete;
-    request &operator=(const request &) = delete;
-    /* Answer it later: handle() gives SPOE_PENDING then, whatever it returns. Once. */
-    pending defer() noexcept
-    {
-        deferred_ = true;
-        return pending(host_, req_);
-    }
-    bool deferred() const noexcept
-    {
-        return deferred_;
-    }
-
-  private:
-    bool deferred_ = false;
-};
 
 /* ---- tables ------------------------------------------------------------------------------ */
 
@@ -414,35 +140,6 @@ constexpr placed<spoe_option> option(std::size_t index, const char *key, std::ui
 namespace detail
 {
 
-/* Run what is the plugin's. @return its status, or that of what it threw, which is logged */
-template <class Fn> spoe_status guard(const host &h, const char *where, Fn &&fn) noexcept
-{
-    const char *what = nullptr;
-    spoe_status status = SPOE_E_INTERNAL;
-    try {
-        if constexpr (std::is_void_v<decltype(fn())>) {
-            fn();
-            return SPOE_OK;
-        } else {
-            return fn();
-        }
-    } catch (const error &e) {
-        status = e.status() < 0 ? e.status() : SPOE_E_INTERNAL;
-        spoe_logf(h.table(), h.self(), SPOE_LOG_ERR, "%s: %s", where, e.what());
-        return status;
-    } catch (const std::bad_alloc &) {
-        status = SPOE_E_NOMEM;
-        what = "out of memory";
-    } catch (const std::exception &e) {
-        spoe_logf(h.table(), h.self(), SPOE_LOG_ERR, "%s: %s", where, e.what());
-        return status;
-    } catch (...) {
-        what = "something was thrown that is no std::exception";
-    }
-    spoe_logf(h.table(), h.self(), SPOE_LOG_ERR, "%s: %s", where, what);
-    return status;
-}
-
 #define SPOE_HAS_MEMBER_(name)                                                                     \
     template <class C, class = void> struct has_##name : std::false_type {                         \
     };                                                                                             \
@@ -482,13 +179,51 @@ template <class C> struct held {
     C object;
 };
 
+/* The same of a worker. Its loop is there before it, and ends what it has left. */
+template <class W> struct held_worker {
+    template <class C>
+    held_worker(host in, C &all, spoe_worker *worker, std::uint32_t index)
+        : h(in), on(in, worker), object(make(all, on, index))
+    {
+    }
+    host h;
+    loop on;
+    W object;
+
+  private:
+    template <class C> static W make(C &all, loop &on, std::uint32_t index)
+    {
+        if constexpr (std::is_constructible_v<W, C &, loop &, std::uint32_t>)
+            return W(all, on, index);
+        else
+            return W(all, on.worker(), index);
+    }
+};
+
+template <class C, bool = has_worker<C>::value> struct context_of {
+    using type = held<C>;
+};
+template <class C> struct context_of<C, true> {
+    using type = held_worker<typename C::worker>;
+};
+
+/* Delete what the host holds; a destructor that throws is no exception to the rule. */
+template <class Held> void dispose(void *arg, const char *where) noexcept
+{
+    auto *const gone = static_cast<Held *>(arg);
+    if (gone == nullptr)
+        return;
+    const host h = gone->h;
+    (void)guard(h, where, [&] { delete gone; });
+}
+
 } // namespace detail
 
 template <class C> class plugin
 {
     using H = typename detail::handler<C>::type;
     using instance = detail::held<C>;
-    using context = detail::held<H>;
+    using context = typename detail::context_of<C>::type;
     static constexpr bool has_worker = detail::has_worker<C>::value;
 
     static instance &of(void *inst) noexcept
@@ -505,7 +240,7 @@ template <class C> class plugin
     }
     static void destroy(void *inst) noexcept
     {
-        delete static_cast<instance *>(inst);
+        detail::dispose<instance>(inst, "destroy");
     }
     static spoe_status worker_start(void *inst, spoe_worker *worker, std::uint32_t index,
                                     void **ret_wctx) noexcept
@@ -519,7 +254,7 @@ template <class C> class plugin
     static void worker_stop(void *wctx) noexcept
     {
         if constexpr (has_worker)
-            delete static_cast<context *>(wctx);
+            detail::dispose<context>(wctx, "worker_stop");
     }
     static spoe_status handle(void *wctx, spoe_request *raw, const spoe_message *msg) noexcept
     {
