@@ -13,15 +13,20 @@ function(spoe_add_unit_test name)
         ENVIRONMENT "ASAN_OPTIONS=abort_on_error=1;UBSAN_OPTIONS=print_stacktrace=1")
 endfunction()
 
-# spoe_add_pytest(NAME LABELS label... FILE file [ENVIRONMENT VAR=value ...]): one file of pytest,
-# one ctest. Debian's own Python: the packages that the tests need are installed for it.
+# spoe_add_pytest(NAME LABELS label... FILE file [AT_ONCE n] [ENVIRONMENT VAR=value ...]): one file of
+# pytest, one ctest. Debian's own Python: the packages that the tests need are installed for it. With
+# AT_ONCE so many of its tests run at a time: for those that mostly wait.
 function(spoe_add_pytest name)
-    cmake_parse_arguments(ARG "" "FILE;TIMEOUT" "LABELS;ENVIRONMENT" ${ARGN})
+    cmake_parse_arguments(ARG "" "FILE;TIMEOUT;AT_ONCE" "LABELS;ENVIRONMENT" ${ARGN})
     if(NOT ARG_TIMEOUT)
         set(ARG_TIMEOUT 900)
     endif()
+    set(at_once "")
+    if(ARG_AT_ONCE)
+        set(at_once -n ${ARG_AT_ONCE})
+    endif()
     add_test(NAME ${name} COMMAND /usr/bin/python3 -B -m pytest -v -p no:cacheprovider
-        -o faulthandler_timeout=300
+        -o faulthandler_timeout=300 ${at_once}
         --rootdir "${PROJECT_SOURCE_DIR}/tests" "${CMAKE_CURRENT_SOURCE_DIR}/${ARG_FILE}")
     set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
         ENVIRONMENT "PYTHONUNBUFFERED=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests;SPOE_TEST_HOST=${SPOE_BIN_DIR}/spoe-host;SPOE_TEST_SOURCE_DIR=${PROJECT_SOURCE_DIR};SPOE_TEST_BUILD_DIR=${CMAKE_BINARY_DIR};ASAN_OPTIONS=abort_on_error=1;LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp print_suppressions=0;UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp exitcode=66 report_thread_leaks=0;${ARG_ENVIRONMENT}")

@@ -58,8 +58,8 @@ def check(*args):
 
 
 def check_all(jobs):
-    """Outcomes of checks that mostly wait, a few at a time."""
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    """Outcomes of checks that mostly wait, many at a time."""
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
         return list(pool.map(lambda job: check(*job), jobs))
 
 
