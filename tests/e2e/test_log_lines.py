@@ -132,7 +132,7 @@ def test_beside_a_log_of_the_users(binary, tmp, origin, taking, brackets):  # 1.
 
 def ring(address, more="", size=1 << 20):
     return (f"ring lines\n    format raw\n    maxlen 8192\n    size {size}\n"
-            "    timeout connect 1s\n    timeout server 10s\n"
+            "    timeout connect 1s\n    timeout server 10m\n"  # over, it takes with it what nobody has read
             f"    server agent {address} {more}\n")
 
 

@@ -267,10 +267,22 @@ def host_binary():
     return os.environ["SPOE_TEST_HOST"]
 
 
+def _says_listen(args):
+    for arg, following in zip(args, [*args[1:], ""]):
+        if arg.startswith("--listen"):
+            return True
+        if arg == "-f" and os.path.isfile(following):
+            with open(following, encoding="utf-8", errors="replace") as conf:
+                if re.search(r"^\s*listen\b", conf.read(), re.M):
+                    return True
+    return False
+
+
 class SpoeHost(Proc):
     """A spoe-host, started and ready.
 
-    args         its command line; `--listen` is 127.0.0.1:0 where neither args nor env say another
+    args         its command line; `--listen` is 127.0.0.1:0 where neither args nor env nor a file of
+                 theirs say another
     env          additions to the cleaned environment
     addresses    what it listens on, as its log says: real ports in place of 0
     port         the port of the first TCP address (None if there is none)
@@ -285,8 +297,7 @@ class SpoeHost(Proc):
         env = dict(env or {})
         if "SPOE_TEST_PLUGIN_DIR" in os.environ:
             env.setdefault("SPOE_PLUGIN_DIR", os.environ["SPOE_TEST_PLUGIN_DIR"])
-        told = "SPOE_ADDR" in env or any(a == "-f" or a.startswith("--listen") for a in args)
-        if not told:
+        if "SPOE_ADDR" not in env and not _says_listen(args):
             env["SPOE_ADDR"] = "127.0.0.1:0"
         super().__init__([*wrap, host_binary(), *args], name=name, env=clean_env(env),
                          pass_fds=pass_fds)
