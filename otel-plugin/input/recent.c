@@ -9,7 +9,8 @@
 #define ATTRIBUTES_MAX 64u /* of a span */
 #define LIST_MAX SPOE_RECENT_VALUE_MAX
 #define LISTS_MAX 8u /* of a span; more are left out */
-#define PHASES 4u
+#define N_TIMERS 3u
+#define PHASES (N_TIMERS + 1)
 #define TARGET_MAX ((size_t)2 * SPOE_RECENT_VALUE_MAX)
 #define NS_PER_MS INT64_C(1000000)
 
@@ -152,22 +153,24 @@ static struct spoe_recent_part part_of(const struct span *span, const struct att
 }
 
 /*
- * HAProxy's timers, one behind the other from the moment that a server was asked for; what is left
- * is the transfer. They are whole milliseconds, so none may reach beyond the span's end.
+ * HAProxy's timers, one behind the other from the moment that a server was asked for. A timer that
+ * is missing behind them was never over, so what is left is its; behind all of them it is the
+ * transfer. They are whole milliseconds, so none may reach beyond the span's end.
  */
 static uint32_t make_phases(const struct span *client, struct spoe_recent_part ret[PHASES])
 {
     static const struct {
         enum span_key key;
         const char *name;
-    } timers[] = {{SPAN_KEY_HAPROXY_TIME_QUEUE, "queue"},
-                  {SPAN_KEY_HAPROXY_TIME_CONNECT, "connect"},
-                  {SPAN_KEY_HAPROXY_TIME_RESPONSE, "response"}};
+    } timers[N_TIMERS] = {{SPAN_KEY_HAPROXY_TIME_QUEUE, "queue"},
+                          {SPAN_KEY_HAPROXY_TIME_CONNECT, "connect"},
+                          {SPAN_KEY_HAPROXY_TIME_RESPONSE, "response"}};
+    const char *rest = "";
     int64_t at = client->start_unix_ns;
     struct span_attr attr;
     uint32_t n = 0;
 
-    for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
+    for (size_t i = 0; i < N_TIMERS; i++) {
         const int64_t left_ms = (client->end_unix_ns - at) / NS_PER_MS;
 
         if (!span_find_known(client, timers[i].key, &attr) || attr.type != SPAN_INT || attr.i < 0)
@@ -176,10 +179,11 @@ static uint32_t make_phases(const struct span *client, struct spoe_recent_part r
             .kind = SPOE_RECENT_PHASE, .name = spoe_str(timers[i].name), .start_unix_ns = at};
         at = attr.i <= left_ms ? at + attr.i * NS_PER_MS : client->end_unix_ns;
         ret[n++].end_unix_ns = at;
+        rest = i + 1 < N_TIMERS ? timers[i + 1].name : "transfer";
     }
     if (n > 0 && at < client->end_unix_ns)
         ret[n++] = (struct spoe_recent_part){.kind = SPOE_RECENT_PHASE,
-                                             .name = spoe_str("transfer"),
+                                             .name = spoe_str(rest),
                                              .start_unix_ns = at,
                                              .end_unix_ns = client->end_unix_ns};
     return n;

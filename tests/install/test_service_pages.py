@@ -77,7 +77,7 @@ class Machine:
 
     def is_well(self):
         assert self.run("systemctl is-active spoe-host haproxy", check=False) == "active\nactive\n", self.report()
-        assert "ready" in self.run("spoe-host ctl status")
+        assert self.run("curl -s http://127.0.0.1:9902/readyz").startswith("ready")
 
 
 def owned(page):

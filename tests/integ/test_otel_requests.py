@@ -151,6 +151,21 @@ def test_a_line_has_the_timers_as_phases(collector):
                    for part in seen["parts"][2:])
 
 
+@pytest.mark.parametrize("timers,last", [
+    ("tw=10 tc=-1 tr=-1", ("connect", 79)), ("tw=10 tc=20 tr=-1", ("response", 59)),
+    ("tw=10 tc=20 tr=40", ("transfer", 19)), ("tw=-1 tc=-1 tr=-1", None)])
+def test_the_rest_belongs_to_the_timer_that_never_ended(collector, timers, last):
+    """13.3: a server that cannot be connected to has transferred nothing."""
+    with begin(collector) as host, closing(Sender("udp", where(host, "udp"))) as sender:
+        look(host)
+        sender.send(re.sub(r"tw=\S+ tc=\S+ tr=\S+", timers, LINE.format(start=1700000000000, end=1700000000090)))
+        wait_until(lambda: look(host)["requests"], "the line's request")
+        (seen,) = look(host)["requests"]
+        phases = [(part["name"], (int(part["end"]) - int(part["start"])) // 10 ** 6)
+                  for part in seen["parts"] if part["kind"] == "phase"]
+        assert (phases[-1] if phases else None) == last
+
+
 def test_a_request_whose_end_nobody_told(collector):
     with begin(collector, SPAN_TTL="200ms") as host, Client(host.port) as client:
         client.hello()
