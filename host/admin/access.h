@@ -48,7 +48,7 @@ struct access_answer {
  * Decide about a request. Methods come first (405), then Host (421), then Origin and Sec-Fetch-Site
  * (403), the token (401, 403), the media type (415).
  * @param from     what the connection says; a request that a proxy says to have passed on
- *                 (Forwarded, X-Forwarded-For) is not from loopback
+ *                 (Forwarded, X-Forwarded-*, Via) is not from loopback
  */
 struct access_answer access_decide(const struct access_rules *rules, enum access_from from,
                                    const struct http_request *request,

@@ -172,6 +172,19 @@ static int take_once(struct spoe_span *to, struct spoe_span value)
     return 0;
 }
 
+/* By which proxies say that they pass a request on; each has some of them. */
+static bool is_of_a_proxy(struct spoe_span name)
+{
+    static const char *const names[] = {"forwarded", "via", "x-real-ip"};
+    static const char family[] = "x-forwarded-";
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (is(name, names[i]))
+            return true;
+    }
+    return name.n >= sizeof family - 1 && strncasecmp(name.p, family, sizeof family - 1) == 0;
+}
+
 static int parse_field(struct spoe_span line, struct fields *fields)
 {
     struct http_request *ret = fields->ret;
@@ -202,7 +215,7 @@ static int parse_field(struct spoe_span line, struct fields *fields)
     if (is(name, "host")) {
         fields->n_hosts++;
         fields->host = line;
-    } else if (is(name, "forwarded") || is(name, "x-forwarded-for")) {
+    } else if (is_of_a_proxy(name)) {
         ret->forwarded = true;
     } else if (is(name, "accept") && fields->accept.n == 0) {
         fields->accept = line;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* 2.14: heads of requests, by status; each is also tried at every length. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,6 +142,27 @@ Test(http_request, reads_who_asks, .timeout = 30)
     cr_assert(got.origin.p == NULL && got.authorization.p == NULL && got.fetch_site.p == NULL);
     cr_assert_gt(http_request_parse(bare, strlen(bare), &got), 0);
     cr_assert_eq(got.host.n, 0);
+}
+
+/* A proxy's loopback is nobody's, whichever of its header fields it has. */
+Test(http_request, knows_proxies, .timeout = 30)
+{
+    static const struct {
+        const char *field;
+        bool forwarded;
+    } cases[] = {{"Forwarded: for=a", true},   {"via: 1.1 x", true},
+                 {"X-Real-IP: a", true},       {"X-Forwarded-Host: a", true},
+                 {"x-forwarded-proto:", true}, {"X-Forwarded: a", false},
+                 {"Viaduct: a", false}};
+    struct http_request got;
+    char head[128];
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        (void)snprintf(head, sizeof head, "GET / HTTP/1.1\r\nHost: h\r\n%s\r\n\r\n",
+                       cases[i].field);
+        cr_assert_gt(http_request_parse(head, strlen(head), &got), 0);
+        cr_assert_eq(got.forwarded, cases[i].forwarded, "%s", cases[i].field);
+    }
 }
 
 /* The exact limit and one more, in one field and in many. */
