@@ -2,13 +2,15 @@
 """Issue 12, 1: plugins of one host do not disturb each other at HAProxy. Each has an engine to itself, in what
 the host writes; a message that two take is each one's own; a body that is cut says so."""
 
+import http.client
 import os
 import re
 import socket
+import threading
 
 import pytest
+from lib import admin, procs
 from lib import haproxy as hap
-from lib import procs
 from lib.haproxy import HAProxy
 from lib.haproxy_config import printed
 from lib.procs import SpoeHost
@@ -147,6 +149,60 @@ def test_a_larger_buffer_holds_more(binary, tmp, origin):
         for size, whole in ((60000, "1"), (70000, "0")):
             got = variables_of(proxy.get("/", method="POST", body=b"b" * size))
             assert got["body_a.whole"] == whole and int(got["body_a.came"]) >= 60000, got
+        assert agent.terminate() == 0
+
+
+REQUESTS = int(os.environ.get("ENGINE_REQUESTS", "400"))  # the test long_engines sends 50 000
+CLIENTS = 4
+
+
+def test_many_requests_over_two_engines(binary, tmp, origin):
+    """Bodies that two in one frame would not have room for: each engine has each one's own, and no connection is
+    given up over it (762 were, of 50 000 requests in one section)."""
+    env = {**plugins("body_a", "body_b"), "SPOE_PROCESSING_TIMEOUT": "55s", "SPOE_ADMIN_ADDR": "127.0.0.1:0"}
+    names = [f"body_{one}.{what}" for one in "ab" for what in ("came", "whole", "spoe.status")]
+    site = Site(tmp, env, names, BUFFER + "    http-request return status 200\n")
+    site.relax("60s")
+    wrong, sent = [], []
+
+    def client(port, which):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=procs.LIMIT)
+        for turn in range(REQUESTS // CLIENTS):
+            size = 8200 + (turn * CLIENTS + which) % 900
+            connection.request("POST", "/", b"b" * size)
+            answer = connection.getresponse()
+            answer.read()
+            got = {name: answer.getheader(f"X-{name}") for name in names}
+            if got != {f"body_{one}.{what}": value for one in "ab" for what, value in (
+                    ("came", str(size)), ("whole", "1"), ("spoe.status", None))}:
+                wrong.append((size, got))
+        connection.close()
+        sent.append(REQUESTS // CLIENTS)
+
+    with SpoeHost(env=env) as agent, site.run(binary, agent, origin) as proxy:
+        threads = [threading.Thread(target=client, args=(proxy.web, which)) for which in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sum(sent) == REQUESTS and not wrong, (sent, len(wrong), wrong[:3])
+        found = admin.metrics(agent)
+        for what in ("protocol_errors", "peer_errors", "discarded_frames"):
+            assert found[f"spoe_host_{what}_total"].total() == 0, what
+        assert found["spoe_host_connections_total"].total() < 100 + REQUESTS // 1000
+        assert found["spoe_host_messages_total"].total() == 2 * REQUESTS
+        assert agent.terminate() == 0
+
+
+def test_the_times_that_haproxy_measures(binary, tmp, origin):
+    """12.1: by the names that the printed file has for them as comments, which no plugin can take."""
+    env = plugins("body_a", "body_b")
+    names = [f"body_{one}.spoe.{what}" for one in "ab" for what in ("ms", "total_ms")]
+    site = Site(tmp, env, names, BUFFER)
+    site.edit_spoe(r"^    # (option set-(?:process|total)-time )", r"    \1")
+    with SpoeHost(env=env) as agent, site.run(binary, agent, origin) as proxy:
+        got = variables_of(proxy.get("/", method="POST", body=b"b"))
+        assert all(got.get(name, "").isdigit() for name in names), got
         assert agent.terminate() == 0
 
 
