@@ -76,11 +76,12 @@ def test_declarations_by_name(tmp_path, compiler, language, standard):
 @pytest.mark.parametrize("standard", ["c++17", "c++20"])
 def test_classes_compile(tmp_path, compiler, standard):
     stub = tmp_path / "stub"
-    for header in CLASSES:
+    for header in CLASSES if (compiler, standard) == ("g++", "c++17") else ["spoe/plugin.hpp"]:
         stub.write_text(f"#include <{header}>\n#include <{header}>\nint unused_in_stub;\n")
         compile_ok(compiler, "c++", standard, stub, "-I", INCLUDE)
-    for plugin in ("sdk/guide/gate.cc", "tests/abi/facets.cc"):
-        compile_ok(compiler, "c++", standard, SOURCE / plugin, "-I", INCLUDE)
+    if (compiler, standard) == ("clang++", "c++20"):  # test_facets.py builds them by g++ in C++17
+        for source in ("sdk/guide/gate.cc", "tests/abi/facets.cc"):
+            compile_ok(compiler, "c++", standard, SOURCE / source, "-I", INCLUDE)
     source = (SOURCE / "tests/abi/consumer/classes.cc").read_text()
     for wrong in ("NUMBER", "2"):  # filled twice, left out
         stub.write_text(source.replace("argument(WORD", f"argument({wrong}"))

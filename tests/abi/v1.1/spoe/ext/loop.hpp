@@ -74,12 +74,11 @@ struct on_loop {
         place = &first;
         first = this;
     }
-    /* [worker] Its function goes now, or when it has returned. */
+    /* [worker] Once. Its function goes now, or when it has returned. */
     void end() noexcept
     {
         const std::shared_ptr<on_loop> keep = std::move(self);
-        if (ended.exchange(true))
-            return;
+        ended = true;
         free_handles();
         *place = next;
         if (next != nullptr)
