@@ -44,8 +44,9 @@ EXPECTED = {
     "lib/pkgconfig/spoe-sdk-sanitizer.pc",
     "lib/pkgconfig/spoe-sdk.pc",
     *(f"share/doc/spoe-host/{page}.md" for page in (
-        "agent-in-go", "auth-request", "configuration", "container", "control", "haproxy", "ip-reputation",
-        "log-lines", "metrics", "mirror", "otel", "otel-configuration", "plugins", "service", "troubleshooting")),
+        "agent-in-go", "alerts", "attributes", "auth-request", "backends", "configuration", "container", "control",
+        "get-started", "haproxy", "install", "ip-reputation", "live-page", "log-lines", "metrics", "mirror", "otel",
+        "otel-configuration", "otel-export", "otel-log", "plugins", "propagation", "recipes", "service", "troubleshooting", "ways")),
     *(f"share/spoe-host/template/{name}" for name in (
         "CMakeLists.txt", "Containerfile", "README.md", "haproxy.cfg", "plugin.c.in", "plugin.script",
         "workflow.yml")),
@@ -132,6 +133,7 @@ def test_links_of_the_pages():
         text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
         for target in re.findall(r"\]\(([^)]+)\)", text):
             path, _, _ = target.partition("#")
+            assert "![" not in text, f"{page.name}: a picture"
             if path and not re.match("https?:", target):
                 assert (page.parent / path).exists(), f"{page.name}: {target}"
                 n += 1
