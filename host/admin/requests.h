@@ -6,6 +6,9 @@
  *   POST {"after": N}     a look: begins to keep them, or goes on for ten minutes more, and has
  * those that came after number N
  *
+ *   POST {"trace": ID}    likewise, and the request of that trace, 32 hexadecimal digits, is kept
+ *                         however many come after it
+ *
  *   {"on": true, "ends_in_seconds": 599, "max": 200, "missed": 0, "requests": [...], "last": N}
  *
  * Its elements: core/recent_json.h. Threads: the admin thread's.

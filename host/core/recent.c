@@ -10,7 +10,8 @@
 #include "core/plugin.h"
 #include "core/recent_json.h"
 
-#define TRIES 4u /* slots that a request looks at for one that is free */
+#define SLOTS (SPOE_RECENT_MAX + 1u) /* the last is that of the trace that is sought */
+#define TRIES 4u                     /* slots that a request looks at for one that is free */
 
 struct slot {
     pthread_mutex_t lock;
@@ -26,7 +27,8 @@ struct recent {
     _Atomic uint64_t missed;
     pthread_mutex_t turning; /* it on and off, and what follows */
     int64_t looked_ns;
-    struct slot slot[SPOE_RECENT_MAX];
+    _Atomic uint64_t sought[2]; /* a trace's id; 0: none is. Half of a new one is no trace's */
+    struct slot slot[SLOTS];
 };
 
 struct recent *recent_create(void)
@@ -36,7 +38,7 @@ struct recent *recent_create(void)
     if (recent == NULL)
         return NULL;
     (void)pthread_mutex_init(&recent->turning, NULL);
-    for (size_t i = 0; i < SPOE_RECENT_MAX; i++)
+    for (size_t i = 0; i < SLOTS; i++)
         (void)pthread_mutex_init(&recent->slot[i].lock, NULL);
     return recent;
 }
@@ -46,7 +48,7 @@ void recent_destroy(struct recent *recent)
     if (recent == NULL)
         return;
     recent_end(recent);
-    for (size_t i = 0; i < SPOE_RECENT_MAX; i++)
+    for (size_t i = 0; i < SLOTS; i++)
         (void)pthread_mutex_destroy(&recent->slot[i].lock);
     (void)pthread_mutex_destroy(&recent->turning);
     free(recent);
@@ -62,7 +64,9 @@ bool recent_is_on(const struct recent *recent)
 static void turn_off(struct recent *recent)
 {
     atomic_store(&recent->on, false);
-    for (size_t i = 0; i < SPOE_RECENT_MAX; i++) {
+    atomic_store(&recent->sought[0], 0);
+    atomic_store(&recent->sought[1], 0);
+    for (size_t i = 0; i < SLOTS; i++) {
         struct slot *slot = &recent->slot[i];
 
         (void)pthread_mutex_lock(&slot->lock);
@@ -78,7 +82,7 @@ static void turn_off(struct recent *recent)
 /* @return 0; -1: out of memory */
 static int turn_on(struct recent *recent)
 {
-    for (size_t i = 0; i < SPOE_RECENT_MAX; i++) {
+    for (size_t i = 0; i < SLOTS; i++) {
         struct slot *slot = &recent->slot[i];
 
         (void)pthread_mutex_lock(&slot->lock);
@@ -158,20 +162,49 @@ static void fill(struct recent *recent, struct slot *slot, const char *plugin,
     slot->n = recent_json(slot->number, plugin, request, slot->text);
 }
 
+void recent_seek(struct recent *recent, const uint8_t trace_id[16])
+{
+    uint64_t id[2];
+
+    memcpy(id, trace_id, sizeof id);
+    atomic_store(&recent->sought[0], id[0]);
+    atomic_store(&recent->sought[1], id[1]);
+}
+
+static bool is_sought(const struct recent *recent, const uint8_t trace_id[16])
+{
+    uint64_t id[2];
+
+    memcpy(id, trace_id, sizeof id);
+    return (id[0] | id[1]) != 0 &&
+           id[0] == atomic_load_explicit(&recent->sought[0], memory_order_relaxed) &&
+           id[1] == atomic_load_explicit(&recent->sought[1], memory_order_relaxed);
+}
+
+/* @return false: somebody has its lock */
+static bool add_to(struct recent *recent, struct slot *slot, const char *plugin,
+                   const struct spoe_recent_request *request)
+{
+    if (pthread_mutex_trylock(&slot->lock) != 0)
+        return false;
+    fill(recent, slot, plugin, request);
+    (void)pthread_mutex_unlock(&slot->lock);
+    return true;
+}
+
 void recent_add(struct recent *recent, const char *plugin,
                 const struct spoe_recent_request *request)
 {
     if (!recent_is_on(recent))
         return;
+    if (is_sought(recent, request->trace_id) &&
+        add_to(recent, &recent->slot[SPOE_RECENT_MAX], plugin, request))
+        return;
     for (unsigned i = 0; i < TRIES; i++) {
         const uint64_t turn = atomic_fetch_add(&recent->turn, 1);
-        struct slot *slot = &recent->slot[turn % SPOE_RECENT_MAX];
 
-        if (pthread_mutex_trylock(&slot->lock) != 0)
-            continue;
-        fill(recent, slot, plugin, request);
-        (void)pthread_mutex_unlock(&slot->lock);
-        return;
+        if (add_to(recent, &recent->slot[turn % SPOE_RECENT_MAX], plugin, request))
+            return;
     }
     (void)atomic_fetch_add(&recent->missed, 1);
 }
@@ -184,7 +217,7 @@ uint64_t recent_write(struct recent *recent, uint64_t after, FILE *out)
 
     if (after > last)
         after = 0; /* a number of the process before */
-    for (size_t i = 0; i < SPOE_RECENT_MAX; i++) {
+    for (size_t i = 0; i < SLOTS; i++) {
         struct slot *slot = &recent->slot[i];
 
         (void)pthread_mutex_lock(&slot->lock);

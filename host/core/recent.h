@@ -52,6 +52,11 @@ void recent_add(struct recent *recent, const char *plugin,
  * @return the number of the last that has come: what to ask for the next time
  */
 uint64_t recent_write(struct recent *recent, uint64_t after, FILE *out);
+/**
+ * Keep the request of a trace in a place of its own, where those that come after it, however many,
+ * do not take its place. The trace that was sought last counts, until it ends. Threads: [any]
+ */
+void recent_seek(struct recent *recent, const uint8_t trace_id[16]);
 /** Requests that found no slot whose lock was free. Threads: [any] */
 uint64_t recent_missed(const struct recent *recent);
 

@@ -36,6 +36,15 @@ static int make_id(char ret[ID_DIGITS + 1], unsigned n)
     return 0;
 }
 
+/* Whoever looks so has that request kept, however many come after it. @return the exit status */
+static int ask_requests(const struct client *client, const char *id, json_t **ret)
+{
+    char body[ID_DIGITS + 32];
+
+    (void)snprintf(body, sizeof body, "{\"trace\": \"%s\"}", id);
+    return ctl_ask_json(client, "/requests", body, ret);
+}
+
 /* @return the exit status */
 static int ask_plugin(const struct client *client, const char *option, const char *id)
 {
@@ -125,7 +134,7 @@ int ctl_trace(const struct client *client)
 
     if (make_id(id, ID_DIGITS) != 0 || make_id(span, ID_DIGITS / 2) != 0)
         return CTL_REFUSED;
-    result = ctl_ask_json(client, "/requests", "{}", &page); /* from now on they are kept */
+    result = ask_requests(client, id, &page); /* from now on they are kept */
     if (result != CTL_OK)
         return result;
     json_decref(page);
@@ -140,7 +149,7 @@ int ctl_trace(const struct client *client)
         bool found;
 
         (void)poll(NULL, 0, LOOK_MS);
-        result = ctl_ask_json(client, "/requests", "{}", &page);
+        result = ask_requests(client, id, &page);
         if (result != CTL_OK)
             return result;
         found = look(page, id);

@@ -213,7 +213,7 @@ def test_who_may_see_requests(collector, tmp_path):
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", '{"after"}', '{"after":}', '{"after":-1}', '{"after":1', "{} x",
-                                  '{"after":99999999999999999999999}', '{"before":1}', '{"after":1}\0', "{\0}"])
+                                  '{"after":99999999999999999999999}', '{"before":1}', '{"trace":1}', '{"trace":"0af7"}', '{"trace":"' + "G" * 32 + '"}', '{"after":1}\0', "{\0}"])
 def test_a_body_that_is_none_begins_nothing(collector, body):
     with begin(collector) as host:
         answer = admin.ask(host, "/requests", "POST", body=body, headers=JSON)
@@ -221,7 +221,7 @@ def test_a_body_that_is_none_begins_nothing(collector, body):
         assert not admin.page(host, "/requests")["on"]
 
 
-@pytest.mark.parametrize("body", ["{}", " { } ", '{"after":0}', '\r\n{\t"after" : 18 }\n'])
+@pytest.mark.parametrize("body", ["{}", " { } ", '{"trace":"' + "0a" * 16 + '"}', '{"after":0}', '\r\n{\t"after" : 18 }\n'])
 def test_a_body_may_have_white_space(collector, body):
     with begin(collector) as host:
         assert admin.ask(host, "/requests", "POST", body=body, headers=JSON).status == 200

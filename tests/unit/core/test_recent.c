@@ -136,6 +136,37 @@ Test(recent, the_next_takes_the_oldest_ones_place, .timeout = 10)
     recent_destroy(recent);
 }
 
+/* 13, 3: one traced request among thousands a second. */
+Test(recent, keeps_the_request_of_the_trace_that_is_sought, .timeout = 10)
+{
+    const uint8_t id[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    struct spoe_recent_request request = request_of("/sought");
+    struct recent *recent = recent_create();
+    uint64_t last;
+    char *text;
+
+    cr_assert_eq(recent_start(recent, T0), 0);
+    add(recent, "/of-no-trace");
+    recent_seek(recent, id);
+    memcpy(request.trace_id, id, sizeof id);
+    recent_add(recent, "p", &request);
+    for (unsigned i = 0; i < 3 * SPOE_RECENT_MAX; i++)
+        add(recent, "/other");
+    text = written(recent, 0, &last);
+    cr_expect_eq(count_of(text, "\"/sought\""), 1);
+    cr_expect_eq(count_of(text, "\"/other\""), SPOE_RECENT_MAX);
+    free(text);
+    recent_end(recent);
+    cr_assert_eq(recent_start(recent, T0), 0);
+    recent_add(recent, "p", &request); /* it is one of many now */
+    for (unsigned i = 0; i < SPOE_RECENT_MAX; i++)
+        add(recent, "/other");
+    text = written(recent, 0, &last);
+    cr_expect_eq(count_of(text, "\"/sought\""), 0);
+    free(text);
+    recent_destroy(recent);
+}
+
 Test(recent, the_facet_asks_for_the_size_that_it_knows, .timeout = 10)
 {
     struct spoe_plugin desc = {.id = "its-id"};
