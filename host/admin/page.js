@@ -342,7 +342,7 @@ async function tick() {
     await turn();
     $("gone").hidden = true;
   } catch (error) {
-    if ($("gone").hidden) $("gone").textContent = `spoe-host does not answer since ${clock(new Date())} (${error.message})`;
+    if ($("gone").hidden) $("gone").textContent = `spoe-host has not answered since ${clock(new Date())} (${error.message})`;
     $("gone").hidden = false;
     $("state").textContent = "no answer";
     $("state").className = "badge bad";

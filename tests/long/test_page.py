@@ -149,6 +149,7 @@ def test_the_page_shows_what_happens(collector, browser, tmp_path):
         button = browser.driver.find_element(By.XPATH, "//button[contains(., '/slow')]")
         button.send_keys(Keys.ENTER)
         detail = browser.driver.find_element(By.CSS_SELECTOR, "#rows > .detail")
+        assert ", sampled, to be exported" in detail.text, detail.text
         for text in ("SERVER", "CLIENT", "queue", "connect", "response", "transfer", "haproxy.time.response", "url.path"):
             assert text in detail.text, detail.text
         assert button.get_attribute("aria-expanded") == "true"
@@ -208,8 +209,39 @@ def test_the_page_shows_what_happens(collector, browser, tmp_path):
         # The host goes away: the page says so.
         assert host.terminate() == 0, host.report()
         browser.wait(lambda: browser.id("gone").is_displayed(), "the page to notice")
-        assert "does not answer" in browser.text("gone") and browser.text("state") == "no answer"
+        assert "has not answered since" in browser.text("gone") and browser.text("state") == "no answer"
         browser.shot("live-page-gone")
+
+
+def histogram(first, second, last, label="a"):
+    return "".join(f'h_bucket{{m="{label}",le="{le}"}} {n}\n'
+                   for le, n in (("0.001", first), ("0.01", second), ("+Inf", last)))
+
+
+def test_latency(collector, browser, tmp_path):
+    """What the page says of handlers' time: the quantiles of a histogram's growth, and that they come to be there."""
+    quantiles = """
+        const kept = [...past], text = arguments;
+        past.length = 0;
+        past.push({at: 0, families: parseMetrics(text[0])}, {at: 1000, families: parseMetrics(text[1])});
+        const ret = [0.5, 0.99].map((q) => seconds(quantile("h", {m: "a"}, q)));
+        past.splice(0, past.length, ...kept);
+        return ret;"""
+    other = histogram(0, 0, 1000, "b")
+    with Origin() as origin, begin(collector) as host, \
+            OtelBothProxy(HAPROXY, str(tmp_path), origin.address, host, WAYS) as proxy:
+        browser.open(host)
+        for before, after, expected in (
+                (histogram(10, 10, 10), histogram(60, 110, 110), ["1.0 ms", "9.8 ms"]),
+                (histogram(0, 0, 0), histogram(100, 100, 100), ["500 µs", "990 µs"]),
+                (histogram(5, 5, 5), histogram(5, 5, 6), ["10.0 ms", "10.0 ms"]),  # beyond the last boundary
+                (histogram(5, 5, 5), histogram(5, 5, 5), ["", ""])):  # nothing in the window
+            assert browser.script(quantiles, before + other, after + other) == expected
+        for _ in range(40):  # one in 16 is timed
+            proxy.get("/timed", traceparent=CONTEXT)
+        browser.wait(lambda: re.search(r"^otel: on-http-request [\d.,]+ [\d,]+ [\d.]+ (µs|ms|s) [\d.]+ (µs|ms|s) 0 0$",
+                                       browser.text("messages"), re.M), f"latency: {browser.text('messages')}")
+        assert browser.complaints() == []
 
 
 def test_what_keeps_a_page_from_asking(collector, browser):
