@@ -76,9 +76,74 @@ _spoe_host_value() { # PROGRAM ID.KEY
     done
 }
 
+# Behind ctl. Values of --url and of most options are of nobody's knowledge.
+_spoe_host_ctl() { # PROGRAM CUR
+    local cur=$2 i command='' at=0 words='' option
+    for ((i = 2; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        -f | --socket|--url|--file|--token-file) # its value, of several words where it has = or :
+            ((i++))
+            while [[ ${COMP_WORDS[i]} = [=:]* || ${COMP_WORDS[i + 1]-} = [=:]* ]] && ((i + 1 <= COMP_CWORD)); do
+                ((i++))
+            done
+            ;;
+        status|set|trace)
+            command=${COMP_WORDS[i]}
+            at=$i
+            break
+            ;;
+        esac
+    done
+    option=${COMP_WORDS[COMP_CWORD - 1]}
+    [[ $option != = ]] || option=${COMP_WORDS[COMP_CWORD - 2]}
+    if [[ -z $command ]]; then
+        [[ $cur != = ]] || cur=''
+        case $option in
+        -f | --socket | --file | --token-file)
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+            ;;
+        --url) return ;;
+        esac
+        words="status set trace --json --socket --url --file --token-file -f"
+    elif [[ $command = set ]]; then
+        if (((COMP_CWORD - at) % 2 == 1)); then
+            words=$(_spoe_host_changing "$1" "$cur")
+            [[ $words != *. ]] || compopt -o nospace
+        else
+            words=$(_spoe_host_value "$1" "$option")
+        fi
+    elif [[ $COMP_CWORD -eq $((at + 1)) ]]; then
+        words=--json
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+# ID.KEY of what can change at run time.
+_spoe_host_changing() { # PROGRAM CUR
+    local id=${2%%.*} word
+    if [[ $2 != *.* ]]; then
+        for word in host $(_spoe_host_plugins "$1"); do
+            printf '%s.\n' "$word"
+        done
+    elif [[ $id = host ]]; then
+        for word in admin-token-file log-level log-format; do
+            printf 'host.%s\n' "$word"
+        done
+    else
+        "$1" --plugin-info "$id" 2>/dev/null </dev/null |
+            sed -n "s/^    \\($id\\.[a-z0-9-]*\\)  .*; can change at run time.*/\\1/p"
+    fi
+}
+
 _spoe_host() {
     local cur=${COMP_WORDS[COMP_CWORD]} i=$((COMP_CWORD - 1)) option='' words='' before=''
     COMPREPLY=()
+    if [[ ${COMP_WORDS[1]-} = ctl && $COMP_CWORD -ge 2 ]]; then
+        _spoe_host_ctl "$1" "$cur"
+        return
+    fi
     # bash takes = for a word of its own: --KEY = VALUE, --set ID.KEY = VALUE
     if [[ $cur = = ]]; then
         cur=''
@@ -129,7 +194,10 @@ _spoe_host() {
     *" $option "*) # a value, of a choice or of nobody's knowledge
         words=$(_spoe_host_choices "${option#--}")
         ;;
-    *) words="--help --version --check --print-config --file --set --plugin-info --print-options --print-spoe-config --print-haproxy-config --for --send-test-span --try --try-file --new-plugin -h -v -t -T -f --listen --socket-group --log-listen --log-from --log-delay --log-line-max --log-receive-buffer --admin --admin-hosts --admin-token-file --plugin-dir --plugins --plugin-trust --workers --max-frame-size --max-connections --processing-timeout --slow-handle --max-pending --hello-timeout --idle-timeout --shutdown-timeout --drain-time --plugin-health --log-level --log-format --engine" ;;
+    *)
+        words="--help --version --check --print-config --file --set --plugin-info --print-options --print-spoe-config --print-haproxy-config --for --send-test-span --try --try-file --new-plugin -h -v -t -T -f --listen --socket-group --log-listen --log-from --log-delay --log-line-max --log-receive-buffer --admin --admin-hosts --admin-token-file --plugin-dir --plugins --plugin-trust --workers --max-frame-size --max-connections --processing-timeout --slow-handle --max-pending --hello-timeout --idle-timeout --shutdown-timeout --drain-time --plugin-health --log-level --log-format --engine"
+        [[ $COMP_CWORD -ne 1 ]] || words+=' ctl'
+        ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }

@@ -30,6 +30,7 @@
 #include "core/recent.h"
 #include "core/route.h"
 #include "ctl/ctl.h"
+#include "ctl/words.h"
 #include "net/inherited.h"
 #include "net/loop.h"
 #include "net/sockets_check.h"
@@ -151,6 +152,8 @@ static int print_options(struct program *p)
     if (of_host) {
         (void)fputs(",\n\"words\": ", stdout);
         cli_words_json(stdout);
+        (void)fputs(",\n\"ctl\": ", stdout);
+        ctl_words_json(stdout);
         (void)fputs(",\n\"message_options\": ", stdout);
         message_options_json(stdout);
     }

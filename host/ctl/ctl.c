@@ -13,6 +13,7 @@
 #include "conf/host_conf.h"
 #include "conf/listen.h"
 #include "ctl/shown.h"
+#include "ctl/words.h"
 #include "json/json_input.h"
 
 #define NOT_OURS "its answer is none of the admin endpoint"
@@ -20,9 +21,9 @@
 
 /* What was asked for. */
 struct ask {
-    const char *file, *socket, *url, *token_file;
-    bool json;
-    const char *command;
+    const char
+        *option[N_CTL_OPTIONS]; /* what was said behind it; --json: itself; NULL: not given */
+    enum ctl_command command;
     char **words; /* behind it */
     int n_words;
 };
@@ -34,24 +35,6 @@ struct place {
     char *token;
 };
 
-static const char usage[] =
-    "spoe-host ctl [OPTION ...] COMMAND\n"
-    "\n"
-    "  status                          what the host does, a page for people\n"
-    "  set ID.KEY VALUE [ID.KEY VALUE ...]\n"
-    "                                  change options of one plugin, or of host, until a reload\n"
-    "  trace                           trace one request, whatever the sampler says: prints the\n"
-    "                                  header that it has to have, waits for it and shows it\n"
-    "\n"
-    "      --json                      the answer as the host gives it\n"
-    "      --socket PATH               the unix socket of its admin endpoint\n"
-    "      --url http://HOST:PORT      or its address\n"
-    "  -f, --file FILE                 or the configuration that says it; by default the host's,\n"
-    "                                  and SPOE_ADMIN_ADDR\n"
-    "      --token-file PATH           by default what the configuration says\n"
-    "\n"
-    "Exit status: 0 done; 1 refused, or a command line that cannot be; 2 nobody answers.\n";
-
 static int complain(const char *text)
 {
     (void)fprintf(stderr, "spoe-host ctl: %s\n", text);
@@ -60,49 +43,63 @@ static int complain(const char *text)
 
 /* ---- the command line --------------------------------------------------------------------- */
 
+/* @return N_CTL_OPTIONS: there is none, in *ret_value what is said with it behind a = */
+static size_t find_option(const char *said, const char **ret_value)
+{
+    const char letter = said[1];
+    const char *name = letter == '-' ? said + 2 : said + 1;
+    const size_t n = strcspn(name, "=");
+    size_t i = 0;
+
+    *ret_value = name[n] == '=' ? name + n + 1 : NULL;
+    for (; i < N_CTL_OPTIONS; i++) {
+        const struct ctl_word *word = &ctl_options[i];
+
+        if (letter != '-' ? n == 1 && letter == word->letter
+                          : strlen(word->name) == n && memcmp(name, word->name, n) == 0)
+            break;
+    }
+    return i;
+}
+
+/* @return 0; -1, said */
+static int read_option(struct ask *ask, int *at, char **argv)
+{
+    const char *value;
+    const size_t i = find_option(argv[*at], &value);
+
+    if (i == N_CTL_OPTIONS || (value != NULL && ctl_options[i].value[0] == '\0'))
+        return -complain("there is no such option: see spoe-host ctl --help");
+    if (ctl_options[i].value[0] == '\0')
+        value = argv[*at];
+    else if (value == NULL)
+        value = argv[++*at];
+    if (value == NULL || value[0] == '\0')
+        return -complain("an option needs a value");
+    ask->option[i] = value;
+    return 0;
+}
+
 /* @return 0; -1, said */
 static int read_line(struct ask *ask, int argc, char **argv)
 {
-    const struct {
-        const char *name;
-        const char **value;
-    } options[] = {{"--file", &ask->file},
-                   {"-f", &ask->file},
-                   {"--socket", &ask->socket},
-                   {"--url", &ask->url},
-                   {"--token-file", &ask->token_file}};
     int at = 1;
 
     for (; at < argc && argv[at][0] == '-'; at++) {
-        bool known = strcmp(argv[at], "--json") == 0;
-
-        ask->json |= known;
-        for (size_t i = 0; i < sizeof options / sizeof options[0] && !known; i++) {
-            const size_t n = strlen(options[i].name);
-
-            if (strncmp(argv[at], options[i].name, n) != 0 ||
-                (argv[at][n] != '\0' && argv[at][n] != '='))
-                continue;
-            known = true;
-            *options[i].value = argv[at][n] == '=' ? argv[at] + n + 1 : argv[++at];
-            if (*options[i].value == NULL || (*options[i].value)[0] == '\0')
-                return -complain("an option needs a value");
-        }
-        if (!known)
-            return -complain("there is no such option: see spoe-host ctl --help");
+        if (read_option(ask, &at, argv) != 0)
+            return -1;
     }
-    if (at == argc)
+    if (at >= argc)
         return -complain("no command: see spoe-host ctl --help");
-    if (ask->socket != NULL && ask->url != NULL)
+    if (ask->option[CTL_SOCKET] != NULL && ask->option[CTL_URL] != NULL)
         return -complain("--socket and --url are two places");
-    ask->command = argv[at];
+    while (ask->command < N_CTL_COMMANDS && strcmp(argv[at], ctl_commands[ask->command].name) != 0)
+        ask->command++;
     ask->words = argv + at + 1;
     ask->n_words = argc - at - 1;
     /* Behind the command, too: "ctl status --json". */
-    if (ask->n_words > 0 && strcmp(ask->words[ask->n_words - 1], "--json") == 0) {
-        ask->json = true;
-        ask->n_words--;
-    }
+    if (ask->n_words > 0 && strcmp(ask->words[ask->n_words - 1], "--json") == 0)
+        ask->option[CTL_JSON] = ask->words[--ask->n_words];
     return 0;
 }
 
@@ -184,11 +181,11 @@ static int find_place(struct place *place, const struct ask *ask)
         (void)complain("out of memory");
         goto out;
     }
-    if (ask->file != NULL)
-        conf_add_file(conf, ask->file);
+    if (ask->option[CTL_FILE] != NULL)
+        conf_add_file(conf, ask->option[CTL_FILE]);
     else
         conf_add_file_if_there(conf, HOST_CONF_FILE);
-    if (ask->file != NULL && conf_error_count(conf) > 0) {
+    if (ask->option[CTL_FILE] != NULL && conf_error_count(conf) > 0) {
         (void)fprintf(stderr, "spoe-host ctl: %s\n", conf_error_text(conf, 0));
         goto out;
     }
@@ -199,19 +196,20 @@ static int find_place(struct place *place, const struct ask *ask)
     }
     address = option_text(section, "admin");
     token = option_text(section, "admin-token-file");
-    if (ask->socket != NULL) {
-        place->client.path = ask->socket;
+    if (ask->option[CTL_SOCKET] != NULL) {
+        place->client.path = ask->option[CTL_SOCKET];
         result = 0;
-    } else if (ask->url != NULL) {
-        result = take_url(place, ask->url);
+    } else if (ask->option[CTL_URL] != NULL) {
+        result = take_url(place, ask->option[CTL_URL]);
     } else if (address == NULL || strcmp(address, "off") == 0) {
         (void)complain("the admin endpoint is off: option admin");
     } else {
         result = take_address(place, address);
     }
     if (result == 0)
-        result = take_token(place, ask->token_file != NULL ? ask->token_file : token,
-                            ask->token_file != NULL);
+        result = take_token(
+            place, ask->option[CTL_TOKEN_FILE] != NULL ? ask->option[CTL_TOKEN_FILE] : token,
+            ask->option[CTL_TOKEN_FILE] != NULL);
 out:
     conf_section_destroy(section);
     conf_destroy(conf);
@@ -326,7 +324,7 @@ static int set(const struct client *client, const struct ask *ask)
     free(body);
     if (result != CTL_OK)
         return result;
-    if (ask->json)
+    if (ask->option[CTL_JSON] != NULL)
         (void)fwrite(answer.text, 1, answer.n, stdout);
     else
         (void)puts("changed, until the configuration is read again");
@@ -337,32 +335,35 @@ static int set(const struct client *client, const struct ask *ask)
 /* @return 0; -1, said */
 static int check_command(const struct ask *ask)
 {
-    if (strcmp(ask->command, "set") == 0)
+    if (ask->command == N_CTL_COMMANDS)
+        return -complain("there is no such command: see spoe-host ctl --help");
+    if (ask->command == CTL_SET)
         return ask->n_words > 0 && ask->n_words % 2 == 0
                    ? 0
                    : -complain("set ID.KEY VALUE [ID.KEY VALUE ...]");
-    if (strcmp(ask->command, "status") != 0 && strcmp(ask->command, "trace") != 0)
-        return -complain("there is no such command: see spoe-host ctl --help");
     return ask->n_words == 0 ? 0 : -complain("the command takes nothing behind it");
 }
 
 static int run(const struct client *client, const struct ask *ask)
 {
-    if (strcmp(ask->command, "set") == 0)
+    switch (ask->command) {
+    case CTL_SET:
         return set(client, ask);
-    if (strcmp(ask->command, "trace") == 0)
+    case CTL_TRACE:
         return ctl_trace(client);
-    return ask->json ? print_page(client, "/status") : ctl_status(client);
+    default:
+        return ask->option[CTL_JSON] != NULL ? print_page(client, "/status") : ctl_status(client);
+    }
 }
 
 int ctl_main(int argc, char **argv)
 {
-    struct ask ask = {.json = false};
+    struct ask ask = {.command = 0};
     struct place place = {.client = {.path = NULL}};
     int result = CTL_REFUSED;
 
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        (void)fputs(usage, stdout);
+        ctl_help(stdout);
         return fflush(stdout) == 0 ? CTL_OK : CTL_REFUSED;
     }
     if (read_line(&ask, argc, argv) == 0 && check_command(&ask) == 0 &&

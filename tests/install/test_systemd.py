@@ -47,7 +47,8 @@ cp "$1"/spoe-host /usr/local/bin/
 cp -a "$1"/lib/. /usr/local/lib/
 # As a boot has it: what a service's start mounts in a namespace, as its credentials, is seen by the service.
 mount --make-rshared /
-exec env -i container=test SYSTEMD_UNIT_PATH=/run/units: PATH="$PATH" /lib/systemd/systemd --system \
+# No unit of the machine's own: sysinit.target alone would clear its /tmp.
+exec env -i container=test SYSTEMD_UNIT_PATH=/run/units:/etc/systemd/system PATH="$PATH" /lib/systemd/systemd --system \
     --unit=test.target --log-target=console --log-level=info --default-standard-output=null
 """
 
@@ -61,6 +62,7 @@ class Systemd:
         self.root = pathlib.Path(f"/proc/{self.pid}/root")
         wait_until(lambda: self.systemctl("is-active", "test.target", check=False) == "active",
                    self.proc.report)
+        assert self.systemctl("show", "sysinit.target", "--value", "-p", "LoadState") == "not-found"
 
     def run(self, *argv, check=True):
         done = subprocess.run(["nsenter", "-t", str(self.pid), "-m", "-p", "--", *argv], text=True,

@@ -133,8 +133,8 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 
 def complete(line, cwd=None, program=HOST):
-    """What may stand at the line's end; = is a word of its own, as for readline."""
-    words = [w for part in line.split(" ") for w in re.split("(=)", part) if w or not part]
+    """What may stand at the line's end; = and : are words of their own, as for readline."""
+    words = [w for part in line.split(" ") for w in re.split("([=:])", part) if w or not part]
     if line.endswith("="):
         words = [w for w in words if w]
     status, text = run("bash", "--norc", "-c", ASK, "bash", SOURCE / "dist/spoe-host.bash", program, *words,
@@ -176,11 +176,54 @@ def test_completion(line, answers):
 def test_completion_knows_every_word():
     host = tables("host")
     found = set(complete(""))
-    assert found == {f"--{w['name']}" for w in host["words"]} | {f"--{o['key']}" for o in host["options"]} | {
+    assert found == {"ctl"} | {f"--{w['name']}" for w in host["words"]} | {f"--{o['key']}" for o in host["options"]} | {
         f"-{w['letter']}" for w in host["words"] if w["letter"]}
     for option in host["options"]:
         if option["choices"]:
             assert complete(f"--{option['key']} ") == option["choices"]
+
+
+@pytest.mark.parametrize("line, answers", [
+    ("ct", {"ctl"}),
+    ("-t ct", set()),
+    ("ctl ", {"status", "set", "trace", "--json", "--socket", "--url", "--file", "--token-file", "-f"}),
+    ("ctl st", {"status"}),
+    ("ctl --json s", {"set", "status"}),
+    ("ctl --url http://localhost:9902 tr", {"trace"}),
+    ("ctl --url=http://localhost:9902 tr", {"trace"}),
+    ("ctl --url ", set()),
+    ("ctl --socket /x set ot", {"otel."}),
+    ("ctl set host.log", {"host.log-level", "host.log-format"}),
+    ("ctl set otel.sampler", {"otel.sampler", "otel.sampler-arg"}),
+    ("ctl set otel.tls", set()),
+    ("ctl set host.log-level d", {"debug"}),
+    ("ctl set otel.keep-errors ", {"on", "off"}),
+    ("ctl set host.log-level debug host.log-f", {"host.log-format"}),
+    ("ctl set host.log-level debug host.log-format ", {"logfmt", "json"}),
+    ("ctl status ", {"--json"}),
+    ("ctl -f x.ini status --j", {"--json"}),
+    ("ctl status --json ", set()),
+])
+def test_completion_of_ctl(line, answers):
+    assert set(complete(line)) == answers
+
+
+def test_ctl_is_one_table():
+    """Its help, page and man page name each command and option, with the first sentence of its help."""
+    ctl = tables("host")["ctl"]
+    status, text = run(HOST, "ctl", "--help")
+    assert status == 0
+    page = (SOURCE / "docs/control.md").read_text()
+    man = (SOURCE / "docs/man/spoe-host.8").read_text()
+    assert {c["name"] for c in ctl["commands"]} == {"status", "set", "trace"}
+    for dashes, words in (("", ctl["commands"]), ("--", ctl["options"])):
+        for word in words:
+            first = word["help"].split(". ")[0]
+            assert re.search(rf"^ .*{dashes}{word['name']}{re.escape(word['value'])} +{re.escape(first.replace('`', ''))}$",
+                             text, re.M), word
+            assert f"`{dashes}{word['name']}{word['value']}` | {first}" in page, word
+            item = (r"\-" + word["name"].replace("-", r"\-")) if dashes else f".It Cm {word['name']}"
+            assert item in man, word
 
 
 def test_completion_of_files(tmp_path):
@@ -190,6 +233,8 @@ def test_completion_of_files(tmp_path):
     (tmp_path / "plugins/mine.so").touch()
     assert complete("-f on", tmp_path) == ["one.ini"]
     assert complete("--try-file on", tmp_path) == ["one.ini"]
+    assert complete("ctl -f on", tmp_path) == complete("ctl --token-file on", tmp_path) == ["one.ini"]
+    assert complete("ctl --socket=on", tmp_path) == ["one.ini"]
     assert complete("--plugin-dir ", tmp_path) == ["plugins"]
     assert complete("--plugin-dir plugins --plugins ", tmp_path) == ["mine"]
     assert complete("--plugin-dir=plugins --plugins ", tmp_path) == ["mine"]
