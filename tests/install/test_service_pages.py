@@ -21,7 +21,7 @@ SOURCE = pathlib.Path(pages.SOURCE)
 BUILD = pathlib.Path(os.environ["SPOE_TEST_BUILD_DIR"])
 PAGES = sorted(str(p.relative_to(SOURCE)) for p in [SOURCE / "README.md", *(SOURCE / "docs").rglob("*.md")])
 
-# Before systemd takes over. $1: the folder of the test.
+# Before systemd takes over, which sets up loopback itself. $1: the folder of the test.
 SETUP = """
 set -e
 mount --make-rprivate /
@@ -35,7 +35,6 @@ mount --bind "$1/etc" /etc
 for folder in /root /tmp /var; do mount -t tmpfs -o mode=1777 none $folder; done
 mkdir -p /var/lib/haproxy /var/tmp /var/log
 mount -o remount,bind,ro /
-ip link set lo up
 mount --make-rshared /
 exec env -i container=test PATH="$PATH" /lib/systemd/systemd --system --unit=test.target --log-target=console \
     --log-level=info --default-standard-output=null
