@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plugins/ip-reputation/decisions.c - see decisions.h; a reader of just enough JSON (RFC 8259). */
+/*
+ * plugins/ip-reputation/decisions.c - see decisions.h; a reader of just enough JSON (RFC 8259), and
+ * not Jansson as in the host: its tree of 100 000 decisions, a body of 13 MiB, takes 126 MiB, where
+ * 128 MiB are the most for a reload of a million prefixes.
+ */
 #include "decisions.h"
 
 #include <stdlib.h>
