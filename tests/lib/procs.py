@@ -283,7 +283,8 @@ class SpoeHost(Proc):
 
     args         its command line; `--listen` is 127.0.0.1:0 where neither args nor env nor a file of
                  theirs say another
-    env          additions to the cleaned environment
+    env          additions to the cleaned environment; no handler is called slow unless they or args say
+                 when, since a machine with other work makes any of them so
     addresses    what it listens on, as its log says: real ports in place of 0
     port         the port of the first TCP address (None if there is none)
     admin        where the admin endpoint listens, as the log says; None where it is off (it is off
@@ -299,6 +300,7 @@ class SpoeHost(Proc):
             env.setdefault("SPOE_PLUGIN_DIR", os.environ["SPOE_TEST_PLUGIN_DIR"])
         if "SPOE_ADDR" not in env and not _says_listen(args):
             env["SPOE_ADDR"] = "127.0.0.1:0"
+        env.setdefault("SPOE_SLOW_HANDLE", "1h")
         super().__init__([*wrap, host_binary(), *args], name=name, env=clean_env(env),
                          pass_fds=pass_fds)
         self.addresses = []
