@@ -152,6 +152,8 @@ class gate
     {
         const int fd = socket(service_->type == SPOE_T_IPV4 ? AF_INET : AF_INET6,
                               SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+            return fd; // errno says why
         sockaddr_in to4 = {};
         sockaddr_in6 to6 = {};
         to4.sin_family = AF_INET;

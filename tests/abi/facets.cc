@@ -37,6 +37,25 @@ struct spoe_reload_source {
 namespace
 {
 
+/* What can be the value of a variable; nothing becomes a bool unasked. */
+template <class T, class = void> struct is_value : std::false_type {
+};
+template <class T>
+struct is_value<T,
+                std::void_t<decltype(std::declval<spoe::answer>().set(0, "", std::declval<T>()))>>
+    : std::true_type {
+};
+enum verdict { NO, YES };
+enum class colour { RED };
+static_assert(is_value<bool>() && is_value<int>() && is_value<std::uint64_t>() && is_value<char>());
+static_assert(is_value<const char *>() && is_value<char *>() && is_value<char (&)[4]>() &&
+              is_value<std::string>() && is_value<std::string &>() &&
+              is_value<std::string_view>() && is_value<const spoe_value &>() &&
+              is_value<decltype("")>());
+static_assert(!is_value<double>() && !is_value<float &>() && !is_value<verdict>() &&
+              !is_value<colour>() && !is_value<void *>() && !is_value<int *>() &&
+              !is_value<std::nullptr_t>() && !is_value<int std::string::*>());
+
 struct {
     std::thread::id worker = std::this_thread::get_id();
     std::vector<spoe_timer *> timers;

@@ -20,7 +20,8 @@
  *     constexpr spoe_plugin plugin = spoe::plugin<limit>::describe("limit", "1.0", "", messages);
  *     const spoe_plugin *spoe_plugin_entry_v1() { return &plugin; }
  *
- * The class may have any of these besides, each as the member of struct spoe_plugin of that name:
+ * The class may have any of these besides, each as the member of struct spoe_plugin of that name;
+ * public and not overloaded, or it is not found, and not called:
  *
  *     void start(); void drain(int64_t); void stop(int64_t); void quiesce(); uint64_t open_count();
  *     void reconfigure(spoe::config); void check(); void try_out(int64_t);

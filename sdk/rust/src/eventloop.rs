@@ -143,7 +143,8 @@ struct Inner {
 ///
 /// Functions are called one at a time, never within another or within `handle()`, and must not
 /// block; they may drop what they belong to. An error or a panic of theirs is logged and goes no
-/// further: a timer may be set again, a watch is set to nothing.
+/// further: a timer may be set again, a watch is set to nothing. So what is wrong with one request,
+/// such as `raw::E_STALE`, is no error of a watch that others need as well.
 ///
 /// When the worker has been dropped the loop ends: what is left on it ends, and what its functions
 /// hold is dropped. An object that outlives that answers `raw::E_STOPPING`.

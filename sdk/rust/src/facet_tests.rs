@@ -445,6 +445,22 @@ impl Plugin for Nothing {
         Ok(Nothing)
     }
 }
+/// Its error says that there is none.
+struct Fine;
+impl Plugin for Fine {
+    fn configure(_: Host, _: &Config) -> Result<Self, Error> {
+        Err(Error { status: raw::OK, text: "all is well".to_string() })
+    }
+}
+
+#[test]
+fn an_error_is_no_success() {
+    let null = std::ptr::null_mut();
+    let mut inst = std::ptr::null_mut();
+    let status = unsafe { entry::configure::<Fine>(host().table(), null, null as _, &mut inst) };
+    assert_eq!((status, seen()), (raw::E_INTERNAL, vec!["log configure: all is well".to_string()]));
+}
+
 struct Clerk {
     _timer: Timer,
 }

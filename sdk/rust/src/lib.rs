@@ -36,7 +36,7 @@ use std::sync::Arc;
 /// What went wrong: the host is answered `status`, and its log gets the text.
 #[derive(Debug)]
 pub struct Error {
-    /// One of `raw::E_*`.
+    /// One of `raw::E_*`; to the host, one that is not negative is `raw::E_INTERNAL`.
     pub status: i32,
     /// One line.
     pub text: String,
@@ -114,7 +114,7 @@ fn guard<T>(
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             host.log(raw::LOG_ERR, &format!("{}: {}", place, error.text));
-            Err(error.status)
+            Err(if error.status < 0 { error.status } else { raw::E_INTERNAL })
         }
         Err(panic) => {
             host.log(raw::LOG_ERR, &format!("{}: panic: {}", place, panic_text(panic)));

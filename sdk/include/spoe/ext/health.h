@@ -43,9 +43,10 @@ struct spoe_health {
      *
      * @param state   SPOE_HEALTH_*; another number is ignored, and logged
      * @param reason  [borrow] one line of UTF-8 about why it is not ready; may be empty. Of a
-     * plugin that is ready it is shown as well Threads: [any], from configure() until destroy()
-     * returns. Cost: where nothing changes, two comparisons of what is there and no lock; else a
-     * short lock of this plugin's alone. Since: 1.1.
+     *                plugin that is ready it is shown as well
+     * Threads: [any], from configure() until destroy() returns. Cost: where nothing changes, two
+     * comparisons of what is there and no lock; else a short lock of this plugin's alone.
+     * Since: 1.1.
      */
     void (*set)(struct spoe_instance *self, int32_t state, struct spoe_span reason);
 

@@ -278,6 +278,14 @@ class answer
     {
         return set(scope, name, std::string_view(s));
     }
+    /* What would become a bool on its way, or a text of no bytes: convert it yourself. */
+    template <class T, std::enable_if_t<
+                           std::is_floating_point_v<T> || std::is_enum_v<T> ||
+                               std::is_null_pointer_v<T> || std::is_member_pointer_v<T> ||
+                               (std::is_pointer_v<T> &&
+                                !std::is_same_v<std::remove_cv_t<std::remove_pointer_t<T>>, char>),
+                           int> = 0>
+    spoe_status set(std::uint32_t scope, std::string_view name, T other) const = delete;
     spoe_status unset(std::uint32_t scope, std::string_view name) const noexcept
     {
         return host_.table()->unset_var(req_, scope, span(name));

@@ -96,8 +96,8 @@ struct spoe_reload {
      * The state in use. Two calls in one callback may give two different ones.
      *
      * @return [borrow] NULL: there is none yet. Valid until the callback in which it was asked for
-     *         returns: handle(), cancel(), a posted function, worker_stop(). What a request that is
-     *         SPOE_PENDING needs of it is copied.
+     *         returns: handle(), cancel(), a function of post() or of spoe/ext/loop.h,
+     *         worker_stop(). What a request that is SPOE_PENDING needs of it is copied.
      * Threads: [worker]. Cost: one load, no lock. Since: 1.1.
      */
     const void *(*get)(const struct spoe_reload_source *source);

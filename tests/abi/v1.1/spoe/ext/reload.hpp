@@ -4,10 +4,12 @@
  * of spoe/ext/reload.h, with a type. Header only, no part of the ABI; spoe/plugin.hpp includes it.
  * Since 1.1.
  *
+ *     std::unique_ptr<names> read_names();
  *     limit(spoe::host h, spoe::config cfg)
  *         : names_(h, {"names", {std::string(cfg.text(PATH))}},
- *                  [this](const spoe::building &) { return read_names(); }) //
- * std::unique_ptr<names>
+ *                  [this](const spoe::building &) { return read_names(); })
+ *     {
+ *     }
  *     ...
  *     if (const names *found = names_.get()) // in handle(), good until it returns
  *     ...
