@@ -231,9 +231,10 @@ static int complain_of(const struct client *client, const char *target, const ch
 {
     char shown[REFUSAL_MAX];
 
-    (void)fprintf(stderr, "spoe-host ctl: %s%s%s%s: %s\n",
+    (void)fprintf(stderr, "spoe-host ctl: %s%s%s%s%s: %s\n",
                   client->path != NULL ? "unix:" : client->host, client->path != NULL ? "" : ":",
-                  client->path != NULL ? client->path : client->port, target,
+                  client->path != NULL ? client->path : client->port,
+                  client->path != NULL ? ": " : "", target,
                   shown_text((struct spoe_span){text, strlen(text)}, shown, sizeof shown));
     return CTL_UNREACHED;
 }
