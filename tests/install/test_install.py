@@ -46,7 +46,10 @@ EXPECTED = {
     *(f"share/doc/spoe-host/{page}.md" for page in (
         "agent-in-go", "alerts", "attributes", "auth-request", "backends", "configuration", "container", "control",
         "get-started", "haproxy", "install", "ip-reputation", "live-page", "log-lines", "metrics", "mirror", "otel",
-        "otel-configuration", "otel-export", "otel-log", "plugins", "propagation", "recipes", "service", "troubleshooting", "ways")),
+        "otel-configuration", "otel-export", "otel-log", "plugins", "propagation", "recipes", "service", "troubleshooting", "ways",
+        *(f"how-to/{name}" for name in (
+            "client-address", "migrate-go-agent", "migrate-opentelemetry-filter", "migrate-opentracing", "sampling",
+            "security", "several-haproxies", "sizing", "tls", "trace-to-log", "unix-socket", "upgrade")))),
     *(f"share/spoe-host/template/{name}" for name in (
         "CMakeLists.txt", "Containerfile", "README.md", "haproxy.cfg", "plugin.c.in", "plugin.script",
         "workflow.yml")),
@@ -126,7 +129,7 @@ def test_no_build_paths():
 
 def test_links_of_the_pages():
     """12: each leads to something that is installed."""
-    pages = sorted((PREFIX / "share/doc/spoe-host").glob("*.md"))
+    pages = sorted((PREFIX / "share/doc/spoe-host").rglob("*.md"))
     assert pages
     n = 0
     for page in pages:
