@@ -28,6 +28,7 @@ struct recent {
     pthread_mutex_t turning; /* it on and off, and what follows */
     int64_t looked_ns;
     _Atomic uint64_t sought[2]; /* a trace's id; 0: none is. Half of a new one is no trace's */
+    uint64_t kept[2];           /* of which trace the last slot's request is; with its lock */
     struct slot slot[SLOTS];
 };
 
@@ -75,6 +76,8 @@ static void turn_off(struct recent *recent)
         free(slot->text);
         slot->text = NULL;
         slot->number = 0;
+        if (i == SPOE_RECENT_MAX)
+            memset(recent->kept, 0, sizeof recent->kept);
         (void)pthread_mutex_unlock(&slot->lock);
     }
 }
@@ -192,13 +195,28 @@ static bool add_to(struct recent *recent, struct slot *slot, const char *plugin,
     return true;
 }
 
+/* The first of the trace has the slot, the next ones are some of many. @return whether it is it */
+static bool add_sought(struct recent *recent, const char *plugin,
+                       const struct spoe_recent_request *request)
+{
+    struct slot *slot = &recent->slot[SPOE_RECENT_MAX];
+    bool first;
+
+    if (!is_sought(recent, request->trace_id) || pthread_mutex_trylock(&slot->lock) != 0)
+        return false;
+    first = slot->text != NULL && memcmp(recent->kept, request->trace_id, sizeof recent->kept) != 0;
+    if (first) {
+        fill(recent, slot, plugin, request);
+        memcpy(recent->kept, request->trace_id, sizeof recent->kept);
+    }
+    (void)pthread_mutex_unlock(&slot->lock);
+    return first;
+}
+
 void recent_add(struct recent *recent, const char *plugin,
                 const struct spoe_recent_request *request)
 {
-    if (!recent_is_on(recent))
-        return;
-    if (is_sought(recent, request->trace_id) &&
-        add_to(recent, &recent->slot[SPOE_RECENT_MAX], plugin, request))
+    if (!recent_is_on(recent) || add_sought(recent, plugin, request))
         return;
     for (unsigned i = 0; i < TRIES; i++) {
         const uint64_t turn = atomic_fetch_add(&recent->turn, 1);

@@ -53,8 +53,8 @@ void recent_add(struct recent *recent, const char *plugin,
  */
 uint64_t recent_write(struct recent *recent, uint64_t after, FILE *out);
 /**
- * Keep the request of a trace in a place of its own, where those that come after it, however many,
- * do not take its place. The trace that was sought last counts, until it ends. Threads: [any]
+ * Keep the first request of a trace in a place of its own, where those that come after it, however
+ * many, do not take its place. The trace that was sought last counts, until it ends. Threads: [any]
  */
 void recent_seek(struct recent *recent, const uint8_t trace_id[16]);
 /** Requests that found no slot whose lock was free. Threads: [any] */

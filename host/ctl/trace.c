@@ -107,22 +107,29 @@ static void print_request(const json_t *request)
                      shown_member(request, members[i], text, sizeof text));
 }
 
-/* @return whether it is there, and printed */
+static json_int_t number_of(const json_t *request)
+{
+    return json_integer_value(json_object_get(request, "n"));
+}
+
+/* The first that has ended: the next one with the same header was not asked for. @return whether it
+ * is there, and printed */
 static bool look(const json_t *page, const char *id)
 {
-    const json_t *requests = json_object_get(page, "requests"), *request;
+    const json_t *requests = json_object_get(page, "requests"), *request, *first = NULL;
     size_t i;
 
     json_array_foreach(requests, i, request)
     {
         const char *trace = json_string_value(json_object_get(request, "trace"));
 
-        if (trace == NULL || strcmp(trace, id) != 0)
-            continue;
-        print_request(request);
-        return true;
+        if (trace != NULL && strcmp(trace, id) == 0 &&
+            (first == NULL || number_of(request) < number_of(first)))
+            first = request;
     }
-    return false;
+    if (first != NULL)
+        print_request(first);
+    return first != NULL;
 }
 
 int ctl_trace(const struct client *client)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Issue 13, 3: `spoe-host ctl`: status, set, where the host is, its exit status."""
 
+import http.server
 import json
 import socket
 import threading
@@ -134,6 +135,44 @@ def test_something_else_answers(answer):
     thread.join()
     listener.close()
     assert status == 2 and "in time" not in text, text
+
+
+def test_trace_shows_the_first_request_of_the_trace():
+    """A request that is redirected comes twice with the header; the second one was not asked for. (13.3)"""
+    traces = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self, page):
+            body = json.dumps(page).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_GET(self):
+            self.answer({"options": [{"option": "otel.trace-once"}]})
+
+        def do_POST(self):
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path == "/requests":
+                traces.append(asked["trace"])
+            self.answer({"requests": [] if len(traces) < 2 else [
+                {"n": 8, "trace": asked["trace"][::-1], "target": "/other"},
+                {"n": 10, "trace": asked["trace"], "target": "/second", "exported": False},
+                {"n": 9, "trace": asked["trace"], "target": "/first", "exported": True},
+                {"n": 11, "trace": asked["trace"], "target": "/third", "exported": False}]})
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        status, text = ctl("--url", f"http://127.0.0.1:{server.server_port}", "trace")
+        server.shutdown()
+        thread.join()
+    assert status == 0 and f"traceparent: 00-{traces[0]}-" in text, text
+    assert "/first" in text and "exported  true" in text and "/second" not in text, text
 
 
 def test_help():

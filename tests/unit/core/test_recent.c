@@ -167,6 +167,46 @@ Test(recent, keeps_the_request_of_the_trace_that_is_sought, .timeout = 10)
     recent_destroy(recent);
 }
 
+/* As where a request with that header is redirected, or passes two HAProxies. */
+Test(recent, keeps_the_first_request_of_the_trace, .timeout = 10)
+{
+    const uint8_t id[16] = {1}, other[16] = {2};
+    struct spoe_recent_request first = request_of("/first"), next = request_of("/next"),
+                               another = request_of("/another");
+    struct recent *recent = recent_create();
+    uint64_t last;
+    char *text;
+
+    memcpy(first.trace_id, id, sizeof id);
+    memcpy(next.trace_id, id, sizeof id);
+    memcpy(another.trace_id, other, sizeof other);
+    for (unsigned turn = 0; turn < 2; turn++) { /* off and on again, it is the first again */
+        cr_assert_eq(recent_start(recent, T0), 0);
+        recent_seek(recent, id);
+        recent_add(recent, "p", &first);
+        recent_seek(recent, id); /* who waits looks again */
+        recent_add(recent, "p", &next);
+        text = written(recent, 0, &last);
+        cr_expect_eq(count_of(text, "\"/first\""), 1);
+        cr_expect_eq(count_of(text, "\"/next\""), 1, "one of many: %s", text);
+        free(text);
+        for (unsigned i = 0; i < SPOE_RECENT_MAX; i++)
+            add(recent, "/other");
+        text = written(recent, 0, &last);
+        cr_expect_eq(count_of(text, "\"/first\""), 1);
+        cr_expect_eq(count_of(text, "\"/next\""), 0);
+        free(text);
+        recent_seek(recent, other);
+        recent_add(recent, "p", &another);
+        text = written(recent, 0, &last);
+        cr_expect_eq(count_of(text, "\"/first\""), 0);
+        cr_expect_eq(count_of(text, "\"/another\""), 1);
+        free(text);
+        recent_end(recent);
+    }
+    recent_destroy(recent);
+}
+
 Test(recent, the_facet_asks_for_the_size_that_it_knows, .timeout = 10)
 {
     struct spoe_plugin desc = {.id = "its-id"};
