@@ -122,6 +122,35 @@ def test_one_that_is_cut_short(dest, again):
     assert tree(dest) == before
 
 
+def test_one_that_is_cut_short_is_done_again(dest):
+    """What it had not come to is still that of the version before, and nobody's change."""
+    before = tree(dest)
+    make("install", dest)
+    top, listed = dest / "usr/local", dest / "usr/local/share/spoe-host/installed"
+    lines = []
+    for line in listed.read_text().splitlines():
+        if line.startswith("file "):
+            path = line.split(" ", 2)[2]
+            with (top / path).open("ab") as file:
+                file.write(b"\nof the version before\n")
+            line = f"file {hashlib.sha256((top / path).read_bytes()).hexdigest()} {path}"
+        lines.append(line)
+    (top / "share/old.cfg").write_text("old\n")
+    lines.append(f"file {hashlib.sha256(b'old' + bytes([10])).hexdigest()} share/old.cfg")
+    listed.write_text("\n".join(lines) + "\n")
+    man = top / "share/man/man5"
+    shutil.rmtree(man)
+    man.write_text("in the way")
+    make("install", dest, status=1)
+    man.unlink()
+    said = make("install", dest)
+    assert "changed" not in said and "left" not in said, said
+    assert not (top / "share/old.cfg").exists() and not list(top.rglob("*.changed"))
+    (listed.parent / "installed.new").write_text("of a list that was cut short")
+    assert "left" not in make("uninstall", dest)
+    assert tree(dest) == before
+
+
 def test_the_next_version(dest):
     """What it no longer has goes; what was changed of what it has is kept beside it."""
     before = tree(dest)
