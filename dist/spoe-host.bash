@@ -37,6 +37,14 @@ _spoe_host_plugins() {
     done
 }
 
+# What ID of ID.KEY can be: without a space, since the key follows.
+_spoe_host_ids() { # PROGRAM
+    local id
+    for id in host $(_spoe_host_plugins "$1"); do
+        printf '%s.\n' "$id"
+    done
+}
+
 # What --plugin-info says of an option, or all of them: "KEY accepted".
 _spoe_host_options() { # PROGRAM ID
     "$1" --plugin-info "$2" 2>/dev/null </dev/null | sed -n "s/^    $2\\.\\([a-z0-9-]*\\)  \\([^;]*\\).*/\\1 \\2/p"
@@ -46,9 +54,7 @@ _spoe_host_options() { # PROGRAM ID
 _spoe_host_set() { # PROGRAM CUR
     local id=${2%%.*} word
     if [[ $2 != *.* ]]; then
-        for word in host $(_spoe_host_plugins "$1"); do
-            printf '%s.\n' "$word"
-        done
+        _spoe_host_ids "$1"
     elif [[ $id = host ]]; then
         for word in listen socket-group log-listen log-from log-delay log-line-max log-receive-buffer admin admin-hosts admin-token-file plugin-dir plugins plugin-trust workers max-frame-size max-connections processing-timeout slow-handle max-pending hello-timeout idle-timeout shutdown-timeout drain-time plugin-health log-level log-format engine; do
             printf 'host.%s=\n' "$word"
@@ -124,9 +130,7 @@ _spoe_host_ctl() { # PROGRAM CUR
 _spoe_host_changing() { # PROGRAM CUR
     local id=${2%%.*} word
     if [[ $2 != *.* ]]; then
-        for word in host $(_spoe_host_plugins "$1"); do
-            printf '%s.\n' "$word"
-        done
+        _spoe_host_ids "$1"
     elif [[ $id = host ]]; then
         for word in admin-token-file log-level log-format; do
             printf 'host.%s\n' "$word"

@@ -15,6 +15,7 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 
 from lib import haproxy as hap  # noqa: E402
+from lib.auth_service import AuthService  # noqa: E402
 from lib.certs import Certs  # noqa: E402
 from lib.collector import Collector  # noqa: E402
 from lib.origin import Origin  # noqa: E402
@@ -60,6 +61,20 @@ def collector():
 def origin():
     with Origin() as origin:
         yield origin
+
+
+@pytest.fixture
+def second():
+    """Another origin, beside the one that HAProxy has."""
+    with Origin() as second:
+        yield second
+
+
+@pytest.fixture
+def service():
+    """What plugin auth-request asks."""
+    with AuthService() as service:
+        yield service
 
 
 @pytest.fixture

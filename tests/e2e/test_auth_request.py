@@ -24,12 +24,6 @@ class Config(hap.Config):
         self.edit_main(r"^global\n", f"global\n    stats socket {self.socket} level admin\n")
 
 
-@pytest.fixture
-def service():
-    with AuthService() as service:
-        yield service
-
-
 def agent(url, **env):
     return SpoeHost(env={"SPOE_PLUGINS": "auth-request", "AUTH_REQUEST_URL": url, "SPOE_WORKERS": "2",
                          "AUTH_REQUEST_RESPONSE_HEADERS": "X-User, WWW-Authenticate",

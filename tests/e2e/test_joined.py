@@ -6,11 +6,8 @@ import http.client
 import os
 import re
 
-import pytest
 from lib import admin, procs, traces
 from lib import haproxy as hap
-from lib.auth_service import AuthService
-from lib.origin import Origin
 from lib.procs import SpoeHost, wait_until
 
 from test_together import by_path, environment
@@ -55,18 +52,6 @@ def patient(text):
     text, found = re.subn(r"timeout processing .*", "timeout processing 60s", text)
     assert found == 1
     return text
-
-
-@pytest.fixture
-def service():
-    with AuthService() as service:
-        yield service
-
-
-@pytest.fixture
-def second():
-    with Origin() as second:
-        yield second
 
 
 def test_the_files_joined_are_accepted(binary, tmp):

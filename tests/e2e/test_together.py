@@ -7,10 +7,7 @@ import http.client
 import os
 import threading
 
-import pytest
 from lib import admin, procs, traces
-from lib.auth_service import AuthService
-from lib.origin import Origin
 from lib.procs import SpoeHost, wait_until
 
 from test_engines import BUFFER, Site
@@ -73,18 +70,6 @@ def environment(tmp, collector, service, second):
             "AUTH_REQUEST_RESPONSE_HEADERS": "X-User", "IP_REPUTATION_LISTS": ", ".join(lists),
             "MIRROR_URL": f"http://{second.address}", "MIRROR_TIMEOUT": "60s", "MIRROR_CONNECT_TIMEOUT": "60s",
             "MIRROR_QUEUE_TIME": "60s", "MIRROR_QUEUE": "1000", "MIRROR_MEMORY": "64m"}
-
-
-@pytest.fixture
-def service():
-    with AuthService() as service:
-        yield service
-
-
-@pytest.fixture
-def second():
-    with Origin() as second:
-        yield second
 
 
 def send_all(port, cases):
