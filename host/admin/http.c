@@ -274,7 +274,7 @@ static int serve(struct admin *admin)
         if (s->open_to_all)
             log_line(SPOE_LOG_WARNING, COMPONENT,
                      "every user of this machine can open the admin socket, see requests and "
-                     "change options: SocketMode=0660 in its .socket unit");
+                     "change options: give it a path, and SocketMode=0660 in its .socket unit");
     }
     return 0;
 }

@@ -27,18 +27,15 @@ static void for_each_sample(const char *page, const char *name, sample_fn *fn, v
 
     for (const char *line = page; line != NULL && *line != '\0';) {
         const char *end = strchr(line, '\n');
-        struct spoe_span labels = {line + n, 0};
 
         if (strncmp(line, name, n) == 0 && (line[n] == ' ' || line[n] == '{')) {
             const char *value = end; /* the last word of the line */
 
             while (value != NULL && value > line && value[-1] != ' ')
                 value--;
-            if (value != NULL && value > line + n) {
-                labels.n = (size_t)(value - 1 - labels.p);
-                fn(arg, labels,
+            if (value != NULL && value > line + n)
+                fn(arg, (struct spoe_span){line + n, (size_t)(value - 1 - (line + n))},
                    (double)client_whole((struct spoe_span){value, (size_t)(end - value)}));
-            }
         }
         line = end != NULL ? end + 1 : NULL;
     }
