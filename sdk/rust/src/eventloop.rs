@@ -2,7 +2,7 @@
 //! Timers and descriptors on a worker's event loop: the facet `spoe.loop/1` of `spoe/ext/loop.h`.
 
 use crate::views::check;
-use crate::{guard, raw, Error, Host, Turn};
+use crate::{discard, guard, raw, Error, Host, Turn};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -68,16 +68,8 @@ impl Entry {
             let gone = on.all.borrow_mut().remove(&(self as *const Entry));
             gone
         });
-        self.discard(self.function.take());
+        discard(&self.host, "drop", self.function.take());
         drop(listed);
-    }
-
-    /// What a function holds may panic where it is dropped.
-    fn discard(&self, function: Option<Function>) {
-        let _ = guard(&self.host, "drop", move || {
-            drop(function);
-            Ok(())
-        });
     }
 
     fn is_ended(&self) -> bool {
@@ -102,7 +94,7 @@ impl Entry {
             self.end();
         }
         if self.is_ended() {
-            self.discard(Some(function));
+            discard(&self.host, "drop", function);
         } else {
             *self.function.borrow_mut() = Some(function);
         }

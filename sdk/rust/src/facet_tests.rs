@@ -461,6 +461,69 @@ fn an_error_is_no_success() {
     assert_eq!((status, seen()), (raw::E_INTERNAL, vec!["log configure: all is well".to_string()]));
 }
 
+fn torn(config: &Config) -> Result<Reload<i32>, Error> {
+    let bad = PanicsInDrop;
+    let source = Source { name: "torn".to_string(), paths: vec!["/t".to_string()], ..Source::default() };
+    Reload::declare(config, &source, move |_| {
+        let _held = &bad;
+        Ok(Some(1))
+    })
+}
+fn forget_source() {
+    unsafe { drop(Box::from_raw(SOURCE.with(|s| s.get()))) };
+}
+
+/// Declares a source whose function cannot be dropped without a panic, and then there is no plugin.
+struct Torn;
+impl Plugin for Torn {
+    fn configure(_: Host, config: &Config) -> Result<Self, Error> {
+        let _source = torn(config)?;
+        Err(Error::new(raw::E_LIMIT, "there is too much of it"))
+    }
+}
+
+#[test]
+fn what_a_failed_configure_leaves_may_panic_too() {
+    let null = std::ptr::null_mut();
+    let mut inst = std::ptr::null_mut();
+    let status = unsafe { entry::configure::<Torn>(host().table(), null, null as _, &mut inst) };
+    assert_eq!((status, inst), (raw::E_LIMIT, std::ptr::null_mut()));
+    assert_eq!(
+        seen()[1..],
+        ["log configure: there is too much of it", "log configure: panic: of a drop"]
+    );
+    forget_source();
+}
+
+/// There is one, and it cannot be dropped without a panic either.
+struct Brittle {
+    _source: Reload<i32>,
+    _bad: PanicsInDrop,
+}
+impl Plugin for Brittle {
+    fn configure(_: Host, config: &Config) -> Result<Self, Error> {
+        Ok(Brittle { _source: torn(config)?, _bad: PanicsInDrop })
+    }
+    fn reconfigure(&self, config: &Config) -> Result<(), Error> {
+        torn(config).map(drop)
+    }
+}
+
+#[test]
+fn each_panic_of_an_end_is_caught_by_itself() {
+    let null = std::ptr::null_mut();
+    let mut inst = std::ptr::null_mut();
+    unsafe {
+        assert_eq!(entry::configure::<Brittle>(host().table(), null, null as _, &mut inst), raw::OK);
+        forget_source();
+        assert_eq!(entry::reconfigure::<Brittle>(inst, null as _), raw::OK);
+        forget_source();
+        assert_eq!(seen()[2], "log reconfigure: panic: of a drop");
+        entry::destroy::<Brittle>(inst);
+    }
+    assert_eq!(seen(), ["log destroy: panic: of a drop", "log destroy: panic: of a drop"]);
+}
+
 struct Clerk {
     _timer: Timer,
 }

@@ -123,6 +123,19 @@ fn guard<T>(
     }
 }
 
+/// What a plugin has made may panic where it is dropped.
+fn discard<T>(host: &Host, place: &str, it: T) {
+    let _ = guard(host, place, move || {
+        drop(it);
+        Ok(())
+    });
+}
+
+/// Each by itself: of two panics at once the second would end the process.
+fn discard_all(host: &Host, place: &str, declared: Vec<Arc<dyn reload::Declared>>) {
+    declared.into_iter().for_each(|source| discard(host, place, source));
+}
+
 fn status(result: Result<(), i32>) -> i32 {
     result.err().unwrap_or(raw::OK)
 }
@@ -164,10 +177,19 @@ pub mod entry {
     ) -> i32 {
         let host = Host::new(table, instance);
         let config = Config::new(host, cfg);
-        status(guard(&host, "configure", || P::configure(host, &config)).map(|plugin| {
-            let (plugin, declared) = (Arc::new(plugin), config.declared.take());
-            *ret = Box::into_raw(Box::new(Held { host, plugin, declared })) as *mut c_void;
-        }))
+        let result = guard(&host, "configure", || P::configure(host, &config));
+        let declared = config.declared.take();
+        status(match result {
+            Ok(plugin) => {
+                let held = Held { host, plugin: Arc::new(plugin), declared };
+                *ret = Box::into_raw(Box::new(held)) as *mut c_void;
+                Ok(())
+            }
+            Err(status) => {
+                discard_all(&host, "configure", declared);
+                Err(status)
+            }
+        })
     }
 
     pub unsafe extern "C" fn start<P: Plugin>(inst: *mut c_void) -> i32 {
@@ -190,7 +212,9 @@ pub mod entry {
     ) -> i32 {
         let held = held::<P>(inst);
         let config = Config::new(held.host, cfg);
-        status(guard(&held.host, "reconfigure", || held.plugin.reconfigure(&config)))
+        let result = guard(&held.host, "reconfigure", || held.plugin.reconfigure(&config));
+        discard_all(&held.host, "reconfigure", config.declared.take()); // a host takes none then
+        status(result)
     }
 
     pub unsafe extern "C" fn check<P: Plugin>(inst: *mut c_void) -> i32 {
@@ -218,13 +242,10 @@ pub mod entry {
         if inst.is_null() {
             return;
         }
-        let held = Box::from_raw(inst as *mut Held<P>);
-        let host = held.host;
-        held.declared.iter().for_each(|source| source.end());
-        let _ = guard(&host, "destroy", move || {
-            drop(held);
-            Ok(())
-        });
+        let Held { host, plugin, declared } = *Box::from_raw(inst as *mut Held<P>);
+        declared.iter().for_each(|source| source.end());
+        discard(&host, "destroy", plugin);
+        discard_all(&host, "destroy", declared);
     }
 }
 

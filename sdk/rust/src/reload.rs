@@ -3,7 +3,7 @@
 //! with a type.
 
 use crate::views::{check, Turn};
-use crate::{guard, raw, status, Config, Error, Host};
+use crate::{discard, guard, raw, status, Config, Error, Host};
 use std::ffi::{c_void, CString};
 use std::os::raw::c_char;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -167,8 +167,5 @@ unsafe extern "C" fn on_build<T>(
 unsafe extern "C" fn on_release<T>(arg: *mut c_void, state: *mut c_void) {
     let shared = &*(arg as *const Shared<T>);
     let state = Box::from_raw(state as *mut T);
-    let _ = guard(&shared.host, "release", move || {
-        drop(state);
-        Ok(())
-    });
+    discard(&shared.host, "release", state);
 }

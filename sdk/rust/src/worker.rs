@@ -22,7 +22,7 @@ pub trait Worker: Sized + 'static {
 pub(crate) mod entry {
     use super::*;
     use crate::entry::held;
-    use crate::{guard, raw, status, Host};
+    use crate::{discard, guard, raw, status, Host};
     use std::ffi::c_void;
 
     struct Held<W> {
@@ -68,10 +68,7 @@ pub(crate) mod entry {
         wctx: *mut c_void,
     ) {
         let Held { host, on, worker } = *Box::from_raw(wctx as *mut Held<W>);
-        let _ = guard(&host, "worker_stop", move || {
-            drop(worker);
-            Ok(())
-        });
+        discard(&host, "worker_stop", worker);
         on.close();
     }
 }
