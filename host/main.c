@@ -96,6 +96,7 @@ static int read_host_conf(struct program *p)
 {
     beside_binary(PLUGIN_DIR_FROM_BIN, "/usr/" INSTALL_LIBDIR "/spoe-host/plugins", p->plugin_dir);
     cli_add_file(&p->cli, p->conf);
+    inherited_offer(p->conf);
     if (host_conf_init(&p->host_conf, p->conf, p->plugin_dir, NULL) == 0)
         return 0;
     log_line(SPOE_LOG_ERR, "host", "out of memory");

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "cli.h"
 #include "conf/conf.h"
+#include "net/inherited.h"
 
 #define SEPARATOR ", "
 #define NAMES_MAX 3072u /* bytes of names in a line; further ones are only counted */
@@ -77,6 +78,7 @@ static int read_again(const struct reload *reload, struct reading *r)
     (void)cli_parse(&cli, r->conf, reload->argc, reload->argv); /* as it was at the start */
     conf_wait_for_nothing(r->conf); /* this is the thread that accepts connections */
     cli_add_file(&cli, r->conf);
+    inherited_offer(r->conf);
     if (host_conf_init(&r->host, r->conf, reload->plugin_dir, reload->host_conf) != 0)
         return -1;
     for (size_t i = 0; i < reload->plugins->n; i++) {

@@ -2,9 +2,9 @@
 /*
  * host/conf/conf.h - one resolution of options for the host and for every plugin.
  *
- * Sources, in order of preference: command line, environment, file, default. The first that says
- * something sets an option; what the others say has to be of its type and within its bounds all the
- * same, so that a mistake does not lie in wait.
+ * Sources, in order of preference: command line, environment, file, a socket that was handed over,
+ * default. The first that says something sets an option; what the others say has to be of its type
+ * and within its bounds all the same, so that a mistake does not lie in wait.
  *
  * Each source is added once; then conf_resolve() turns a table of struct spoe_option into settings,
  * section by section ("host", or a plugin's id); then conf_check_unknown() names what nobody asked
@@ -42,6 +42,8 @@ void conf_destroy(struct conf *conf);
 void conf_add_set(struct conf *conf, const char *assignment);
 /** Add one of the host's own options from the command line (`--listen X` is ("listen", "X")). */
 void conf_add_host_option(struct conf *conf, const char *key, const char *value);
+/** One of the host's own options takes the sockets with this name, unless somebody sets it. */
+void conf_add_socket(struct conf *conf, const char *key, const char *name);
 /** From here on a pipe is an error, since it may have to be waited for. */
 void conf_wait_for_nothing(struct conf *conf);
 /** Read an INI file. A missing file, a bad line, a duplicate key are collected errors, and so is

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host/conf/conf_parts.h - what the configuration consists of, for its own files alone: conf.c (its
- * life, errors and warnings), conf_sources.c (what command line and file say), conf_resolve.c
+ * life, errors and warnings), conf_sources.c (what command line, file
+ * and sockets say), conf_resolve.c
  * (which source sets an option), conf_section.c (the settings of one table), conf_reread.c (two
  * readings side by side), conf_unknown.c (what nobody asked for).
  *
@@ -19,7 +20,7 @@
 #include "base/error_list.h"
 #include "conf/conf.h"
 
-enum source { SOURCE_COMMAND_LINE, SOURCE_FILE };
+enum source { SOURCE_COMMAND_LINE, SOURCE_FILE, SOURCE_SOCKET };
 
 /* One assignment, or (key NULL) one section line of the file. */
 struct entry {

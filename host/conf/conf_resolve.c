@@ -147,6 +147,18 @@ static int set_by_file(struct conf *conf, struct conf_section *s, size_t i, int 
     return turn;
 }
 
+/* @param turn  as take_turn()'s @return the same, now */
+static int set_by_socket(struct conf *conf, struct conf_section *s, size_t i, int turn)
+{
+    struct entry *socket = conf_find_entry(conf, SOURCE_SOCKET, s->name, s->options[i]->key);
+
+    if (socket == NULL)
+        return turn;
+    socket->known = true;
+    (void)take_turn(conf, s, i, socket->value, socket->origin, &turn); /* reported */
+    return turn;
+}
+
 static void report_not_set(struct conf *conf, const char *section, const struct spoe_option *option)
 {
     const char *variable = option->env != NULL ? option->env[0] : NULL;
@@ -186,6 +198,7 @@ static int resolve_one(struct conf *conf, struct conf_section *s, size_t i)
     if (result == 0)
         result = set_by_lenient(conf, s, i);
     result = set_by_file(conf, s, i, result);
+    result = set_by_socket(conf, s, i, result);
     if (result == 0 && (option->flags & SPOE_OPTION_REQUIRED) != 0 && option->default_text == NULL)
         report_not_set(conf, s->name, option);
     return result < 0 ? -1 : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* host/conf/conf_sources.c - what the command line and the file say, as entries. */
+/* host/conf/conf_sources.c - what command line, file and sockets say, as entries. */
 #include "conf/conf_parts.h"
 
 #include <stdio.h>
@@ -100,6 +100,22 @@ void conf_add_set(struct conf *conf, const char *assignment)
         add_command_line(conf, section, key, equals + 1);
     free(section);
     free(key);
+}
+
+void conf_add_socket(struct conf *conf, const char *key, const char *name)
+{
+    char *value = NULL, *origin = NULL;
+
+    if (asprintf(&value, "fd:%s", name) < 0)
+        value = NULL;
+    if (asprintf(&origin, "socket %s", name) < 0)
+        origin = NULL;
+    if (value == NULL || origin == NULL)
+        conf_error(conf, "socket %s: out of memory", name);
+    else
+        add_entry(conf, SOURCE_SOCKET, origin, 0, "host", key, value);
+    free(value);
+    free(origin);
 }
 
 /* The file that is being read. */

@@ -160,6 +160,27 @@ void inherited_close_rest(void)
                  "says fd:%s: closed, and whoever sends there waits for nobody",
                  inherited[i].name, inherited[i].name);
         (void)close(inherited[i].fd);
+        inherited[i].taken = true;
     }
-    n_inherited = 0;
+}
+
+static bool has_name(const char *name)
+{
+    for (size_t i = 0; i < n_inherited; i++) {
+        if (strcmp(inherited[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+void inherited_offer(struct conf *conf)
+{
+    static const struct {
+        const char *key, *name;
+    } units[] = {{"listen", "spop"}, {"log-listen", "log"}, {"admin", "admin"}};
+
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (has_name(units[i].name))
+            conf_add_socket(conf, units[i].key, units[i].name);
+    }
 }

@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "conf/conf.h"
 
 #define INHERITED_MAX 64u
 
@@ -33,5 +34,11 @@ int inherited_take(const char *name, int type, struct error *reterr);
 void inherited_explain(const char *name, struct error *reterr);
 /** Close what nobody has taken, with a warning. */
 void inherited_close_rest(void);
+/**
+ * Sockets with the names spop, log and admin, which are those of the units that are installed with
+ * the host, are for listen, log-listen and admin: where nobody sets these, they say fd:NAME. The
+ * same for all of the process's life, so that a reading while it runs finds what the first one did.
+ */
+void inherited_offer(struct conf *conf);
 
 #endif

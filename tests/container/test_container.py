@@ -23,7 +23,7 @@ import pytest
 
 from lib import haproxy, pages, spdx, spop, traces
 from lib.collector import Collector
-from lib.images import BUILD_TIME, CACHE, COMMIT, VERSION, ask, build_images, buildah, limits, run
+from lib.images import ARCH, BUILD_TIME, CACHE, COMMIT, VERSION, ask, build_images, buildah, limits, run
 from lib.origin import Origin
 from lib.procs import Proc, ReservedPort, wait_until
 
@@ -41,7 +41,8 @@ class Image:
     def __init__(self, tag):
         self.tag = tag
         name = f"localhost/spoe-host:{tag}"
-        self.config = json.loads(buildah("inspect", "--type", "image", name))["OCIv1"]["config"]
+        described = json.loads(buildah("inspect", "--type", "image", name))["OCIv1"]
+        self.architecture, self.config = described["architecture"], described["config"]
         self.container = buildah("from", "--pull-never", *limits(), name)
         self.root = pathlib.Path(buildah("mount", self.container))
         self.state = CACHE / f"dpkg-{tag}"          # for dpkg, which wants a folder to itself
@@ -93,6 +94,18 @@ def with_plugins(example):
     built = Image("test-plugins")
     yield built
     buildah("rm", built.container)
+
+
+def test_architecture(image, with_plugins):
+    """13.1: what the image says of itself is what its programs are, and what its packages say."""
+    machine = {"amd64": "X86-64", "arm64": "AArch64"}[ARCH]
+    for built in image, with_plugins:
+        assert built.architecture == ARCH
+        for file, path in built.files().items():
+            if file == HOST or ".so" in file:
+                assert machine in run("readelf", "--file-header", path), file
+            elif file.startswith(DATABASE) and not file.endswith(".md5sums"):
+                assert re.search(rf"^Architecture: ({ARCH}|all)$", path.read_text(), re.M), file
 
 
 def test_configuration(image):
@@ -370,4 +383,5 @@ def is_host(pid, port):
         words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return words[0] == b"/usr/bin/spoe-host" and f"127.0.0.1:{port}".encode() in words
+    # Of another architecture it is an argument of its emulator.
+    return HOST.encode() in words[:2] and f"127.0.0.1:{port}".encode() in words

@@ -212,6 +212,45 @@ def test_an_admin_socket_that_every_user_can_open(start, hold):
         assert host.terminate() == 0
 
 
+# ---- by their names alone ----
+
+
+def test_sockets_of_the_units_need_no_option(start, hold, tmp_path):
+    """spop, log and admin are for listen, log-listen and admin, where nobody sets these; so they are at a reload."""
+    held = {name: hold(kind, name) for name, kind in (("spop", "tcp"), ("log", "udp"), ("admin", "tcp"))}
+    parts = handing_over([(name, sock) for name, (sock, _address) in held.items()],
+                         env={"SPOE_ADDR": None, "SPOE_ADMIN_ADDR": None})
+    told = Told(tmp_path / "told")
+    host = start("from_log", args=["--set", f"from-log.file={told.path}"], **parts)
+    assert host.addresses == [held["spop"][1]] and host.admin == held["admin"][1]
+    sender = Sender("udp", held["log"][1])
+    for n in (1, 2):
+        sender.send(f"v=1 n={n}")
+        told.wait(n)
+        host.signal(1)
+        wait_until(lambda n=n: host.count("configuration read again: no option changes") == n, host.report)
+    sender.close()
+    assert admin.ask(host, "/readyz").status == 200
+    assert "a restart" not in host.text() and host.count("level=warning") == 0, host.text()
+    assert host.terminate() == 0
+
+
+def test_an_option_comes_before_a_socket(start, hold, tmp_path):
+    """Who sets it, off included, means it; what is sent to the socket waits for nobody, and that is said."""
+    file = tmp_path / "host.ini"
+    file.write_text("[host]\nadmin = 127.0.0.1:0\nlog-listen = off\n")
+    pages, address = hold("tcp", "pages")
+    lines, _ = hold("udp", "lines")
+    host = start("slots", args=["-f", str(file)],
+                 **handing_over([("admin", pages), ("log", lines)], env={"SPOE_ADMIN_ADDR": None}))
+    assert host.admin not in (None, address)
+    for name in "admin", "log":
+        host.wait_line(f"level=warning component=service .*a socket with the name {name}, and no option says fd:{name}")
+    host.signal(1)
+    host.wait_line("configuration read again")
+    assert host.terminate() == 0
+
+
 # ---- what is wrong ----
 
 
@@ -275,8 +314,8 @@ def test_sockets_without_names(start, hold):
 def test_sockets_that_nobody_wants(start, hold):
     """Closed here, and said: what is sent there would wait for ever."""
     sock, _address = hold("udp")
-    host = start("slots", **handing_over([("log", sock)]))
-    host.wait_line("level=warning component=service .*a socket with the name log, and no option says fd:log")
+    host = start("slots", **handing_over([("other", sock)]))
+    host.wait_line("level=warning component=service .*a socket with the name other, and no option says fd:other")
     assert not os.path.exists(f"/proc/{host.pid}/fd/3") or "socket" not in os.readlink(f"/proc/{host.pid}/fd/3") \
         or os.stat(f"/proc/{host.pid}/fd/3").st_ino != os.fstat(sock.fileno()).st_ino
     assert host.terminate() == 0

@@ -4,6 +4,8 @@
 The base image is made with debootstrap and imported under the name that the Containerfile uses.
 What lasts (that image, the layer with the build packages) is kept in SPOE_CONTAINER_CACHE, so that
 a second run needs no network. Needs root, buildah, debootstrap and Debian's archive keyring.
+SPOE_CONTAINER_ARCH=arm64 is for that architecture, whose programs the kernel runs by qemu-user (binfmt_misc). Each has
+a cache of its own.
 """
 
 import os
@@ -20,6 +22,9 @@ MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
 VERSION = re.search(r"project\(spoe-host VERSION ([0-9.]+)", (SOURCE / "CMakeLists.txt").read_text())[1]
 COMMIT = "0123456789ab"
 BUILD_TIME = "2001-02-03T04:05:06Z"
+ARCH = os.environ.get("SPOE_CONTAINER_ARCH") or subprocess.run(
+    ["dpkg", "--print-architecture"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+BUILD_LIMIT = 4 * 3600
 
 
 def use_storage(driver):
@@ -84,10 +89,10 @@ def base_image():
     root = CACHE / "debian13"
     archive = CACHE / "debian13.tar"
     shutil.rmtree(root, ignore_errors=True)
-    run("debootstrap", "--variant=minbase", "trixie", root, MIRROR)
+    run("debootstrap", f"--arch={ARCH}", "--variant=minbase", "trixie", root, MIRROR)
     run("tar", "-C", root, "--exclude=./proc/*", "--exclude=./sys/*", "--exclude=./dev/*",
         "-cf", archive, ".")
-    container = buildah("from", "scratch").split("\n")[-1]
+    container = buildah("from", f"--arch={ARCH}", "scratch").split("\n")[-1]
     buildah("add", "-q", container, archive, "/")
     buildah("commit", "-q", "--rm", container, BASE)
     shutil.rmtree(root)
@@ -101,7 +106,7 @@ def build_images():
     base_image()
     os.environ.update(ENGINE="buildah", BASE=BASE, SPOE_GIT_COMMIT=COMMIT, SPOE_BUILD_TIME=BUILD_TIME,
                       TAG="localhost/spoe-host:test", STAGES="build host plugins", SBOM=str(CACHE / "sbom"))
-    run("tools/build-image", "--pull-never")
+    run("tools/build-image", "--pull-never", f"--arch={ARCH}", limit=BUILD_LIMIT)
     plugins = CACHE / "plugins"
     shutil.rmtree(plugins, ignore_errors=True)
     plugins.mkdir(parents=True)
