@@ -41,12 +41,14 @@ const struct spoe_option *const host_options[N_HOST_OPTIONS + 1] = {
             .help =
                 "group of the sockets of `unix:/path`, by name or number. By default the process's "
                 "own. Their mode is 0660. A stale socket is replaced, a live one never"),
-    [OPT_LOG_LISTEN] = OPTION(.type = SPOE_OPT_STRING, .key = "log-listen", .default_text = "off",
-                              .env = ENV("SPOE_LOG_ADDR"),
-                              .help = "addresses that take HAProxy's log lines, comma-separated, "
-                                      "or `off`. At most 16: `udp:HOST:PORT`, `unixgram:/PATH`, "
-                                      "`tcp:HOST:PORT`, `tcp+octet:HOST:PORT`, `unix:/PATH`, or "
-                                      "`fd:NAME`, `fd+octet:NAME`, sockets that systemd holds"),
+    [OPT_LOG_LISTEN] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "log-listen", .default_text = "off",
+               .env = ENV("SPOE_LOG_ADDR"),
+               .help = "addresses that take HAProxy's log lines, comma-separated, "
+                       "or `off`. At most 16: `udp:HOST:PORT`, `unixgram:/PATH`, "
+                       "`tcp:HOST:PORT`, `tcp+octet:HOST:PORT`, `unix:/PATH`, or "
+                       "`fd:NAME`, `fd+octet:NAME`, sockets that systemd holds. Those "
+                       "with the name `log` need no setting"),
     [OPT_LOG_FROM] =
         OPTION(.type = SPOE_OPT_STRING, .key = "log-from", .env = ENV("SPOE_LOG_FROM"),
                .help = "networks whose log lines are taken, comma-separated; by default all. At "
@@ -70,7 +72,8 @@ const struct spoe_option *const host_options[N_HOST_OPTIONS + 1] = {
     [OPT_ADMIN] = OPTION(.type = SPOE_OPT_STRING, .key = "admin", .default_text = "127.0.0.1:9902",
                          .env = ENV("SPOE_ADMIN_ADDR"),
                          .help = "address of metrics and health over HTTP, as in `listen`, or "
-                                 "`off`. One address; two hosts on one machine need two"),
+                                 "`off`. One address; two hosts on one machine need two. A socket "
+                                 "that systemd holds with the name `admin` needs no setting"),
     [OPT_ADMIN_HOSTS] =
         OPTION(.type = SPOE_OPT_STRING, .key = "admin-hosts", .env = ENV("SPOE_ADMIN_HOSTS"),
                .help = "names that the admin endpoint goes by, comma-separated, beside `localhost` "

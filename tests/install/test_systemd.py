@@ -91,7 +91,7 @@ class Systemd:
     def settings(self, **variables):
         """What /etc/default/spoe-host has."""
         (self.root / "etc/default/spoe-host").write_text(
-            "".join(f"{name}={value}\n" for name, value in variables.items()))
+            "".join(f"{name}={value}\n" for name, value in variables.items() if value is not None))
 
     def override(self, text, unit="spoe-host.service"):
         """A drop-in of a unit's, until the end of the test."""
@@ -303,7 +303,7 @@ def test_a_restart_loses_no_log_line(systemd):
     systemd.start(SPOE_PLUGINS="from_log.so")
     lines = Lines(systemd)
     systemd.enable("log", f"ListenDatagram=\nListenDatagram=127.0.0.1:{lines.port}\n")
-    systemd.start(SPOE_PLUGINS="from_log.so", SPOE_LOG_ADDR="fd:log")
+    systemd.start(SPOE_PLUGINS="from_log.so")
     assert systemd.state("spoe-host-log.socket") == "active"
     lines.send()
     lines.wait()
@@ -385,7 +385,7 @@ def test_the_socket_of_spop_is_open_while_the_service_is(systemd):
 
 def test_the_socket_of_the_admin_endpoint(systemd):
     systemd.enable("admin", "ListenStream=\nListenStream=/run/pages.sock\n")
-    systemd.start(SPOE_ADMIN_ADDR="fd:admin")
+    systemd.start(SPOE_ADMIN_ADDR=None)
     assert admin.ask(f"unix:{systemd.root}/run/pages.sock", "/readyz").status == 200
     systemd.systemctl("restart", "spoe-host")
     assert admin.ask(f"unix:{systemd.root}/run/pages.sock", "/readyz").status == 200
@@ -402,13 +402,15 @@ class InNamespace(hap.HAProxy):
 
 
 def test_the_commands_of_the_page(systemd, tmp_path):
-    """docs/service.md, from its top: the service, the socket of log lines, and a socket below the root of a HAProxy
+    """docs/service.md, from its top: the service with the sockets of log lines and pages, and a socket below the root of a HAProxy
     that has a user and a root of its own; a request is traced over it."""
     lines = Lines(systemd)
     systemd.override(f"[Unit]\nDefaultDependencies=no\n[Socket]\nListenDatagram=\nListenDatagram=127.0.0.1:{lines.port}\n",
                      "spoe-host-log.socket")
+    systemd.override("[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=\nListenStream=/run/pages.sock\n",
+                     "spoe-host-admin.socket")
     systemd.override("[Unit]\nDefaultDependencies=no\n", "spoe-host-spop.socket")
-    systemd.settings(SPOE_ADMIN_ADDR="off", OTEL_TRACES_EXPORTER="none", SPOE_ADDR="127.0.0.1:0",
+    systemd.settings(OTEL_TRACES_EXPORTER="none", SPOE_ADDR="127.0.0.1:0",
                      SPOE_PROCESSING_TIMEOUT="10s")
     for block in pages.blocks("docs/service.md"):
         if block.language == "sh":
@@ -416,6 +418,7 @@ def test_the_commands_of_the_page(systemd, tmp_path):
             assert systemd.systemctl("is-active", "spoe-host") == "active", block
     assert systemd.state("spoe-host-log.socket") == systemd.state("spoe-host-spop.socket") == "active"
     assert f"taking log lines on udp:127.0.0.1:{lines.port} (fd:log)" in systemd.log()
+    assert admin.ask(f"unix:{systemd.root}/run/pages.sock", "/readyz").status == 200
     config = hap.Config(tmp_path).relax().show_status()
     config.edit_main(r"^global\n", "global\n    chroot /var/lib/haproxy\n    user haproxy\n    group haproxy\n", count=1)
     agent = re.search(r"`server agent1 (unix@\S+)`", pages.read("docs/service.md"))[1]

@@ -151,14 +151,16 @@ def all_there(machine):
         machine.sh(f"systemd-analyze verify --man=no /usr/lib/systemd/system/{unit}")
     for unit in SOCKETS:
         assert machine.sh(f"systemctl is-enabled {unit} || true; systemctl is-active {unit} || true") == (
-            "disabled\ninactive\n")
+            "disabled\ninactive\n" if "spop" in unit else "enabled\nactive\n"), unit
+    assert machine.sh("systemctl --failed --no-legend") == ""
+    assert "taking log lines on udp:127.0.0.1:12514 (fd:log)" in machine.sh("journalctl --unit spoe-host --output cat")
 
 
 def by_sockets(machine, console):
     """The units that the package brings, as docs/service.md has them: open over an upgrade, and its service again
-    afterwards."""
-    machine.sh("printf 'SPOE_LOG_ADDR=fd:log\\nSPOE_ADMIN_ADDR=fd:admin\\nSPOE_ADDR=fd:spop\\n' >>/etc/default/spoe-host\n"
-               f"systemctl enable {' '.join(SOCKETS)}; systemctl restart spoe-host")
+    afterwards; that of SPOP as well, which is the user's choice."""
+    machine.sh("echo SPOE_ADDR=fd:spop >>/etc/default/spoe-host\n"
+               "systemctl enable spoe-host-spop.socket; systemctl restart spoe-host")
     since = machine.sh("systemctl show -p ActiveEnterTimestampMonotonic spoe-host-admin.socket spoe-host-log.socket")
     n = machine.starts("spoe-host")
     machine.sh("curl -sS --fail --retry 9 http://127.0.0.1:9902/readyz")
