@@ -12,12 +12,15 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "ctl/lookup.h"
 
 #define FIRST_ROOM 4096u
+#define LATE "it does not answer in time"
 
 /* One exchange. */
 struct exchange {
@@ -33,42 +36,50 @@ static int wait_for(const struct exchange *x, short what)
     const int64_t left_ms = (x->end_ns - clock_mono_ns() + NS_PER_MS - 1) / NS_PER_MS;
 
     if (left_ms <= 0 || poll(&fd, 1, left_ms < INT_MAX ? (int)left_ms : INT_MAX) == 0)
-        return error_set(x->error, "it does not answer in time");
+        return error_set(x->error, LATE);
     return 0;
 }
 
-/* @return 0; -1 with the error, and nothing open */
+/* As long as the rest of the time. @return false: it is over */
+static bool limit_connect(const struct exchange *x)
+{
+    const int64_t left_ns = x->end_ns - clock_mono_ns();
+    const int64_t left_us = left_ns / NS_PER_US + 1; /* 0 would be: without a limit */
+    const struct timeval left = {left_us * NS_PER_US / NS_PER_S, left_us % (NS_PER_S / NS_PER_US)};
+
+    return left_ns > 0 && setsockopt(x->fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left) == 0;
+}
+
+/*
+ * The socket blocks, since of a unix socket nothing else waits for room in a backlog that is full:
+ * one that does not block gets EAGAIN at once.
+ * @return 0; -1 with the error, and nothing open
+ */
 static int connect_to(struct exchange *x, const struct sockaddr *sa, socklen_t len)
 {
-    int error = 0;
-    socklen_t error_len = sizeof error;
+    int error = EAGAIN;
 
-    x->fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    x->fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (x->fd < 0)
         return error_set(x->error, "%s", strerror(errno));
-    if (connect(x->fd, sa, len) == 0)
+    do {
+        if (!limit_connect(x))
+            break;
+        error = connect(x->fd, sa, len) == 0 ? 0 : errno;
+    } while (error == EINTR);
+    if (error == 0)
         return 0;
-    error = errno;
-    if (error == EINPROGRESS) {
-        error = 0;
-        if (wait_for(x, POLLOUT) != 0) {
-            (void)close(x->fd);
-            return -1;
-        }
-        (void)getsockopt(x->fd, SOL_SOCKET, SO_ERROR, &error, &error_len);
-        if (error == 0)
-            return 0;
-    }
     (void)close(x->fd);
+    if (error == EAGAIN || error == EINTR || error == EINPROGRESS) /* unix sockets; TCP's */
+        return error_set(x->error, LATE);
     return error_set(x->error, "%s", strerror(error));
 }
 
 static int connect_client(struct exchange *x, const struct client *client)
 {
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct addrinfo *list = NULL;
-    int result = -1, error;
+    int result = -1;
 
     if (client->path != NULL) {
         if (strlen(client->path) >= sizeof address.sun_path)
@@ -76,9 +87,8 @@ static int connect_client(struct exchange *x, const struct client *client)
         memcpy(address.sun_path, client->path, strlen(client->path) + 1);
         return connect_to(x, (const struct sockaddr *)(const void *)&address, sizeof address);
     }
-    error = getaddrinfo(client->host, client->port, &hints, &list);
-    if (error != 0)
-        return error_set(x->error, "%s", gai_strerror(error));
+    if (lookup_run(client->host, client->port, x->end_ns, &list, x->error) != 0)
+        return -1;
     for (const struct addrinfo *ai = list; ai != NULL && result != 0; ai = ai->ai_next)
         result = connect_to(x, ai->ai_addr, ai->ai_addrlen);
     freeaddrinfo(list);
@@ -88,7 +98,7 @@ static int connect_client(struct exchange *x, const struct client *client)
 static int send_all(const struct exchange *x, const char *bytes, size_t n)
 {
     while (n > 0) {
-        ssize_t sent = send(x->fd, bytes, n, MSG_NOSIGNAL);
+        ssize_t sent = send(x->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (sent < 0 && errno != EAGAIN && errno != EINTR)
             return error_set(x->error, "%s", strerror(errno));
@@ -109,7 +119,7 @@ static int receive_all(const struct exchange *x, char **ret, size_t *ret_n)
     char *bytes = malloc(room + 1), *more;
 
     while (bytes != NULL) {
-        ssize_t got = recv(x->fd, bytes + n, room - n, 0);
+        ssize_t got = recv(x->fd, bytes + n, room - n, MSG_DONTWAIT);
 
         if (got == 0) {
             bytes[n] = '\0';
@@ -201,10 +211,10 @@ static int exchange(struct exchange *x, const struct client *client, const char 
     return result == 0 ? take_apart(x, ret, n) : -1;
 }
 
-int client_ask(const struct client *client, const char *target, const char *body,
+int client_ask(const struct client *client, const char *target, const char *body, int64_t end_ns,
                struct client_answer *ret, struct error *reterr)
 {
-    struct exchange x = {.fd = -1, .end_ns = clock_mono_ns() + CLIENT_TIMEOUT_NS, .error = reterr};
+    struct exchange x = {.fd = -1, .end_ns = end_ns, .error = reterr};
     int result;
 
     *ret = (struct client_answer){.status = 0};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/ctl/client.h - one HTTP/1.1 request to an admin endpoint, on a connection of its own, within
- * CLIENT_TIMEOUT_NS. Blocks.
+ * host/ctl/client.h - one HTTP/1.1 request to an admin endpoint, on a connection of its own, until
+ * a time: the lookup of a name and the wait for room in a full backlog count. Blocks.
  */
 #ifndef HOST_CTL_CLIENT_H
 #define HOST_CTL_CLIENT_H
@@ -13,7 +13,6 @@
 
 #include "base/error.h"
 
-#define CLIENT_TIMEOUT_NS INT64_C(10000000000)
 #define CLIENT_ANSWER_MAX ((size_t)16 * 1024 * 1024) /* bytes of an answer */
 
 /* Where it is. path NULL: TCP. */
@@ -32,11 +31,12 @@ struct client_answer {
 
 /**
  * Ask.
- * @param body  JSON of a POST; NULL: it is a GET
+ * @param body    JSON of a POST; NULL: it is a GET
+ * @param end_ns  of CLOCK_MONOTONIC
  * @return 0, with any status; -1 with *reterr: it cannot be reached, or does not answer as it
  * should
  */
-int client_ask(const struct client *client, const char *target, const char *body,
+int client_ask(const struct client *client, const char *target, const char *body, int64_t end_ns,
                struct client_answer *ret, struct error *reterr);
 void client_answer_fini(struct client_answer *answer);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "conf/admin_token.h"
 #include "conf/conf.h"
@@ -245,7 +246,7 @@ int ctl_ask(const struct client *client, const char *target, const char *body,
     struct error error;
     char shown[REFUSAL_MAX];
 
-    if (client_ask(client, target, body, ret, &error) != 0)
+    if (client_ask(client, target, body, clock_mono_ns() + CTL_TIMEOUT_NS, ret, &error) != 0)
         return complain_of(client, target, error.text);
     if (ret->status == 200)
         return CTL_OK;

@@ -8,11 +8,15 @@
 #ifndef HOST_CTL_CTL_H
 #define HOST_CTL_CTL_H
 
+#include <stdint.h>
+
 #include <jansson.h>
 
 #include <spoe/plugin.h>
 
 #include "ctl/client.h"
+
+#define CTL_TIMEOUT_NS INT64_C(10000000000) /* for an answer, from the lookup of a name on */
 
 enum { CTL_OK = 0, CTL_REFUSED = 1, CTL_UNREACHED = 2 };
 
