@@ -48,8 +48,8 @@ EXPECTED = {
         "get-started", "haproxy", "install", "ip-reputation", "live-page", "log-lines", "metrics", "mirror", "otel",
         "otel-configuration", "otel-export", "otel-log", "plugins", "propagation", "recipes", "service", "troubleshooting", "ways",
         *(f"how-to/{name}" for name in (
-            "client-address", "migrate-go-agent", "migrate-opentelemetry-filter", "migrate-opentracing", "sampling",
-            "security", "several-haproxies", "sizing", "tls", "trace-to-log", "unix-socket", "upgrade")))),
+            "client-address", "migrate-go-agent", "migrate-opentelemetry-filter", "migrate-opentracing", "plugin",
+            "sampling", "security", "several-haproxies", "sizing", "tls", "trace-to-log", "unix-socket", "upgrade")))),
     *(f"share/spoe-host/template/{name}" for name in (
         "CMakeLists.txt", "Containerfile", "README.md", "haproxy.cfg", "plugin.c.in", "plugin.script",
         "workflow.yml")),

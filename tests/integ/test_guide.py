@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guide's steps (sdk/guide, issue 12, 3): each does what docs/plugins.md says of it, and keeps the rules.
+"""The examples for authors (sdk/guide, issue 12, 3): each does what docs/plugins.md says of it, and keeps the rules.
 The one with a library is in test_guide_auth.py."""
 
 import os
@@ -105,7 +105,7 @@ def test_each_keeps_the_rules(plugin, tmp_path):
 
 
 def test_the_guide_names_each():
-    """12.3: a step of the guide is a plugin that is built here."""
+    """12.3: an example of the page is a plugin that is built here."""
     text = (SOURCE / "docs/plugins.md").read_text()
     named = set(re.findall(r"\.\./sdk/guide/(\w+\.cc?)\b", text))
     assert named == {path.name for path in (SOURCE / "sdk/guide").glob("*.c*")}

@@ -74,6 +74,7 @@ class Machine:
             (self.root / folder).mkdir(parents=True)
         self.env = clean_env({
             "PATH": f"{installed}/bin:{os.environ['PATH']}:/usr/sbin:/sbin",
+            "PKG_CONFIG_PATH": f"{installed}/lib/pkgconfig",  # where /usr/local has it without being told
             "HOME": str(self.root / "work"),
             # Defaults that no page names would be those of the real machine.
             "SPOE_ADMIN_ADDR": f"127.0.0.1:{self.port('9902')}",
