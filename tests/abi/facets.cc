@@ -70,8 +70,10 @@ struct {
     bool has_facets = true, cancelled = false;
 } seen;
 
-bool own_thread()
+/* As the host: it looks into what it is given before it knows whose thread it is. */
+bool own_thread(const spoe_timer *timer = nullptr, const spoe_watch *watch = nullptr)
 {
+    CHECK((timer == nullptr || timer->fn != nullptr) && (watch == nullptr || watch->fn != nullptr));
     if (std::this_thread::get_id() == seen.worker)
         return true;
     seen.foreign++;
@@ -100,13 +102,13 @@ const spoe_loop loop_table = {
         return SPOE_OK;
     },
     [](spoe_timer *timer, std::int64_t at) -> spoe_status {
-        if (!own_thread())
+        if (!own_thread(timer))
             return SPOE_E_INVAL;
         timer->at = at;
         return SPOE_OK;
     },
     [](spoe_timer *timer) {
-        if (own_thread())
+        if (own_thread(timer))
             forget(seen.timers, timer);
     },
     [](spoe_worker *, std::int32_t fd, spoe_watch_fn *fn, void *arg,
@@ -117,13 +119,13 @@ const spoe_loop loop_table = {
         return SPOE_OK;
     },
     [](spoe_watch *watch, std::uint32_t events) -> spoe_status {
-        if (!own_thread())
+        if (!own_thread(nullptr, watch))
             return SPOE_E_INVAL;
         watch->events = events;
         return SPOE_OK;
     },
     [](spoe_watch *watch) {
-        if (own_thread())
+        if (own_thread(nullptr, watch))
             forget(seen.watches, watch);
     },
 };
@@ -328,6 +330,38 @@ void another_thread_changes_nothing()
     }
     CHECK(seen.timers.empty());
     seen.foreign = 0;
+}
+
+/* Another thread uses one before the worker ends it, or after, and never meanwhile: ThreadSanitizer
+ * watches, for which the relaxed flag orders nothing. */
+template <class Make, class Use> void used_and_ended(Make &&make, Use &&use)
+{
+    std::atomic<bool> used{false};
+    auto on = std::make_unique<spoe::loop>(host, nullptr);
+    auto it = make(*on);
+    std::thread other([&] {
+        use(it);
+        used.store(true, std::memory_order_relaxed);
+    });
+
+    while (!used.load(std::memory_order_relaxed))
+        std::this_thread::yield();
+    on.reset();
+    other.join();
+    CHECK(seen.foreign == 1 && seen.timers.empty() && seen.watches.empty());
+    seen.foreign = 0;
+}
+
+void another_thread_does_not_meet_the_end()
+{
+    const auto timer = [](spoe::loop &on) { return spoe::timer(on, [] {}); };
+    const auto watch = [](spoe::loop &on) { return spoe::watch(on, 1, [] {}); };
+
+    used_and_ended(timer, [](auto &it) { CHECK(it.off() == SPOE_E_INVAL); });
+    used_and_ended(timer, [](auto &it) { CHECK(it.in(std::chrono::seconds(1)) == SPOE_E_INVAL); });
+    used_and_ended(timer, [](auto &it) { it.reset(); });
+    used_and_ended(watch, [](auto &it) { CHECK(it.events(SPOE_LOOP_READ) == SPOE_E_INVAL); });
+    used_and_ended(watch, [](auto &it) { it.reset(); });
 }
 
 void what_the_loop_refuses_is_thrown()
@@ -537,6 +571,7 @@ int main()
     once_is_once();
     what_outlives_its_loop_does_no_more();
     another_thread_changes_nothing();
+    another_thread_does_not_meet_the_end();
     what_the_loop_refuses_is_thrown();
     data_that_is_reloaded();
     how_it_is();

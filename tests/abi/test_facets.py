@@ -40,10 +40,11 @@ def good(argv, **more):
     return text
 
 
-def test_classes_over_a_host_of_their_own(tmp_path):
+@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
+def test_classes_over_a_host_of_their_own(tmp_path, sanitizer):
     """12.2: no exception leaves a function of theirs, and no handle is used after its worker's end."""
     program = tmp_path / "facets"
-    good(["g++", "-std=c++17", "-g", *WARNINGS, "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-I",
+    good(["g++", "-std=c++17", "-g", *WARNINGS, f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all", "-I",
           INCLUDE, SOURCE / "tests/abi/facets.cc", "-pthread", "-o", program])
     good([program], env=clean_env())
 

@@ -21,15 +21,21 @@
  * all that is left on it ends, and what its functions hold is destroyed. An object that outlives
  * that does no more: it answers SPOE_E_STOPPING.
  *
- * Threads: all of it [worker], that worker's. From another thread nothing changes: the host logs
- * and counts it, the answer is SPOE_E_INVAL, and what is destroyed there ends with the loop, its
- * function not called any more.
+ * Threads: all of it [worker], that worker's. A timer or a watch that is made, set, ended or
+ * destroyed on another thread is an error of the plugin's, which the host logs and counts, also
+ * while its worker ends. Nothing changes then: what is made throws SPOE_E_INVAL, at(), in(), off()
+ * and events() return it, and what is ended or destroyed there ends with the loop, its function not
+ * called any more. The following is not caught:
+ *   - making one of a loop that has ended, which is a reference to what is no more;
+ *   - one object used by two threads at once, as with those of the standard library;
+ *   - ending one elsewhere while its function is running, which goes on.
  */
 #ifndef SPOE_EXT_LOOP_HPP
 #define SPOE_EXT_LOOP_HPP
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include <spoe/ext/loop.h>
@@ -78,8 +84,11 @@ struct on_loop {
     void end() noexcept
     {
         const std::shared_ptr<on_loop> keep = std::move(self);
-        ended = true;
-        free_handles();
+        {
+            const std::lock_guard<std::mutex> lock(ending);
+            ended = true;
+            free_handles();
+        }
         *place = next;
         if (next != nullptr)
             next->place = place;
@@ -89,14 +98,24 @@ struct on_loop {
     /* Nobody stands for it any more. */
     void drop() noexcept
     {
-        if (ended)
-            return;
         if (std::this_thread::get_id() == thread) {
-            end();
-        } else {
+            if (!ended)
+                end();
+            return;
+        }
+        const std::lock_guard<std::mutex> lock(ending);
+        if (!ended) {
             dropped = true;
             free_handles(); /* the host says that this may not be */
         }
+    }
+    /* Have the host do something with it, or, on another thread, say that this may not be. */
+    template <class Fn> spoe_status use(Fn &&fn) const noexcept
+    {
+        std::unique_lock<std::mutex> lock(ending, std::defer_lock);
+        if (std::this_thread::get_id() != thread)
+            lock.lock();
+        return ended ? static_cast<spoe_status>(SPOE_E_STOPPING) : fn(*this);
     }
     void run(const char *where, std::uint32_t ready) noexcept
     {
@@ -131,7 +150,9 @@ struct on_loop {
     on_loop *next = nullptr, **place = nullptr;
     bool running = false;
     bool once = false; /* it ends when it has run */
-    std::atomic<bool> ended{false}, dropped{false};
+    bool ended = false;
+    std::atomic<bool> dropped{false};
+    mutable std::mutex ending; /* for other threads: what they use does not end meanwhile */
 };
 
 } // namespace detail
@@ -262,9 +283,7 @@ class loop_object
     }
     template <class Fn> spoe_status use(Fn &&fn) const noexcept
     {
-        if (it_ == nullptr)
-            return SPOE_E_INVAL;
-        return it_->ended ? static_cast<spoe_status>(SPOE_E_STOPPING) : fn(*it_);
+        return it_ != nullptr ? it_->use(fn) : static_cast<spoe_status>(SPOE_E_INVAL);
     }
     std::shared_ptr<detail::on_loop> it_;
     const loop *loop_ = nullptr;
