@@ -68,7 +68,7 @@ class gate
           port_(static_cast<std::uint16_t>(cfg.integer(PORT))),
           patience_(cfg.timeout(ASK).value_or(std::chrono::seconds(1)) / 2),
           path_(cfg.text(NETWORKS)),
-          networks_(h, {"networks", {path_}, true}, [this](const auto &) { return read(); })
+          networks_(cfg, {"networks", {path_}, true}, [this](const auto &) { return read(); })
     {
     }
     void check() // spoe-host -t reads the file, too

@@ -404,7 +404,9 @@ void data_that_is_reloaded()
     int next = 1;
     void *state = nullptr;
     const spoe::source from = {"numbers", {"/a", "/b"}, true, {}, std::chrono::seconds(7)};
-    const spoe::reload<const data> numbers(host, from, [&](const spoe::building &b) {
+    spoe::detail::kept kept;
+    const spoe::config cfg(host, nullptr, &kept);
+    const spoe::reload<const data> numbers(cfg, from, [&](const spoe::building &b) {
         if (b.cancelled())
             throw spoe::error(SPOE_E_STOPPING, "it ends");
         if (next < 0)
@@ -435,8 +437,10 @@ void data_that_is_reloaded()
     numbers.trigger();
     CHECK(seen.triggered == 1);
     seen.refuse = SPOE_E_LIMIT;
-    CHECK(status_of([&] { spoe::reload<data> more(host, from, nullptr); }) == SPOE_E_LIMIT);
+    CHECK(status_of([&] { spoe::reload<data> more(cfg, from, nullptr); }) == SPOE_E_LIMIT);
     seen.refuse = SPOE_OK;
+    CHECK(status_of([&] { spoe::reload<data> late(spoe::config(host, nullptr), from, nullptr); }) ==
+          SPOE_E_UNSUPPORTED); // as in reconfigure()
 }
 
 void how_it_is()
@@ -468,13 +472,13 @@ void a_host_without_them()
     CHECK(status_of([&] { spoe::timer timer(on, [] {}); }) == SPOE_E_UNSUPPORTED);
     CHECK(status_of([&] { on.once(std::chrono::seconds(1), [] {}); }) == SPOE_E_UNSUPPORTED);
     CHECK(status_of([&] {
-              spoe::reload<int> data(host, {"a", {}}, nullptr);
+              spoe::reload<int> data(spoe::config(host, nullptr), {"a", {}}, nullptr);
           }) == SPOE_E_UNSUPPORTED);
     seen.has_facets = true;
 
     spoe_host old = table; // shorter: what lies behind its end is not read
     old.size = offsetof(spoe_host, config_effective);
-    CHECK(!spoe::config(&old, nullptr).timeout(0));
+    CHECK(!spoe::config(spoe::host(&old, nullptr), nullptr).timeout(0));
     spoe::request req(spoe::host(&old, nullptr), nullptr);
     CHECK(req.commit() == SPOE_E_UNSUPPORTED);
     CHECK(spoe::request(host, nullptr).commit() == SPOE_E_STALE);
@@ -483,7 +487,7 @@ void a_host_without_them()
 void options_by_type()
 {
     enum { LIST, ADDRESS, PREFIX, URL, NETWORKS, HOMES, NOTHING };
-    const spoe::config cfg(&table, nullptr);
+    const spoe::config cfg(host, nullptr);
     const auto text = [](std::size_t i, const char *s) {
         seen.settings[i].value = spoe_value_str(spoe_str(s));
     };
@@ -561,6 +565,43 @@ void a_worker_ends_its_loop()
     seen.has_facets = true;
 }
 
+/* Its source ends before it does. */
+struct hasty {
+    hasty(spoe::host, spoe::config cfg) : alive(std::make_shared<int>(1))
+    {
+        const spoe::reload<data> gone(cfg, {"gone", {}}, [held = alive](const spoe::building &) {
+            return std::make_unique<data>(*held);
+        });
+        CHECK(build(&seen.source.state) == SPOE_OK);
+    }
+    void handle(spoe::request &, spoe::message)
+    {
+    }
+    void check()
+    {
+        CHECK(alive.use_count() == 1); // the build function is gone, with what it held
+    }
+    std::shared_ptr<int> alive;
+};
+static_assert(!std::is_copy_constructible_v<spoe::reload<data>> &&
+              !std::is_move_constructible_v<spoe::reload<data>> &&
+              !std::is_move_assignable_v<spoe::reload<data>>);
+
+void a_source_may_end_before_its_plugin()
+{
+    constexpr spoe_plugin plugin =
+        spoe::plugin<hasty>::describe("hasty", "1", "", nullptr, nullptr, nullptr);
+    void *inst = nullptr, *state = nullptr;
+
+    CHECK(plugin.configure(&table, nullptr, nullptr, &inst) == SPOE_OK && data::alive == 1);
+    CHECK(plugin.check(inst) == SPOE_OK);
+    CHECK(build(&state) == SPOE_E_INTERNAL && state == nullptr);
+    CHECK(logged("build: the spoe::reload of a source has been destroyed"));
+    seen.source.decl.release(seen.source.decl.arg, std::exchange(seen.source.state, nullptr));
+    CHECK(data::alive == 0);
+    plugin.destroy(inst);
+}
+
 } // namespace
 
 int main()
@@ -578,5 +619,6 @@ int main()
     a_host_without_them();
     options_by_type();
     a_worker_ends_its_loop();
+    a_source_may_end_before_its_plugin();
     return 0;
 }

@@ -170,13 +170,13 @@ template <class C> struct handler<C, true> {
     using type = typename C::worker;
 };
 
-/* What the host is given for an instance, or for a worker. */
+/* What the host is given for an instance. */
 template <class C> struct held {
-    template <class... Args>
-    explicit held(host in, Args &&...args) : h(in), object(std::forward<Args>(args)...)
+    held(host in, spoe_config *cfg) : h(in), object(in, config(in, cfg, &until_destroy))
     {
     }
     host h;
+    kept until_destroy; /* longer than the object */
     C object;
 };
 
@@ -236,8 +236,7 @@ template <class C> class plugin
                                  void **ret_inst) noexcept
     {
         const host h(table, self);
-        return detail::guard(h, "configure",
-                             [&] { *ret_inst = new instance(h, h, config(table, cfg)); });
+        return detail::guard(h, "configure", [&] { *ret_inst = new instance(h, cfg); });
     }
     static void destroy(void *inst) noexcept
     {
@@ -304,7 +303,7 @@ template <class C> class plugin
     {
         if constexpr (detail::has_reconfigure<C>::value)
             return detail::guard(of(inst).h, "reconfigure", [&] {
-                return of(inst).object.reconfigure(config(of(inst).h.table(), cfg));
+                return of(inst).object.reconfigure(config(of(inst).h, cfg));
             });
         return SPOE_OK;
     }

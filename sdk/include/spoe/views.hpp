@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <new>
 #include <optional>
 #include <string>
@@ -102,12 +103,26 @@ class host
     spoe_instance *self_;
 };
 
+namespace detail
+{
+
+/* What the host has a pointer to until destroy() has returned. */
+using kept = std::vector<std::shared_ptr<void>>;
+
+} // namespace detail
+
 /* Options, by their places; in the constructor and in reconfigure() only. */
 class config
 {
   public:
-    config(const spoe_host *table, spoe_config *cfg) noexcept : table_(table), cfg_(cfg)
+    config(spoe::host h, spoe_config *cfg, detail::kept *kept = nullptr) noexcept
+        : host_(h), table_(h.table()), cfg_(cfg), kept_(kept)
     {
+    }
+    /* The host that they are of. */
+    spoe::host host() const noexcept
+    {
+        return host_;
     }
     bool is_set(std::size_t i) const noexcept
     {
@@ -210,8 +225,11 @@ class config
     }
 
   private:
+    template <class State> friend class reload;
+    spoe::host host_;
     const spoe_host *table_;
     spoe_config *cfg_;
+    detail::kept *kept_; /* in the constructor */
 };
 
 class message
