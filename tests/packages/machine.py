@@ -50,6 +50,18 @@ def outside(root, script):
     return run("unshare", "--mount", "--pid", "--fork", "sh", "-ec", OUTSIDE, "sh", root, script, env=ENVIRONMENT)
 
 
+def files_of(root):
+    """All that there is, less what is the system's own; and its users and groups."""
+    found = set()
+    for folder, folders, names in os.walk(root):
+        here = pathlib.Path(folder).relative_to(root)
+        folders[:] = [f for f in folders if str(here / f) not in ELSEWHERE]
+        found |= {f"/{here / n}" for n in [*folders, *names] if str(here / n) not in ELSEWHERE}
+    for name in "passwd", "group":
+        found |= {f"{name}: {line}" for line in (root / "etc" / name).read_text().splitlines()}
+    return found
+
+
 class Machine:
     def __init__(self, root):
         self.root = pathlib.Path(root)
@@ -86,15 +98,7 @@ class Machine:
         return self.sh(f"journalctl --unit {unit} --output cat").count('msg="ready"')
 
     def files(self):
-        """All that there is, less what is the system's own; and its users and groups."""
-        found = set()
-        for folder, folders, names in os.walk(self.root):
-            here = pathlib.Path(folder).relative_to(self.root)
-            folders[:] = [f for f in folders if str(here / f) not in ELSEWHERE]
-            found |= {f"/{here / n}" for n in [*folders, *names] if str(here / n) not in ELSEWHERE}
-        for name in "passwd", "group":
-            found |= {f"{name}: {line}" for line in (self.root / "etc" / name).read_text().splitlines()}
-        return found
+        return files_of(self.root)
 
     def stop(self):
         self.proc.kill()

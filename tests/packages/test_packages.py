@@ -3,8 +3,7 @@
 installed by the lines of README and of docs/install.md, have all that they should, trace a request of its HAProxy,
 are upgraded from those of the version before, and leave nothing.
 
-SPOE_DEB_SUITES="bookworm" tries one alone; SPOE_DEB_BUILT=build/deb takes what `make deb` has built, SPOE_DEB_BEFORE
-what it has built of the version before."""""
+SPOE_DEB_BUILT=build/deb takes what `make deb` has built, SPOE_DEB_BEFORE what it has built of the version before."""
 
 import hashlib
 import os
@@ -14,13 +13,11 @@ import shutil
 
 import pytest
 
+from building import NATIVE, ROOTS, SOURCE, SUITES, build
 from lib import pages
 from lib.procs import wait_until
 from machine import Machine, outside, run
 
-SOURCE = pathlib.Path(__file__).resolve().parents[2]
-ROOTS = pathlib.Path(os.environ["SPOE_DEB_ROOTS"])
-SUITES = os.environ.get("SPOE_DEB_SUITES", "bookworm trixie").split()
 PACKAGES = {"spoe-host", "spoe-host-otel", "spoe-host-auth-request", "spoe-host-ip-reputation", "spoe-host-mirror",
             "spoe-host-plugins", "spoe-sdk-dev", "otlp-console"}
 SOCKETS = [f"spoe-host-{name}.socket" for name in ("admin", "log", "spop")]
@@ -38,16 +35,10 @@ frontend application
 {agent}"""
 
 
-def build(suite, out, tree=SOURCE, **env):
-    run(tree / "tools/build-deb", suite, limit=3600,
-        env={**os.environ, "OUT": str(out), "ROOTS": str(ROOTS), "ARCH": "", "CHECK": "", **env})
-    return out / suite / run("dpkg", "--print-architecture").strip()
-
-
 def built(variable, suite):
     """The folder with packages that this variable names, if it does."""
     folder = os.environ.get(variable)
-    return folder and pathlib.Path(folder).resolve() / suite / run("dpkg", "--print-architecture").strip()
+    return folder and pathlib.Path(folder).resolve() / suite / NATIVE
 
 
 @pytest.fixture(scope="module", params=SUITES)
