@@ -97,18 +97,39 @@ void changes_fini(struct changes *changes)
     handover_fini(&changes->handover);
 }
 
+/* @return why none can begin now; NULL: one can */
+static const char *hindrance(struct view *view)
+{
+    if (atomic_load(&view->state) == HOST_STARTING)
+        return "the host starts";
+    return handover_is_idle(&view->changes.handover) ? NULL : "another change is under way";
+}
+
+static int end_hopes(FILE *out)
+{
+    (void)fputs("the host ends: nothing has changed\n", out);
+    return 503;
+}
+
+static int ask_again(FILE *out, const char *why)
+{
+    (void)fprintf(out, "%s: nothing has changed, ask again\n", why);
+    return ADMIN_BUSY;
+}
+
 int page_control_post(void *arg, const struct admin_post *post, FILE *out)
 {
     struct view *view = arg;
     struct changes *changes = &view->changes;
     struct change *change = &changes->change;
+    const char *why;
     struct error error;
 
-    if (atomic_load(&view->state) != HOST_READY || !handover_is_idle(&changes->handover)) {
-        (void)fputs("the host starts, ends, or has another change to do: nothing has changed\n",
-                    out);
-        return 503;
-    }
+    if (atomic_load(&view->state) == HOST_DRAINING)
+        return end_hopes(out);
+    why = hindrance(view);
+    if (why != NULL)
+        return post->waited_ns < CHANGE_TURN_NS ? ADMIN_AGAIN : ask_again(out, why);
     free(change->text);
     change->text = NULL;
     change->status = 500;
@@ -117,16 +138,13 @@ int page_control_post(void *arg, const struct admin_post *post, FILE *out)
         (void)fprintf(out, "%s\n", error.text);
         return 400;
     }
-    if (!handover_ask(&changes->handover, &view->mailbox)) {
-        (void)fputs("the host ends: nothing has changed\n", out);
-        return 503;
-    }
-    return ADMIN_LATER;
+    return handover_ask(&changes->handover, &view->mailbox) ? ADMIN_LATER : end_hopes(out);
 }
 
 int page_control_later(void *arg, FILE *out)
 {
-    struct changes *changes = &((struct view *)arg)->changes;
+    struct view *view = arg;
+    struct changes *changes = &view->changes;
     const struct change *change = &changes->change;
 
     if (out == NULL) {
@@ -141,8 +159,9 @@ int page_control_later(void *arg, FILE *out)
             (void)fwrite(change->text, 1, change->n, out);
         return change->status;
     case HANDOVER_NOT_DONE:
-        (void)fputs("the main thread is busy: nothing has changed\n", out);
-        return 503;
+        return atomic_load(&view->state) == HOST_DRAINING
+                   ? end_hopes(out)
+                   : ask_again(out, "the main thread is busy");
     default:
         (void)fputs("the change takes long, and goes on: GET /control shows what came of it\n",
                     out);

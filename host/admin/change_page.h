@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host/admin/change_page.h - /control: what can change while the host runs, and POST, which
- * changes it, by way of the main thread.
+ * changes it, by way of the main thread. One change is done after the other: each waits for
+ * CHANGE_TURN_NS at most until the host has started and no other is under way.
  */
 #ifndef HOST_ADMIN_CHANGE_PAGE_H
 #define HOST_ADMIN_CHANGE_PAGE_H
@@ -11,6 +12,8 @@
 #include "admin/handover.h"
 #include "admin/http.h"
 #include "json/json_pairs.h"
+
+#define CHANGE_TURN_NS INT64_C(2000000000)
 
 /* What is asked for, and what came of it. */
 struct change {

@@ -13,6 +13,7 @@ static void run_mail(struct mail *mail)
     (void)pthread_mutex_lock(&h->lock);
     wanted = h->state == HANDOVER_ASKED;
     h->state = wanted ? HANDOVER_RUNNING : HANDOVER_IDLE;
+    h->end_ns = clock_mono_ns() + h->wait_ns;
     (void)pthread_mutex_unlock(&h->lock);
     if (!wanted)
         return;

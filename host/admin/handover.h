@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host/admin/handover.h - something that the admin thread wants done on the main thread. It goes on
- * with what else it has to do, and looks whether that is done, for HANDOVER_WAIT_NS at most.
+ * with what else it has to do, and looks whether that is done: for HANDOVER_WAIT_NS at most until
+ * it is begun, and as long again until it is done.
  *
  *   IDLE --asked--> ASKED --main begins--> RUNNING --main is through--> DONE --seen--> IDLE
  *     nobody waits any more: ASKED --> WITHDRAWN, RUNNING --> LEFT; both are IDLE again once main
@@ -32,7 +33,7 @@ struct handover {
     pthread_mutex_t lock;
     enum handover_state state;
     bool closed;    /* the main thread will not come by any more */
-    int64_t end_ns; /* of the wait */
+    int64_t end_ns; /* of the wait for what comes next */
     int64_t wait_ns;
     void (*run)(struct handover *handover); /* on the main thread */
 };

@@ -25,6 +25,7 @@
 #define ACCEPT_RETRY_S 1    /* after too many open files */
 #define PATH_LOGGED_MAX 200 /* bytes of a path in a line */
 #define PLAIN_TEXT "text/plain; charset=utf-8"
+#define RETRY_AFTER "Retry-After: 1\r\n" /* seconds */
 
 struct admin {
     const struct admin_page *pages;
@@ -85,13 +86,15 @@ static void render(const struct admin_page *page, void *arg, enum part part,
     failed |= fclose(out) != 0;
     if (status == ADMIN_LATER)
         answer->later = page;
-    if (failed || status == ADMIN_LATER) {
+    answer->again = status == ADMIN_AGAIN;
+    if (failed || status == ADMIN_LATER || status == ADMIN_AGAIN) {
         free(text);
         return;
     }
+    answer->headers = status == ADMIN_BUSY ? RETRY_AFTER : page->headers;
+    status = status == ADMIN_BUSY ? 503 : status;
     answer->status = status;
     answer->content_type = part == PART_PAGE || status < 400 ? page->content_type : PLAIN_TEXT;
-    answer->headers = page->headers;
     answer->text = text;
     answer->n = n;
 }
@@ -203,7 +206,8 @@ static void answer_request(void *arg, const struct http_peer *peer,
 {
     struct admin *admin = arg;
     const struct admin_page index = {.content_type = PLAIN_TEXT, .write = write_index};
-    const struct admin_post post = {.body = request->body, .who = peer->name};
+    const struct admin_post post = {
+        .body = request->body, .who = peer->name, .waited_ns = request->waited_ns};
     const struct access_answer access = decide(admin, peer, request);
     const struct admin_page *page;
 

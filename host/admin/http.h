@@ -26,16 +26,22 @@ typedef int admin_page_fn(void *arg, FILE *out);
 struct admin_post {
     struct spoe_span body; /* [borrow] at most HTTP_BODY_MAX bytes, said to be JSON */
     const char *who;       /* [borrow] for logs: an address, or "uid 1000, pid 12" */
+    int64_t waited_ns;     /* since the page was ADMIN_AGAIN first; 0: it was not yet */
 };
 
-#define ADMIN_LATER 0 /* in place of a status: it is not there yet */
+/* In place of a status: */
+#define ADMIN_LATER 0 /* it is not there yet */
+#define ADMIN_AGAIN 1 /* nothing was begun: the same is asked again, ADMIN_LOOK_MS later */
+#define ADMIN_BUSY 2  /* 503, and Retry-After: nothing was done, and whoever asks may ask again */
 
 /**
  * Do it, and write what came of it; of a status from 400 on that is a text. As admin_page_fn, but
- * that it may be ADMIN_LATER, where another thread does it: the page's later() has the answer.
+ * that it may be ADMIN_LATER, where another thread does it: the page's later() has the answer; or
+ * ADMIN_AGAIN, until the page has waited for long enough.
  */
 typedef int admin_post_fn(void *arg, const struct admin_post *post, FILE *out);
-/** Whether it is there, asked each ADMIN_LOOK_MS. @param out  NULL: nobody waits for it any more */
+/** Whether it is there, or ADMIN_LATER; asked each ADMIN_LOOK_MS.
+ * @param out  NULL: nobody waits for it any more */
 typedef int admin_later_fn(void *arg, FILE *out);
 
 /* A path may stand twice or more, with other types: whoever asks chooses, by Accept. A POST goes to

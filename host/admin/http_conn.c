@@ -21,7 +21,7 @@
 #define HTTP_CONN_MAGIC MAGIC('H', 'T', 'T', 'P')
 #define ANSWER_HEAD_MAX 1024u
 
-enum http_conn_state { HTTP_READING, HTTP_WAITING, HTTP_WRITING, HTTP_ENDING };
+enum http_conn_state { HTTP_READING, HTTP_WAITING, HTTP_PUT_OFF, HTTP_WRITING, HTTP_ENDING };
 
 struct http_conn {
     uint32_t magic;
@@ -35,6 +35,7 @@ struct http_conn {
     bool again;      /* the next request may be in the input already */
     bool dead;
     const void *later; /* WAITING: for what */
+    int64_t asked_ns;  /* when the request in the input was answered first; 0: it was not yet */
     int64_t end_ns;    /* ENDING: when it is over */
     size_t skip;       /* bytes of a body, to be thrown away */
     size_t in_len;
@@ -156,7 +157,16 @@ static bool take_request(struct http_conn *conn)
         start_answer(conn, &answer, false);
         return true;
     }
+    if (conn->asked_ns == 0)
+        conn->asked_ns = clock_mono_ns();
+    else
+        request.waited_ns = clock_mono_ns() - conn->asked_ns;
     conn->conns->answer(conn->conns->arg, &conn->peer, &request, &answer);
+    if (answer.again) { /* it stays in the input */
+        conn->state = HTTP_PUT_OFF;
+        return true;
+    }
+    conn->asked_ns = 0;
     conn->keep_alive = request.keep_alive;
     conn->skip = request.body_len;
     if (answer.later != NULL) {
@@ -243,6 +253,7 @@ static short events_of(const struct http_conn *conn)
 {
     switch (conn->state) {
     case HTTP_WAITING: /* for its time alone: the input waits */
+    case HTTP_PUT_OFF:
         return 0;
     case HTTP_WRITING:
         return EV_WRITE;
@@ -264,7 +275,7 @@ static void watch(struct http_conn *conn)
         conn->dead |= left <= 0;
         tv = (struct timeval){left / NS_PER_S, left % NS_PER_S / NS_PER_US};
     }
-    if (conn->state == HTTP_WAITING)
+    if (conn->state == HTTP_WAITING || conn->state == HTTP_PUT_OFF)
         tv = (struct timeval){0, (suseconds_t)ADMIN_LOOK_MS * 1000};
     if (conn->dead)
         return;
@@ -285,6 +296,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     TAILQ_INSERT_TAIL(&conn->conns->list, conn, link);
     if (conn->state == HTTP_WAITING)
         look(conn);
+    else if (conn->state == HTTP_PUT_OFF)
+        conn->state = HTTP_READING;
     else if ((what & EV_TIMEOUT) != 0)
         conn->dead = !conn->again;
     else if (conn->state == HTTP_WRITING)

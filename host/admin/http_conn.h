@@ -4,6 +4,7 @@
  *
  *   READING --a whole head--> WRITING --all written--> READING
  *     an answer that another thread makes: READING --> WAITING --it is there--> WRITING
+ *     a request that cannot be answered yet: READING --> PUT_OFF --ADMIN_LOOK_MS--> READING
  *     a request that cannot be understood, or "Connection: close": WRITING --> ENDING
  *     end of stream, reset, ADMIN_TIMEOUT_S without news: --> freed
  *
@@ -24,7 +25,7 @@
 
 #define ADMIN_CONNS_MAX 16u /* beyond them the one without news for longest is closed */
 #define ADMIN_TIMEOUT_S 60  /* of a connection on which nothing happens */
-#define ADMIN_LOOK_MS 5     /* between two looks for an answer that was put off */
+#define ADMIN_LOOK_MS 5     /* between two looks for an answer, or tries of a request */
 #define ADMIN_LINGER_S 1    /* for the peer to close, in ENDING, whatever it sends */
 
 /* Who is at the other end of a connection. */
@@ -39,6 +40,7 @@ TAILQ_HEAD(http_conn_list, http_conn);
 /* An answer. */
 struct http_answer {
     const void *later; /* NULL: it is there. Else nothing else counts yet: what later() is given */
+    bool again; /* nothing else counts: the same request is asked again, once more or often */
     int status;
     const char *content_type; /* [const] */
     const char *headers;      /* [const] further lines of the head, with their ends; NULL: none */

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <spoe/plugin.h>
 
@@ -27,7 +28,9 @@ struct http_request {
     bool keep_alive;
     bool has_length;
     size_t body_len;
-    struct spoe_span body; /* of a POST; set by whoever has it (http_conn.c) */
+    /* Set by whoever has them (http_conn.c): */
+    struct spoe_span body; /* of a POST */
+    int64_t waited_ns;     /* since it was answered first; 0: it was not yet */
 };
 
 /**

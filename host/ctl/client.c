@@ -164,20 +164,28 @@ int64_t client_whole(struct spoe_span text)
     return n;
 }
 
+/* The number that a field of the head says. @param end  of the head @return -1: there is none */
+static int64_t field_of(const char *bytes, const char *end, const char *name)
+{
+    const char *field = strcasestr(bytes, name);
+    const size_t n = strlen(name);
+
+    if (field == NULL || field > end || (size_t)(end - field) < n)
+        return -1;
+    return client_whole((struct spoe_span){field + n, (size_t)(end - field) - n});
+}
+
 /* "HTTP/1.1 200 OK", fields, an empty line, and as many bytes as Content-Length says. */
 static int take_apart(const struct exchange *x, struct client_answer *ret, size_t n)
 {
-    static const char length[] = "\r\nContent-Length: ";
     const char *bytes = ret->bytes;
-    const char *end = strstr(bytes, "\r\n\r\n"), *field = strcasestr(bytes, length);
-    int64_t said;
+    const char *end = strstr(bytes, "\r\n\r\n");
+    const int64_t said = end != NULL ? field_of(bytes, end, "\r\nContent-Length: ") : -1;
 
-    if (strncmp(bytes, "HTTP/1.", 7) != 0 || strlen(bytes) < 12 || end == NULL || field == NULL ||
-        field > end || (size_t)(end - field) < sizeof length - 1)
+    if (strncmp(bytes, "HTTP/1.", 7) != 0 || strlen(bytes) < 12 || said < 0)
         return error_set(x->error, "its answer is none of the admin endpoint");
     ret->status = (int)client_whole((struct spoe_span){bytes + 9, 3});
-    said = client_whole(
-        (struct spoe_span){field + sizeof length - 1, (size_t)(end - field) - (sizeof length - 1)});
+    ret->retry_after_s = field_of(bytes, end, "\r\nRetry-After: ");
     ret->text = ret->bytes + (end + 4 - bytes);
     ret->n = n - (size_t)(end + 4 - bytes);
     if (said != (int64_t)ret->n)

@@ -24,7 +24,8 @@ struct client {
 
 struct client_answer {
     int status;
-    char *text; /* [own: free()] the body, and a NUL */
+    int64_t retry_after_s; /* Retry-After; -1: it says none */
+    char *text;            /* [own: free()] the body, and a NUL */
     size_t n;
     char *bytes; /* [own: free()] what text is in */
 };

@@ -2,6 +2,7 @@
 /* host/ctl/ctl.c - see ctl.h: the command line, where the host is, and the commands but status. */
 #include "ctl/ctl.h"
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,14 +241,32 @@ static int complain_of(const struct client *client, const char *target, const ch
     return CTL_UNREACHED;
 }
 
+/* Whether to ask again: then it is time to. */
+static bool wait_for_host(const struct client_answer *answer, int64_t end_ns)
+{
+    const int64_t left_ns = end_ns - clock_mono_ns();
+
+    if (answer->status != 503 || answer->retry_after_s < 0 ||
+        answer->retry_after_s >= left_ns / NS_PER_S)
+        return false;
+    (void)poll(NULL, 0, (int)answer->retry_after_s * 1000);
+    return true;
+}
+
 int ctl_ask(const struct client *client, const char *target, const char *body,
             struct client_answer *ret)
 {
+    const int64_t end_ns = clock_mono_ns() + CTL_TIMEOUT_NS;
     struct error error;
     char shown[REFUSAL_MAX];
 
-    if (client_ask(client, target, body, clock_mono_ns() + CTL_TIMEOUT_NS, ret, &error) != 0)
-        return complain_of(client, target, error.text);
+    for (;;) {
+        if (client_ask(client, target, body, end_ns, ret, &error) != 0)
+            return complain_of(client, target, error.text);
+        if (!wait_for_host(ret, end_ns))
+            break;
+        client_answer_fini(ret);
+    }
     if (ret->status == 200)
         return CTL_OK;
     if (ret->status < 400) { /* the admin endpoint says no such thing */

@@ -25,7 +25,11 @@ int ctl_main(int argc, char **argv);
 
 /* ---- for the commands ---- */
 
-/** Ask, and say what is wrong. @return CTL_OK with *ret, its status 200; else nothing to free */
+/**
+ * Ask, and say what is wrong. A host that is busy (503 with Retry-After) is asked again while there
+ * is time.
+ * @return CTL_OK with *ret, its status 200; else nothing to free
+ */
 int ctl_ask(const struct client *client, const char *target, const char *body,
             struct client_answer *ret);
 /** The same, of a page of JSON. @param ret  [give: json_decref()] */

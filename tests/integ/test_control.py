@@ -120,12 +120,34 @@ def test_a_change_that_takes_long_holds_up_nobody_else(begin):
         for path in ("/metrics", "/status", "/control", "/"):
             assert admin.ask(it.host, path).status == 200
         answer = post(it.host, {"reload.name": "another"})
-        assert answer.status == 503 and "has another change to do" in answer.text
+        assert answer.status == 503 and "another change is under way" in answer.text
+        assert answer.headers["Retry-After"] == "1"
         answer = first.result()
         assert answer.status == 503 and "goes on" in answer.text
+        assert "Retry-After" not in answer.headers, "what has become of it is seen at /control"
     assert admin.ask(it.host, "/healthz").status in (200, 503)
     it.host.signal(signal.SIGTERM)
     assert it.host.wait() == 1, "it hangs: the watch ends it"
+
+
+def test_changes_at_once_are_done_one_after_the_other(begin):
+    """While the configuration is read again all the time. Most were refused at once, by a 503 that did not say what
+    to do."""
+    it = begin()
+
+    def change(value):
+        answer = post(it.host, {"reload.limit": value})
+        while answer.status == 503 and "Retry-After" in answer.headers:
+            answer = post(it.host, {"reload.limit": value})
+        return answer
+
+    with ThreadPoolExecutor(4) as pool:
+        changes = [pool.submit(change, i) for i in range(20)]
+        while not all(change.done() for change in changes):
+            it.host.signal(signal.SIGHUP)
+        answers = [change.result() for change in changes]
+    assert [answer.status for answer in answers] == [200] * 20, answers
+    assert it.counts() == (20, 0)
 
 
 def test_a_reload_goes_by_the_file_again(begin):

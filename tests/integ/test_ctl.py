@@ -175,6 +175,43 @@ def test_trace_shows_the_first_request_of_the_trace():
     assert "/first" in text and "exported  true" in text and "/second" not in text, text
 
 
+class Busy(http.server.BaseHTTPRequestHandler):
+    """The next of `answers`: a status and Retry-After."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        status, again = self.server.answers.pop(0)
+        self.send_response(status)
+        if again is not None:
+            self.send_header("Retry-After", again)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize("answers,status,left", [
+    ([(503, "0"), (503, "1"), (200, None)], 0, 0),
+    ([(503, None), (200, None)], 1, 1),
+    ([(503, "60"), (200, None)], 1, 1),
+    ([(503, "99999999999999999999"), (200, None)], 1, 1),
+    ([(422, "0"), (200, None)], 1, 1),
+])
+def test_a_host_that_is_busy_is_asked_again(answers, status, left):
+    """As it says, by Retry-After, as far as there is time."""
+    with http.server.HTTPServer(("127.0.0.1", 0), Busy) as server:
+        server.answers = list(answers)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        got, text = ctl("--url", f"http://127.0.0.1:{server.server_port}", "set", "a.b", "c")
+        server.shutdown()
+        thread.join()
+    assert got == status and len(server.answers) == left, text
+    assert status == 0 or f"refused, {answers[0][0]}" in text
+
+
 def test_help():
     status, text = ctl("--help")
     assert status == 0 and "Exit status" in text

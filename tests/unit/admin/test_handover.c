@@ -116,6 +116,27 @@ Test(handover, is_not_waited_for, .timeout = 30)
     end(&desk);
 }
 
+/* Whoever has waited for long until it begins waits for its end as well. */
+Test(handover, has_as_long_again_once_it_is_begun, .timeout = 30)
+{
+    static struct desk desk;
+    pthread_t thread;
+
+    begin(&desk);
+    desk.handover.wait_ns = INT64_C(20000000000);
+    atomic_store(&desk.hold, true);
+    cr_assert(handover_ask(&desk.handover, &desk.box));
+    desk.handover.end_ns = 0; /* the wait for its begin is just over */
+    cr_assert_eq(pthread_create(&thread, NULL, turn, &desk), 0);
+    while (atomic_load(&desk.runs) == 0)
+        (void)poll(NULL, 0, 1);
+    cr_assert_eq(handover_look(&desk.handover), HANDOVER_WAITING);
+    atomic_store(&desk.hold, false);
+    cr_assert_eq(look(&desk), HANDOVER_OK);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    end(&desk);
+}
+
 /* What takes long goes on, and nothing else is begun. */
 Test(handover, is_left, .timeout = 30)
 {

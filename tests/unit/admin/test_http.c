@@ -274,6 +274,87 @@ Test(admin, an_answer_may_come_later, .timeout = 30)
     (void)rmdir(folder);
 }
 
+/* ---- a page that cannot answer yet ---- */
+
+static _Atomic unsigned n_tries;
+static _Atomic bool waits_less; /* a try came before the one that it follows */
+
+static int post_again(void *arg, const struct admin_post *post, FILE *out)
+{
+    static int64_t waited_ns;
+
+    (void)arg;
+    (void)fputs("this is not shown", out);
+    if ((n_tries == 0) != (post->waited_ns == 0) || post->waited_ns < waited_ns)
+        waits_less = true;
+    waited_ns = post->waited_ns;
+    n_tries++;
+    if (!is_there)
+        return ADMIN_AGAIN;
+    waited_ns = 0;
+    n_tries = 0;
+    return 200;
+}
+
+static int post_busy(void *arg, const struct admin_post *post, FILE *out)
+{
+    (void)arg;
+    (void)post;
+    (void)fputs("later\n", out);
+    return ADMIN_BUSY;
+}
+
+static const struct admin_page again_pages[] = {
+    PAGE(.path = "/make", .content_type = "text/make", .write = make_it),
+    PAGE(.path = "/one", .content_type = "text/one", .write = page_one),
+    PAGE(.path = "/again", .content_type = "text/again", .write = page_one, .post = post_again,
+         .post_access = ACCESS_CHANGE),
+    PAGE(.path = "/busy", .content_type = "text/busy", .write = page_one, .post = post_busy,
+         .post_access = ACCESS_CHANGE, .headers = "X-Mine: yes\r\n"),
+    PAGE(.path = NULL)};
+
+/* A POST waits for its turn, body and all, and everybody else is answered. */
+Test(admin, a_request_is_tried_again, .timeout = 30)
+{
+    static const char request[] =
+        "POST /again HTTP/1.1\r\nHost: localhost\r\n" JSON "Content-Length: 2\r\n\r\n{}";
+    static const char next[] = "GET /one HTTP/1.0\r\n\r\n";
+    static char said[] = "said\n", thrice[2 * sizeof request + sizeof next];
+    struct admin *admin;
+    const char *got;
+    char byte;
+    int waits;
+
+    make_conf();
+    cr_assert_eq(admin_start(&conf, again_pages, said, &admin), 0);
+    (void)snprintf(thrice, sizeof thrice, "%s%s%s", request, request, next);
+    waits = send_to(thrice);
+    while (n_tries < 3) {
+        got = ask("GET /one HTTP/1.0\r\n\r\n");
+        cr_assert(ends(got, "\r\n\r\nsaid\n"), "%s", got);
+    }
+    cr_assert_eq(recv(waits, &byte, 1, MSG_DONTWAIT), -1);
+    (void)ask("GET /make HTTP/1.0\r\n\r\n");
+    got = read_from(waits);
+    cr_assert(begins(got, "HTTP/1.1 200 OK\r\n") && has(got, "Content-Type: text/again\r\n"), "%s",
+              got);
+    cr_assert(has(got, "\r\n\r\nthis is not shownHTTP/1.1 200 "), "%s", got);
+    cr_assert(ends(got, "\r\n\r\nsaid\n"), "what it asked for behind that: %s", got);
+    cr_assert_not(waits_less, "each begins at 0, and waits longer with each try");
+    /* One that goes meanwhile, and one that says why it does not wait. */
+    is_there = false;
+    waits = send_to(request);
+    while (n_tries == 0)
+        (void)ask("GET /one HTTP/1.0\r\n\r\n");
+    (void)close(waits);
+    got = ask("POST /busy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" JSON
+              "Content-Length: 2\r\n\r\n{}");
+    cr_assert(begins(got, "HTTP/1.1 503 ") && has(got, "\r\nRetry-After: 1\r\n"), "%s", got);
+    cr_assert(has(got, "Content-Type: text/plain") && ends(got, "\r\n\r\nlater\n"), "%s", got);
+    admin_stop(admin);
+    (void)rmdir(folder);
+}
+
 Test(admin, is_off, .timeout = 30)
 {
     struct admin *admin = (struct admin *)(void *)&conf;
