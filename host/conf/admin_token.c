@@ -41,7 +41,7 @@ int admin_token_read(const char *where, char **ret, struct error *reterr)
 {
     char text[sizeof OPTION_FILE + OPTION_PATH_MAX + 1];
     char *token = NULL;
-    int n;
+    int n, result;
 
     if (strncmp(where, OPTION_CREDENTIAL, strlen(OPTION_CREDENTIAL)) == 0) {
         n = snprintf(text, sizeof text, "%s", where);
@@ -58,7 +58,8 @@ int admin_token_read(const char *where, char **ret, struct error *reterr)
     }
     if (n < 0 || (size_t)n >= sizeof text)
         return error_set(reterr, "its path is too long");
-    if (secret_read(text, conf_env("CREDENTIALS_DIRECTORY"), &token, reterr) != 0)
+    result = secret_read(text, conf_env("CREDENTIALS_DIRECTORY"), &token, reterr);
+    if (result < 0)
         return -1;
     if (check(token, reterr) != 0) {
         explicit_bzero(token, strlen(token));
@@ -66,5 +67,5 @@ int admin_token_read(const char *where, char **ret, struct error *reterr)
         return -1;
     }
     *ret = token;
-    return 0;
+    return result;
 }

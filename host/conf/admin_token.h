@@ -13,7 +13,7 @@
  * write to is refused.
  * @param where  /PATH, file:/PATH, or credential:NAME
  * @param ret    [give: free()]
- * @return 0; -1 with *reterr
+ * @return 0; 1 read, and everybody may read the file, as *reterr says; -1 with *reterr
  */
 int admin_token_read(const char *where, char **ret, struct error *reterr);
 

@@ -73,6 +73,9 @@ const struct spoe_setting *conf_setting(const struct conf_section *section, size
  */
 void conf_setting_error(struct conf *conf, const struct conf_section *section, size_t i,
                         const char *format, ...) __attribute__((format(printf, 4, 5)));
+/** A warning about options[i], whose value is used: worded as an error is. The text is copied. */
+void conf_setting_warning(struct conf *conf, const struct conf_section *section, size_t i,
+                          const char *text);
 
 /**
  * Something is wrong with the value of options[i]. For one of env_lenient[] that is a warning, and

@@ -22,22 +22,25 @@ typedef int parse_fn(const struct spoe_option *option, const char *text, struct 
                      struct error *reterr);
 
 /*
- * Set a setting to a text, in place of what it had. A bad text leaves it as it was.
+ * Set a setting to a text, in place of what it had. A bad text leaves it as it was. A secret in a
+ * file that everybody may read is a warning.
  * @return 0; 1 bad text, with *reterr; -1 out of memory
  */
-static int set_value(struct conf_section *s, size_t i, const char *text, const char *origin,
-                     uint32_t flags, parse_fn *parse, struct error *reterr)
+static int set_value(struct conf *conf, struct conf_section *s, size_t i, const char *text,
+                     const char *origin, uint32_t flags, parse_fn *parse, struct error *reterr)
 {
     struct spoe_setting *setting = &s->settings[i];
     struct texts own = {.n_rejected = s->texts[i].n_rejected};
     struct spoe_value value;
     bool ok = true;
+    int result;
 
     own.raw = conf_copy(text, &ok);
     own.origin = conf_copy(origin, &ok);
-    if (!ok || parse(s->options[i], own.raw, &value, reterr) != 0 ||
-        (s->options[i]->type == SPOE_OPT_SECRET &&
-         secret_read(own.raw, conf_env("CREDENTIALS_DIRECTORY"), &own.secret, reterr) != 0)) {
+    result = ok ? parse(s->options[i], own.raw, &value, reterr) : -1;
+    if (result == 0 && s->options[i]->type == SPOE_OPT_SECRET)
+        result = secret_read(own.raw, conf_env("CREDENTIALS_DIRECTORY"), &own.secret, reterr);
+    if (result < 0) {
         conf_texts_fini(&own);
         return ok ? 1 : -1;
     }
@@ -49,6 +52,8 @@ static int set_value(struct conf_section *s, size_t i, const char *text, const c
     setting->origin = (struct spoe_span){own.origin, strlen(own.origin)};
     setting->flags = flags;
     setting->value = value;
+    if (result > 0)
+        conf_setting_warning(conf, s, i, reterr->text);
     return 0;
 }
 
@@ -68,7 +73,7 @@ static bool take_turn(struct conf *conf, struct conf_section *s, size_t i, const
     int result = 0;
 
     if (*turn == 0)
-        result = set_value(s, i, text, origin, 0, option_parse, &err);
+        result = set_value(conf, s, i, text, origin, 0, option_parse, &err);
     else if (*turn > 0)
         result = option_parse(option, text, &value, &err) != 0 ? 1 : 0;
     if (result == 1)
@@ -120,12 +125,14 @@ static int set_by_lenient(struct conf *conf, struct conf_section *s, size_t i)
         if (asprintf(&origin, "environment %s", env[e]) < 0)
             return -1;
         s->texts[i].n_rejected = e + 1;
-        result = set_value(s, i, text, origin, SPOE_SETTING_LENIENT, option_parse_lenient, &err);
+        result =
+            set_value(conf, s, i, text, origin, SPOE_SETTING_LENIENT, option_parse_lenient, &err);
         if (result == 1)
             conf_warning(conf, "%s: %s.%s: %s; %s", origin, s->name, option->key, err.text,
                          option->type == SPOE_OPT_BOOL ? "taken for false" : "ignored");
         if (result == 1 && option->type == SPOE_OPT_BOOL)
-            result = set_value(s, i, "false", origin, SPOE_SETTING_LENIENT, option_parse, &err);
+            result =
+                set_value(conf, s, i, "false", origin, SPOE_SETTING_LENIENT, option_parse, &err);
         free(origin);
         if (result <= 0)
             return result == 0 ? 1 : -1;
@@ -179,7 +186,7 @@ static int set_default(struct conf *conf, struct conf_section *s, size_t i)
     int result = 0;
 
     if (option->default_text != NULL)
-        result = set_value(s, i, option->default_text, "default", SPOE_SETTING_DEFAULT,
+        result = set_value(conf, s, i, option->default_text, "default", SPOE_SETTING_DEFAULT,
                            option_parse, &err);
     if (result == 1)
         conf_error(conf, "option %s of plugin %s: bad default: %s", option->key, s->name, err.text);
@@ -248,7 +255,7 @@ int conf_setting_put(struct conf *conf, struct conf_section *s, size_t i, const 
     char *before =
         again ? conf_copy(s->texts[i].before, &ok) : strndup(setting->origin.p, setting->origin.n);
     struct error err;
-    int result = before != NULL ? set_value(s, i, text, origin, 0, option_parse, &err) : -1;
+    int result = before != NULL ? set_value(conf, s, i, text, origin, 0, option_parse, &err) : -1;
 
     if (result != 0) {
         free(before);

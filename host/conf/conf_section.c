@@ -124,3 +124,13 @@ void conf_setting_error(struct conf *conf, const struct conf_section *s, size_t 
                text != NULL ? text : "out of memory");
     free(text);
 }
+
+void conf_setting_warning(struct conf *conf, const struct conf_section *s, size_t i,
+                          const char *text)
+{
+    const struct spoe_setting *setting = conf_setting(s, i);
+
+    assert(setting != NULL);
+    conf_warning(conf, "%.*s: %s.%s: %s", (int)setting->origin.n, setting->origin.p, s->name,
+                 option_has_key(s->options[i]) ? s->options[i]->key : "?", text);
+}

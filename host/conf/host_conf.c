@@ -218,9 +218,12 @@ static void set_admin_token(const struct build *b)
 {
     const char *where = get_text(b, OPT_ADMIN_TOKEN_FILE);
     struct error wrong;
+    const int result = where != NULL ? admin_token_read(where, &b->hc->admin_token, &wrong) : 0;
 
-    if (where != NULL && admin_token_read(where, &b->hc->admin_token, &wrong) != 0)
+    if (result < 0)
         conf_setting_error(b->conf, b->section, OPT_ADMIN_TOKEN_FILE, "%s", wrong.text);
+    else if (result > 0)
+        conf_setting_warning(b->conf, b->section, OPT_ADMIN_TOKEN_FILE, wrong.text);
 }
 
 static int add_plugin(const struct build *b, size_t option, const char *item)

@@ -86,7 +86,8 @@ const struct spoe_option *const host_options[N_HOST_OPTIONS + 1] = {
                .help =
                    "file of the token for changes and request data over TCP: `/PATH` or "
                    "`credential:NAME`. 16 to 512 visible ASCII characters in one line; a file that "
-                   "everybody may write to is an error. What is in it can change at run time too"),
+                   "everybody may write to is an error, one that everybody may read is a warning. "
+                   "What is in it can change at run time too"),
     [OPT_PLUGIN_DIR] =
         OPTION(.type = SPOE_OPT_STRING, .key = "plugin-dir", .env = ENV("SPOE_PLUGIN_DIR"),
                .help = "directories of plugins, colon-separated; by default the installed one. A "

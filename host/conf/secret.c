@@ -5,9 +5,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "conf/option_texts.h"
 #include "conf/read_file.h"
+
+int secret_check_mode(const char *path, struct error *reterr)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & S_IROTH) == 0)
+        return 0;
+    (void)error_set(reterr, "%s: its mode is %04o: every user may read the secret in it", path,
+                    (unsigned)st.st_mode & 07777);
+    return 1;
+}
 
 static int read_secret_file(const char *path, char **ret, struct error *reterr)
 {
@@ -31,7 +43,7 @@ static int read_secret_file(const char *path, char **ret, struct error *reterr)
         result = error_set(reterr, "%s: out of memory", path);
     explicit_bzero(bytes, n);
     free(bytes);
-    return result;
+    return result == 0 ? secret_check_mode(path, reterr) : result;
 }
 
 int secret_read(const char *text, const char *credentials, char **ret, struct error *reterr)

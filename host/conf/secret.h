@@ -13,8 +13,14 @@
  * @param text         as option_parse() has taken it
  * @param credentials  the directory of credentials; NULL: there is none
  * @param ret          [give: free()] NULL where the text is the secret itself
- * @return 0; -1 with *reterr
+ * @return 0; 1 read, and everybody may read the file: *reterr says so; -1 with *reterr
  */
 int secret_read(const char *text, const char *credentials, char **ret, struct error *reterr);
+
+/**
+ * Whether a file is for some users alone. One that cannot be looked at is told of by who reads it.
+ * @return 0; 1 everybody may read it, as *reterr says, with its mode
+ */
+int secret_check_mode(const char *path, struct error *reterr);
 
 #endif

@@ -162,7 +162,7 @@ static int take_token(struct place *place, const char *where, bool must)
 {
     struct error error;
 
-    if (where == NULL || admin_token_read(where, &place->token, &error) == 0) {
+    if (where == NULL || admin_token_read(where, &place->token, &error) >= 0) {
         place->client.token = place->token;
         return 0;
     }

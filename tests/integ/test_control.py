@@ -4,6 +4,7 @@ GET changes anything."""
 
 import json
 import os
+import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
@@ -199,6 +200,22 @@ def test_over_tcp_it_takes_the_token(start, tmp_path):
     assert post(host, change, **bearer).status == 401
     assert post(host, change, Authorization="Bearer another-token-of-letters").status == 200
     assert TOKEN not in host.text() and "another-token" not in host.text()
+
+
+def test_a_token_of_everybody_is_said_once_for_each_load(start, tmp_path):
+    token = tmp_path / "token"
+    token.write_text(TOKEN + "\n")
+    token.chmod(0o644)
+    warning = f"level=warning .*admin-token-file: {token}: its mode is 0644: every user may read the secret in it"
+    host = start("reload", env={"SPOE_ADMIN_ADDR": "127.0.0.1:0", "SPOE_ADMIN_TOKEN_FILE": str(token)})
+    assert post(host, {"reload.name": "new"}, Authorization=f"Bearer {TOKEN}").status == 200, "it counts all the same"
+    for said in (1, 2):
+        assert len(re.findall(warning, host.text())) == said, host.text()
+        mark = host.mark()
+        host.signal(signal.SIGHUP)
+        host.wait_line("configuration read again", start=mark)
+        token.chmod(0o640)
+    assert len(re.findall(warning, host.text())) == 2, "whoever has mended it hears no more of it"
 
 
 def test_over_tcp_without_a_token_it_is_refused(start):

@@ -104,6 +104,38 @@ Test(admin_token, has_a_form)
     refuses(file, "everybody may write");
 }
 
+/* It is used all the same: a mounted secret of Kubernetes is 0644, unless it is said otherwise. */
+Test(admin_token, of_everybody_is_said_once)
+{
+    char wanted[256];
+    struct conf *conf = conf_create();
+    struct host_conf hc;
+
+    write_file(TOKEN "\n");
+    cr_assert_eq(chmod(file, 0644), 0);
+    conf_add_host_option(conf, "admin-token-file", file);
+    cr_assert_eq(host_conf_init(&hc, conf, "/plugins", NULL), 0);
+    cr_assert_eq(conf_error_count(conf), 0, "%s", conf_error_text(conf, 0));
+    cr_assert_str_eq(hc.admin_token, TOKEN);
+    cr_assert_eq(conf_warnings(conf)->n, 1);
+    (void)snprintf(wanted, sizeof wanted,
+                   "host.admin-token-file: %s: its mode is 0644: every user may read the secret "
+                   "in it",
+                   file);
+    cr_assert_not_null(strstr(conf_warnings(conf)->text[0], wanted), "%s",
+                       conf_warnings(conf)->text[0]);
+    host_conf_fini(&hc);
+    conf_destroy(conf);
+
+    cr_assert_eq(chmod(file, 0640), 0);
+    conf = conf_create();
+    conf_add_host_option(conf, "admin-token-file", file);
+    cr_assert_eq(host_conf_init(&hc, conf, "/plugins", NULL), 0);
+    cr_assert_eq(conf_warnings(conf)->n, 0);
+    host_conf_fini(&hc);
+    conf_destroy(conf);
+}
+
 Test(admin_token, is_one_of_the_options)
 {
     struct conf *conf = conf_create();

@@ -124,6 +124,29 @@ Test(secret, is_a_credential_of_systemd)
     expect_error("p.key=credential:../key", "the value is not valid");
 }
 
+Test(secret, of_everybody_is_said_once)
+{
+    struct reading r;
+    char wanted[256];
+
+    (void)snprintf(wanted, sizeof wanted,
+                   "command line: p.key: %s: its mode is 0604: every user may read the secret in "
+                   "it",
+                   file);
+    write_file("s3cr3t", 6);
+    cr_assert_eq(chmod(file, 0604), 0);
+    r = read_with(setting);
+    expect(&r, "s3cr3t");
+    cr_assert_eq(conf_warnings(r.conf)->n, 1);
+    cr_assert_str_eq(conf_warnings(r.conf)->text[0], wanted);
+    drop(&r);
+    cr_assert_eq(chmod(file, 0660), 0);
+    r = read_with(setting);
+    expect(&r, "s3cr3t");
+    cr_assert_eq(conf_warnings(r.conf)->n, 0);
+    drop(&r);
+}
+
 Test(secret, errors_name_origin_and_file)
 {
     static char much[SECRET_BYTES_MAX + 1];
