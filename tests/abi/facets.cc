@@ -64,6 +64,8 @@ struct {
     std::vector<std::string> log;
     std::string health, status;
     std::vector<spoe_status> completed;
+    std::vector<std::pair<void (*)(void *), void *>> posted;
+    void *data = nullptr;
     std::map<std::size_t, spoe_setting> settings;
     unsigned foreign = 0, triggered = 0;
     spoe_status refuse = SPOE_OK;
@@ -177,6 +179,16 @@ spoe_host make_host()
         return &seen.settings[i];
     };
     h.complete = [](spoe_request *, spoe_status status) { seen.completed.push_back(status); };
+    h.post = [](spoe_worker *, void (*fn)(void *), void *arg) -> spoe_status {
+        if (seen.refuse == SPOE_OK)
+            seen.posted.emplace_back(fn, arg);
+        return seen.refuse;
+    };
+    h.request_set_data = [](spoe_request *, void *data) -> spoe_status {
+        seen.data = data;
+        return SPOE_OK;
+    };
+    h.request_data = [](spoe_request *) -> void * { return seen.data; };
     h.now_mono_ns = []() -> std::int64_t { return 1000; };
     h.request_commit = [](spoe_request *) -> spoe_status { return SPOE_E_STALE; };
     h.config_timeout_ns = [](spoe_config *, std::size_t message) -> std::int64_t {
@@ -374,6 +386,97 @@ void what_the_loop_refuses_is_thrown()
     CHECK(status_of([&] { on.once(std::chrono::seconds(1), [] {}); }) == SPOE_E_LIMIT);
     seen.refuse = SPOE_OK;
     CHECK(seen.timers.empty() && seen.watches.empty());
+}
+
+/* ---- the mailbox ------------------------------------------------------------------------- */
+
+/* The worker reads what was posted. */
+void read_all()
+{
+    for (const auto &[fn, arg] : std::exchange(seen.posted, {}))
+        fn(arg);
+}
+
+struct throws_when_destroyed {
+    throws_when_destroyed() = default;
+    throws_when_destroyed(throws_when_destroyed &&other) noexcept
+        : live(std::exchange(other.live, false))
+    {
+    }
+    ~throws_when_destroyed() noexcept(false)
+    {
+        if (live)
+            throw std::runtime_error("of a letter");
+    }
+    void operator()() const
+    {
+    }
+    bool live = true;
+};
+struct throws_when_copied {
+    throws_when_copied() = default;
+    throws_when_copied(const throws_when_copied &)
+    {
+        throw spoe::error(SPOE_E_LIMIT, "of a copy");
+    }
+    void operator()() const
+    {
+    }
+};
+
+void what_is_posted_is_called_once()
+{
+    const spoe::loop on(host, nullptr);
+    const spoe::mailbox mailbox = on.mailbox();
+    auto alive = std::make_shared<int>(0);
+
+    std::thread([&alive, mailbox] { // on any thread
+        CHECK(mailbox.post([alive] { ++*alive; }) == SPOE_OK);
+    })
+        .join();
+    CHECK(*alive == 0 && alive.use_count() == 2);
+    read_all();
+    CHECK(*alive == 1 && alive.use_count() == 1);
+
+    CHECK(mailbox.post([req = ask()]() mutable { req.complete(); }) == SPOE_OK);
+    read_all();
+    CHECK(seen.completed == std::vector<spoe_status>{SPOE_OK});
+    CHECK(mailbox.post([req = ask()] { throw std::runtime_error("lost"); }) == SPOE_OK);
+    read_all();
+    CHECK(seen.completed.back() == SPOE_E_INTERNAL && logged("a posted function: lost"));
+    seen.completed.clear();
+}
+
+void what_is_not_posted_is_destroyed()
+{
+    const spoe::mailbox mailbox(host, nullptr);
+    const throws_when_copied copied;
+    unsigned n = 0;
+
+    seen.refuse = SPOE_E_STOPPING;
+    CHECK(mailbox.post([&n, req = ask()] { n++; }) == SPOE_E_STOPPING);
+    CHECK(n == 0 && seen.completed == std::vector<spoe_status>{SPOE_E_INTERNAL});
+    seen.refuse = SPOE_OK;
+    CHECK(mailbox.post(copied) == SPOE_E_LIMIT && logged("post: of a copy") && seen.posted.empty());
+    CHECK(mailbox.post(throws_when_destroyed()) == SPOE_OK);
+    read_all();
+    CHECK(logged("a posted function: of a letter"));
+    seen.completed.clear();
+}
+
+void data_of_a_request()
+{
+    int mine = 0;
+    spoe::pending req = ask();
+
+    CHECK(req.set_data(&mine) == SPOE_OK && host.data(req.raw()) == &mine);
+    req.complete();
+    spoe_host old = table;
+    old.size = offsetof(spoe_host, config_effective);
+    const spoe::host of_1_0(&old, nullptr);
+    CHECK(of_1_0.data(nullptr) == nullptr);
+    CHECK(spoe::request(of_1_0, nullptr).set_data(&mine) == SPOE_E_UNSUPPORTED);
+    seen.completed.clear();
 }
 
 /* ---- reload and health ------------------------------------------------------------------- */
@@ -614,6 +717,9 @@ int main()
     another_thread_changes_nothing();
     another_thread_does_not_meet_the_end();
     what_the_loop_refuses_is_thrown();
+    what_is_posted_is_called_once();
+    what_is_not_posted_is_destroyed();
+    data_of_a_request();
     data_that_is_reloaded();
     how_it_is();
     a_host_without_them();

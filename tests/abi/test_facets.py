@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The facets of the loop, of data that is reloaded and of health, in C++ and in Rust (12.2): the wrappers
-over a host of their own, under sanitizers too, and one plugin in both languages, `gate`, in the host."""
+"""The facets of the loop, of data that is reloaded and of health, and what is posted, cancelled and taken of the
+log, in C++ and in Rust (12.2): the wrappers over a host of their own, under sanitizers too, and two plugins in
+both languages, `gate` and `errands`, in the host."""
 
 import ipaddress
 import os
@@ -15,6 +16,7 @@ import threading
 import pytest
 
 from lib import admin
+from lib.lines import Sender, where
 from lib.procs import SpoeHost, clean_env, host_binary, run, wait_until
 from lib.spop import Client
 
@@ -60,16 +62,27 @@ def crate(tmp_path_factory):
     return where / "libspoe.rlib"
 
 
+def build(crate, make_folder, name, sources):
+    """The folders of this plugin, by language."""
+    where = {language: make_folder(f"{name}-{language}") for language in LANGUAGES}
+    good(["g++", "-std=c++17", "-g", "-O1", *WARNINGS, *sanitizers(), "-fPIC", "-fvisibility=hidden", "-shared",
+          "-I", INCLUDE, sources["cc"], "-Wl,-z,now,-z,nodelete",
+          f"-Wl,--version-script={SOURCE / 'sdk/cmake/spoe-plugin.map'}", "-o", where["cc"] / f"{name}.so"])
+    rustc(where["rs"], "--crate-type", "cdylib", "--crate-name", name, sources["rs"], "-o",
+          where["rs"] / f"{name}.so", "-C", "link-arg=-Wl,-z,now,-z,nodelete", "--extern", f"spoe={crate}")
+    return where
+
+
 @pytest.fixture(scope="module")
 def gates(crate, tmp_path_factory):
-    """The folders of plugins, by language."""
-    where = {name: tmp_path_factory.mktemp(name) for name in LANGUAGES}
-    good(["g++", "-std=c++17", "-g", "-O1", *WARNINGS, *sanitizers(), "-fPIC", "-fvisibility=hidden", "-shared",
-          "-I", INCLUDE, SOURCE / "sdk/guide/gate.cc", "-Wl,-z,now,-z,nodelete",
-          f"-Wl,--version-script={SOURCE / 'sdk/cmake/spoe-plugin.map'}", "-o", where["cc"] / "gate.so"])
-    rustc(where["rs"], "--crate-type", "cdylib", "--crate-name", "gate", CRATE / "examples/gate.rs", "-o",
-          where["rs"] / "gate.so", "-C", "link-arg=-Wl,-z,now,-z,nodelete", "--extern", f"spoe={crate}")
-    return where
+    sources = {"cc": SOURCE / "sdk/guide/gate.cc", "rs": CRATE / "examples/gate.rs"}
+    return build(crate, tmp_path_factory.mktemp, "gate", sources)
+
+
+@pytest.fixture(scope="module")
+def errands(crate, tmp_path_factory):
+    sources = {language: SOURCE / "tests/abi" / f"errands.{language}" for language in LANGUAGES}
+    return build(crate, tmp_path_factory.mktemp, "errands", sources)
 
 
 class Service:
@@ -196,20 +209,105 @@ def test_a_file_that_is_wrong_is_named_before_the_start(gates, language, tmp_pat
         assert status == 1 and f"{path}:2: no network" in text, text
 
 
+def keeps_the_rules(language, *args):
+    """Under the host's own asserts; Rust's library aborts where memory ends."""
+    without = ["--without", "memory"] if language == "rs" else []
+    done = subprocess.run([CHECK, *without, *args], env=clean_env(), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=550)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_it_keeps_the_rules(gates, language, tmp_path):
-    """12.2: under the host's own asserts; Rust's library aborts where memory ends."""
+    """12.2: spoe-plugin-check has nothing to say"""
     path = tmp_path / "networks"
     path.write_text("192.0.2.0/24\n")
     (tmp_path / "script").write_text("gate src=192.0.2.1\ngate src=203.0.113.1\n")
-    options = ["--set", f"gate.networks={path}", "--without", "memory"] if language == "rs" else [
-        "--set", f"gate.networks={path}"]
     with Service() as service:
-        done = subprocess.run([CHECK, *options, "--set", f"gate.port={service.port}",
-                               gates[language] / "gate.so", tmp_path / "script"], env=clean_env(),
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, timeout=550)
-    assert done.returncode == 0, done.stdout
+        keeps_the_rules(language, "--set", f"gate.networks={path}", "--set", f"gate.port={service.port}",
+                        gates[language] / "gate.so", tmp_path / "script")
+
+
+# -- what is posted, cancelled, quiet, and taken of the log
+
+
+def run_errands(folder, *more):
+    return SpoeHost(["--plugin-dir", folder, "--workers", "2", *more], env={"SPOE_ADMIN_ADDR": "127.0.0.1:0"})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_work_is_brought_back_to_its_worker(errands, language):
+    """12.2: by a thread of the plugin's; what it throws there costs its request the variables, and no other."""
+    with run_errands(errands[language], "--processing-timeout", "600s") as host:
+        workers = set()
+        with Client(host.port) as one, Client(host.port) as two:
+            for client in (one, two):
+                client.hello()
+                for word in ("first", "second"):
+                    said = client.ask("errand", {"word": word}).variables
+                    workers.add(said.pop("worker"))
+                    assert said == {"said": word, "own_thread": True}
+            assert workers <= {0, 1}
+            assert one.ask("errand", {"word": "lost"}).variables == {}
+            host.wait_line("a posted function: .*lost on the way")
+            assert one.ask("errand", {"word": "third"}).variables["said"] == "third"
+        assert host.terminate() == 0
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_nobody_waits_for_is_taken_off(errands, language):
+    """12.2: cancel() finds it by what was put to the request: at its deadline, and when its connection closes"""
+    with run_errands(errands[language], "--processing-timeout", "50ms") as host, Client(host.port) as client:
+        client.hello()
+        assert client.ask("errand", {"word": "keep"}).variables == {}
+        host.wait_line("cancelled 2")
+        assert host.terminate() == 0
+        host.wait_line("post in stop -6")  # the errand is brought back to nobody
+    with run_errands(errands[language], "--processing-timeout", "600s") as host:
+        with Client(host.port) as client:
+            client.hello()
+            client.notify([("errand", {"word": "keep"})])
+            client.notify([])
+            client.recv_ack()  # so both have been read
+        host.wait_line("cancelled 1")
+        wait_until(lambda: admin.metrics(host)["spoe_host_pending"].value() == 0, "its completion")
+        assert host.terminate() == 0
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_end_is_told_first(errands, language):
+    """12.2: quiesce(), then cancel() of what waits, then post() says that the worker has ended"""
+    with run_errands(errands[language], "--processing-timeout", "600s", "--shutdown-timeout", "2s") as host, \
+            Client(host.port) as client:
+        client.hello()
+        client.notify([("errand", {"word": "keep"})])
+        client.notify([])
+        client.recv_ack()
+        host.signal(signal.SIGTERM)
+        assert client.recv_ack().variables == {}
+        assert host.wait() == 0, host.report()
+        text = host.text()
+    places = [text.find(line) for line in ("errands is quiet after 0 lines", "cancelled 3", "post in stop -6")]
+    assert -1 not in places and places == sorted(places), text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_lines_of_the_log(errands, language):
+    """12.2: their own text is an argument, and there is no answer"""
+    with run_errands(errands[language], "--log-listen", "udp:127.0.0.1:0") as host:
+        sender = Sender("udp", where(host, "udp"))
+        sender.send("<133>1 2026-11-27T17:08:25.882146+00:00 hhh haproxy 158 - [s v=1 msg=errand-line] GET / 200")
+        host.wait_line("line GET / 200 set -7")
+        sender.close()
+        assert host.terminate() == 0
+        host.wait_line("errands is quiet after 1 lines")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_errands_keep_the_rules(errands, language, tmp_path):
+    """12.2: spoe-plugin-check has nothing to say"""
+    (tmp_path / "script").write_text("errand word=one\nerrand word=two\nerrand-line syslog.message=text\n")
+    keeps_the_rules(language, errands[language] / "errands.so", tmp_path / "script")
 
 
 HEAD = """
@@ -232,6 +330,10 @@ REFUSED = {
         " let _ = Timer::new(on, move |turn, _| { kept = r.get(turn).map(|s| &**s); drop(kept); Ok(()) }); }",
     "a state is Sync":
         "pub fn f(c: &Config, s: &Source) { let _ = Reload::declare(c, s, |_| Ok(Some(std::cell::Cell::new(1)))); }",
+    "a letter is sent, and so is what it has":
+        "pub fn f(on: &Loop) { let _ = on.mailbox(|_, _: std::rc::Rc<u8>| Ok(())); }",
+    "a request that is cancelled is not kept for another thread":
+        "pub fn f(c: Cancel) { std::thread::spawn(move || c.data()); }",
     "a worker is that of its plugin":
         "struct Q; impl Plugin for Q { fn configure(_: Host, _: &Config) -> Result<Q, Error> { Ok(Q) } }"
         " struct R; impl Plugin for R { fn configure(_: Host, _: &Config) -> Result<R, Error> { Ok(R) } }"

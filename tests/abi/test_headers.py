@@ -80,7 +80,7 @@ def test_classes_compile(tmp_path, compiler, standard):
         stub.write_text(f"#include <{header}>\n#include <{header}>\nint unused_in_stub;\n")
         compile_ok(compiler, "c++", standard, stub, "-I", INCLUDE)
     if (compiler, standard) == ("clang++", "c++20"):  # test_facets.py builds them by g++ in C++17
-        for source in ("sdk/guide/gate.cc", "tests/abi/facets.cc"):
+        for source in ("sdk/guide/gate.cc", "tests/abi/errands.cc", "tests/abi/facets.cc"):
             compile_ok(compiler, "c++", standard, SOURCE / source, "-I", INCLUDE)
     source = (SOURCE / "tests/abi/consumer/classes.cc").read_text()
     for wrong in ("NUMBER", "2"):  # filled twice, left out

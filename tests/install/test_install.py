@@ -31,6 +31,7 @@ EXPECTED = {
     "include/spoe/ext/reload.h",
     "include/spoe/ext/reload.hpp",
     "include/spoe/hdrs.h",
+    "include/spoe/mailbox.hpp",
     "include/spoe/options.h",
     "include/spoe/plugin.h",
     "include/spoe/plugin.hpp",
@@ -62,8 +63,8 @@ EXPECTED = {
     "share/spoe-host/rust/examples/gate.rs",
     "share/spoe-host/rust/examples/limit.rs",
     *(f"share/spoe-host/rust/src/{name}.rs" for name in (
-        "declare", "eventloop", "facet_tests", "health", "lib", "options", "raw", "reload", "tests", "views",
-        "worker")),
+        "declare", "eventloop", "facet_tests", "health", "lib", "mailbox", "options", "raw", "reload", "tests",
+        "views", "worker")),
     "share/spoe-host/rust/tests/layout.rs",
     "share/bash-completion/completions/spoe-host",
     "share/man/man5/spoe-host.ini.5",

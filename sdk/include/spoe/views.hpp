@@ -88,6 +88,12 @@ class host
     {
         return static_cast<const Table *>(table_->get_extension(self_, id));
     }
+    /* What answer::set_data() has put to a request that is pending, as cancel() is given it:
+     * nullptr where nothing was, it is completed, or the host is of 1.0. */
+    void *data(spoe_request *req) const noexcept
+    {
+        return SPOE_HAS(table_, request_data) ? table_->request_data(req) : nullptr;
+    }
     bool logs(std::int32_t level) const noexcept
     {
         return table_->log_enabled(self_, level) != 0;
@@ -315,6 +321,15 @@ class answer
         const spoe_host *const table = host_.table();
         return SPOE_HAS(table, request_commit) ? table->request_commit(req_)
                                                : static_cast<spoe_status>(SPOE_E_UNSUPPORTED);
+    }
+    /* A pointer of the plugin's, which cancel() finds by host::data() until the request is
+     * completed. What it leads to is there as long as cancel() may read it, also where another
+     * thread completes the request meanwhile. SPOE_E_UNSUPPORTED in a host of 1.0. */
+    spoe_status set_data(void *data) const noexcept
+    {
+        const spoe_host *const table = host_.table();
+        return SPOE_HAS(table, request_set_data) ? table->request_set_data(req_, data)
+                                                 : static_cast<spoe_status>(SPOE_E_UNSUPPORTED);
     }
     void log(std::int32_t level, std::string_view text) const noexcept
     {

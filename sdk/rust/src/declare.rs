@@ -37,6 +37,12 @@ macro_rules! of_worker {
     (handle, $type:ty, $worker:ty) => {
         Some($crate::entry::worker_handle::<$type, $worker>)
     };
+    (cancel, $type:ty) => {
+        Some($crate::entry::cancel::<$type>)
+    };
+    (cancel, $type:ty, $worker:ty) => {
+        Some($crate::entry::worker_cancel::<$type, $worker>)
+    };
     ($name:ident, $type:ty) => {
         None
     };
@@ -68,6 +74,11 @@ macro_rules! of_worker {
 ///     }
 /// }
 /// ```
+///
+/// A message that comes from lines of HAProxy's log has `flags: raw::MESSAGE_FROM_LOG,` before its
+/// `args`. An argument's name is the key of a pair then, or `syslog.message` (the user's own line),
+/// `syslog.hostname`, `syslog.timestamp` or `syslog.procid`. There is no answer: `set()` gives
+/// `raw::E_UNSUPPORTED`.
 #[macro_export]
 macro_rules! plugin {
     (
@@ -76,7 +87,7 @@ macro_rules! plugin {
         needs_minor: $needs_minor:expr, $( flags: $flags:expr, )?
         messages: $messages:ident { $( $message:ident {
             name: $name:literal, event: $event:literal, help: $message_help:literal,
-            args: $slots:ident { $( $slot:ident {
+            $( flags: $message_flags:expr, )? args: $slots:ident { $( $slot:ident {
                 name: $arg:literal, types: $types:expr, flags: $arg_flags:expr,
                 expression: $expression:literal $(, help: $arg_help:literal)? $(,)?
             } ),* $(,)? } $(,)?
@@ -117,7 +128,7 @@ macro_rules! plugin {
             messages: &[
                 $( &$crate::raw::MessageDecl {
                     size: std::mem::size_of::<$crate::raw::MessageDecl>() as u32,
-                    flags: 0,
+                    flags: 0 $( | $message_flags )?,
                     name: $crate::text!($name),
                     event: $crate::text!($event),
                     help: $crate::text!($message_help),
@@ -159,14 +170,14 @@ macro_rules! plugin {
             start: Some($crate::entry::start::<$type>),
             worker_start: $crate::of_worker!(worker_start, $type $(, $worker)?),
             handle: $crate::of_worker!(handle, $type $(, $worker)?),
-            cancel: None,
+            cancel: $crate::of_worker!(cancel, $type $(, $worker)?),
             drain: Some($crate::entry::drain::<$type>),
             worker_stop: $crate::of_worker!(worker_stop, $type $(, $worker)?),
             stop: Some($crate::entry::stop::<$type>),
             destroy: Some($crate::entry::destroy::<$type>),
             get_extension: None,
             open_count: None,
-            quiesce: None,
+            quiesce: Some($crate::entry::quiesce::<$type>),
             reconfigure: Some($crate::entry::reconfigure::<$type>),
             check: Some($crate::entry::check::<$type>),
             try_out: None,

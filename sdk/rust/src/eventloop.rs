@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Timers and descriptors on a worker's event loop: the facet `spoe.loop/1` of `spoe/ext/loop.h`.
 
+use crate::mailbox::Closes;
 use crate::views::check;
-use crate::{discard, guard, raw, Error, Host, Turn};
+use crate::{discard, guard, raw, Error, Host, Mailbox, Turn};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::os::unix::io::AsRawFd;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 type Function = Box<dyn FnMut(&Turn, &Rc<Entry>, Events) -> Result<(), Error>>;
@@ -128,6 +130,7 @@ struct Inner {
     worker: *mut raw::Worker,
     closed: Cell<bool>,
     all: RefCell<HashMap<*const Entry, Rc<Entry>>>,
+    mailboxes: RefCell<Vec<Arc<dyn Closes>>>,
 }
 
 /// One worker's loop: [`Worker::start`](crate::Worker::start) is given it. It stays on the worker's
@@ -149,12 +152,15 @@ impl Loop {
     /// Safety: on the worker's thread, where `close` is called when the worker has ended.
     pub(crate) unsafe fn new(host: Host, worker: *mut raw::Worker) -> Self {
         let table = host.facet(raw::LOOP_1);
-        let all = RefCell::new(HashMap::new());
-        Loop { inner: Rc::new(Inner { host, table, worker, closed: Cell::new(false), all }) }
+        let (all, mailboxes) = (RefCell::default(), RefCell::default());
+        let closed = Cell::new(false);
+        Loop { inner: Rc::new(Inner { host, table, worker, closed, all, mailboxes }) }
     }
 
     pub(crate) fn close(&self) {
         self.inner.closed.set(true);
+        let mailboxes = self.inner.mailboxes.take();
+        mailboxes.iter().for_each(|mailbox| mailbox.close());
         loop {
             let next = self.inner.all.borrow().values().next().cloned();
             match next {
@@ -192,6 +198,22 @@ impl Loop {
             entry.end();
             error
         })
+    }
+
+    /// A mailbox, by which other threads bring letters back here: the function is called with each.
+    /// An error or a panic of it is logged, and it is called with the next one all the same. It stays
+    /// until the loop's end. `raw::E_STOPPING` when the worker has ended; hosts of 1.0 have it, too.
+    pub fn mailbox<T: Send + 'static>(
+        &self,
+        function: impl FnMut(&Turn, T) -> Result<(), Error> + 'static,
+    ) -> Result<Mailbox<T>, Error> {
+        let inner = &self.inner;
+        if inner.closed.get() {
+            return Err(Error::from(raw::E_STOPPING));
+        }
+        let mailbox = unsafe { Mailbox::new(inner.host, inner.worker, Box::new(function)) };
+        inner.mailboxes.borrow_mut().push(mailbox.closes());
+        Ok(mailbox)
     }
 
     /// A watch of this descriptor, or a timer.

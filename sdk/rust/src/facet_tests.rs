@@ -7,6 +7,7 @@ use crate::tests::{note, seen, table};
 use std::cell::{Cell, RefCell};
 use std::os::raw::c_char;
 use std::rc::Rc;
+use std::sync::Mutex;
 use std::time::Duration;
 
 struct FakeTimer {
@@ -30,7 +31,10 @@ thread_local! {
     static WATCHES: RefCell<Vec<*mut FakeWatch>> = RefCell::new(Vec::new());
     static SOURCE: Cell<*mut FakeSource> = Cell::new(std::ptr::null_mut());
     static REFUSE: Cell<i32> = Cell::new(raw::OK);
+    static DATA: Cell<*mut c_void> = Cell::new(std::ptr::null_mut());
 }
+type Posted = (unsafe extern "C" fn(*mut c_void), usize);
+static POSTED: Mutex<Vec<(usize, Posted)>> = Mutex::new(Vec::new()); // by any thread, to a worker
 
 fn timers() -> Vec<*mut FakeTimer> {
     TIMERS.with(|t| t.borrow().clone())
@@ -126,6 +130,37 @@ unsafe extern "C" fn trigger(_: *mut raw::ReloadSource) {
 unsafe extern "C" fn cancelled(_: *const raw::ReloadSource) -> i32 {
     1
 }
+/// The worker that was posted to reads what it was sent; how much it was.
+fn read_all(worker: *mut raw::Worker) -> usize {
+    let mut mine = Vec::new();
+    POSTED.lock().unwrap().retain(|&(to, posted)| {
+        if to == worker as usize {
+            mine.push(posted);
+        }
+        to != worker as usize
+    });
+    mine.iter().for_each(|&(function, arg)| unsafe { function(arg as *mut c_void) });
+    mine.len()
+}
+
+unsafe extern "C" fn post(
+    worker: *mut raw::Worker,
+    function: Option<unsafe extern "C" fn(*mut c_void)>,
+    arg: *mut c_void,
+) -> i32 {
+    let refuse = REFUSE.with(|r| r.get());
+    if refuse == raw::OK {
+        POSTED.lock().unwrap().push((worker as usize, (function.unwrap(), arg as usize)));
+    }
+    refuse
+}
+unsafe extern "C" fn set_data(_: *mut raw::Request, data: *mut c_void) -> i32 {
+    DATA.with(|d| d.set(data));
+    raw::OK
+}
+unsafe extern "C" fn data(_: *mut raw::Request) -> *mut c_void {
+    DATA.with(|d| d.get())
+}
 unsafe extern "C" fn health_set(_: *mut raw::Instance, state: i32, reason: raw::Span) {
     note(format!("health {} {}", state, crate::tests::string(reason)));
 }
@@ -168,7 +203,13 @@ unsafe extern "C" fn get_extension(_: *mut raw::Instance, id: *const c_char) -> 
 }
 
 fn host() -> Host {
-    let table = raw::Host { get_extension, ..table(std::mem::size_of::<raw::Host>()) };
+    let table = raw::Host {
+        get_extension,
+        post,
+        request_set_data: Some(set_data),
+        request_data: Some(data),
+        ..table(std::mem::size_of::<raw::Host>())
+    };
     unsafe { Host::new(Box::leak(Box::new(table)), std::ptr::null_mut()) }
 }
 fn host_of_1_0() -> Host {
@@ -215,7 +256,8 @@ fn threads_are_in_the_types() {
     fn is_send_and_sync<T: Send + Sync>() {}
     is_send_and_sync::<Reload<Vec<String>>>();
     is_send_and_sync::<Health>();
-    is_not_send!(Loop, Timer, Watch<Fd>, Turn, &Turn, Message, &Message);
+    is_send_and_sync::<Mailbox<Cell<i32>>>();
+    is_not_send!(Loop, Timer, Watch<Fd>, Turn, &Turn, Message, &Message, Cancel, &Cancel);
 }
 
 #[test]
@@ -348,6 +390,106 @@ fn what_the_loop_refuses_is_an_error() {
     on.close();
 }
 
+/// A loop whose worker no other test posts to.
+fn loop_of(worker: usize) -> (Loop, *mut raw::Worker) {
+    let worker = worker as *mut raw::Worker;
+    (unsafe { Loop::new(host(), worker) }, worker)
+}
+
+#[test]
+fn letters_of_any_thread_are_read_on_the_worker() {
+    let (on, worker) = loop_of(0x10);
+    let (read, thread) = (Rc::new(Cell::new(0)), std::thread::current().id());
+    let mine = Rc::clone(&read);
+    let mailbox = on
+        .mailbox(move |_, (n, mut request): (i32, Option<Pending>)| {
+            assert_eq!(std::thread::current().id(), thread);
+            mine.set(mine.get() + n);
+            if n == 100 {
+                panic!("too much");
+            }
+            if let Some(request) = request.take() {
+                request.complete();
+            }
+            Ok(())
+        })
+        .unwrap();
+    let threads: Vec<_> = (1..=3)
+        .map(|n| {
+            let mailbox = mailbox.clone();
+            std::thread::spawn(move || mailbox.post((n, None)).unwrap())
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!((read.get(), read_all(worker), read.get()), (0, 3, 6));
+    mailbox.post((1, Some(pending()))).unwrap();
+    assert_eq!((read_all(worker), seen()), (1, vec!["complete 0".to_string()]));
+    mailbox.post((100, Some(pending()))).unwrap();
+    assert_eq!(read_all(worker), 1);
+    assert_eq!(seen(), ["complete -9", "log a posted function: panic: too much"]);
+    mailbox.post((1, None)).unwrap(); // the next one is read all the same
+    assert_eq!((read_all(worker), read.get()), (1, 108));
+    on.close();
+    assert_eq!(Rc::strong_count(&read), 1);
+}
+
+#[test]
+fn what_is_not_posted_comes_back() {
+    let (on, worker) = loop_of(0x20);
+    let mailbox = on.mailbox(|_, _: Pending| Ok(())).unwrap();
+    REFUSE.with(|r| r.set(raw::E_NOMEM));
+    let not = mailbox.post(pending()).unwrap_err();
+    assert_eq!((not.error.status, seen().len()), (raw::E_NOMEM, 0));
+    not.letter.complete();
+    assert_eq!(seen(), ["complete 0"]);
+    REFUSE.with(|r| r.set(raw::OK));
+
+    // What was sent before the end and is read after it has nobody; and the host is asked no more.
+    mailbox.post(pending()).unwrap();
+    on.close();
+    assert_eq!((read_all(worker), seen()), (1, vec!["complete -9".to_string()]));
+    let error: Error = mailbox.post(pending()).unwrap_err().into(); // as by `?`
+    assert_eq!((error.status, seen()), (raw::E_STOPPING, vec!["complete -9".to_string()]));
+    assert_eq!(read_all(worker), 0);
+    assert_eq!(code(on.mailbox(|_, _: i32| Ok(()))), raw::E_STOPPING);
+}
+
+#[test]
+fn what_a_mailbox_or_a_letter_holds_may_panic_when_it_is_dropped() {
+    let (on, worker) = loop_of(0x30);
+    let bad = PanicsInDrop;
+    let mailbox = on
+        .mailbox(move |_, _: PanicsInDrop| {
+            let _held = &bad;
+            Ok(())
+        })
+        .unwrap();
+    mailbox.post(PanicsInDrop).unwrap();
+    mailbox.post(PanicsInDrop).unwrap();
+    let first = POSTED.lock().unwrap().iter().position(|&(to, _)| to == 0x30).unwrap();
+    let (_, (function, arg)) = POSTED.lock().unwrap().remove(first);
+    unsafe { function(arg as *mut c_void) };
+    assert_eq!(seen(), ["log a posted function: panic: of a drop"]);
+    on.close();
+    assert_eq!(seen(), ["log drop: panic: of a drop"]);
+    assert_eq!(read_all(worker), 1);
+    assert_eq!(seen(), ["log a posted function: panic: of a drop"]);
+}
+
+#[test]
+fn a_request_has_a_place_for_a_number() {
+    let mut request = pending();
+    assert_eq!(request.data(), 0);
+    request.set_data(7).unwrap();
+    let cancel = unsafe { Cancel::new(host(), std::ptr::null_mut(), raw::CANCEL_DEADLINE) };
+    assert_eq!((request.data(), cancel.data(), cancel.why()), (7, 7, raw::CANCEL_DEADLINE));
+    drop(request);
+    let mut request = unsafe { Request::new(host_of_1_0(), std::ptr::null_mut()) }.defer().unwrap();
+    assert_eq!((code(request.set_data(7)), request.data()), (raw::E_UNSUPPORTED, 0));
+    let cancel = unsafe { Cancel::new(host_of_1_0(), std::ptr::null_mut(), 1) };
+    assert_eq!(cancel.data(), 0);
+}
+
 struct Data(i32);
 impl Drop for Data {
     fn drop(&mut self) {
@@ -443,6 +585,12 @@ struct Nothing;
 impl Plugin for Nothing {
     fn configure(_: Host, _: &Config) -> Result<Self, Error> {
         Ok(Nothing)
+    }
+    fn cancel(&self, cancel: &Cancel) {
+        panic!("for {}", cancel.why())
+    }
+    fn quiesce(&self) {
+        panic!("not now")
     }
 }
 /// Its error says that there is none.
@@ -541,6 +689,9 @@ impl Worker for Clerk {
     fn handle(&self, _: &mut Request, _: &Message) -> Result<(), Error> {
         panic!("it cannot")
     }
+    fn cancel(&self, _: &Cancel) {
+        panic!("nor stop")
+    }
 }
 impl Drop for Clerk {
     fn drop(&mut self) {
@@ -550,7 +701,8 @@ impl Drop for Clerk {
 
 #[test]
 fn a_worker_ends_its_loop() {
-    use entry::{configure, destroy, handle, worker_handle, worker_start, worker_stop};
+    use entry::{cancel, configure, destroy, handle, quiesce};
+    use entry::{worker_cancel, worker_handle, worker_start, worker_stop};
     let null = std::ptr::null_mut();
     let host = host();
     let (mut inst, mut wctx) = (std::ptr::null_mut(), std::ptr::null_mut());
@@ -559,10 +711,15 @@ fn a_worker_ends_its_loop() {
         assert_eq!(configure::<Nothing>(host.table(), null as _, null as _, &mut inst), raw::OK);
         assert_eq!(handle::<Nothing>(inst, null as _, &message), raw::E_UNSUPPORTED);
         assert_eq!(seen().len(), 1);
+        cancel::<Nothing>(inst, null as _, raw::CANCEL_DRAIN);
+        quiesce::<Nothing>(inst);
+        assert_eq!(seen(), ["log cancel: panic: for 3", "log quiesce: panic: not now"]);
         assert_eq!(worker_start::<Nothing, Clerk>(inst, null as _, 0, &mut wctx), raw::OK);
         assert_eq!(timers().len(), 2);
         assert_eq!(worker_handle::<Nothing, Clerk>(wctx, null as _, &message), raw::E_INTERNAL);
         assert_eq!(seen(), ["log handle: panic: it cannot"]);
+        worker_cancel::<Nothing, Clerk>(wctx, null as _, raw::CANCEL_DRAIN);
+        assert_eq!(seen(), ["log cancel: panic: nor stop"]);
         worker_stop::<Nothing, Clerk>(wctx);
         assert_eq!(timers().len(), 0);
         assert_eq!(seen(), ["log worker_stop: panic: of a worker", "complete -9"]);

@@ -10,12 +10,16 @@
 //! on its thread and stays there, with timers and descriptors on its [`Loop`]. Data that is read
 //! anew while it is in use is a [`Reload`], how the plugin is it says by [`Health`].
 //! `examples/gate.rs` has all three.
+//!
+//! Threads of the plugin's own bring work back to a worker through its [`Mailbox`]. A request that is
+//! pending has a place for a number, by which `cancel()` finds what is to be given up.
 #![warn(missing_docs)]
 
 pub mod raw;
 mod declare;
 mod eventloop;
 mod health;
+mod mailbox;
 mod options;
 mod reload;
 mod views;
@@ -23,9 +27,10 @@ mod worker;
 
 pub use eventloop::{Events, Loop, Timer, Watch};
 pub use health::Health;
+pub use mailbox::{Mailbox, NotPosted};
 pub use options::{Config, NotAPrefix, Prefix};
 pub use reload::{Build, Reload, Source};
-pub use views::{Answer, Host, Message, Pending, Request, Turn, Value};
+pub use views::{Answer, Cancel, Host, Message, Pending, Request, Turn, Value};
 pub use worker::Worker;
 
 use std::any::Any;
@@ -76,10 +81,17 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     fn handle(&self, _request: &mut Request, _message: &Message) -> Result<(), Error> {
         Err(Error::new(raw::E_UNSUPPORTED, "neither the plugin nor a worker has a handle()"))
     }
+    /// Advice that nobody waits for this request any more, on the worker's thread. It is to be
+    /// completed all the same, and may just have been. Where there is a [`Worker`] it is that one's
+    /// `cancel()` that is called.
+    fn cancel(&self, _cancel: &Cancel) {}
     /// Take new values of the options with `raw::OPTION_RELOADABLE`, all or none.
     fn reconfigure(&self, _config: &Config) -> Result<(), Error> {
         Ok(())
     }
+    /// The host is about to stop. Messages still come: answer them, but begin nothing that a later
+    /// one has to end. While workers work.
+    fn quiesce(&self) {}
     /// No message will follow: flush until the deadline.
     fn drain(&self, _deadline_mono_ns: i64) {}
     /// Complete what is pending and join every thread.
@@ -158,12 +170,21 @@ unsafe fn handle_by(
     }
 }
 
+/// Safety: what cancel() was given, while it runs.
+unsafe fn cancel_by(host: Host, req: *mut raw::Request, why: i32, fun: impl FnOnce(&Cancel)) {
+    let cancel = Cancel::new(host, req, why);
+    let _ = guard(&host, "cancel", || {
+        fun(&cancel);
+        Ok(())
+    });
+}
+
 /// The functions of a plugin for its descriptor; used by [`plugin!`].
 #[doc(hidden)]
 pub mod entry {
     use super::*;
 
-    pub use crate::worker::entry::{worker_handle, worker_start, worker_stop};
+    pub use crate::worker::entry::{worker_cancel, worker_handle, worker_start, worker_stop};
 
     pub(crate) unsafe fn held<'a, P>(inst: *mut c_void) -> &'a Held<P> {
         &*(inst as *const Held<P>)
@@ -204,6 +225,23 @@ pub mod entry {
     ) -> i32 {
         let held = held::<P>(inst);
         handle_by(held.host, req, msg, |request, message| held.plugin.handle(request, message))
+    }
+
+    pub unsafe extern "C" fn cancel<P: Plugin>(
+        inst: *mut c_void,
+        req: *mut raw::Request,
+        why: i32,
+    ) {
+        let held = held::<P>(inst);
+        cancel_by(held.host, req, why, |cancel| held.plugin.cancel(cancel));
+    }
+
+    pub unsafe extern "C" fn quiesce<P: Plugin>(inst: *mut c_void) {
+        let held = held::<P>(inst);
+        let _ = guard(&held.host, "quiesce", || {
+            held.plugin.quiesce();
+            Ok(())
+        });
     }
 
     pub unsafe extern "C" fn reconfigure<P: Plugin>(

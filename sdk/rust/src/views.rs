@@ -291,6 +291,11 @@ impl Answer {
     }
 }
 
+/// What was put to a request; 0: nothing, or it is completed, or the host is of 1.0.
+unsafe fn data_of(host: &raw::Host, req: *mut raw::Request) -> usize {
+    has!(host, raw::Host, request_data).map_or(0, |data| data(req) as usize)
+}
+
 pub(crate) fn check(status: i32) -> Result<(), Error> {
     if status == raw::OK {
         Ok(())
@@ -361,6 +366,23 @@ impl Pending {
         self.answer.commit()
     }
 
+    /// Put a number to it, by which `cancel()` finds what is to be given up: a key of the plugin's;
+    /// 0 stands for none. `raw::E_UNSUPPORTED` in a host of 1.0.
+    pub fn set_data(&mut self, data: usize) -> Result<(), Error> {
+        let (host, req) = (self.answer.host.get(), self.answer.req);
+        check(unsafe {
+            match has!(host, raw::Host, request_set_data) {
+                Some(set) => set(req, data as *mut c_void),
+                None => raw::E_UNSUPPORTED,
+            }
+        })
+    }
+
+    /// What was put to it last; 0: nothing, or the host is of 1.0.
+    pub fn data(&self) -> usize {
+        unsafe { data_of(self.answer.host.get(), self.answer.req) }
+    }
+
     /// The variables are HAProxy's.
     pub fn complete(self) {
         unsafe { (self.answer.host.get().complete)(self.answer.req, raw::OK) }
@@ -371,5 +393,36 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         unsafe { (self.answer.host.get().complete)(self.answer.req, raw::E_INTERNAL) }
+    }
+}
+
+/// A request that nobody waits for any more, while `cancel()` runs. Another thread may complete it
+/// meanwhile.
+pub struct Cancel {
+    host: Host,
+    req: *mut raw::Request,
+    why: i32,
+    turn: Turn,
+}
+
+impl Cancel {
+    /// Safety: as [`Turn::new`], with what cancel() was given.
+    pub(crate) unsafe fn new(host: Host, req: *mut raw::Request, why: i32) -> Self {
+        Cancel { host, req, why, turn: Turn::new() }
+    }
+
+    /// What [`Pending::set_data`] has put to it; 0: nothing, or it is completed.
+    pub fn data(&self) -> usize {
+        unsafe { data_of(self.host.get(), self.req) }
+    }
+
+    /// `raw::CANCEL_CONN_CLOSED`, `raw::CANCEL_DEADLINE` or `raw::CANCEL_DRAIN`.
+    pub fn why(&self) -> i32 {
+        self.why
+    }
+
+    /// The call that tells of it.
+    pub fn turn(&self) -> &Turn {
+        &self.turn
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a plugin keeps for each worker, on that worker's thread.
 
-use crate::{Error, Loop, Message, Plugin, Request};
+use crate::{Cancel, Error, Loop, Message, Plugin, Request};
 use std::sync::Arc;
 
 /// What one worker has of a plugin: made on the worker's thread, called there, and dropped there
@@ -16,6 +16,9 @@ pub trait Worker: Sized + 'static {
     fn start(plugin: &Arc<Self::Plugin>, on: &Loop, index: u32) -> Result<Self, Error>;
     /// Handle one message; must not block.
     fn handle(&self, request: &mut Request, message: &Message) -> Result<(), Error>;
+    /// Advice that nobody waits for this request any more. It is to be completed all the same, and
+    /// may just have been.
+    fn cancel(&self, _cancel: &Cancel) {}
 }
 
 #[allow(missing_docs)]
@@ -62,6 +65,15 @@ pub(crate) mod entry {
         crate::handle_by(held.host, req, msg, |request, message| {
             held.worker.handle(request, message)
         })
+    }
+
+    pub unsafe extern "C" fn worker_cancel<P: Plugin, W: Worker<Plugin = P>>(
+        wctx: *mut c_void,
+        req: *mut raw::Request,
+        why: i32,
+    ) {
+        let held = &*(wctx as *const Held<W>);
+        crate::cancel_by(held.host, req, why, |cancel| held.worker.cancel(cancel));
     }
 
     pub unsafe extern "C" fn worker_stop<P: Plugin, W: Worker<Plugin = P>>(

@@ -31,6 +31,8 @@
  * with a spoe_worker * in place of the loop, which then has handle() and cancel() in its place. The
  * destructors are worker_stop() and destroy().
  *
+ * Other threads bring work back to a worker through its spoe/mailbox.hpp, which this one includes.
+ *
  * Facets, each in a header of its own that this one includes: timers and descriptors on a worker's
  * loop (spoe/ext/loop.hpp), data that is built anew beside the work (spoe/ext/reload.hpp), and how
  * the plugin is (spoe/ext/health.hpp). They need a host of 1.1: needs_minor of describe().
@@ -46,6 +48,7 @@
 #include <spoe/ext/health.hpp>
 #include <spoe/ext/loop.hpp>
 #include <spoe/ext/reload.hpp>
+#include <spoe/mailbox.hpp>
 #include <spoe/views.hpp>
 
 namespace spoe

@@ -39,6 +39,7 @@
 #include <thread>
 
 #include <spoe/ext/loop.h>
+#include <spoe/mailbox.hpp>
 #include <spoe/views.hpp>
 
 namespace spoe
@@ -176,6 +177,11 @@ class loop
     spoe_worker *worker() const noexcept
     {
         return worker_;
+    }
+    /* For other threads to bring work back here. */
+    spoe::mailbox mailbox() const noexcept
+    {
+        return {host_, worker_};
     }
     /* When it will be so much later, as now_mono_ns() tells it; no further than there is time. */
     std::int64_t at(std::chrono::nanoseconds after) const noexcept
