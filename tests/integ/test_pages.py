@@ -30,7 +30,7 @@ OWNERS = {
     "package": "what installs with apt or as root: the tests of the packages, tests/install",
     "container": "what needs a container engine: tests/container",
     "service": "what needs systemd: tests/install/test_service_pages.py",
-    "manual": "a variant of a command before it, or one that names a machine of the reader's",
+    "manual": "one that names a machine of the reader's",
 }
 NOT_RUN_MAX = 24
 
@@ -72,6 +72,9 @@ class Machine:
         self.output = ""
         for folder in ("etc/haproxy", "etc/default", "etc/spoe-host", "run/spoe-host", "work", "tmp"):
             (self.root / folder).mkdir(parents=True)
+        # The reader's own, until the page says another one.
+        (self.root / "etc/haproxy/haproxy.cfg").write_text(self.local(HEAD + SITE + APP))
+        self.found = set(installed.rglob("*"))
         self.env = clean_env({
             "PATH": f"{installed}/bin:{os.environ['PATH']}:/usr/sbin:/sbin",
             "PKG_CONFIG_PATH": f"{installed}/lib/pkgconfig",  # where /usr/local has it without being told
@@ -108,6 +111,10 @@ class Machine:
     def sh(self, block):
         argv = ["bash", "-euo", "pipefail", "-c", self.local(block.text)]
         cwd = self.root / "work"
+        if "instead" in block.options:
+            for proc in [p for p in self.running if block.options["instead"] in p.name]:
+                assert proc.terminate() == 0, proc.report()
+                self.running.remove(proc)
         if "background" in block.options:
             proc = self.stack.enter_context(Proc(argv, name=block.text.strip(), env=self.env, cwd=cwd))
             self.running.append(proc)
@@ -140,6 +147,8 @@ class Machine:
 
     def close(self):
         self.stack.close()
+        for path in set(self.installed.rglob("*")) - self.found:
+            path.unlink()
         shutil.rmtree(self.root, ignore_errors=True)
 
 
@@ -201,7 +210,7 @@ def test_no_shell_without_a_name(page):
         assert block.language, f"{page}:{block.line}: a block without a language"
         if block.language not in ("sh", "text"):
             continue
-        unknown = set(block.options) - {"background", "owner", "status", "scene", "held"}
+        unknown = set(block.options) - {"background", "instead", "owner", "status", "scene", "held"}
         assert not unknown and not block.words, f"{page}:{block.line}: {block.words} {unknown}"
 
 

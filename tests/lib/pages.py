@@ -5,6 +5,7 @@ The words behind a block's language say what the block is; a reader of the page 
 
     ```sh                        a command
     ```sh background=TEXT        one that goes on running; it is there when it has printed TEXT
+    ```sh instead=WORD background=TEXT   the same; those before it with WORD in their command are ended first
     ```sh owner=NAME             one that needs root, systemd or a container; NAME says who runs it
     ```text                      what the commands before have printed, line by line
     ```haproxy file=PATH         a file that the commands behind it need, likewise ini, conf, yaml
