@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A service behind HAProxy that continues the trace, without a library: it reads `traceparent`, answers, and
-sends one SERVER span over OTLP/HTTP as JSON. /slow takes 300 ms, /status/NNN answers that status.
+"""A service behind HAProxy that continues the trace, without a library. It reads `traceparent`, answers, and sends
+one SERVER span over OTLP/HTTP as JSON. /slow takes 300 ms. /status/NNN answers with that status.
 
-    APP_ADDR                     where it listens; 127.0.0.1:8000
-    OTEL_EXPORTER_OTLP_ENDPOINT  http://HOST:4318; without it no spans
-    OTEL_SERVICE_NAME            shop
+    APP_ADDR                     where it listens; 127.0.0.1:8000 by default
+    OTEL_EXPORTER_OTLP_ENDPOINT  http://HOST:4318; without it there are no spans
+    OTEL_SERVICE_NAME            shop by default
 """
 
 import json
