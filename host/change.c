@@ -2,6 +2,7 @@
 /* host/change.c - see change.h. */
 #include "change.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ struct work {
     struct conf_section *section;  /* the new ones */
     size_t option[JSON_PAIRS_MAX]; /* where each is in the section */
     struct error error;            /* why nothing changes */
+    bool later;                    /* but may later */
 };
 
 /* The section of "ID.KEY". @return 0; -1 with the error */
@@ -111,6 +113,7 @@ static int apply(struct work *w)
     const struct json_pairs *pairs = &w->change->pairs;
     struct host_conf *conf = w->tools->host_conf;
     struct error error;
+    int result;
 
     w->conf = conf_create();
     w->section = w->conf != NULL ? conf_section_copy(*w->in_use) : NULL;
@@ -124,11 +127,14 @@ static int apply(struct work *w)
     if (w->plugin == NULL) {
         host_conf_take_log(conf, w->section);
         log_init(conf->log_level, conf->log_format);
-    } else if (plugin_reconfigure(w->plugin, w->conf, w->section, &error) != 0) {
-        w->error = error;
-        return fail(w);
+        return 0;
     }
-    return 0;
+    result = plugin_reconfigure(w->plugin, w->conf, w->section, &error);
+    if (result == 0)
+        return 0;
+    w->error = error;
+    w->later = result == -2;
+    return fail(w);
 }
 
 static char *shown(const struct conf_section *section, size_t i)
@@ -188,7 +194,7 @@ void change_run(void *arg, struct change *change)
         tell(&w, out);
         reload_put_in_use(view, w.in_use, &w.section);
     } else {
-        change->status = 422;
+        change->status = w.later ? ADMIN_BUSY : 422;
         (void)fprintf(out, "%s\n", w.error.text);
         log_line(SPOE_LOG_WARNING, "host", "a change by %s is refused: %s", change->who,
                  w.error.text);

@@ -447,6 +447,8 @@ static spoe_status reconfigure(void *inst, struct spoe_config *cfg)
         if (status == SPOE_OK) {
             store_set_limits(otel->store, rules.span_store_max, rules.span_store_bytes);
             otel_metrics_limits(otel->metrics, rules.span_store_max, rules.span_store_bytes);
+        } else if (status == SPOE_E_LIMIT) {
+            count(&otel->counters.refused_changes, 1);
         }
     }
     otel_conf_fini(&rules);

@@ -21,13 +21,14 @@ struct held {
     struct held *before;
     /* Once another is in use: */
     _Atomic uint32_t n_waiting; /* workers that may still read this one */
-    uint64_t evictor_turns;     /* that the evictor had made by then */
+    bool evictor_passed;        /* it waited then, and cannot read this one any more */
+    uint64_t evictor_turns;     /* else: that it had made by then */
 };
 
 struct policies {
     const struct spoe_host *host;
     struct handlers *handlers;
-    const struct evictor *evictor;
+    struct evictor *evictor;
     struct trace_once once;     /* the last that was asked for */
     _Atomic uint64_t last_come; /* its, as in trace_once.h */
     struct held *newest;        /* in use; the list goes on with older ones */
@@ -46,7 +47,7 @@ static void free_held(struct held *held)
 }
 
 struct policies *policies_create(const struct spoe_host *host, struct handlers *handlers,
-                                 const struct evictor *evictor)
+                                 struct evictor *evictor)
 {
     struct policies *policies = calloc(1, sizeof *policies);
 
@@ -101,6 +102,7 @@ static void worker_passed(void *arg)
 /* Another one is in use now. A worker that cannot be asked keeps it until the end. */
 static void retire(struct policies *policies, struct held *held)
 {
+    held->evictor_passed = evictor_is_idle(policies->evictor);
     held->evictor_turns = evictor_turns(policies->evictor);
     (void)pthread_mutex_lock(&policies->lock);
     atomic_store(&held->n_waiting, policies->n_workers);
@@ -112,23 +114,27 @@ static void retire(struct policies *policies, struct held *held)
 static bool is_free(const struct policies *policies, const struct held *held)
 {
     return atomic_load(&held->n_waiting) == 0 &&
-           evictor_turns(policies->evictor) > held->evictor_turns;
+           (held->evictor_passed || evictor_turns(policies->evictor) > held->evictor_turns);
 }
 
-static void free_old(struct policies *policies)
+/* @return how many are left, the one in use included */
+static unsigned free_old(struct policies *policies)
 {
     struct held **at = policies->newest != NULL ? &policies->newest->before : NULL;
+    unsigned n = at != NULL;
 
     while (at != NULL && *at != NULL) {
         struct held *held = *at;
 
         if (!is_free(policies, held)) {
             at = &held->before;
+            n++;
             continue;
         }
         *at = held->before;
         free_held(held);
     }
+    return n;
 }
 
 /* ---- a new one ---- */
@@ -186,8 +192,11 @@ static void ask_for_trace(struct policies *policies, const char *trace_id)
 spoe_status policies_use(struct policies *policies, const struct otel_conf *fixed,
                          const struct otel_conf *rules)
 {
-    struct held *held = make(fixed, rules), *before = policies->newest;
+    struct held *held, *before = policies->newest;
 
+    if (free_old(policies) >= POLICIES_MAX)
+        return SPOE_E_LIMIT;
+    held = make(fixed, rules);
     if (held == NULL)
         return SPOE_E_NOMEM;
     ask_for_trace(policies, rules->trace_once);
@@ -197,6 +206,5 @@ spoe_status policies_use(struct policies *policies, const struct otel_conf *fixe
     atomic_store(&policies->handlers->policy, &held->policy);
     if (before != NULL)
         retire(policies, before);
-    free_old(policies);
     return SPOE_OK;
 }

@@ -19,7 +19,7 @@
 struct change {
     struct json_pairs pairs; /* "ID.KEY": its new value */
     char who[128];           /* asks */
-    int status;              /* of HTTP: 200 done; 409, 422 nothing has changed */
+    int status;              /* 200 done; another, or ADMIN_BUSY: nothing has changed */
     char *text;              /* [own] what it says; NULL: out of memory */
     size_t n;
 };

@@ -378,6 +378,13 @@ int plugin_reconfigure(struct spoe_instance *plugin, struct conf *conf,
                         plugin_name(plugin));
         return 1;
     }
+    if (cfg.errors == 0 && status == SPOE_E_LIMIT) {
+        (void)error_set(reterr,
+                        "plugin %s: workers that are busy for long still use its settings before "
+                        "these: it takes no further ones until they are done",
+                        plugin_name(plugin));
+        return -2;
+    }
     if (cfg.errors == 0)
         fail_step(reterr, plugin, "reconfigure()", status);
     return -1;

@@ -124,8 +124,9 @@ int plugin_set_configure(struct plugin_set *set, struct conf *conf, struct error
 /**
  * reconfigure() of one plugin that has it.
  * @param settings  [borrow] as the plugin shall see them
- * @return 0: it has taken all; -1: nothing has changed, and why is in conf or in *reterr; 1: it has
- * reported an error and says that it has taken all
+ * @return 0: it has taken all; -1: nothing has changed, and why is in conf or in *reterr; -2: it
+ * cannot now, as *reterr says, but later; 1: it has reported an error and says that it has taken
+ * all
  */
 int plugin_reconfigure(struct spoe_instance *plugin, struct conf *conf,
                        struct conf_section *settings, struct error *reterr);

@@ -52,6 +52,7 @@
     X(refused_client)        /* CLIENT spans over span-store-bytes */                              \
     X(refused_response)      /* responses over span-store-bytes, left to their lines */            \
     X(refused_later)         /* backend and response messages of requests that were refused */     \
+    X(refused_changes)       /* of options, over POLICIES_MAX: policies.h */                       \
     X(stopping)              /* requests that came while the host was about to leave */            \
     X(no_memory)             /* messages without effect for want of memory */                      \
     X(unanswered)            /* answers that did not fit or came too late */                       \

@@ -55,6 +55,16 @@ static void unlock(struct evictor *evictor)
     (void)err;
 }
 
+bool evictor_is_idle(struct evictor *evictor)
+{
+    bool idle;
+
+    lock(evictor);
+    idle = evictor->_idle;
+    unlock(evictor);
+    return idle;
+}
+
 static void *run(void *arg)
 {
     struct evictor *evictor = arg;
@@ -70,8 +80,10 @@ static void *run(void *arg)
         until = (struct timespec){.tv_sec = (time_t)(next / NS_PER_S),
                                   .tv_nsec = (long)(next % NS_PER_S)};
         lock(evictor);
+        evictor->_idle = true;
         if (!evictor->_stop)
             (void)pthread_cond_timedwait(&evictor->_wake, &evictor->_lock, &until);
+        evictor->_idle = false;
     }
     unlock(evictor);
     return NULL;

@@ -22,9 +22,10 @@ struct evictor {
     struct handlers_worker *worker; /* its own */
     int64_t (*now_mono_ns)(void);   /* the host's, CLOCK_MONOTONIC */
     pthread_t _thread;
-    pthread_mutex_t _lock; /* guards _stop */
+    pthread_mutex_t _lock; /* guards _stop and _idle */
     pthread_cond_t _wake;
     bool _running, _stop;
+    bool _idle; /* it waits, and holds nothing; guarded, too */
     _Atomic uint64_t _turns;
 };
 
@@ -36,6 +37,12 @@ static inline uint64_t evictor_turns(const struct evictor *evictor)
 {
     return atomic_load(&evictor->_turns);
 }
+
+/**
+ * Whether its thread is at such a point: what it reads from now on was there before this call.
+ * Threads: [any], between evictor_start() and evictor_stop()
+ */
+bool evictor_is_idle(struct evictor *evictor);
 
 /**
  * End what is due by now.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What SIGHUP changes of the otel plugin while it works (2.7), and what it does before the end (2.6)."""
 
+import json
 import os
 import signal
 
@@ -256,6 +257,33 @@ def test_sampling_and_exclusions_by_hand(controlled):
     options = {o["option"]: o for o in admin.page(it.host, "/control")["options"]}
     assert options["otel.sampler"]["origin"] == "environment OTEL_TRACES_SAMPLER"
     assert options["otel.sampler-arg"]["origin"] == "environment OTEL_TRACES_SAMPLER_ARG"
+
+
+def test_changes_while_a_worker_is_blocked(controlled, tmp_path):
+    """They are bounded, and go on once it has come back."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    it = controlled(f"[open]\npipe = {pipe}\n", SPOE_PLUGINS="otel.so,open.so",
+                    SPOE_PLUGIN_DIR=f"{PLUGINS}:{os.environ['SPOE_TEST_PLUGINS']}", SPOE_WORKERS="2")
+
+    def change(value):
+        return admin.ask(it.host, "/control", "POST", body=json.dumps({"otel.span-store-max": value}),
+                         headers={"Content-Type": "application/json"})
+
+    it.client.notify([("block", {})])
+    it.host.wait_line("component=open .*blocks")
+    answers = []
+    while not answers or (answers[-1].status == 200 and len(answers) < 1000):
+        answers.append(change(1000 + len(answers)))
+    assert len(answers) == 64, "63, beside the settings of the start"
+    refused = answers[-1]
+    assert refused.status == 503 and refused.headers["Retry-After"] == "1"
+    assert "plugin otel: workers that are busy for long still use its settings before these" in refused.text
+    shown = {o["option"]: o["value"] for o in admin.page(it.host, "/control")["options"]}
+    assert shown["otel.span-store-max"] == "1062"
+    assert it.of("events_total", event="refused_changes") == 1
+    pipe.write_bytes(b"x")
+    wait_until(lambda: change(5000).status == 200, "a change is taken again")
 
 
 @pytest.mark.parametrize("rules", ["sampler = always_off\n", "sampler = traceidratio\nsampler-arg = 0\n",

@@ -241,6 +241,8 @@ Test(evict, has_a_thread_of_its_own, .timeout = 60)
     cr_assert_eq(evictor_start(&t.evictor), 0);
     while (store_count(t.handlers.store) > 0)
         (void)sched_yield();
+    while (!evictor_is_idle(&t.evictor)) /* it waits for what is due next */
+        (void)sched_yield();
     evictor_stop(&t.evictor);
     evictor_stop(&t.evictor); /* takes one that does not run */
     cr_expect_eq(counted(&t.counters.evicted), 2);

@@ -11,7 +11,7 @@
 static struct {
     void (*fn)(void *arg);
     void *arg;
-} posted[WORKERS][16];
+} posted[WORKERS][POLICIES_MAX];
 static unsigned n_posted[WORKERS];
 static bool closed;
 
@@ -28,7 +28,7 @@ static spoe_status post(struct spoe_worker *to, void (*fn)(void *arg), void *arg
 
     if (closed)
         return SPOE_E_STOPPING;
-    cr_assert_lt(n_posted[i], 16);
+    cr_assert_lt(n_posted[i], POLICIES_MAX);
     posted[i][n_posted[i]].fn = fn;
     posted[i][n_posted[i]++].arg = arg;
     return SPOE_OK;
@@ -171,6 +171,41 @@ Test(policies, one_that_the_evictor_may_read_is_kept)
     evictor._turns++;
     use();
     cr_assert_eq(kept(), 2);
+}
+
+/* It pauses for up to a second: what it cannot read any more does not wait for its next turn. */
+Test(policies, an_evictor_that_waits_keeps_none)
+{
+    use();
+    evictor._idle = true;
+    use();
+    for (unsigned i = 0; i < WORKERS; i++)
+        run_worker(i);
+    evictor._idle = false;
+    use();
+    cr_assert_eq(kept(), 2);
+}
+
+/* Options change and change while a worker is blocked. */
+Test(policies, there_are_so_many_at_most)
+{
+    const struct policy *before;
+
+    for (unsigned i = 0; i < POLICIES_MAX; i++) {
+        use();
+        run_worker(0);
+        run_worker(1);
+        evictor._turns++;
+    }
+    cr_assert_eq(kept(), POLICIES_MAX);
+    before = handlers_policy(&handlers);
+    cr_assert_eq(policies_use(policies, &fixed, &rules), SPOE_E_LIMIT);
+    cr_assert_eq(kept(), POLICIES_MAX);
+    cr_assert_eq(handlers_policy(&handlers), before);
+    run_worker(2); /* it comes back */
+    use();
+    cr_assert_eq(kept(), 2);
+    cr_assert_neq(handlers_policy(&handlers), before);
 }
 
 Test(policies, workers_that_stop_leave_it_to_the_end)

@@ -619,7 +619,8 @@ struct spoe_plugin {
      * @param cfg  [borrow] the new values of the options with SPOE_OPTION_RELOADABLE; of the others
      *             those that the plugin runs with. config_error() as in configure()
      * @return SPOE_OK: all are taken; SPOE_E_CONFIG after config_error(), or any other negative:
-     *         nothing has changed
+     *         nothing has changed. SPOE_E_LIMIT: not now, since workers are still in calls that use
+     *         settings of before; the host says so, and whoever asked may ask again
      * Threads: [main], between start() and quiesce(), concurrent with [worker] calls. Since: 1.1.
      */
     spoe_status (*reconfigure)(void *inst, struct spoe_config *cfg);
