@@ -2,7 +2,8 @@
 /*
  * host/ctl/trace.c - `spoe-host ctl trace`: one request is traced, whatever the sampler says. It
  * asks for a new trace by its id (the option trace-once of plugins that have it), says which header
- * makes a request part of it, and waits until such a request has ended (the page /requests).
+ * makes a request part of it, and waits until such a request has ended (the page /requests), or
+ * until the trace is asked for no more: a plugin waits for one, the last that it was asked for.
  */
 #include <poll.h>
 #include <stdbool.h>
@@ -64,10 +65,21 @@ static int ask_plugin(const struct client *client, const char *option, const cha
     return result;
 }
 
+/* Whether it is a plugin's trace-once. @param ret  its name */
+static bool is_ours(const json_t *option, const char **ret)
+{
+    const char *name = json_string_value(json_object_get(option, "option"));
+    const size_t len = name != NULL ? strlen(name) : 0;
+
+    *ret = name;
+    return len >= strlen(OPTION) && strcmp(name + len - strlen(OPTION), OPTION) == 0;
+}
+
 /* Have each plugin that can wait for it. @return the exit status */
 static int ask_for(const struct client *client, const char *id)
 {
     const json_t *options, *option;
+    const char *name;
     json_t *page;
     unsigned n = 0;
     size_t i;
@@ -78,10 +90,7 @@ static int ask_for(const struct client *client, const char *id)
     options = json_object_get(page, "options");
     json_array_foreach(options, i, option)
     {
-        const char *name = json_string_value(json_object_get(option, "option"));
-        const size_t len = name != NULL ? strlen(name) : 0;
-
-        if (len < strlen(OPTION) || strcmp(name + len - strlen(OPTION), OPTION) != 0)
+        if (!is_ours(option, &name))
             continue;
         result = ask_plugin(client, name, id);
         if (result != CTL_OK)
@@ -94,6 +103,29 @@ static int ask_for(const struct client *client, const char *id)
         return CTL_REFUSED;
     }
     return result;
+}
+
+/* Whether a plugin still waits for it. @return the exit status */
+static int look_at_options(const struct client *client, const char *id, bool *ret)
+{
+    const json_t *options, *option;
+    const char *name;
+    json_t *page;
+    size_t i;
+    const int result = ctl_ask_json(client, "/control", NULL, &page);
+
+    *ret = false;
+    if (result != CTL_OK)
+        return result;
+    options = json_object_get(page, "options");
+    json_array_foreach(options, i, option)
+    {
+        const char *value = json_string_value(json_object_get(option, "value"));
+
+        *ret |= is_ours(option, &name) && value != NULL && strcmp(value, id) == 0;
+    }
+    json_decref(page);
+    return CTL_OK;
 }
 
 static void print_request(const json_t *request)
@@ -132,6 +164,16 @@ static bool look(const json_t *page, const char *id)
     return first != NULL;
 }
 
+/* @return the exit status */
+static int complain_of_end(void)
+{
+    (void)fputs(
+        "spoe-host ctl: this trace is asked for no more, since another one is, or since the "
+        "configuration was read again\n",
+        stderr);
+    return CTL_REFUSED;
+}
+
 int ctl_trace(const struct client *client)
 {
     const int64_t end_ns = clock_mono_ns() + WAIT_NS;
@@ -153,16 +195,20 @@ int ctl_trace(const struct client *client)
                  id, span);
     (void)fflush(stdout);
     do {
-        bool found;
+        bool found, asked_for;
 
         (void)poll(NULL, 0, LOOK_MS);
-        result = ask_requests(client, id, &page);
+        result = look_at_options(client, id, &asked_for);
+        if (result == CTL_OK) /* after that: one that has ended before is there */
+            result = ask_requests(client, id, &page);
         if (result != CTL_OK)
             return result;
         found = look(page, id);
         json_decref(page);
         if (found)
             return CTL_OK;
+        if (!asked_for)
+            return complain_of_end();
     } while (clock_mono_ns() < end_ns);
     (void)fputs("spoe-host ctl: no such request has ended\n", stderr);
     return CTL_REFUSED;

@@ -150,7 +150,7 @@ def test_trace_shows_the_first_request_of_the_trace():
             self.wfile.write(body)
 
         def do_GET(self):
-            self.answer({"options": [{"option": "otel.trace-once"}]})
+            self.answer({"options": [{"option": "otel.trace-once", "value": traces[0]}]})
 
         def do_POST(self):
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -259,6 +259,27 @@ def test_sampling_and_exclusions_by_hand(controlled):
     assert options["otel.sampler-arg"]["origin"] == "environment OTEL_TRACES_SAMPLER_ARG"
 
 
+def test_a_trace_that_another_one_replaces_is_told(controlled):
+    """One is asked for at a time: whoever waits for the one before, or for one that SIGHUP ended, waited in vain for
+    10 minutes."""
+    it = controlled("sampler = always_off\nbatch-delay = 10ms\n")
+    words = [host_binary(), "ctl", "--socket", it.host.admin[len("unix:"):], "trace"]
+    with Proc(words) as first:
+        first.wait_line("^traceparent: ")
+        with Proc(words) as second:
+            header = second.wait_line("^traceparent: (.*)$").group(1)
+            first.wait_line("^spoe-host ctl: this trace is asked for no more, since another one is")
+            assert first.wait() == 1
+            it.request("/this", traceparent=header)
+            second.wait_line("^  target    /this$")
+            assert second.wait() == 0
+    with Proc(words) as third:
+        third.wait_line("^traceparent: ")
+        it.reload("sampler = always_off\n")
+        third.wait_line("or since the configuration was read again$")
+        assert third.wait() == 1
+
+
 def test_changes_while_a_worker_is_blocked(controlled, tmp_path):
     """They are bounded, and go on once it has come back."""
     pipe = tmp_path / "pipe"
