@@ -46,8 +46,9 @@ EXPECTED = {
     "lib/pkgconfig/spoe-sdk.pc",
     *(f"share/doc/spoe-host/{page}.md" for page in (
         "agent-in-go", "alerts", "attributes", "auth-request", "backends", "configuration", "container", "control",
-        "get-started", "haproxy", "install", "ip-reputation", "live-page", "log-lines", "metrics", "mirror", "otel",
-        "otel-configuration", "otel-export", "otel-log", "plugins", "propagation", "recipes", "service", "troubleshooting", "ways",
+        "get-started", "haproxy", "ingress", "install", "ip-reputation", "kubernetes", "live-page", "log-lines", "metrics", "mirror", "otel",
+        "otel-configuration", "otel-export", "otel-log", "plugins", "propagation", "recipes", "service", "troubleshooting",
+        "versions", "ways",
         *(f"how-to/{name}" for name in (
             "client-address", "migrate-go-agent", "migrate-opentelemetry-filter", "migrate-opentracing", "plugin",
             "sampling", "security", "several-haproxies", "sizing", "tls", "trace-to-log", "unix-socket", "upgrade")))),
