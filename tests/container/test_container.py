@@ -23,7 +23,7 @@ import pytest
 
 from lib import haproxy, pages, spdx, spop, traces
 from lib.collector import Collector
-from lib.images import ARCH, BUILD_TIME, CACHE, COMMIT, VERSION, ask, build_images, buildah, limits, run
+from lib.images import ARCH, BUILD_TIME, CACHE, COMMIT, VERSION, ask, build_images, buildah, container_of, run
 from lib.origin import Origin
 from lib.procs import Proc, ReservedPort, wait_until
 
@@ -43,7 +43,7 @@ class Image:
         name = f"localhost/spoe-host:{tag}"
         described = json.loads(buildah("inspect", "--type", "image", name))["OCIv1"]
         self.architecture, self.config = described["architecture"], described["config"]
-        self.container = buildah("from", "--pull-never", *limits(), name)
+        self.container = container_of(name)
         self.root = pathlib.Path(buildah("mount", self.container))
         self.state = CACHE / f"dpkg-{tag}"          # for dpkg, which wants a folder to itself
         shutil.rmtree(self.state, ignore_errors=True)

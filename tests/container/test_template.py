@@ -10,7 +10,7 @@ import subprocess
 import pytest
 import yaml
 
-from lib.images import BASE, SOURCE, ask, build_images, buildah, limits, run
+from lib.images import BASE, SOURCE, ask, build_images, buildah, container_of, limits, run
 
 BUILD = pathlib.Path(os.environ["SPOE_TEST_BUILD_DIR"])
 NAME = "my-first"
@@ -33,7 +33,7 @@ def test_containerfile(plugin, tmp_path):
     # It runs the checker, and fails where that does.
     assert "ctest " in (folder / "Containerfile").read_text()
     buildah("build", "--pull-never", *limits(), "--build-arg", "BASE=localhost/spoe-host:test", "-t", tag, folder)
-    container = buildah("from", "--pull-never", *limits(), tag)
+    container = container_of(tag)
     try:
         asked = ["buildah", "run", container, "--", "/usr/bin/spoe-host"]
         assert "txn.my_first.hidden" in ask(*asked, "--plugin-info", f"/plugins/{NAME}.so")
@@ -65,7 +65,7 @@ def test_workflow(plugin, tmp_path):
     job = yaml.safe_load((folder / ".github/workflows/build.yml").read_text())["jobs"]["check"]
     assert job["container"]["image"] == BASE
     environment = {**job["env"], "SPOE_HOST_URL": "file:///spoe-host", "SPOE_HOST_REF": "v0"}
-    container = buildah("from", "--pull-never", *limits(), BASE)
+    container = container_of(BASE)
     ran = []
     try:
         for step in job["steps"]:

@@ -71,6 +71,11 @@ def buildah(*argv, limit=1200):
     return run("buildah", *argv, limit=limit)
 
 
+def container_of(image):
+    """Its name, which is the last line where buildah has something to say first."""
+    return buildah("from", "--pull-never", f"--arch={ARCH}", *limits(), image).split("\n")[-1]
+
+
 def ask(*argv):
     """What a program in a container writes that ends at once. buildah 1.28 loses it now and then: 3 times in 100 on a
     loaded machine; then the program is asked again."""
@@ -92,7 +97,7 @@ def base_image():
     run("debootstrap", f"--arch={ARCH}", "--variant=minbase", "trixie", root, MIRROR)
     run("tar", "-C", root, "--exclude=./proc/*", "--exclude=./sys/*", "--exclude=./dev/*",
         "-cf", archive, ".")
-    container = buildah("from", f"--arch={ARCH}", "scratch").split("\n")[-1]
+    container = container_of("scratch")
     buildah("add", "-q", container, archive, "/")
     buildah("commit", "-q", "--rm", container, BASE)
     shutil.rmtree(root)
@@ -110,7 +115,7 @@ def build_images():
     plugins = CACHE / "plugins"
     shutil.rmtree(plugins, ignore_errors=True)
     plugins.mkdir(parents=True)
-    stage = buildah("from", "--pull-never", "localhost/spoe-host:test-build")
+    stage = container_of("localhost/spoe-host:test-build")
     example = "src/build/release/lib/spoe-host/examples/example.so"
     shutil.copy(pathlib.Path(buildah("mount", stage)) / example, plugins)
     buildah("rm", stage)
