@@ -87,7 +87,10 @@ def machine(suite, debs, before, tmp_path_factory):
         run("cp", "-a", ROOTS / suite, new)
         (new / "etc/hosts").write_text("127.0.0.1 localhost debian\n")
         (new / "etc/hostname").write_text("debian\n")
-        (new / "etc/apt/apt.conf.d/yes").write_text('APT::Get::Assume-Yes "true";\nBinary::apt::APT::Keep-Downloaded-Packages "true";\n')
+        # What dpkg asks where both have changed a configuration is answered as by the key Enter: keep it.
+        (new / "etc/apt/apt.conf.d/yes").write_text(
+            'APT::Get::Assume-Yes "true";\nBinary::apt::APT::Keep-Downloaded-Packages "true";\n'
+            'Dpkg::Options { "--force-confold"; };\n')
         outside(new, "apt-get -qq update; apt-get -qq install systemd systemd-sysv procps haproxy curl sudo")
         outside(new, "systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer")
         new.rename(kept)
