@@ -40,6 +40,8 @@ static int set_value(struct conf *conf, struct conf_section *s, size_t i, const 
     result = ok ? parse(s->options[i], own.raw, &value, reterr) : -1;
     if (result == 0 && s->options[i]->type == SPOE_OPT_SECRET)
         result = secret_read(own.raw, conf_env("CREDENTIALS_DIRECTORY"), &own.secret, reterr);
+    else if (result == 0 && option_is_secret_file(s->options[i]))
+        result = secret_check_mode(own.raw, reterr);
     if (result < 0) {
         conf_texts_fini(&own);
         return ok ? 1 : -1;

@@ -66,6 +66,11 @@ bool option_is_secret(const struct spoe_option *option)
     return (option->flags & SPOE_OPTION_SECRET) != 0 || option->type == SPOE_OPT_SECRET;
 }
 
+bool option_is_secret_file(const struct spoe_option *option)
+{
+    return (option->flags & SPOE_OPTION_SECRET_FILE) != 0;
+}
+
 bool option_is_of_1_1(const struct spoe_option *option)
 {
     return is_list(option) || option->type > SPOE_OPT_ENUM;
@@ -82,6 +87,9 @@ int option_check(const struct spoe_option *option, struct error *reterr)
     if (is_list(option) && option->type != SPOE_OPT_STRING &&
         (option->type < SPOE_OPT_PATH || option->type > SPOE_OPT_PREFIX))
         return error_set(reterr, "its type has no lists");
+    if (option_is_secret_file(option) &&
+        (is_list(option) || (option->type != SPOE_OPT_STRING && option->type != SPOE_OPT_PATH)))
+        return error_set(reterr, "its type names no file");
     if (option->type == SPOE_OPT_ENUM && (option->choices == NULL || option->choices[0] == NULL))
         return error_set(reterr, "it has no choices");
     if (option->min > option->max)

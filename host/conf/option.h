@@ -35,6 +35,9 @@ bool option_has_key(const struct spoe_option *option);
 /** Whether nobody may see its value. */
 bool option_is_secret(const struct spoe_option *option);
 
+/** Whether it names a file that has a secret. */
+bool option_is_secret_file(const struct spoe_option *option);
+
 /** Whether hosts of ABI 1.0 do not know its type. */
 bool option_is_of_1_1(const struct spoe_option *option);
 

@@ -72,10 +72,11 @@ static const char *const sampler_choices[] = {
                                        .env = ENV("OTLP_" #SIGNAL "_TLS_CERT"),                    \
                                        .env_lenient = ENV_OTLP_OF(#SIGNAL, "CLIENT_CERTIFICATE"),  \
                                        .help = "`tls-cert` for " signal),                          \
-    [OPT_##SIGNAL##_TLS_KEY] = OPTION(.type = SPOE_OPT_STRING, .key = signal "-tls-key",           \
-                                      .env = ENV("OTLP_" #SIGNAL "_TLS_KEY"),                      \
-                                      .env_lenient = ENV_OTLP_OF(#SIGNAL, "CLIENT_KEY"),           \
-                                      .help = "`tls-key` for " signal),                            \
+    [OPT_##SIGNAL##_TLS_KEY] =                                                                     \
+        OPTION(.type = SPOE_OPT_STRING, .key = signal "-tls-key",                                  \
+               .flags = SPOE_OPTION_SECRET_FILE, .env = ENV("OTLP_" #SIGNAL "_TLS_KEY"),           \
+               .env_lenient = ENV_OTLP_OF(#SIGNAL, "CLIENT_KEY"),                                  \
+               .help = "`tls-key` for " signal),                                                   \
     [OPT_##SIGNAL##_PROTOCOL] =                                                                    \
         OPTION(.type = SPOE_OPT_STRING, .key = signal "-protocol",                                 \
                .env = ENV("OTLP_" #SIGNAL "_PROTOCOL"),                                            \
@@ -121,9 +122,11 @@ const struct spoe_option *const otel_options[] = {
                             .env_lenient = ENV_OTLP("CLIENT_CERTIFICATE"),
                             .help = "PEM file of the client's certificate; needs `tls-key`. All "
                                     "three files are ignored without TLS"),
-    [OPT_TLS_KEY] = OPTION(.type = SPOE_OPT_STRING, .key = "tls-key", .env = ENV("OTLP_TLS_KEY"),
-                           .env_lenient = ENV_OTLP("CLIENT_KEY"),
-                           .help = "PEM file of the client's key; needs `tls-cert`"),
+    [OPT_TLS_KEY] =
+        OPTION(.type = SPOE_OPT_STRING, .key = "tls-key", .env = ENV("OTLP_TLS_KEY"),
+               .flags = SPOE_OPTION_SECRET_FILE, .env_lenient = ENV_OTLP("CLIENT_KEY"),
+               .help = "PEM file of the client's key; needs `tls-cert`. One that every user may "
+                       "read is a warning"),
 
     /* -- how much is kept ------------------------------------------------------------------- */
     [OPT_SPAN_TTL] =
@@ -196,9 +199,12 @@ const struct spoe_option *const otel_options[] = {
         OPTION(.type = SPOE_OPT_STRING, .key = "headers", .flags = SPOE_OPTION_SECRET,
                .env = ENV("OTLP_HEADERS"), .env_lenient = ENV_OTLP("HEADERS"),
                .help = "headers of each export: `name=value,name=value`. `%XX` stands for a byte"),
-    [OPT_HEADERS_FILE] =
-        OPTION(.type = SPOE_OPT_STRING, .key = "headers-file", .env = ENV("OTLP_HEADERS_FILE"),
-               .help = "a file of more headers, one `name: value` a line"),
+    [OPT_HEADERS_FILE] = OPTION(
+            .type = SPOE_OPT_STRING, .key = "headers-file", .env = ENV("OTLP_HEADERS_FILE"),
+            .flags = SPOE_OPTION_SECRET_FILE,
+            .help =
+                "a file of more headers, one `name: value` a line. One that every user may read is "
+                "a warning"),
     [OPT_COMPRESSION] =
         OPTION(.type = SPOE_OPT_ENUM, .key = "compression", .default_text = "none",
                .env = ENV("OTLP_COMPRESSION"), .env_lenient = ENV_OTLP("COMPRESSION"),

@@ -98,8 +98,9 @@ const struct spoe_option *const auth_options[OPT_COUNT + 1] = {
         OPTION("tls-cert", "TLS_CERT", .type = SPOE_OPT_PATH,
                .help = "PEM file of the client's certificate. Read anew for each connection"),
     [OPT_TLS_KEY] =
-        OPTION("tls-key", "TLS_KEY", .type = SPOE_OPT_PATH,
-               .help = "PEM file of the key of `tls-cert`. Read anew for each connection"),
+        OPTION("tls-key", "TLS_KEY", .type = SPOE_OPT_PATH, .flags = SPOE_OPTION_SECRET_FILE,
+               .help = "PEM file of the key of `tls-cert`. Read anew for each connection. One that "
+                       "every user may read is a warning"),
     [OPT_SOURCE_ADDRESS] = OPTION(
         "source-address", "SOURCE_ADDRESS", .type = SPOE_OPT_ADDRESS,
         .help = "address of this machine that connections to the service come from. Of the family "

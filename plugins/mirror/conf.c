@@ -105,7 +105,9 @@ const struct spoe_option *const mirror_options[] = {
     [CERT] = SPOE_OPTION("tls-cert", .type = SPOE_OPT_PATH, .env = SPOE_TEXTS("MIRROR_TLS_CERT"),
                          .help = "file with the client certificate, PEM"),
     [KEY] = SPOE_OPTION("tls-key", .type = SPOE_OPT_PATH, .env = SPOE_TEXTS("MIRROR_TLS_KEY"),
-                        .help = "file with the key of `tls-cert`, PEM. It may be in the same file"),
+                        .flags = SPOE_OPTION_SECRET_FILE,
+                        .help = "file with the key of `tls-cert`, PEM. It may be in the same file. "
+                                "One that every user may read is a warning"),
     [VERIFY] = SPOE_OPTION("tls-verify", .type = SPOE_OPT_BOOL, .default_text = "on",
                            .env = SPOE_TEXTS("MIRROR_TLS_VERIFY"),
                            .help = "`off`: any certificate will do, for tests"),

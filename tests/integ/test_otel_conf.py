@@ -158,6 +158,20 @@ def test_w8_a_mounted_secret_ends_in_a_line_end():
     assert status == 0 and "level=warning component=host" not in text, text
 
 
+@pytest.mark.parametrize("variable,key", [
+    ("OTLP_HEADERS_FILE", "headers-file"), ("OTLP_TLS_KEY", "tls-key"),
+    ("OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "logs-tls-key")])
+def test_a_file_of_secrets_that_every_user_may_read_is_a_warning(tmp_path, variable, key):
+    """Once for each option."""
+    file = tmp_path / "secret"
+    file.write_text("api-key: a\n")
+    for mode, warnings in ((0o644, 1), (0o640, 0)):
+        file.chmod(mode)
+        status, text = check({variable: str(file)})
+        found = re.findall(f"level=warning .*otel.{key}: {file}: its mode is 0644: every user may read", text)
+        assert status == 0 and len(found) == warnings, text
+
+
 def test_w9_propagators_of_others():
     status, text = check({"OTEL_PROPAGATORS": "jaeger,b3"})
     assert status == 0, text

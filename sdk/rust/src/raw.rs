@@ -79,6 +79,7 @@ pub const OPTION_REQUIRED: u32 = 1;
 pub const OPTION_SECRET: u32 = 2;
 pub const OPTION_RELOADABLE: u32 = 4;
 pub const OPTION_LIST: u32 = 8;
+pub const OPTION_SECRET_FILE: u32 = 0x10000;
 
 macro_rules! opaque {
     ($($name:ident)*) => { $( #[repr(C)] pub struct $name { _private: [u8; 0] } )* };

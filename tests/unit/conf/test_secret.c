@@ -17,7 +17,9 @@
 static const char *const env[] = {"TEST_SECRET", NULL};
 static const struct spoe_option key = {
     .size = sizeof key, .type = SPOE_OPT_SECRET, .key = "key", .env = env};
-static const struct spoe_option *const options[] = {&key, NULL};
+static const struct spoe_option path = {
+    .size = sizeof path, .type = SPOE_OPT_PATH, .key = "path", .flags = SPOE_OPTION_SECRET_FILE};
+static const struct spoe_option *const options[] = {&key, &path, NULL};
 
 static char dir[64], file[128], setting[160];
 
@@ -143,6 +145,31 @@ Test(secret, of_everybody_is_said_once)
     cr_assert_eq(chmod(file, 0660), 0);
     r = read_with(setting);
     expect(&r, "s3cr3t");
+    cr_assert_eq(conf_warnings(r.conf)->n, 0);
+    drop(&r);
+}
+
+/* What the plugin reads itself. */
+Test(secret, a_file_s_name_is_looked_at_as_well)
+{
+    struct reading r;
+    char wanted[256];
+
+    (void)snprintf(setting, sizeof setting, "p.path=%s", file);
+    (void)snprintf(wanted, sizeof wanted, "command line: p.path: %s: its mode is 0644", file);
+    r = read_with(setting);
+    cr_assert_eq(conf_warnings(r.conf)->n, 0, "nobody can read what is not there");
+    drop(&r);
+    write_file("s3cr3t", 6);
+    cr_assert_eq(chmod(file, 0644), 0);
+    r = read_with(setting);
+    cr_assert_eq(conf_error_count(r.conf), 0);
+    cr_assert_eq(conf_warnings(r.conf)->n, 1);
+    cr_assert_eq(strncmp(conf_warnings(r.conf)->text[0], wanted, strlen(wanted)), 0, "%s",
+                 conf_warnings(r.conf)->text[0]);
+    drop(&r);
+    cr_assert_eq(chmod(file, 0600), 0);
+    r = read_with(setting);
     cr_assert_eq(conf_warnings(r.conf)->n, 0);
     drop(&r);
 }

@@ -481,6 +481,8 @@ Test(descriptor, options_are_looked_at_whole)
         if ((option[1].flags &
              (SPOE_OPTION_REQUIRED | SPOE_OPTION_SECRET | SPOE_OPTION_RELOADABLE)) != 0)
             taken("a flag");
+        else if (option[1].flags == SPOE_OPTION_SECRET_FILE)
+            refused("its type names no file");
         else
             refused(option[1].flags == SPOE_OPTION_LIST ? "no lists" : "flags");
     }
@@ -500,6 +502,11 @@ Test(descriptor, options_of_1_1_want_a_host_of_1_1)
     }
     setup();
     option[1].type = SPOE_OPT_STRING;
+    option[1].default_text = NULL;
+    option[1].flags = SPOE_OPTION_SECRET_FILE;
+    taken("a file, which other hosts ignore");
+    option[1].flags = SPOE_OPTION_SECRET_FILE | SPOE_OPTION_LIST;
+    refused("its type names no file");
     option[1].default_text = "a, b";
     option[1].flags = SPOE_OPTION_LIST;
     desc.needs_minor = 0;

@@ -263,6 +263,9 @@ enum {
  * URL, ADDRESS or PREFIX. The value is the text, SPOE_T_STR, for spoe_list_next() of
  * spoe/options.h. With spoe_plugin.needs_minor 1 only. Since 1.1. */
 #define SPOE_OPTION_LIST UINT32_C(8)
+/* It names a file with a secret: the host warns where every user may read it, at each load of the
+ * configuration. STRING or PATH, no list. Since 1.1; of SPOE_FLAGS_OPTIONAL. */
+#define SPOE_OPTION_SECRET_FILE UINT32_C(0x10000)
 
 /*
  * One option. It is set, in this order of preference, by `--set ID.KEY=VALUE`, by the first
