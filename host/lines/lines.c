@@ -57,7 +57,7 @@ struct lines {
 static void set_receive_buffer(const struct lines *lines, const struct listening_socket *s)
 {
     const int wanted = (int)lines->conf->log_receive_buffer, on = 1;
-    const bool inherited = s->conf->fd_name != NULL;
+    const bool inherited = s->inherited;
     const int64_t delay_ns =
         lines->conf->log_delay_ns > NS_PER_MS ? lines->conf->log_delay_ns : NS_PER_MS;
     int got = 0;

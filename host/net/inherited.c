@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -104,28 +106,105 @@ static int check(int fd, struct error *reterr)
     return 0;
 }
 
+/* Take inherited[i], which is of this kind and good. @return as inherited_take() */
+static int take(size_t i, struct error *reterr)
+{
+    const int fd = inherited[i].fd;
+    const int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+        (void)error_set(reterr, "descriptor %d: %s", fd, strerror(errno));
+        return -2;
+    }
+    inherited[i].taken = true;
+    return fd;
+}
+
 int inherited_take(const char *name, int type, struct error *reterr)
 {
     for (size_t i = 0; i < n_inherited; i++) {
-        const int fd = inherited[i].fd;
-        int flags;
-
         if (inherited[i].taken || strcmp(inherited[i].name, name) != 0)
             continue;
-        if (check(fd, reterr) != 0)
+        if (check(inherited[i].fd, reterr) != 0)
             return -2;
-        if (get_option(fd, SO_TYPE) != type)
-            continue;
-        flags = fcntl(fd, F_GETFL);
-        if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
-            (void)error_set(reterr, "descriptor %d: %s", fd, strerror(errno));
-            return -2;
-        }
-        inherited[i].taken = true;
-        return fd;
+        if (get_option(inherited[i].fd, SO_TYPE) == type)
+            return take(i, reterr);
     }
     return -1;
 }
+
+/* ---- by address ---- */
+
+union address {
+    struct sockaddr sa;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    struct sockaddr_un un;
+    struct sockaddr_storage storage;
+};
+
+/* @return false: it is no socket of this type, or has no address */
+static bool find_bound(int fd, int type, union address *ret)
+{
+    socklen_t len = sizeof ret->storage;
+
+    *ret = (union address){.storage = {.ss_family = AF_UNSPEC}};
+    return get_option(fd, SO_TYPE) == type && getsockname(fd, &ret->sa, &len) == 0;
+}
+
+/* Of IP alone; 0: it has none. */
+static in_port_t port_of(const struct sockaddr *sa)
+{
+    if (sa->sa_family == AF_INET)
+        return ((const struct sockaddr_in *)(const void *)sa)->sin_port;
+    return sa->sa_family == AF_INET6 ? ((const struct sockaddr_in6 *)(const void *)sa)->sin6_port
+                                     : 0;
+}
+
+static bool is_bound_to(const union address *bound, const struct sockaddr *sa)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
+    const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)sa;
+
+    if (bound->sa.sa_family != sa->sa_family)
+        return false;
+    if (sa->sa_family == AF_UNIX) /* of an abstract one there is no way to write it */
+        return bound->un.sun_path[0] != '\0' &&
+               strncmp(bound->un.sun_path, un->sun_path, sizeof un->sun_path) == 0;
+    if (port_of(&bound->sa) != port_of(sa))
+        return false;
+    if (sa->sa_family == AF_INET)
+        return bound->in.sin_addr.s_addr == in->sin_addr.s_addr;
+    return IN6_ARE_ADDR_EQUAL(&bound->in6.sin6_addr, &in6->sin6_addr) &&
+           bound->in6.sin6_scope_id == in6->sin6_scope_id;
+}
+
+int inherited_take_bound(const struct sockaddr *sa, int type, struct error *reterr)
+{
+    union address bound;
+
+    for (size_t i = 0; i < n_inherited; i++) {
+        if (!inherited[i].taken && find_bound(inherited[i].fd, type, &bound) &&
+            is_bound_to(&bound, sa))
+            return check(inherited[i].fd, reterr) == 0 ? take(i, reterr) : -2;
+    }
+    return -1;
+}
+
+const char *inherited_holder(const struct sockaddr *sa, int type)
+{
+    union address bound;
+
+    for (size_t i = 0; i < n_inherited; i++) {
+        if (find_bound(inherited[i].fd, type, &bound) && port_of(&bound.sa) != 0 &&
+            port_of(&bound.sa) == port_of(sa))
+            return inherited[i].name;
+    }
+    return NULL;
+}
+
+/* ---- the rest ---- */
 
 void inherited_explain(const char *name, struct error *reterr)
 {

@@ -3,7 +3,8 @@
  * host/net/inherited.h - sockets that whoever has started the host has opened for it, by the
  * protocol of sd_listen_fds(3): LISTEN_FDS of them from descriptor 3 on, for the process
  * LISTEN_PID, with the names LISTEN_FDNAMES. An address fd:NAME (conf/listen.h) takes those of its
- * name; what nobody takes is closed. Their files are whoever's opened them: the host removes none.
+ * name, any other one those that are bound to it, since it could not be bound again; what nobody
+ * takes is closed. Their files are whoever's opened them: the host removes none.
  *
  * One of the process, as its descriptors are. Threads: [main].
  */
@@ -12,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 #include "base/error.h"
 #include "conf/conf.h"
@@ -30,6 +32,13 @@ int inherited_open(struct error *reterr);
  * @return a descriptor, the caller's; -1: there is none; -2: one that cannot be used, with *reterr
  */
 int inherited_take(const char *name, int type, struct error *reterr);
+/**
+ * Take one that is bound to this very address, whatever its name is.
+ * @return as inherited_take()
+ */
+int inherited_take_bound(const struct sockaddr *sa, int type, struct error *reterr);
+/** The name of one that has this address's port, of whichever address; NULL: there is none. */
+const char *inherited_holder(const struct sockaddr *sa, int type);
 /** Say what is wrong where inherited_take() found none: which names there are. */
 void inherited_explain(const char *name, struct error *reterr);
 /** Close what nobody has taken, with a warning. */

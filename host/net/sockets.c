@@ -78,6 +78,15 @@ static void report_taken(const struct sockets *sockets, const char *address, con
              sockets->hint);
 }
 
+/* The same of one whose port a socket that was handed over has, at another address. */
+static void report_held(const struct sockets *sockets, const char *address, const char *name)
+{
+    log_line(SPOE_LOG_ERR, sockets->component,
+             "cannot listen on %s: the service manager holds its port, as the socket %s: disable "
+             "the .socket unit of that name, or set the address there and not here",
+             address, name);
+}
+
 static void report_error(const struct sockets *sockets, const char *address, int error)
 {
     if (error == EADDRINUSE)
@@ -101,6 +110,63 @@ static struct listening_socket *add_socket(struct sockets *sockets, int fd,
     return s;
 }
 
+/* Who may connect says the file's mode, which is systemd's (SocketMode=, by default 0666), or, of
+ * an abstract address, nothing. */
+static bool is_open_to_all(const struct sockaddr_un *bound)
+{
+    struct stat st;
+
+    return bound->sun_path[0] == '\0' ||
+           (stat(bound->sun_path, &st) == 0 && (st.st_mode & S_IWOTH) != 0);
+}
+
+/* @return 0; -1 logged */
+static int adopt(struct sockets *sockets, const struct host_listen *listen_conf, int fd, int type)
+{
+    union {
+        struct sockaddr sa;
+        struct sockaddr_un un;
+        struct sockaddr_storage storage;
+    } bound = {.storage = {.ss_family = AF_UNSPEC}};
+    struct listening_socket *s = add_socket(sockets, fd, listen_conf);
+    socklen_t len = sizeof bound.storage;
+
+    if (s == NULL)
+        return -1;
+    if (getsockname(fd, &bound.sa, &len) != 0) {
+        report_error(sockets, listen_conf->text, errno);
+        return -1;
+    }
+    s->inherited = true;
+    s->exposed = !sockets_is_loopback(&bound.sa);
+    s->is_unix = bound.sa.sa_family == AF_UNIX;
+    s->open_to_all = s->is_unix && is_open_to_all(&bound.un);
+    if (!s->is_unix)
+        sockets_name(&bound.sa, len, s->name, sizeof s->name);
+    else if (bound.un.sun_path[0] != '\0')
+        (void)snprintf(s->name, sizeof s->name, "%s:%.*s", type == SOCK_DGRAM ? "unixgram" : "unix",
+                       (int)(len - offsetof(struct sockaddr_un, sun_path)), bound.un.sun_path);
+    else
+        (void)snprintf(s->name, sizeof s->name, "%s:@", type == SOCK_DGRAM ? "unixgram" : "unix");
+    return 0;
+}
+
+/* The one that is bound to this address, if there is one. @return 1 it is taken; 0; -1 logged */
+static int adopt_bound(struct sockets *sockets, const struct host_listen *listen_conf,
+                       const struct sockaddr *sa)
+{
+    const int type = listen_conf->datagram ? SOCK_DGRAM : SOCK_STREAM;
+    struct error error;
+    const int fd = inherited_take_bound(sa, type, &error);
+
+    if (fd == -1)
+        return 0;
+    if (fd >= 0)
+        return adopt(sockets, listen_conf, fd, type) == 0 ? 1 : -1;
+    report(sockets, listen_conf->text, error.text);
+    return -1;
+}
+
 static int open_socket(int family, const struct host_listen *listen_conf)
 {
     const int type = listen_conf->datagram ? SOCK_DGRAM : SOCK_STREAM;
@@ -122,12 +188,15 @@ bool sockets_has_not(int error)
 static int open_tcp_address(struct sockets *sockets, const struct host_listen *listen_conf,
                             const struct addrinfo *ai)
 {
-    const int on = 1;
+    const int on = 1, type = listen_conf->datagram ? SOCK_DGRAM : SOCK_STREAM;
     struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof bound;
     struct listening_socket *s;
-    int error, fd = open_socket(ai->ai_family, listen_conf);
+    int error, fd = -1, adopted = adopt_bound(sockets, listen_conf, ai->ai_addr);
 
+    if (adopted != 0)
+        return adopted > 0 ? 0 : -1;
+    fd = open_socket(ai->ai_family, listen_conf);
     if (fd < 0)
         goto fail;
     if (!listen_conf->datagram) /* of datagrams two hosts could take turns */
@@ -149,7 +218,10 @@ fail:
         (void)close(fd);
     if (sockets_has_not(error))
         return error;
-    report_error(sockets, listen_conf->text, error);
+    if (error == EADDRINUSE && inherited_holder(ai->ai_addr, type) != NULL)
+        report_held(sockets, listen_conf->text, inherited_holder(ai->ai_addr, type));
+    else
+        report_error(sockets, listen_conf->text, error);
     return -1;
 }
 
@@ -259,14 +331,13 @@ static int set_group(const struct sockets *sockets, const char *path)
 }
 
 /* @return the listening descriptor; -1, logged */
-static int bind_unix(const struct sockets *sockets, const struct host_listen *listen_conf)
+static int bind_unix(const struct sockets *sockets, const struct host_listen *listen_conf,
+                     const struct sockaddr_un *address)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     mode_t old;
     int fd, error;
 
-    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", listen_conf->path);
-    if (!remove_stale(sockets, listen_conf, &address))
+    if (!remove_stale(sockets, listen_conf, address))
         return -1;
     fd = open_socket(AF_UNIX, listen_conf);
     if (fd < 0) {
@@ -275,7 +346,7 @@ static int bind_unix(const struct sockets *sockets, const struct host_listen *li
     }
     /* The mode must hold from the first moment; no other thread makes files yet. */
     old = umask((mode_t)~SOCKET_FILE_MODE & 0777);
-    error = bind(fd, (const struct sockaddr *)(const void *)&address, sizeof address) != 0 ||
+    error = bind(fd, (const struct sockaddr *)(const void *)address, sizeof *address) != 0 ||
                     begin_listening(fd, listen_conf) != 0
                 ? errno
                 : 0;
@@ -289,11 +360,17 @@ static int bind_unix(const struct sockets *sockets, const struct host_listen *li
 
 static int open_unix(struct sockets *sockets, const struct host_listen *listen_conf)
 {
-    const int lock = lock_folder(listen_conf->path);
-    const int fd = bind_unix(sockets, listen_conf);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct listening_socket *s;
     struct stat st;
+    int lock, fd, adopted;
 
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", listen_conf->path);
+    adopted = adopt_bound(sockets, listen_conf, (const struct sockaddr *)(const void *)&address);
+    if (adopted != 0)
+        return adopted > 0 ? 0 : -1;
+    lock = lock_folder(listen_conf->path);
+    fd = bind_unix(sockets, listen_conf, &address);
     if (lock >= 0)
         (void)close(lock);
     if (fd < 0)
@@ -314,47 +391,7 @@ static int open_unix(struct sockets *sockets, const struct host_listen *listen_c
     return set_group(sockets, s->path);
 }
 
-/* ---- inherited ---- */
-
-/* Who may connect says the file's mode, which is systemd's (SocketMode=, by default 0666), or, of
- * an abstract address, nothing. */
-static bool is_open_to_all(const struct sockaddr_un *bound)
-{
-    struct stat st;
-
-    return bound->sun_path[0] == '\0' ||
-           (stat(bound->sun_path, &st) == 0 && (st.st_mode & S_IWOTH) != 0);
-}
-
-/* @return 0; -1 logged */
-static int adopt(struct sockets *sockets, const struct host_listen *listen_conf, int fd, int type)
-{
-    union {
-        struct sockaddr sa;
-        struct sockaddr_un un;
-        struct sockaddr_storage storage;
-    } bound = {.storage = {.ss_family = AF_UNSPEC}};
-    struct listening_socket *s = add_socket(sockets, fd, listen_conf);
-    socklen_t len = sizeof bound.storage;
-
-    if (s == NULL)
-        return -1;
-    if (getsockname(fd, &bound.sa, &len) != 0) {
-        report_error(sockets, listen_conf->text, errno);
-        return -1;
-    }
-    s->exposed = !sockets_is_loopback(&bound.sa);
-    s->is_unix = bound.sa.sa_family == AF_UNIX;
-    s->open_to_all = s->is_unix && is_open_to_all(&bound.un);
-    if (!s->is_unix)
-        sockets_name(&bound.sa, len, s->name, sizeof s->name);
-    else if (bound.un.sun_path[0] != '\0')
-        (void)snprintf(s->name, sizeof s->name, "%s:%.*s", type == SOCK_DGRAM ? "unixgram" : "unix",
-                       (int)(len - offsetof(struct sockaddr_un, sun_path)), bound.un.sun_path);
-    else
-        (void)snprintf(s->name, sizeof s->name, "%s:@", type == SOCK_DGRAM ? "unixgram" : "unix");
-    return 0;
-}
+/* ---- inherited, by name ---- */
 
 int sockets_inherit(struct sockets *sockets, const struct host_listen *listen_conf, int type)
 {

@@ -22,6 +22,7 @@ struct listening_socket {
     char *path; /* of a socket file, ours to remove; NULL: there is none, or it is not ours */
     dev_t dev;
     ino_t ino;
+    bool inherited;   /* whoever has started the host has opened it */
     bool exposed;     /* other machines can reach it */
     bool open_to_all; /* an inherited unix socket that every user of this machine can reach */
     char name[128];   /* "127.0.0.1:4317", "[::1]:4317", "unix:/run/x" */
@@ -38,7 +39,8 @@ struct sockets {
 
 /**
  * Bind and listen on an address (to datagrams there is no listening), on all that its name stands
- * for and this machine has. A socket file that nobody listens on is replaced; one that somebody
+ * for and this machine has. An inherited socket that is bound to one of them already is taken
+ * instead (net/inherited.h). A socket file that nobody listens on is replaced; one that somebody
  * does is an error.
  * @return 0; -1 with the reason logged; sockets_close() is due either way
  */

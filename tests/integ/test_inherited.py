@@ -251,6 +251,40 @@ def test_an_option_comes_before_a_socket(start, hold, tmp_path):
     assert host.terminate() == 0
 
 
+# ---- by their addresses ----
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_address_that_is_held_is_taken(start, hold, tmp_path, kind):
+    """It cannot be bound a second time, and the pages name the addresses of the units: log-listen =
+    udp:127.0.0.1:12514 is the same with the unit's socket as without."""
+    sock, address = hold(kind)
+    if kind == "udp":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 200000)
+    before = receive_buffer(sock)
+    told = Told(tmp_path / "told")
+    host = takes_lines(start, told, ("log", sock), listen=f"{kind}:{address}",
+                       env={"SPOE_LOG_RECEIVE_BUFFER": "64k"})
+    sender = Sender(kind, address)
+    sender.send("v=1 n=1")
+    told.wait(1)
+    sender.close()
+    assert receive_buffer(sock) == before and "no option says" not in host.text()
+    assert host.terminate() == 0
+    assert not kind.startswith("unix") or os.path.exists(address), "it is not the host's to remove"
+
+
+def test_addresses_of_spop_and_admin_that_are_held(start, hold):
+    spop, spop_at = hold("tcp")
+    pages, pages_at = hold("unix", "pages")
+    host = start("slots", **handing_over([("admin", pages), ("other", spop)],
+                                         env={"SPOE_ADDR": spop_at, "SPOE_ADMIN_ADDR": "unix:" + pages_at}))
+    assert host.addresses == [spop_at] and host.admin == "unix:" + pages_at
+    assert admin.ask(host, "/readyz").status == 200 and "no option says" not in host.text()
+    assert host.terminate() == 0
+    assert os.path.exists(pages_at)
+
+
 # ---- what is wrong ----
 
 
@@ -296,6 +330,16 @@ def test_a_manager_that_contradicts_itself(hold, env, said):
               env=clean_env({**parts["env"], **env}), pass_fds=parts["pass_fds"]) as host:
         assert host.wait() == 1
         assert re.search("level=error component=service .*(" + said + ")", host.text()), host.text()
+
+
+@pytest.mark.parametrize("kind,option,name", [("udp", "--log-listen", "log"), ("tcp", "--admin", "admin")])
+def test_a_port_that_is_held_at_another_address(hold, kind, option, name):
+    """All addresses, where a unit has one of them: who holds it is said, for it is no other process."""
+    sock, address = hold(kind)
+    port = address.rsplit(":", 1)[1]
+    text = fails([(name, sock)], option, f"udp:*:{port}" if kind == "udp" else f"*:{port}")
+    assert re.search(rf"cannot listen on \S*\*:{port}: the service manager holds its port, as the socket {name}: ",
+                     text), text
 
 
 def test_sockets_of_another_process(hold):

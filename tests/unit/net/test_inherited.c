@@ -44,6 +44,57 @@ Test(inherited, by_name_and_kind, .timeout = 30)
     rig_run(take_by_name_and_kind);
 }
 
+static void take_by_address(void)
+{
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    const struct sockaddr *const sa6 = (const struct sockaddr *)(const void *)&in6;
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    const struct sockaddr *const sa_un = (const struct sockaddr *)(const void *)&un;
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    const struct sockaddr *const sa = (const struct sockaddr *)(const void *)&in;
+    const int fds[] = {rig_socket(SOCK_STREAM, true), rig_socket(SOCK_STREAM, false),
+                       socket(AF_INET6, SOCK_DGRAM, 0), socket(AF_UNIX, SOCK_DGRAM, 0),
+                       open("/dev/null", O_RDWR)};
+    socklen_t len = sizeof in6;
+
+    CHECK(bind(fds[3], sa_un, sizeof un.sun_family) == 0); /* an abstract one, by the kernel */
+    CHECK(bind(fds[2], sa6, sizeof in6) == 0 &&
+          getsockname(fds[2], (struct sockaddr *)&in6, &len) == 0);
+    rig_hand_over(fds, N(fds), "a:b:c:d:e");
+    CHECK(inherited_open(&error) == 0);
+    CHECK(inherited_take_bound(sa_un, SOCK_DGRAM, &error) == -1 &&
+          inherited_holder(sa_un, SOCK_DGRAM) == NULL);
+    len = sizeof in;
+    CHECK(getsockname(3, (struct sockaddr *)&in, &len) == 0);
+    CHECK(inherited_take_bound(sa, SOCK_DGRAM, &error) == -1 &&
+          inherited_holder(sa, SOCK_DGRAM) == NULL);
+    in.sin_addr.s_addr = htonl(INADDR_ANY); /* another address of its port */
+    CHECK(inherited_take_bound(sa, SOCK_STREAM, &error) == -1);
+    CHECK(strcmp(inherited_holder(sa, SOCK_STREAM), "a") == 0);
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK(inherited_take_bound(sa, SOCK_STREAM, &error) == 3);
+    CHECK((fcntl(3, F_GETFL) & O_NONBLOCK) != 0);
+    CHECK(inherited_take_bound(sa, SOCK_STREAM, &error) == -1);
+    CHECK(getsockname(4, (struct sockaddr *)&in, &len) == 0);
+    CHECK(inherited_take_bound(sa, SOCK_STREAM, &error) == -2);
+    CHECK(strcmp(error.text, "descriptor 4 does not listen (Accept=no in its unit)") == 0);
+    CHECK(inherited_take_bound(sa6, SOCK_STREAM, &error) == -1);
+    in6.sin6_addr = in6addr_any;
+    CHECK(inherited_take_bound(sa6, SOCK_DGRAM, &error) == -1);
+    CHECK(strcmp(inherited_holder(sa6, SOCK_DGRAM), "c") == 0);
+    in6.sin6_addr = in6addr_loopback;
+    CHECK(inherited_take_bound(sa6, SOCK_DGRAM, &error) == 5);
+    in.sin_port = 0; /* any port: nobody has it */
+    CHECK(inherited_take_bound(sa, SOCK_STREAM, &error) == -1 &&
+          inherited_holder(sa, SOCK_STREAM) == NULL);
+}
+
+/* Whatever their names are. */
+Test(inherited, by_address, .timeout = 30)
+{
+    rig_run(take_by_address);
+}
+
 /* Nothing is taken, closed or complained of: they are somebody else's. */
 static void leave_all(void)
 {
