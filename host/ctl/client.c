@@ -172,6 +172,8 @@ static int64_t field_of(const char *bytes, const char *end, const char *name)
 
     if (field == NULL || field > end || (size_t)(end - field) < n)
         return -1;
+    if (field[n] < '0' || field[n] > '9') /* such as Retry-After with a date */
+        return -1;
     return client_whole((struct spoe_span){field + n, (size_t)(end - field) - n});
 }
 

@@ -20,6 +20,7 @@
 
 #define NOT_OURS "its answer is none of the admin endpoint"
 #define REFUSAL_MAX 1000 /* bytes of what a host says */
+#define RETRY_MIN_S 1    /* where it says 0 */
 
 /* What was asked for. */
 struct ask {
@@ -245,11 +246,11 @@ static int complain_of(const struct client *client, const char *target, const ch
 static bool wait_for_host(const struct client_answer *answer, int64_t end_ns)
 {
     const int64_t left_ns = end_ns - clock_mono_ns();
+    const int64_t wait_s = answer->retry_after_s > 0 ? answer->retry_after_s : RETRY_MIN_S;
 
-    if (answer->status != 503 || answer->retry_after_s < 0 ||
-        answer->retry_after_s >= left_ns / NS_PER_S)
+    if (answer->status != 503 || answer->retry_after_s < 0 || wait_s >= left_ns / NS_PER_S)
         return false;
-    (void)poll(NULL, 0, (int)answer->retry_after_s * 1000);
+    (void)poll(NULL, 0, (int)wait_s * 1000);
     return true;
 }
 

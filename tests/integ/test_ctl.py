@@ -197,6 +197,7 @@ class Busy(http.server.BaseHTTPRequestHandler):
     ([(503, None), (200, None)], 1, 1),
     ([(503, "60"), (200, None)], 1, 1),
     ([(503, "99999999999999999999"), (200, None)], 1, 1),
+    ([(503, "Fri, 31 Dec 1999 23:59:59 GMT"), (200, None)], 1, 1),
     ([(422, "0"), (200, None)], 1, 1),
 ])
 def test_a_host_that_is_busy_is_asked_again(answers, status, left):
@@ -210,6 +211,19 @@ def test_a_host_that_is_busy_is_asked_again(answers, status, left):
         thread.join()
     assert got == status and len(server.answers) == left, text
     assert status == 0 or f"refused, {answers[0][0]}" in text
+
+
+def test_a_host_that_says_at_once_has_a_moment():
+    """Retry-After: 0 does not let a client ask as fast as it can, for as long as it has time."""
+    with http.server.HTTPServer(("127.0.0.1", 0), Busy) as server:
+        server.answers = [(503, "0")] * 10000
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        status, text = ctl("--url", f"http://127.0.0.1:{server.server_port}", "set", "a.b", "c")
+        server.shutdown()
+        thread.join()
+    assert status == 1 and "refused, 503" in text, text
+    assert 10000 - len(server.answers) <= 11, "one each second of its 10"
 
 
 def test_help():
