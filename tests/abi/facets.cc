@@ -339,8 +339,15 @@ void another_thread_changes_nothing()
         }).join();
         CHECK(seen.foreign == 3 && seen.timers.size() == 1);
         CHECK(all_due() == 1 && n == 0); // nobody stands for it
+        CHECK(seen.timers.empty());
+
+        spoe::watch watch(on, 3, [&n] { n++; });
+        CHECK(watch.events(SPOE_LOOP_READ) == SPOE_OK);
+        std::thread([&] { watch.reset(); }).join();
+        CHECK(seen.foreign == 4 && seen.watches.size() == 1);
+        seen.watches[0]->fn(seen.watches[0]->arg, 3, SPOE_LOOP_READ);
+        CHECK(n == 0 && seen.watches.empty()); // else it would be ready again at once, for ever
     }
-    CHECK(seen.timers.empty());
     seen.foreign = 0;
 }
 

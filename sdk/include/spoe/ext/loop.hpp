@@ -24,8 +24,8 @@
  * Threads: all of it [worker], that worker's. A timer or a watch that is made, set, ended or
  * destroyed on another thread is an error of the plugin's, which the host logs and counts, also
  * while its worker ends. Nothing changes then: what is made throws SPOE_E_INVAL, at(), in(), off()
- * and events() return it, and what is ended or destroyed there ends with the loop, its function not
- * called any more. The following is not caught:
+ * and events() return it, and what is ended or destroyed there ends when its function would be
+ * called next, which it is not any more, or with the loop. The following is not caught:
  *   - making one of a loop that has ended, which is a reference to what is no more;
  *   - one object used by two threads at once, as with those of the standard library;
  *   - ending one elsewhere while its function is running, which goes on.
@@ -121,8 +121,10 @@ struct on_loop {
     void run(const char *where, std::uint32_t ready) noexcept
     {
         const std::shared_ptr<on_loop> keep = self;
-        if (dropped)
+        if (dropped) { /* a watch would be ready again at once */
+            end();
             return;
+        }
         running = true;
         const spoe_status status = guard(h, where, [&] { fn->call(ready); });
         running = false;
