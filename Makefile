@@ -24,21 +24,21 @@ install: ## Install what `make build` built (PREFIX=/usr/local, DESTDIR=)
 	@test -x "$(BUILD)/bin/spoe-host" || $(MAKE) build
 	@BUILD="$(BUILD)" PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" tools/install install
 
-uninstall: ## Take away what `make install` put there, but for what was changed since (PREFIX, DESTDIR)
+uninstall: ## Remove what `make install` installed, except files that were changed since (PREFIX, DESTDIR)
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" tools/install uninstall
 
-demo: ## See it work: HAProxy, spoe-host, otel.so and a collector, here, in a minute (KEEP=1 leaves it running)
+demo: ## Run HAProxy, spoe-host, otel.so and a collector on this machine, in a minute (KEEP=1 leaves them running)
 	@tools/install-deps demo
 	@tools/demo
 
-bench: ## Measure CPU, latency and memory against the floor of an SPOP agent (BASE=FILE: an earlier result)
+bench: ## Measure CPU, latency and memory, compared with the least that an SPOP agent can cost (BASE=FILE: an earlier result)
 	@tools/install-deps bench
 	@BASE="$(BASE)" tools/bench
 
 test: ## Run everything that CI runs (HAPROXY=/path/to/haproxy for another binary)
 	@tools/run-tests
 
-test-all: ## The same, and the tests that take too long for that (label long)
+test-all: ## Run everything that CI runs, and the tests with the label long
 	@tools/run-tests ci asan tsan fuzz options container lint long
 
 test-race: ## Build with ThreadSanitizer and run the race tests
@@ -50,7 +50,7 @@ fuzz: ## Run each fuzz target for 200 000 inputs from its corpus
 lint: ## Check format, clang-tidy, cppcheck, layers and banned calls
 	@tools/run-tests lint
 
-mutants: ## Which small changes to the code no test notices (BASE=REVISION: what changed since; ARGS: see --help)
+mutants: ## Change the code a little, and report changes that no test notices (BASE=REVISION: files changed since; ARGS: see --help)
 	@tools/install-deps test
 	@tools/mutants $(if $(BASE),--base "$(BASE)") $(ARGS)
 
