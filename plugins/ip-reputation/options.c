@@ -29,7 +29,7 @@ enum {
 const struct spoe_option *const ip_reputation_options[] = {
     [OPT_LISTS] = SPOE_OPTION("lists", .type = SPOE_OPT_STRING, .flags = SPOE_OPTION_LIST,
                               .help = "`NAME=PATH` or `NAME:SCORE=PATH` of each list. "
-                                      "Up to 64; a score is 0 to 100, 100 where there is none",
+                                      "Up to 64 lists. A score is 0 to 100; without one it is 100",
                               .env = SPOE_TEXTS("IP_REPUTATION_LISTS")),
     [OPT_EXEMPT] = SPOE_OPTION("exempt", .type = SPOE_OPT_PREFIX, .flags = SPOE_OPTION_LIST,
                                .help = "networks that are on no list, whatever lists and CrowdSec "
@@ -37,7 +37,7 @@ const struct spoe_option *const ip_reputation_options[] = {
                                .env = SPOE_TEXTS("IP_REPUTATION_EXEMPT")),
     [OPT_MAX_ENTRIES] =
         SPOE_OPTION("max-entries", .type = SPOE_OPT_INT, .default_text = "10000000",
-                    .help = "entries of all lists, and as many decisions, at most",
+                    .help = "most entries of all lists, and most decisions",
                     .env = SPOE_TEXTS("IP_REPUTATION_MAX_ENTRIES"), .min = 1, .max = MAX_ENTRIES),
     [OPT_COUNTRY_DB] = SPOE_OPTION("country-db", .type = SPOE_OPT_PATH,
                                    .help = "database in MaxMind's format that has countries",
@@ -47,7 +47,7 @@ const struct spoe_option *const ip_reputation_options[] = {
                                .env = SPOE_TEXTS("IP_REPUTATION_ASN_DB")),
     [OPT_CROWDSEC_URL] =
         SPOE_OPTION("crowdsec-url", .type = SPOE_OPT_URL,
-                    .help = "CrowdSec's local API, as `http://127.0.0.1:8080`. Without `/v1/...`",
+                    .help = "CrowdSec's local API, as `http://127.0.0.1:8080`, without `/v1/...`",
                     .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_URL")),
     [OPT_CROWDSEC_KEY] =
         SPOE_OPTION("crowdsec-key", .type = SPOE_OPT_SECRET,
@@ -60,15 +60,15 @@ const struct spoe_option *const ip_reputation_options[] = {
                     .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_CA")),
     [OPT_CROWDSEC_INTERVAL] =
         SPOE_OPTION("crowdsec-interval", .type = SPOE_OPT_DURATION, .default_text = "10s",
-                    .help = "how often it is asked", .min = NS_PER_S / 10, .max = 3600 * NS_PER_S,
-                    .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_INTERVAL")),
+                    .help = "time between two questions to CrowdSec", .min = NS_PER_S / 10,
+                    .max = 3600 * NS_PER_S, .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_INTERVAL")),
     [OPT_CROWDSEC_TIMEOUT] =
         SPOE_OPTION("crowdsec-timeout", .type = SPOE_OPT_DURATION, .default_text = "60s",
-                    .help = "how long one answer may take", .min = NS_PER_S / 10,
+                    .help = "time that an answer of CrowdSec may take", .min = NS_PER_S / 10,
                     .max = 3600 * NS_PER_S, .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_TIMEOUT")),
     [OPT_CROWDSEC_SCORE] =
         SPOE_OPTION("crowdsec-score", .type = SPOE_OPT_INT, .default_text = "100",
-                    .help = "the score of a decision", .min = 0, .max = SCORE_MAX,
+                    .help = "the score of CrowdSec's decisions", .min = 0, .max = SCORE_MAX,
                     .env = SPOE_TEXTS("IP_REPUTATION_CROWDSEC_SCORE")),
     NULL};
 
