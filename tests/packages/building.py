@@ -13,6 +13,12 @@ SUITES = os.environ.get("SPOE_DEB_SUITES", "bookworm trixie").split()
 NATIVE = run("dpkg", "--print-architecture").strip()
 
 
+def built(variable, suite, arch=NATIVE):
+    """The folder with packages that this variable names, if it does."""
+    folder = os.environ.get(variable)
+    return folder and pathlib.Path(folder).resolve() / suite / arch
+
+
 def build(suite, out, tree=SOURCE, **env):
     """The folder with the packages; lintian had nothing against them."""
     env = {**os.environ, "OUT": str(out), "ROOTS": str(ROOTS), "ARCH": "", "CHECK": "", **env}

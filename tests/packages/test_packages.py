@@ -13,7 +13,7 @@ import shutil
 
 import pytest
 
-from building import NATIVE, ROOTS, SOURCE, SUITES, build
+from building import ROOTS, SOURCE, SUITES, build, built
 from lib import pages
 from lib.procs import wait_until
 from machine import Machine, outside, run
@@ -33,12 +33,6 @@ frontend application
     bind 127.0.0.1:8000
     http-request return status 200 content-type text/plain string hello
 {agent}"""
-
-
-def built(variable, suite):
-    """The folder with packages that this variable names, if it does."""
-    folder = os.environ.get(variable)
-    return folder and pathlib.Path(folder).resolve() / suite / NATIVE
 
 
 @pytest.fixture(scope="module", params=SUITES)
