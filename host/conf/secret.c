@@ -2,6 +2,7 @@
 /* host/conf/secret.c - see secret.h. */
 #include "conf/secret.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,27 @@
 #include "conf/option_texts.h"
 #include "conf/read_file.h"
 
+/* Whether every user may pass the folders that a file is in, as its real name has them. */
+static bool is_in_reach(const char *path)
+{
+    char *real = realpath(path, NULL), *slash;
+    struct stat st;
+    bool passed = true;
+
+    while (real != NULL && passed && (slash = strrchr(real, '/')) != NULL && slash != real) {
+        *slash = '\0';
+        passed = stat(real, &st) != 0 || (st.st_mode & S_IXOTH) != 0;
+    }
+    free(real);
+    return passed;
+}
+
 int secret_check_mode(const char *path, struct error *reterr)
 {
     struct stat st;
 
-    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & S_IROTH) == 0)
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & S_IROTH) == 0 ||
+        !is_in_reach(path))
         return 0;
     (void)error_set(reterr, "%s: its mode is %04o: every user may read the secret in it", path,
                     (unsigned)st.st_mode & 07777);

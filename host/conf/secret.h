@@ -18,7 +18,8 @@
 int secret_read(const char *text, const char *credentials, char **ret, struct error *reterr);
 
 /**
- * Whether a file is for some users alone. One that cannot be looked at is told of by who reads it.
+ * Whether a file is for some users alone, by its mode or by those of its folders. One that cannot
+ * be looked at is told of by who reads it.
  * @return 0; 1 everybody may read it, as *reterr says, with its mode
  */
 int secret_check_mode(const char *path, struct error *reterr);

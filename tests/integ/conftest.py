@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import tempfile
 
 import pytest
 
@@ -17,6 +18,15 @@ def host_args(*plugins):
     if not plugins:
         return []
     return ["--plugin-dir", str(PLUGINS), "--plugins", ",".join(f"{p}.so" for p in plugins)]
+
+
+@pytest.fixture
+def open_folder():
+    """One that every user may pass and read, as pytest's are not."""
+    with tempfile.TemporaryDirectory(prefix="spoe-test-", dir="/tmp") as folder:
+        path = pathlib.Path(folder)
+        path.chmod(0o755)
+        yield path
 
 
 @pytest.fixture

@@ -202,8 +202,8 @@ def test_over_tcp_it_takes_the_token(start, tmp_path):
     assert TOKEN not in host.text() and "another-token" not in host.text()
 
 
-def test_a_token_of_everybody_is_said_once_for_each_load(start, tmp_path):
-    token = tmp_path / "token"
+def test_a_token_of_everybody_is_said_once_for_each_load(start, open_folder):
+    token = open_folder / "token"
     token.write_text(TOKEN + "\n")
     token.chmod(0o644)
     warning = f"level=warning .*admin-token-file: {token}: its mode is 0644: every user may read the secret in it"

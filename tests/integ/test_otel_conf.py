@@ -161,9 +161,9 @@ def test_w8_a_mounted_secret_ends_in_a_line_end():
 @pytest.mark.parametrize("variable,key", [
     ("OTLP_HEADERS_FILE", "headers-file"), ("OTLP_TLS_KEY", "tls-key"),
     ("OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "logs-tls-key")])
-def test_a_file_of_secrets_that_every_user_may_read_is_a_warning(tmp_path, variable, key):
+def test_a_file_of_secrets_that_every_user_may_read_is_a_warning(open_folder, variable, key):
     """Once for each option."""
-    file = tmp_path / "secret"
+    file = open_folder / "secret"
     file.write_text("api-key: a\n")
     for mode, warnings in ((0o644, 1), (0o640, 0)):
         file.chmod(mode)

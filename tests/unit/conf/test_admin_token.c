@@ -19,6 +19,7 @@ static void setup(void)
 {
     (void)snprintf(dir, sizeof dir, "/tmp/test-token-XXXXXX");
     cr_assert_not_null(mkdtemp(dir));
+    cr_assert_eq(chmod(dir, 0755), 0); /* every user may pass it */
     (void)snprintf(file, sizeof file, "%s/token", dir);
     unsetenv("CREDENTIALS_DIRECTORY");
 }

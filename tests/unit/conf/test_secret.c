@@ -27,6 +27,7 @@ static void setup(void)
 {
     (void)snprintf(dir, sizeof dir, "/tmp/test-secret-XXXXXX");
     cr_assert_not_null(mkdtemp(dir));
+    cr_assert_eq(chmod(dir, 0755), 0); /* every user may pass it */
     (void)snprintf(file, sizeof file, "%s/key", dir);
     (void)snprintf(setting, sizeof setting, "p.key=file:%s", file);
     unsetenv("CREDENTIALS_DIRECTORY");
@@ -147,6 +148,31 @@ Test(secret, of_everybody_is_said_once)
     expect(&r, "s3cr3t");
     cr_assert_eq(conf_warnings(r.conf)->n, 0);
     drop(&r);
+}
+
+/* As Debian's packages have /etc/spoe-host, 0750: what is in it is for those who may pass it. */
+Test(secret, of_nobody_where_its_folder_is)
+{
+    char link[80];
+    struct reading r;
+
+    write_file("s3cr3t", 6);
+    cr_assert_eq(chmod(file, 0644), 0);
+    (void)snprintf(link, sizeof link, "%s-link", dir);
+    cr_assert_eq(symlink(file, link), 0);
+    for (size_t i = 0; i < 2; i++) { /* by its own name, and by a link from elsewhere */
+        cr_assert_eq(chmod(dir, 0750), 0);
+        r = read_with(setting);
+        cr_assert_eq(conf_error_count(r.conf), 0);
+        cr_assert_eq(conf_warnings(r.conf)->n, 0, "%s", conf_warnings(r.conf)->text[0]);
+        drop(&r);
+        cr_assert_eq(chmod(dir, 0751), 0);
+        r = read_with(setting);
+        cr_assert_eq(conf_warnings(r.conf)->n, 1);
+        drop(&r);
+        (void)snprintf(setting, sizeof setting, "p.key=file:%s", link);
+    }
+    cr_assert_eq(unlink(link), 0);
 }
 
 /* What the plugin reads itself. */
