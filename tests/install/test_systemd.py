@@ -391,6 +391,21 @@ def test_the_socket_of_the_admin_endpoint(systemd):
     assert admin.ask(f"unix:{systemd.root}/run/pages.sock", "/readyz").status == 200
 
 
+def test_addresses_of_sockets_in_options(systemd):
+    """As the pages have them, and configurations from before the packages enabled these sockets."""
+    lines = Lines(systemd)
+    systemd.override("[Service]\n" + TELL)
+    systemd.enable("log", f"ListenDatagram=\nListenDatagram=127.0.0.1:{lines.port}\n")
+    systemd.enable("admin", "ListenStream=\nListenStream=/run/pages.sock\n")
+    systemd.start(SPOE_PLUGINS="from_log.so", SPOE_LOG_ADDR=f"udp:127.0.0.1:{lines.port}",
+                  SPOE_ADMIN_ADDR="unix:/run/pages.sock")
+    for _ in range(2):
+        lines.send()
+        lines.wait()
+        assert admin.ask(f"unix:{systemd.root}/run/pages.sock", "/readyz").status == 200
+        systemd.systemctl("restart", "spoe-host")
+
+
 class InNamespace(hap.HAProxy):
     """HAProxy with the folders of that systemd."""
 
