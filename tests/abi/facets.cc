@@ -91,7 +91,7 @@ template <class T> void forget(std::vector<T *> &all, T *gone)
             return;
         }
     }
-    CHECK(!"what is freed is there");
+    CHECK(false && "what is freed is there");
 }
 
 const spoe_loop loop_table = {

@@ -13,7 +13,7 @@ SOURCE = pathlib.Path(os.environ["SPOE_TEST_SOURCE_DIR"])
 INCLUDE = SOURCE / "sdk" / "include"
 HEADERS = sorted(str(p.relative_to(INCLUDE)) for p in INCLUDE.rglob("*.h"))
 CLASSES = sorted(str(p.relative_to(INCLUDE)) for p in INCLUDE.rglob("*.hpp"))
-FLAGS = ["-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only"]
+FLAGS = ["-Wall", "-Wextra", "-pedantic", "-Wshadow", "-Wconversion", "-Werror", "-fsyntax-only"]
 C = [(cc, "c", std) for cc in ("gcc", "clang") for std in ("c11", "c17", "c2x")]
 CXX = [
     (cxx, "c++", std)

@@ -111,12 +111,12 @@ struct on_loop {
         }
     }
     /* Have the host do something with it, or, on another thread, say that this may not be. */
-    template <class Fn> spoe_status use(Fn &&fn) const noexcept
+    template <class Fn> spoe_status use(Fn &&what) const noexcept
     {
         std::unique_lock<std::mutex> lock(ending, std::defer_lock);
         if (std::this_thread::get_id() != thread)
             lock.lock();
-        return ended ? static_cast<spoe_status>(SPOE_E_STOPPING) : fn(*this);
+        return ended ? static_cast<spoe_status>(SPOE_E_STOPPING) : what(*this);
     }
     void run(const char *where, std::uint32_t ready) noexcept
     {
