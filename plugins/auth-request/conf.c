@@ -59,7 +59,8 @@ const struct spoe_option *const auth_options[OPT_COUNT + 1] = {
                         .help = "what holds without an answer: `closed`, denied; `open`, allowed"),
     [OPT_TIMEOUT] =
         OPTION("timeout", "TIMEOUT", .type = SPOE_OPT_DURATION, .default_text = "500ms", .min = MS,
-               .max = 60000 * MS, .help = "wait for an answer so long; below `processing-timeout`"),
+               .max = 60000 * MS,
+               .help = "how long to wait for an answer. Keep it below `processing-timeout`"),
     [OPT_MAX_IN_FLIGHT] =
         OPTION("max-in-flight", "MAX_IN_FLIGHT", .type = SPOE_OPT_INT, .default_text = "1024",
                .min = 1, .max = 1000000, .help = "questions under way, of all workers together"),
@@ -70,16 +71,15 @@ const struct spoe_option *const auth_options[OPT_COUNT + 1] = {
     [OPT_CONNECTIONS] =
         OPTION("connections", "CONNECTIONS", .type = SPOE_OPT_INT, .default_text = "64", .min = 1,
                .max = 10000, .help = "connections to the service, of all workers together"),
-    [OPT_COALESCE] = OPTION(
-        "coalesce", "COALESCE", .type = SPOE_OPT_BOOL, .default_text = "on",
-        .help =
-            "requests that are asked about in the same words while an answer is awaited share it"),
+    [OPT_COALESCE] = OPTION("coalesce", "COALESCE", .type = SPOE_OPT_BOOL, .default_text = "on",
+                            .help = "while a question is under way, further requests with the same "
+                                    "question wait for its answer"),
     [OPT_CACHE_TTL] =
         OPTION("cache-ttl", "CACHE_TTL", .type = SPOE_OPT_DURATION, .default_text = "0", .min = 0,
-               .max = 24 * HOUR, .help = "keep a yes so long; 0: ask each time"),
+               .max = 24 * HOUR, .help = "how long a yes is kept; 0: ask each time"),
     [OPT_CACHE_DENY_TTL] =
         OPTION("cache-deny-ttl", "CACHE_DENY_TTL", .type = SPOE_OPT_DURATION, .default_text = "0",
-               .min = 0, .max = 24 * HOUR, .help = "keep a no so long; 0: ask each time"),
+               .min = 0, .max = 24 * HOUR, .help = "how long a no is kept; 0: ask each time"),
     [OPT_CACHE_ENTRIES] =
         OPTION("cache-entries", "CACHE_ENTRIES", .type = SPOE_OPT_INT, .default_text = "10000",
                .min = 1, .max = 1000000, .help = "answers that are kept, of all workers together"),

@@ -85,10 +85,10 @@ const struct spoe_option *const mirror_options[] = {
     [CONNECT_TIMEOUT] =
         SPOE_OPTION("connect-timeout", .type = SPOE_OPT_DURATION, .default_text = "1s", .min = MS,
                     .max = 600 * SECONDS, .env = SPOE_TEXTS("MIRROR_CONNECT_TIMEOUT"),
-                    .help = "for name, connection and TLS"),
+                    .help = "how long the name's lookup, the connection and TLS may take together"),
     [TIMEOUT] = SPOE_OPTION("timeout", .type = SPOE_OPT_DURATION, .default_text = "5s", .min = MS,
                             .max = 600 * SECONDS, .env = SPOE_TEXTS("MIRROR_TIMEOUT"),
-                            .help = "for a request with its answer"),
+                            .help = "how long a request and its answer may take together"),
     [RESPONSE_MAX] =
         SPOE_OPTION("response-max", .type = SPOE_OPT_SIZE, .default_text = "1m", .min = 0,
                     .max = 1024 * MIB, .env = SPOE_TEXTS("MIRROR_RESPONSE_MAX"),
