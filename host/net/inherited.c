@@ -236,8 +236,8 @@ void inherited_close_rest(void)
             continue;
         log_line(SPOE_LOG_WARNING, COMPONENT,
                  "the service manager has handed over a socket with the name %s, and no option "
-                 "says fd:%s: closed, and nobody reads what is sent there",
-                 inherited[i].name, inherited[i].name);
+                 "takes it: closed, and nobody reads what is sent there",
+                 inherited[i].name);
         (void)close(inherited[i].fd);
         inherited[i].taken = true;
     }

@@ -245,7 +245,7 @@ def test_an_option_comes_before_a_socket(start, hold, tmp_path):
                  **handing_over([("admin", pages), ("log", lines)], env={"SPOE_ADMIN_ADDR": None}))
     assert host.admin not in (None, address)
     for name in "admin", "log":
-        host.wait_line(f"level=warning component=service .*a socket with the name {name}, and no option says fd:{name}")
+        host.wait_line(f"level=warning component=service .*a socket with the name {name}, and no option takes it")
     host.signal(1)
     host.wait_line("configuration read again")
     assert host.terminate() == 0
@@ -269,7 +269,7 @@ def test_an_address_that_is_held_is_taken(start, hold, tmp_path, kind):
     sender.send("v=1 n=1")
     told.wait(1)
     sender.close()
-    assert receive_buffer(sock) == before and "no option says" not in host.text()
+    assert receive_buffer(sock) == before and "no option takes" not in host.text()
     assert host.terminate() == 0
     assert not kind.startswith("unix") or os.path.exists(address), "it is not the host's to remove"
 
@@ -280,7 +280,7 @@ def test_addresses_of_spop_and_admin_that_are_held(start, hold):
     host = start("slots", **handing_over([("admin", pages), ("other", spop)],
                                          env={"SPOE_ADDR": spop_at, "SPOE_ADMIN_ADDR": "unix:" + pages_at}))
     assert host.addresses == [spop_at] and host.admin == "unix:" + pages_at
-    assert admin.ask(host, "/readyz").status == 200 and "no option says" not in host.text()
+    assert admin.ask(host, "/readyz").status == 200 and "no option takes" not in host.text()
     assert host.terminate() == 0
     assert os.path.exists(pages_at)
 
@@ -355,11 +355,19 @@ def test_sockets_without_names(start, hold):
     assert host.terminate() == 0
 
 
+def test_a_socket_of_the_other_kind_beside_one_that_fits(start, hold):
+    """Its option does name it, and cannot take it."""
+    spop, address = hold("tcp")
+    host = start("slots", **handing_over([("spop", spop), ("spop", hold("udp")[0])], env={"SPOE_ADDR": "fd:spop"}))
+    host.wait_line("level=warning component=service .*a socket with the name spop, and no option takes it: closed")
+    assert host.addresses == [address] and host.terminate() == 0
+
+
 def test_sockets_that_nobody_wants(start, hold):
     """Closed here, and said: what is sent there would wait for ever."""
     sock, _address = hold("udp")
     host = start("slots", **handing_over([("other", sock)]))
-    host.wait_line("level=warning component=service .*a socket with the name other, and no option says fd:other")
+    host.wait_line("level=warning component=service .*a socket with the name other, and no option takes it")
     assert not os.path.exists(f"/proc/{host.pid}/fd/3") or "socket" not in os.readlink(f"/proc/{host.pid}/fd/3") \
         or os.stat(f"/proc/{host.pid}/fd/3").st_ino != os.fstat(sock.fileno()).st_ino
     assert host.terminate() == 0

@@ -58,7 +58,7 @@ static void streams_with_octets_alone(void)
 {
     hand_over_both();
     CHECK(takes("fd+octet:log", NULL));
-    CHECK(strstr(rig_logged(), "no option says fd:log") != NULL);
+    CHECK(strstr(rig_logged(), "the name log, and no option takes it") != NULL);
     hand_over_both();
     CHECK(takes("fd+octet:log", "fd:log"));
     CHECK(rig_logged()[0] == '\0');

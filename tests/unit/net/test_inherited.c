@@ -298,7 +298,7 @@ static void close_what_nobody_takes(void)
     inherited_explain("other", &error);
     CHECK(strstr(error.text, "that is started), but spop, log") != NULL);
     inherited_close_rest();
-    CHECK(strstr(rig_logged(), "a socket with the name log, and no option says fd:log") != NULL);
+    CHECK(strstr(rig_logged(), "a socket with the name log, and no option takes it") != NULL);
     CHECK(rig_is_open(3) && !rig_is_open(4));
     CHECK(inherited_take("log", SOCK_DGRAM, &error) == -1);
 }
