@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from lib import haproxy as hap
-from lib import procs
+from lib import procs, versions
 from lib.haproxy import Client, HAProxy
 from lib.procs import SpoeHost
 from lib.traces import end, wait_pair, wait_pairs
@@ -262,13 +262,13 @@ def test_host_list_and_asterisk(binary, version, config, agent, origin, collecto
         answer = exchange(
             proxy.web, b"GET /two HTTP/1.1\r\nHost: a,b\r\nConnection: close\r\n\r\n"
         )
-        assert answer.startswith(b"HTTP/1.1 200 " if version < (3, 0) else b"HTTP/1.1 400 ")
+        assert answer.startswith(b"HTTP/1.1 200 " if versions.takes_two_hosts(version) else b"HTTP/1.1 400 ")
         answer = exchange(
             proxy.web, b"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
         )
         assert answer.startswith(b"HTTP/1.1 200 ")
         end(agent)
-    if version < (3, 0):
+    if versions.takes_two_hosts(version):
         server, _client = wait_pair(collector, "/two")
         assert "server.address" not in server.attributes
     server, client = wait_pair(collector, "*")

@@ -7,7 +7,7 @@ import os
 import time
 
 from lib import haproxy as hap
-from lib import procs
+from lib import procs, versions
 from lib.haproxy import HAProxy
 from lib.procs import Proc, ReservedPort, SpoeHost, wait_until
 
@@ -119,12 +119,17 @@ def tell(capsys, version, what, away, seconds):
               f" {away * 1000:.0f} ms")
 
 
+def late(version):
+    """Seconds until HAProxy connects again, beyond those that the agent is away."""
+    return 2 if versions.connects_late(version) else 0
+
+
 def test_a_restart_costs_no_more_than_it_takes(binary, version, tmp, capsys):
     """With `retries 0`. With HAProxy's default of 3 it costs a second more with 3.0."""
     with Setup(binary, tmp, 1, lambda config: None) as setup:
         away, seconds = cost(setup, lambda: None)
     tell(capsys, version, "one agent", away, seconds)
-    assert seconds < away * 1.25 + 0.1
+    assert seconds < away * 1.25 + 0.1 + late(version)
 
 
 def test_a_restart_with_a_second_agent_costs_next_to_nothing(binary, version, tmp, capsys):
@@ -136,4 +141,4 @@ def test_a_restart_with_a_second_agent_costs_next_to_nothing(binary, version, tm
     with Setup(binary, tmp, 2, edit) as setup:
         away, seconds = cost(setup, setup.proxy.wait_agent)
     tell(capsys, version, "two agents", away, seconds)
-    assert seconds < away / 2 + 0.05
+    assert seconds < away / 2 + 0.05 + late(version)

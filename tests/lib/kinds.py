@@ -16,7 +16,7 @@ the row as a function of the version.
 import re
 from dataclasses import dataclass
 
-from . import procs
+from . import procs, versions
 from .kind_clients import (
     HOST,
     again,
@@ -106,12 +106,7 @@ GONE = ("CH", "CD", "CL")  # within which phase is chance
 BROKEN = Span(200, ("response_invalid", "response_truncated"))  # 2.6: as if it ended there
 
 
-def is_3_0(version):
-    return version[:2] == (3, 0)
-
-
-# 3.0.11 says that the client did it.
-STALLED = Span(200, lambda version: None if is_3_0(version) else "data_timeout", lasts=1)
+STALLED = Span(200, lambda version: None if versions.blames_the_client(version) else "data_timeout", lasts=1)
 ORIGIN = "server one {origin}"
 
 
@@ -159,7 +154,7 @@ KINDS = [
     Kind("lua", rule="http-request use-service lua.hello if {me}", state=("LR",)),
     Kind("stats", backend="stats enable\nstats uri /stats", state=("LR",)),
     Kind("tarpit", rule="http-request tarpit deny_status 429 if {me}", server=Span(429, lasts=0.5),
-         state=("PT",)),
+         state=lambda version: ("PR" if versions.calls_a_tarpit_a_deny(version) else "PT",)),
     Kind("reject", rule="http-request reject if {me}", server=Span(None), state=("PR",)),
     Kind("silent-drop", ask=wait_for_none, rule="http-request silent-drop if {me}", server=Span(None), state=("PR",)),
     Kind("response-denied", backend="http-response deny deny_status 410\n" + ORIGIN,
@@ -195,7 +190,7 @@ KINDS = [
     Kind("cut", "cut", read_to_end, server=Span(200, "response_truncated"),
          client=Span(200, "response_truncated"), state=("SD",)),
     Kind("data-timeout", "stall", read_to_end, backend="timeout server 1s\n" + ORIGIN,
-         server=STALLED, client=STALLED, state=lambda version: ("CD" if is_3_0(version) else "sD",)),
+         server=STALLED, client=STALLED, state=lambda version: ("CD" if versions.blames_the_client(version) else "sD",)),
     Kind("broken-chunks", "chunks", servers_chunks, server=BROKEN, client=BROKEN,
          state=("PD", "SD")),
     # The client leaves, or sends what is nothing.
