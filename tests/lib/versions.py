@@ -22,12 +22,12 @@ def needs_room(version):
 
 def blames_the_client(version):
     """A server that stalls in a response: CD in place of sD (docs/otel-log.md)."""
-    return version[:2] == (3, 0) or version == (3, 3, 0)
+    return (3, 0, 0) < version < (3, 1) or version == (3, 3, 0)
 
 
 def takes_two_hosts(version):
     """"Host: a,b" is answered, not refused with 400."""
-    return version < (3, 0) or version == (3, 3, 0)
+    return version <= (3, 0, 0) or version == (3, 3, 0)
 
 
 def calls_a_tarpit_a_deny(version):
