@@ -91,6 +91,7 @@ def test_after_a_failure(binary, version, tmp, origin, held):
             status = scene.ask().otel_status
             print(f"{'held' if held else 'closed'}: status {status} after {scene.took * 1000:.1f} ms")
             if held:
-                assert status == LATE and scene.took > PROCESSING * 0.95
+                # timeout connect of the agent's backend is as long: which of them is first a busy machine decides.
+                assert status in (LATE, REFUSED) and scene.took > PROCESSING * 0.95
             else:
                 assert status in without_agent(version)
