@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's packages, built by tools/build-deb for the tests that look at them. SPOE_DEB_SUITES="bookworm" tries one
-suite alone."""
+"""Debian's packages, built by tools/build-deb for the tests that look at them."""
 
 import os
 import pathlib
@@ -9,7 +8,6 @@ from machine import run
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 ROOTS = pathlib.Path(os.environ["SPOE_DEB_ROOTS"])
-SUITES = os.environ.get("SPOE_DEB_SUITES", "bookworm trixie").split()
 NATIVE = run("dpkg", "--print-architecture").strip()
 
 

@@ -10,7 +10,7 @@ import tempfile
 
 import pytest
 
-from building import ROOTS, SOURCE, SUITES, build, built
+from building import ROOTS, SOURCE, build, built
 from lib import haproxy, traces
 from lib.collector import Collector
 from lib.origin import Origin
@@ -25,11 +25,6 @@ root=$1
 shift
 exec chroot "$root" "$@"
 """
-
-
-@pytest.fixture(scope="module", params=SUITES)
-def suite(request):
-    return request.param
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import shutil
 
 import pytest
 
-from building import ROOTS, SOURCE, SUITES, build, built
+from building import ROOTS, SOURCE, build, built
 from lib import pages
 from lib.procs import wait_until
 from machine import Machine, outside, run
@@ -33,11 +33,6 @@ frontend application
     bind 127.0.0.1:8000
     http-request return status 200 content-type text/plain string hello
 {agent}"""
-
-
-@pytest.fixture(scope="module", params=SUITES)
-def suite(request):
-    return request.param
 
 
 @pytest.fixture(scope="module")
